@@ -1,0 +1,160 @@
+"""The contract of a backend: what each verb means, said once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.core.checks import CheckMessage
+
+from ..state.records import Change, Member, Op, Renewal, Reply, Snapshot, Work
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def in_thread(verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+    """Await a blocking verb without holding up the loop."""
+    return sync_to_async(verb, thread_sensitive=False)(*args, **kwargs)
+
+
+class Backend:
+    """The only truth about who is present.
+
+    A verb is one atomic step: nobody ever sees half of it. Groups are named by presence keys (text), connections by
+    refs and processes by leases (both random, without a colon). Metas are opaque text. The time is the backend's
+    own, in epoch seconds; it decides when a lease has expired and stands in ``joined_at``.
+
+    A verb that cannot be carried out, or whose answer got lost, raises ``PresenceUnavailable``; it may have happened
+    all the same, and every verb can be repeated as it was.
+
+    A lease is **open** until it is **claimed**, which only happens once it has expired; in between it can still be
+    renewed. Writes go through a gate: the one numbered ``last + 1`` runs; a number that was used already answers
+    SEEN, and a gap, a claimed or an unknown lease answers DEAD, both without effect. So a write that was delayed,
+    doubled, or sent to a store which has lost its memory leaves nothing behind.
+
+    A **Change** is every visible difference of a user's record. The version rises by one with each, its tag is the
+    caller's, and ``prev`` is the tag before. What changes nothing makes no Change. A group begins with a join, which
+    gives it its epoch, and ends, leaving no row, with its last leave.
+
+    Third parties may write the blocking verbs only: the ``a``-twins then run them in a thread.
+    """
+
+    #: Whether other processes see what is written here. If not, no channel layer is needed.
+    shared: ClassVar[bool] = True
+
+    def __init__(self, location: str, options: Mapping[str, Any]) -> None:
+        """*location* and *options* are the settings LOCATION and OPTIONS; unknown options are a ``TypeError``."""
+
+    def check(self) -> list[CheckMessage]:
+        """What is wrong with the configuration, found without any I/O."""
+        return []
+
+    def close(self) -> None:
+        """Let go of connections. The backend may be used again afterwards."""
+
+    async def aclose(self) -> None:
+        """The same for what belongs to the running loop."""
+
+    # Leases
+
+    def open(self, lease: str, ttl: float) -> None:
+        """Begin *lease*, with no write under it yet; nothing if it is known or claimed.
+
+        A lease whose id begins with ``job:`` is kept alive by :meth:`beat`, not by renewals, and ends with its ref.
+        """
+        raise NotImplementedError
+
+    def renew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
+        """Extend *lease* by its ttl, unless it is draining, and say where the groups *keys* stand.
+
+        DEAD if the lease is unknown or claimed, or *seq* is not the number of its last write.
+        """
+        raise NotImplementedError
+
+    def drain(self, lease: str, grace: float) -> None:
+        """Let *lease* expire in *grace* seconds at the latest, whatever else is asked for it."""
+        raise NotImplementedError
+
+    def claim(self, own: str | None, limit: int, lag: float) -> list[Work] | None:
+        """Claim what has expired and give out the work that is left of all claimed leases, *limit* refs at most.
+
+        None if the lease *own* is unknown or has itself expired. Without *own*, expired job leases are claimed, and
+        others only when they have been so for *lag* seconds. The same work may be given out more than once.
+        """
+        raise NotImplementedError
+
+    def reap(self, lease: str, key: str, refs: Sequence[str], tag: str) -> Change | None:
+        """Remove the connections *refs* that still hang on the claimed *lease*."""
+        raise NotImplementedError
+
+    # Writes
+
+    def write(self, lease: str, ops: Sequence[Op]) -> list[Reply]:
+        """Carry out *ops* one after the other, in one round trip, and answer each.
+
+        A join hangs its ref on this lease from here on. Joining again with the same ref is an update; the user's
+        meta becomes the ref's if that is new or another than before. A ``joined_at`` that is given counts if it is
+        earlier than the user's. Leaving with an unknown ref is nothing.
+        """
+        raise NotImplementedError
+
+    # Jobs
+
+    def beat(self, key: str, ref: str) -> bool:
+        """Extend the job lease on which *ref* hangs by its ttl; False if it is gone or claimed."""
+        raise NotImplementedError
+
+    def release(self, key: str, ref: str, tag: str) -> Change | None:
+        """Remove *ref*, whichever lease it hangs on."""
+        raise NotImplementedError
+
+    # Reads
+
+    def snapshots(self, keys: Sequence[str]) -> list[Snapshot]:
+        """The groups *keys*, each atomically, in one round trip."""
+        raise NotImplementedError
+
+    def count(self, key: str) -> int:
+        """How many users are in the group, in constant time."""
+        raise NotImplementedError
+
+    def member(self, key: str, user: str) -> Member | None:
+        """One user of the group."""
+        raise NotImplementedError
+
+    # The same, awaited
+
+    async def aopen(self, lease: str, ttl: float) -> None:
+        await in_thread(self.open, lease, ttl)
+
+    async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
+        return await in_thread(self.renew, lease, seq, keys)
+
+    async def adrain(self, lease: str, grace: float) -> None:
+        await in_thread(self.drain, lease, grace)
+
+    async def aclaim(self, own: str | None, limit: int, lag: float) -> list[Work] | None:
+        return await in_thread(self.claim, own, limit, lag)
+
+    async def areap(self, lease: str, key: str, refs: Sequence[str], tag: str) -> Change | None:
+        return await in_thread(self.reap, lease, key, refs, tag)
+
+    async def awrite(self, lease: str, ops: Sequence[Op]) -> list[Reply]:
+        return await in_thread(self.write, lease, ops)
+
+    async def abeat(self, key: str, ref: str) -> bool:
+        return await in_thread(self.beat, key, ref)
+
+    async def arelease(self, key: str, ref: str, tag: str) -> Change | None:
+        return await in_thread(self.release, key, ref, tag)
+
+    async def asnapshots(self, keys: Sequence[str]) -> list[Snapshot]:
+        return await in_thread(self.snapshots, keys)
+
+    async def acount(self, key: str) -> int:
+        return await in_thread(self.count, key)
+
+    async def amember(self, key: str, user: str) -> Member | None:
+        return await in_thread(self.member, key, user)

@@ -1,0 +1,79 @@
+"""Which backend is in use: one instance for the whole process, made on first use and again when settings change."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from ..conf import get_settings, on_change
+from .base import Backend
+
+__all__ = ["get_backend", "load_backend_class", "register_backend", "reset"]
+
+_classes: dict[str, str | type[Backend]] = {
+    "memory": "djust_presence.backends.memory.MemoryBackend",
+    "redis": "djust_presence.backends.redis.RedisBackend",
+}
+_lock = threading.Lock()
+_instance: Backend | None = None
+
+
+def register_backend(name: str, backend: str | type[Backend]) -> None:
+    """Make *backend*, a class or the dotted path of one, available as ``DJUST_PRESENCE["BACKEND"] = name``."""
+    _classes[name] = backend
+    reset()
+
+
+def load_backend_class(name: str) -> type[Backend]:
+    """The class behind a BACKEND setting: a registered name or a dotted path.
+
+    Raises ``ImproperlyConfigured`` when there is none, or when it cannot be imported.
+    """
+    found = _classes.get(name, name)
+    if isinstance(found, str):
+        if "." not in found:
+            raise ImproperlyConfigured(
+                f"DJUST_PRESENCE['BACKEND'] is {name!r}, which is neither a dotted path nor one of: {', '.join(sorted(_classes))}."
+            )
+        try:
+            found = import_string(found)
+        except ImportError as error:
+            raise ImproperlyConfigured(f"The presence backend {name!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Backend)):
+        raise ImproperlyConfigured(f"The presence backend {name!r} is not a subclass of {Backend.__qualname__}.")
+    return found
+
+
+def get_backend() -> Backend:
+    """The backend of this process."""
+    global _instance
+    if _instance is None:
+        with _lock:
+            if _instance is None:
+                settings = get_settings()
+                try:
+                    _instance = load_backend_class(settings.backend)(settings.location, settings.options)
+                except TypeError as error:
+                    raise ImproperlyConfigured(f"DJUST_PRESENCE['OPTIONS'] does not fit: {error}") from error
+    return _instance
+
+
+@on_change
+def reset() -> None:
+    """Forget the instance; the next use makes another."""
+    global _instance
+    with _lock:
+        old, _instance = _instance, None
+    if old is not None:
+        old.close()
+
+
+def _after_fork() -> None:
+    global _instance, _lock
+    _instance, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,102 @@
+"""The settings: ``DJUST_PRESENCE``, one flat dictionary, read once and again when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+__all__ = ["Settings", "get_settings", "on_change"]
+
+RENEWALS_PER_TTL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every option with its default. Times are in seconds."""
+
+    backend: str = "memory"
+    location: str = "redis://127.0.0.1:6379/0"
+    heartbeat_interval: float = 30.0
+    timeout: float = 60.0
+    lease_ttl: float = 30.0
+    grace: float = 2.0
+    drain_grace: float = 15.0
+    refresh_interval: float = 0.05
+    reauth_interval: float = 60.0
+    cursor_timeout: float = 10.0
+    cursor_cache: str = "default"
+    socket_prefix: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def renew_interval(self) -> float:
+        """A process renews its lease so often: several attempts fit into one LEASE_TTL."""
+        return self.lease_ttl / RENEWALS_PER_TTL
+
+
+OPTIONS = {one.name.upper(): one for one in fields(Settings)}
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings in force.
+
+    Raises ``ImproperlyConfigured`` for an unknown option or a value of the wrong type.
+    """
+    configured = getattr(django_settings, "DJUST_PRESENCE", None)
+    if configured is None:
+        configured = _from_djust(getattr(django_settings, "DJUST_CONFIG", None) or {})
+    if not isinstance(configured, Mapping):
+        raise ImproperlyConfigured("DJUST_PRESENCE must be a dictionary.")
+    values = {}
+    for name, value in configured.items():
+        if name not in OPTIONS:
+            raise ImproperlyConfigured(
+                f"DJUST_PRESENCE has no option {name!r}. Its options are: {', '.join(OPTIONS)}."
+            )
+        values[OPTIONS[name].name] = _checked(name, value)
+    return Settings(**values)
+
+
+def _checked(name: str, value: Any) -> Any:
+    kind = OPTIONS[name].type
+    if kind == "float":
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise ImproperlyConfigured(f"DJUST_PRESENCE[{name!r}] must be a number of seconds, not {value!r}.")
+        return float(value)
+    if kind == "str" and not isinstance(value, str):
+        raise ImproperlyConfigured(f"DJUST_PRESENCE[{name!r}] must be a string, not {value!r}.")
+    if name == "OPTIONS" and not isinstance(value, Mapping):
+        raise ImproperlyConfigured(f"DJUST_PRESENCE['OPTIONS'] must be a dictionary, not {value!r}.")
+    return value
+
+
+def _from_djust(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The two keys that a djust project may have already."""
+    known = {"PRESENCE_BACKEND": "BACKEND", "PRESENCE_REDIS_URL": "LOCATION"}
+    return {ours: config[theirs] for theirs, ours in known.items() if theirs in config}
+
+
+_listeners: list[Callable[[], None]] = []
+
+
+def on_change(listener: Callable[[], None]) -> Callable[[], None]:
+    """Call *listener* after ``DJUST_PRESENCE`` or ``DJUST_CONFIG`` changed (``override_settings``)."""
+    _listeners.append(listener)
+    return listener
+
+
+def _reset(*, setting: str, **kwargs: Any) -> None:
+    if setting in ("DJUST_PRESENCE", "DJUST_CONFIG"):
+        get_settings.cache_clear()
+        for listener in _listeners:
+            listener()
+
+
+setting_changed.connect(_reset, dispatch_uid="djust_presence.conf")

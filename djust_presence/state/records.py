@@ -1,0 +1,162 @@
+"""The words that the store, the processes and the wire share."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+MAX_META_BYTES = 4096
+
+
+class Member(NamedTuple):
+    """One user of a group: open connections, when the first of them came (epoch seconds), and the encoded meta."""
+
+    connections: int
+    joined_at: float
+    meta: str
+
+
+class Place(NamedTuple):
+    """Where a group's history stands: which life of the group, how many Changes in it, and the last one's tag."""
+
+    epoch: str
+    version: int
+    tag: str
+
+
+NOWHERE = Place("", 0, "")
+
+
+class Change(NamedTuple):
+    """One atomic step of a group, with the absolute record of every user it touched (None: gone) and the count after."""
+
+    key: str
+    place: Place
+    prev: str
+    records: Mapping[str, Member | None]
+    count: int
+
+
+class Snapshot(NamedTuple):
+    """A group as the store has it; ``place`` is None when the store knows no such group."""
+
+    place: Place | None
+    members: dict[str, Member]
+
+
+class Join(NamedTuple):
+    """Be present in *key* as *user* through the connection *ref*; the same ref again is an update.
+
+    *epoch* names the group's life if this join begins it, *tag* the Change that it makes. *joined_at* is None
+    for the store's own clock, or given back by who knew it before the store lost it.
+    """
+
+    seq: int
+    key: str
+    ref: str
+    user: str
+    meta: str
+    epoch: str
+    tag: str
+    joined_at: float | None = None
+
+
+class Leave(NamedTuple):
+    """Take the connection *ref* out of *key*."""
+
+    seq: int
+    key: str
+    ref: str
+    tag: str
+
+
+Op = Join | Leave
+
+
+class Status(StrEnum):
+    """What the gate said of a write."""
+
+    OK = "ok"
+    SEEN = "seen"  # it ran before: no effect this time
+    DEAD = "dead"  # the lease is unknown or claimed, or the store has lost earlier writes: no effect
+
+
+class Reply(NamedTuple):
+    """The answer to an Op. *epoch* is the life in which a join was confirmed; no Change when nothing moved."""
+
+    status: Status
+    epoch: str = ""
+    change: Change | None = None
+
+
+class Renewal(NamedTuple):
+    """The answer to a renewal; *late* means that the lease had expired, though nobody had claimed it yet."""
+
+    status: Status
+    late: bool = False
+    places: Mapping[str, Place | None] = {}
+
+
+class Work(NamedTuple):
+    """What a dead lease has left behind in one group."""
+
+    lease: str
+    key: str
+    refs: list[str]
+
+
+class Step(NamedTuple):
+    """One user's transition in what a process shows: None before is a join, None after is a leave."""
+
+    user: str
+    before: Member | None
+    after: Member | None
+
+
+def encode_meta(meta: Mapping[str, Any]) -> str:
+    """The canonical text of a meta.
+
+    Raises ``ValueError`` naming the key that JSON cannot carry, or the size when it is above 4 KB.
+    """
+    for key, value in meta.items():
+        if not isinstance(key, str):
+            raise ValueError(f"A presence meta has text keys only, not {key!r}.")
+        try:
+            json.dumps({key: value}, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"The presence meta's {key!r} cannot be stored as JSON: {error}") from error
+    text = json.dumps(dict(meta), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    size = len(text.encode())
+    if size > MAX_META_BYTES:
+        raise ValueError(
+            f"The presence meta takes {size} bytes as JSON; at most {MAX_META_BYTES} are allowed."
+        )
+    return text
+
+
+@lru_cache(maxsize=4096)
+def decode_meta(meta: str) -> dict[str, Any]:
+    """The meta behind its text. Shared: to be copied before it is handed out."""
+    decoded: dict[str, Any] = json.loads(meta)
+    return decoded
+
+
+def record(user: str, member: Member, guest: str) -> dict[str, Any]:
+    """The plain dict that a template or a callback gets; the caller may change it.
+
+    The meta's keys stand flat and, as a whole, under ``meta``; ``id``, ``joined_at`` and ``connections`` win a
+    clash. *guest* is the name of somebody whose meta has none.
+    """
+    meta = copy.deepcopy(decode_meta(member.meta))
+    return {
+        **copy.deepcopy(meta),
+        "name": meta.get("name") or guest,
+        "id": user,
+        "joined_at": member.joined_at,
+        "connections": member.connections,
+        "meta": meta,
+    }

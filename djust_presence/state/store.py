@@ -1,0 +1,215 @@
+"""The truth about who is present: leases and groups, each verb one atomic step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+from .records import Change, Join, Leave, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
+
+JOB = "job:"  # what the id of a lease begins with when no process renews it, but a job's heartbeat
+
+
+@dataclass(slots=True)
+class Lease:
+    """A right to have refs listed. *seq* is the number of the last write under it."""
+
+    expiry: float
+    ttl: float
+    seq: int = 0
+    draining: bool = False
+
+
+class Row(NamedTuple):
+    """One connection in a group."""
+
+    lease: str
+    user: str
+    meta: str
+
+
+@dataclass(slots=True)
+class Group:
+    """The rows of a presence key. ``users`` is counted up and down, so that its length is the count."""
+
+    place: Place
+    rows: dict[str, Row] = field(default_factory=dict)
+    users: dict[str, Member] = field(default_factory=dict)
+
+
+class Store:
+    """Leases, groups, and the verbs on them; *now* (epoch seconds, never running backwards) is an argument.
+
+    Each verb means exactly what ``djust_presence.backends.base.Backend`` says of it.
+    """
+
+    def __init__(self) -> None:
+        self.leases: dict[str, Lease] = {}
+        self.dead: dict[str, None] = {}
+        self.index: dict[str, dict[tuple[str, str], None]] = {}
+        self.groups: dict[str, Group] = {}
+
+    # Leases
+
+    def open(self, lease: str, ttl: float, now: float) -> None:
+        if lease not in self.dead:
+            self.leases.setdefault(lease, Lease(now + ttl, ttl))
+
+    def renew(self, lease: str, seq: int, keys: Iterable[str], now: float) -> Renewal:
+        held = self.leases.get(lease)
+        if held is None or held.seq != seq:
+            return Renewal(Status.DEAD)
+        late = held.expiry <= now
+        if not held.draining:
+            held.expiry = now + held.ttl
+        return Renewal(Status.OK, late, {key: self.place(key) for key in keys})
+
+    def drain(self, lease: str, grace: float, now: float) -> None:
+        if held := self.leases.get(lease):
+            held.expiry = min(held.expiry, now + grace)
+            held.draining = True
+
+    def claim(self, own: str | None, limit: int, lag: float, now: float) -> list[Work] | None:
+        if own is not None and (own not in self.leases or self.leases[own].expiry <= now):
+            return None
+        for lease, held in list(self.leases.items()):
+            if held.expiry + (0 if own is not None or lease.startswith(JOB) else lag) <= now:
+                del self.leases[lease]
+                self.dead[lease] = None
+        return self._work(limit)
+
+    def _work(self, limit: int) -> list[Work]:
+        work: list[Work] = []
+        for lease in list(self.dead):
+            refs: dict[str, list[str]] = {}
+            for key, ref in islice(self.index.get(lease, ()), limit):
+                refs.setdefault(key, []).append(ref)
+                limit -= 1
+            if lease not in self.index:
+                del self.dead[lease]
+            work += [Work(lease, key, some) for key, some in refs.items()]
+        return work
+
+    def reap(self, lease: str, key: str, refs: Iterable[str], tag: str) -> Change | None:
+        group = self.groups.get(key)
+        before: dict[str, Member | None] = {}
+        for ref in refs if lease in self.dead else ():
+            self._unindex(lease, key, ref)
+            if group and ref in group.rows and group.rows[ref].lease == lease:
+                self._drop(group, ref, before)
+        if lease not in self.index:
+            self.dead.pop(lease, None)
+        return self._step(key, group, before, tag) if group else None
+
+    # Writes under a lease
+
+    def write(self, lease: str, ops: Sequence[Op], now: float) -> list[Reply]:
+        return [self._join(lease, op, now) if isinstance(op, Join) else self._leave(lease, op) for op in ops]
+
+    def _gate(self, lease: str, seq: int) -> Status:
+        held = self.leases.get(lease)
+        if held is None or seq > held.seq + 1:
+            return Status.DEAD
+        if seq <= held.seq:
+            return Status.SEEN
+        held.seq = seq
+        return Status.OK
+
+    def _join(self, lease: str, op: Join, now: float) -> Reply:
+        if (status := self._gate(lease, op.seq)) is not Status.OK:
+            return Reply(status)
+        group = self.groups.setdefault(op.key, Group(Place(op.epoch, 0, "")))
+        before: dict[str, Member | None] = {}
+        had = group.rows.get(op.ref)
+        if had and had.user != op.user:
+            self._drop(group, op.ref, before)
+            had = None
+        if had and had.lease != lease:
+            self._unindex(had.lease, op.key, op.ref)
+        group.rows[op.ref] = Row(lease, op.user, op.meta)
+        self.index.setdefault(lease, {})[op.key, op.ref] = None
+        user = group.users.get(op.user)
+        before.setdefault(op.user, user)
+        joined_at = now if op.joined_at is None else op.joined_at
+        if user is None:
+            group.users[op.user] = Member(1, joined_at, op.meta)
+        else:
+            group.users[op.user] = Member(
+                user.connections + (had is None),
+                user.joined_at if op.joined_at is None else min(user.joined_at, joined_at),
+                op.meta if had is None or had.meta != op.meta else user.meta,
+            )
+        return Reply(Status.OK, group.place.epoch, self._step(op.key, group, before, op.tag))
+
+    def _leave(self, lease: str, op: Leave) -> Reply:
+        if (status := self._gate(lease, op.seq)) is not Status.OK:
+            return Reply(status)
+        return Reply(Status.OK, change=self._remove(op.key, op.ref, op.tag))
+
+    def _remove(self, key: str, ref: str, tag: str) -> Change | None:
+        group = self.groups.get(key)
+        if group is None or ref not in group.rows:
+            return None
+        before: dict[str, Member | None] = {}
+        self._unindex(group.rows[ref].lease, key, ref)
+        self._drop(group, ref, before)
+        return self._step(key, group, before, tag)
+
+    def _drop(self, group: Group, ref: str, before: dict[str, Member | None]) -> None:
+        user = group.rows.pop(ref).user
+        member = group.users.pop(user)
+        before.setdefault(user, member)
+        if member.connections > 1:
+            group.users[user] = member._replace(connections=member.connections - 1)
+
+    def _unindex(self, lease: str, key: str, ref: str) -> None:
+        if refs := self.index.get(lease):
+            refs.pop((key, ref), None)
+            if not refs:
+                del self.index[lease]
+                if lease.startswith(JOB):
+                    self.leases.pop(lease, None)
+
+    def _step(self, key: str, group: Group, before: dict[str, Member | None], tag: str) -> Change | None:
+        records = {
+            user: group.users.get(user) for user, was in before.items() if was != group.users.get(user)
+        }
+        if not group.rows:
+            del self.groups[key]
+        if not records:
+            return None
+        prev, group.place = group.place.tag, Place(group.place.epoch, group.place.version + 1, tag)
+        return Change(key, group.place, prev, records, len(group.users))
+
+    # Jobs
+
+    def beat(self, key: str, ref: str, now: float) -> bool:
+        group = self.groups.get(key)
+        lease = group.rows[ref].lease if group and ref in group.rows else ""
+        if not lease.startswith(JOB) or lease not in self.leases:
+            return False
+        self.leases[lease].expiry = now + self.leases[lease].ttl
+        return True
+
+    def release(self, key: str, ref: str, tag: str) -> Change | None:
+        return self._remove(key, ref, tag)
+
+    # Reads
+
+    def place(self, key: str) -> Place | None:
+        group = self.groups.get(key)
+        return group.place if group else None
+
+    def snapshot(self, key: str) -> Snapshot:
+        group = self.groups.get(key)
+        return Snapshot(group.place, dict(group.users)) if group else Snapshot(None, {})
+
+    def count(self, key: str) -> int:
+        group = self.groups.get(key)
+        return len(group.users) if group else 0
+
+    def member(self, key: str, user: str) -> Member | None:
+        group = self.groups.get(key)
+        return group.users.get(user) if group else None
