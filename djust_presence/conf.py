@@ -68,7 +68,9 @@ def _checked(name: str, value: Any) -> Any:
     kind = OPTIONS[name].type
     if kind == "float":
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise ImproperlyConfigured(f"DJUST_PRESENCE[{name!r}] must be a number of seconds, not {value!r}.")
+            raise ImproperlyConfigured(
+                f"DJUST_PRESENCE[{name!r}] must be a number of seconds, not {value!r}."
+            )
         return float(value)
     if kind == "str" and not isinstance(value, str):
         raise ImproperlyConfigured(f"DJUST_PRESENCE[{name!r}] must be a string, not {value!r}.")

@@ -23,8 +23,9 @@ class Backend:
     """The only truth about who is present.
 
     A verb is one atomic step: nobody ever sees half of it. Groups are named by presence keys (text), connections by
-    refs and processes by leases (both random, without a colon). Metas are opaque text. The time is the backend's
-    own, in epoch seconds; it decides when a lease has expired and stands in ``joined_at``.
+    refs and processes by leases (both random; no ref, epoch or tag has a colon, no lease a space). Metas are opaque
+    text. The time is the backend's own, in epoch seconds; it decides when a lease has expired and stands in
+    ``joined_at``.
 
     A verb that cannot be carried out, or whose answer got lost, raises ``PresenceUnavailable``; it may have happened
     all the same, and every verb can be repeated as it was.
@@ -78,7 +79,8 @@ class Backend:
         raise NotImplementedError
 
     def claim(self, own: str | None, limit: int, lag: float) -> list[Work] | None:
-        """Claim what has expired and give out the work that is left of all claimed leases, *limit* refs at most.
+        """Claim what has expired, some of it at least, and give out work that claimed leases have left, *limit* refs
+        at most.
 
         None if the lease *own* is unknown or has itself expired. Without *own*, expired job leases are claimed, and
         others only when they have been so for *lag* seconds. The same work may be given out more than once.

@@ -20,7 +20,9 @@ class MemoryBackend(Backend):
     def __init__(self, location: str = "", options: Mapping[str, Any] = {}) -> None:
         super().__init__(location, options)
         if options:
-            raise TypeError(f"the memory backend takes no options, but was given {', '.join(map(repr, options))}")
+            raise TypeError(
+                f"the memory backend takes no options, but was given {', '.join(map(repr, options))}"
+            )
         self._store = Store()
         self._lock = threading.Lock()
         self._began = time.time() - time.monotonic()

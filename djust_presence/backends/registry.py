@@ -41,9 +41,13 @@ def load_backend_class(name: str) -> type[Backend]:
         try:
             found = import_string(found)
         except ImportError as error:
-            raise ImproperlyConfigured(f"The presence backend {name!r} cannot be imported: {error}") from error
+            raise ImproperlyConfigured(
+                f"The presence backend {name!r} cannot be imported: {error}"
+            ) from error
     if not (isinstance(found, type) and issubclass(found, Backend)):
-        raise ImproperlyConfigured(f"The presence backend {name!r} is not a subclass of {Backend.__qualname__}.")
+        raise ImproperlyConfigured(
+            f"The presence backend {name!r} is not a subclass of {Backend.__qualname__}."
+        )
     return found
 
 

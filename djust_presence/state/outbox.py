@@ -25,6 +25,13 @@ class Batch(NamedTuple):
     ops: Sequence[Op]
 
 
+class _Taken(NamedTuple):
+    """What the store has taken a ref as, and in which life of its group."""
+
+    wish: Wish
+    epoch: str
+
+
 @dataclass(slots=True)
 class Answer:
     """What the store's replies led to: Changes of ours, and groups of which a reply was lost."""
@@ -46,10 +53,11 @@ class Outbox:
         self.lease: str | None = None
         self.seq = 0
         self.wanted: dict[str, Wish] = {}
-        self._sent: dict[str, Wish] = {}
-        self._confirmed: dict[str, str] = {}  # ref -> the life of its group in which the store took it
-        self._restore: dict[str, Wish] = {}  # told as this before, and to be told again as it is shown by now
+        self._sent: dict[str, Wish] = {}  # under this lease
+        self._taken: dict[str, _Taken] = {}  # what the store answered last, under whichever lease
+        self._again: set[str] = set()  # sent, and to be sent again
         self._dirty: dict[str, None] = {}
+        self._under_way: frozenset[str] = frozenset()
         self._batch: Batch | None = None
 
     # Wishes
@@ -64,8 +72,7 @@ class Outbox:
 
     def settled(self, ref: str) -> bool:
         """Whether the store has been told, and has answered, all there is about *ref*."""
-        in_flight = self._batch is not None and any(op.ref == ref for op in self._batch.ops)
-        return ref not in self._dirty and not in_flight
+        return ref not in self._dirty and not (self._batch and ref in self._under_way)
 
     # Batches
 
@@ -74,11 +81,11 @@ class Outbox:
         return self._batch is not None
 
     def next(self, limit: int) -> Batch | None:
-        """The batch to send: the unanswered one as it was, else what is to be told; None when all is said."""
-        if self._batch is None and self._dirty:
+        """The batch to send: the unanswered one as it was, a lease first, what is to be told; None when all is said."""
+        if self._batch is None:
             if self.lease is None:
                 self._batch = Batch(self._fresh(), ())
-            else:
+            elif self._dirty:
                 self._batch = self._compose(self.lease, limit)
         return self._batch
 
@@ -88,22 +95,25 @@ class Outbox:
         while self._dirty and len(ops) < limit:
             ref = next(iter(self._dirty))
             del self._dirty[ref]
-            wish, told = self.wanted.get(ref), self._sent.get(ref)
-            before = self._restore.pop(ref, None)
+            wish, told, again = self.wanted.get(ref), self._sent.get(ref), ref in self._again
+            self._again.discard(ref)
             if wish is None:
                 if told:
                     ops.append(Leave(next(seqs), told.key, ref, self._fresh()))
                     del self._sent[ref]
-                    self._confirmed.pop(ref, None)
-            elif before or wish != told:
+                self._taken.pop(ref, None)
+            elif again or wish != told:
+                before = self._taken.get(ref) if again or told is None else None
                 ops.append(self._join(next(seqs), ref, wish, before))
                 self._sent[ref] = wish
         self.seq += len(ops)
+        self._under_way = frozenset(op.ref for op in ops)
         return Batch(lease, ops) if ops else None
 
-    def _join(self, seq: int, ref: str, wish: Wish, before: Wish | None) -> Join:
+    def _join(self, seq: int, ref: str, wish: Wish, before: _Taken | None) -> Join:
+        """*before*: what the store may have lost, to be given back as it is shown by now."""
         shown = self._shown(wish.key, wish.user) if before else None
-        meta = shown.meta if shown and before == wish else wish.meta
+        meta = shown.meta if shown and before and before.wish == wish else wish.meta
         joined_at = shown.joined_at if shown else None
         return Join(seq, wish.key, ref, wish.user, meta, self._fresh(), self._fresh(), joined_at)
 
@@ -120,13 +130,10 @@ class Outbox:
             told = self._sent.get(op.ref) if current and isinstance(op, Join) else None
             if reply.status is Status.SEEN:
                 answer.unsure.add(op.key)
-                if (
-                    told
-                ):  # it ran once, but is it still there? Anything told differs from this, so it is told again
-                    self._sent[op.ref] = told._replace(meta="")
-                    self._dirty[op.ref] = None
+                if told:  # it ran once, but is it still there?
+                    self._tell_again(op.ref)
             elif told:
-                self._confirmed[op.ref] = reply.epoch
+                self._taken[op.ref] = _Taken(told, reply.epoch)
             if reply.change:
                 answer.changes.append(reply.change)
         return answer
@@ -134,20 +141,22 @@ class Outbox:
     # The lease
 
     def renewed(self, places: Mapping[str, Place | None]) -> None:
-        """A renewal told where the groups stand: who was confirmed in another life of a group joins again."""
-        for ref, epoch in self._confirmed.items():
-            key = self._sent[ref].key
-            if key in places and ref in self.wanted:
-                place = places[key]
-                if place is None or place.epoch != epoch:
-                    self._restore[ref] = self._sent[ref]
-                    self._dirty[ref] = None
+        """A renewal told where the groups stand: who was taken in another life of a group joins again."""
+        for ref, wish in self._sent.items():
+            if wish.key in places and ref in self._taken:
+                place = places[wish.key]
+                if place is None or place.epoch != self._taken[ref].epoch:
+                    self._tell_again(ref)
+
+    def _tell_again(self, ref: str) -> None:
+        self._again.add(ref)
+        self._dirty[ref] = None
 
     def lost(self, lease: str) -> None:
         """The store does not know *lease*, or has lost writes made under it: begin anew, everything as shown."""
         if self.lease == lease:
-            self._restore |= self._sent
             self._forget()
+            self._taken = {ref: taken for ref, taken in self._taken.items() if ref in self.wanted}
             self._dirty = dict.fromkeys(self.wanted)
 
     def retire(self, leaving: Iterable[str]) -> Batch | None:
@@ -162,7 +171,7 @@ class Outbox:
             for i, ref in enumerate((ref for ref in leaving if ref in self._sent), 1)
         ]
         self.wanted.clear()
-        self._restore.clear()
+        self._taken.clear()
         self._dirty.clear()
         self._batch = None
         self._forget()
@@ -171,4 +180,4 @@ class Outbox:
     def _forget(self) -> None:
         self.lease, self.seq = None, 0
         self._sent.clear()
-        self._confirmed.clear()
+        self._again.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -39,6 +39,21 @@ class Change(NamedTuple):
     prev: str
     records: Mapping[str, Member | None]
     count: int
+
+    def pack(self) -> list[Any]:
+        """Plain lists and dicts for a message that names the key itself."""
+        return [
+            *self.place,
+            self.prev,
+            {user: member and list(member) for user, member in self.records.items()},
+            self.count,
+        ]
+
+    @classmethod
+    def unpack(cls, key: str, packed: Sequence[Any]) -> Change:
+        epoch, version, tag, prev, records, count = packed
+        members = {user: member and Member(*member) for user, member in records.items()}
+        return cls(key, Place(epoch, version, tag), prev, members, count)
 
 
 class Snapshot(NamedTuple):
@@ -138,11 +153,21 @@ def encode_meta(meta: Mapping[str, Any]) -> str:
     return text
 
 
+class Meta(NamedTuple):
+    """A decoded meta, shared by all who read it."""
+
+    values: Mapping[str, Any]
+    nested: bool
+
+    def copy(self) -> dict[str, Any]:
+        return copy.deepcopy(dict(self.values)) if self.nested else dict(self.values)
+
+
 @lru_cache(maxsize=4096)
-def decode_meta(meta: str) -> dict[str, Any]:
-    """The meta behind its text. Shared: to be copied before it is handed out."""
-    decoded: dict[str, Any] = json.loads(meta)
-    return decoded
+def decode_meta(text: str) -> Meta:
+    """The meta behind its text."""
+    values = json.loads(text)
+    return Meta(values, any(isinstance(value, dict | list) for value in values.values()))
 
 
 def record(user: str, member: Member, guest: str) -> dict[str, Any]:
@@ -151,12 +176,18 @@ def record(user: str, member: Member, guest: str) -> dict[str, Any]:
     The meta's keys stand flat and, as a whole, under ``meta``; ``id``, ``joined_at`` and ``connections`` win a
     clash. *guest* is the name of somebody whose meta has none.
     """
-    meta = copy.deepcopy(decode_meta(member.meta))
+    meta = decode_meta(member.meta)
     return {
-        **copy.deepcopy(meta),
-        "name": meta.get("name") or guest,
+        **meta.copy(),
+        "name": meta.values.get("name") or guest,
         "id": user,
         "joined_at": member.joined_at,
         "connections": member.connections,
-        "meta": meta,
+        "meta": meta.copy(),
     }
+
+
+def records(members: Mapping[str, Member], guest: str) -> list[dict[str, Any]]:
+    """The records of a group, who came first first."""
+    ordered = sorted(members.items(), key=lambda item: (item[1].joined_at, item[0]))
+    return [record(user, member, guest) for user, member in ordered]

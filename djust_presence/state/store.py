@@ -123,11 +123,11 @@ class Store:
         group = self.groups.setdefault(op.key, Group(Place(op.epoch, 0, "")))
         before: dict[str, Member | None] = {}
         had = group.rows.get(op.ref)
+        if had and had.lease != lease:
+            self._unindex(had.lease, op.key, op.ref)
         if had and had.user != op.user:
             self._drop(group, op.ref, before)
             had = None
-        if had and had.lease != lease:
-            self._unindex(had.lease, op.key, op.ref)
         group.rows[op.ref] = Row(lease, op.user, op.meta)
         self.index.setdefault(lease, {})[op.key, op.ref] = None
         user = group.users.get(op.user)
@@ -190,7 +190,9 @@ class Store:
         lease = group.rows[ref].lease if group and ref in group.rows else ""
         if not lease.startswith(JOB) or lease not in self.leases:
             return False
-        self.leases[lease].expiry = now + self.leases[lease].ttl
+        held = self.leases[lease]
+        if not held.draining:
+            held.expiry = now + held.ttl
         return True
 
     def release(self, key: str, ref: str, tag: str) -> Change | None:

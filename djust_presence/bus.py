@@ -1,0 +1,285 @@
+"""How processes tell each other what changed: within the process, or over the channel layer.
+
+A bus may lose, double and reorder what it carries; whoever listens copes. Nothing here ever waits for another
+process, and nothing here raises: what cannot be sent is dropped, said once in the log, and healed by comparison.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import random
+import threading
+from collections.abc import Callable, Coroutine
+from hashlib import blake2b
+from typing import Any
+from uuid import uuid4
+
+from asgiref.sync import async_to_sync
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import BaseChannelLayer, get_channel_layer
+from django.core.exceptions import ImproperlyConfigured
+
+__all__ = ["Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish"]
+
+logger = logging.getLogger("djust_presence")
+
+Item = list[Any]  # ["change", …] or ["event", …]: what the channel layer's serializer can carry
+Receive = Callable[[str, list[Item]], None]
+
+MESSAGE = "djust_presence.message"
+LONGEST_WAIT = 1.0  # for a subscription; a layer that does not answer must not keep a page from being counted
+MOST_WAITING = 1000  # items of one key while the layer does not answer
+ADD_AGAIN = 1800.0  # layers forget a group's members after a day, or what their settings say
+
+
+class Bus:
+    """What one process (and loop) says to, and hears from, the others. Used on its loop only."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.id = uuid4().hex  # tells an echo of ours from what others say
+
+    def subscribe(self, key: str, ready: Callable[[], None]) -> None:
+        """Hear of *key* from here on; *ready* is called once that is so, or after a second at most."""
+        raise NotImplementedError
+
+    def unsubscribe(self, key: str) -> None:
+        raise NotImplementedError
+
+    def publish(self, key: str, items: list[Item]) -> None:
+        """Tell the other processes that serve *key*."""
+        raise NotImplementedError
+
+    def again(self, always: bool = False) -> None:
+        """Subscribe anew where the transport may have forgotten us: after a while, or *always* at once."""
+
+    async def aclose(self) -> None:
+        """Stop listening; what is waiting to be sent is still sent, if that takes no longer than a second."""
+
+
+class LocalBus(Bus):
+    """Between the loops of this process, for a backend that no other process sees."""
+
+    _listening: dict[str, set[LocalBus]] = {}
+    _lock = threading.Lock()
+
+    def __init__(self, receive: Receive) -> None:
+        super().__init__(receive)
+        self._loop = asyncio.get_running_loop()
+
+    def subscribe(self, key: str, ready: Callable[[], None]) -> None:
+        with self._lock:
+            self._listening.setdefault(key, set()).add(self)
+        ready()
+
+    def unsubscribe(self, key: str) -> None:
+        with self._lock:
+            listening = self._listening.get(key, set())
+            listening.discard(self)
+            if not listening:
+                self._listening.pop(key, None)
+
+    def publish(self, key: str, items: list[Item]) -> None:
+        self.send(key, items, without=self)
+
+    @classmethod
+    def send(cls, key: str, items: list[Item], without: LocalBus | None = None) -> None:
+        """From any thread, with or without a loop."""
+        with cls._lock:
+            listening = cls._listening.get(key, set()) - {without}
+        for bus in listening:
+            try:
+                bus._loop.call_soon_threadsafe(bus._receive, key, items, context=contextvars.Context())
+            except RuntimeError:  # that loop has been closed: nobody is there
+                bus.unsubscribe(key)
+
+    async def aclose(self) -> None:
+        with self._lock:
+            keys = [key for key, listening in self._listening.items() if self in listening]
+        for key in keys:
+            self.unsubscribe(key)
+
+
+def group_name(key: str) -> str:
+    """What a channel layer calls the group: it allows few characters, and not many of them."""
+    return "djust_presence." + blake2b(key.encode(), digest_size=16).hexdigest()
+
+
+def message(key: str, items: list[Item], sender: str = "") -> dict[str, Any]:
+    return {"type": MESSAGE, "key": key, "items": items, "from": sender}
+
+
+class LayerBus(Bus):
+    """Over the channel layer: one channel, one task that listens and one that speaks, whatever is going on."""
+
+    def __init__(self, receive: Receive, layer: BaseChannelLayer) -> None:
+        super().__init__(receive)
+        self._layer = layer
+        self._loop = asyncio.get_running_loop()
+        self._channel: str | None = None
+        self._wanted: dict[str, list[Callable[[], None]]] = {}  # key -> whom to call once subscribed
+        self._added: set[str] = set()
+        self._waiting: dict[str, list[Item]] = {}
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._muttered = False
+        self._added_at = self._loop.time()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def subscribe(self, key: str, ready: Callable[[], None]) -> None:
+        callbacks = self._wanted.setdefault(key, [])
+        if key in self._added:
+            ready()
+            return
+        callbacks.append(ready)
+        self._loop.call_later(LONGEST_WAIT, self._call, callbacks, context=contextvars.Context())
+        self._start()
+
+    def unsubscribe(self, key: str) -> None:
+        self._wanted.pop(key, None)
+        self._start()
+
+    def publish(self, key: str, items: list[Item]) -> None:
+        waiting = self._waiting.setdefault(key, [])
+        waiting += items
+        del waiting[:-MOST_WAITING]
+        self._start()
+
+    def again(self, always: bool = False) -> None:
+        if always or self._loop.time() - self._added_at > ADD_AGAIN:
+            self._added.clear()
+            self._added_at = self._loop.time()
+            self._work.set()
+
+    def _start(self) -> None:
+        self._work.set()
+        self._idle.clear()
+        if not self._tasks:
+            self._tasks = [self._task(self._speak())]
+
+    def _task(self, run: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._loop.create_task(run, context=contextvars.Context())
+
+    @staticmethod
+    def _call(callbacks: list[Callable[[], None]]) -> None:
+        while callbacks:
+            callbacks.pop()()
+
+    async def _speak(self) -> None:
+        """Bring subscriptions and what is to be sent to the layer, in this order, one call after the other."""
+        failures = 0
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            try:
+                await self._listen_on_a_channel()
+                await self._subscriptions()
+                await self._sending()
+            except Exception as error:
+                failures += 1
+                self._mutter(error)
+                self._work.set()
+                await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 6)) * random.random())
+            else:
+                failures, self._muttered = 0, False
+                if not self._work.is_set():
+                    self._idle.set()
+
+    async def _listen_on_a_channel(self) -> None:
+        if self._channel is None:
+            self._channel = await self._layer.new_channel()
+            self._tasks.append(self._task(self._hear(self._channel)))
+
+    async def _subscriptions(self) -> None:
+        for key in list(self._added - self._wanted.keys()):
+            self._added.discard(key)
+            await self._layer.group_discard(group_name(key), self._channel)
+        for key in [key for key in self._wanted if key not in self._added]:
+            await self._layer.group_add(group_name(key), self._channel)
+            self._added.add(key)
+            self._call(self._wanted.get(key, []))
+
+    async def _sending(self) -> None:
+        while self._waiting:
+            key, items = next(iter(self._waiting.items()))
+            del self._waiting[key]
+            await self._layer.group_send(group_name(key), message(key, items, self.id))
+
+    async def _hear(self, channel: str) -> None:
+        """Never cancelled while it waits, but to stop for good: a layer may lose the channel by that."""
+        failures = 0
+        while True:
+            try:
+                received = await self._layer.receive(channel)
+            except Exception as error:
+                # An idle redis-py connection may time out: that is, nothing came.
+                if type(error).__name__ != "TimeoutError":
+                    failures += 1
+                    self._mutter(error)
+                    self.again(always=True)
+                    await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 6)) * random.random())
+                continue
+            failures = 0
+            if received["from"] != self.id and received["key"] in self._wanted:
+                self._receive(received["key"], received["items"])
+
+    def _mutter(self, error: Exception) -> None:
+        if not self._muttered:
+            self._muttered = True
+            logger.warning(
+                "The channel layer does not answer (%r); presence heals by itself when it does.", error
+            )
+
+    async def aclose(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        if tasks:
+            self._wanted.clear()
+            self._work.set()
+            self._idle.clear()
+            try:
+                await asyncio.wait_for(self._idle.wait(), LONGEST_WAIT)
+            except TimeoutError:
+                logger.warning("The channel layer did not take the last messages of this process in time.")
+        for task in tasks + self._tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, *self._tasks, return_exceptions=True)
+        self._tasks = []
+        self._channel = None
+
+
+def channel_layer() -> BaseChannelLayer:
+    """The default channel layer.
+
+    Raises ``ImproperlyConfigured`` when there is none.
+    """
+    layer = get_channel_layer(DEFAULT_CHANNEL_LAYER)
+    if layer is None:
+        raise ImproperlyConfigured(
+            "This presence backend is shared by processes that tell each other of changes over a channel layer: "
+            "set CHANNEL_LAYERS, for instance to channels_redis.pubsub.RedisPubSubChannelLayer."
+        )
+    return layer
+
+
+def publish(shared: bool, key: str, items: list[Item]) -> None:
+    """Tell every process that serves *key*, from a thread without a running loop."""
+    if not shared:
+        LocalBus.send(key, items)
+        return
+    try:
+        async_to_sync(channel_layer().group_send)(group_name(key), message(key, items))
+    except Exception as error:
+        logger.warning("The channel layer did not take a message (%r); presence heals by itself.", error)
+
+
+async def apublish(shared: bool, key: str, items: list[Item]) -> None:
+    """The same, awaited."""
+    if not shared:
+        LocalBus.send(key, items)
+        return
+    try:
+        await channel_layer().group_send(group_name(key), message(key, items))
+    except Exception as error:
+        logger.warning("The channel layer did not take a message (%r); presence heals by itself.", error)

@@ -1,0 +1,8 @@
+"""The built-in host: live views over a WebSocket, through Django's middleware."""
+
+from __future__ import annotations
+
+from .consumer import LiveViewConsumer, lifespan
+from .view import LiveView
+
+__all__ = ["LiveView", "LiveViewConsumer", "lifespan"]

@@ -1,0 +1,179 @@
+"""A page's socket as the GET request that it stands for, through all of Django's middleware."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.core.signals import request_finished, request_started, setting_changed
+from django.http import HttpResponse, HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
+from django.urls import set_script_prefix
+
+from djust_presence.conf import get_settings
+
+from .threads import lanes
+
+if TYPE_CHECKING:
+    from .view import LiveView
+
+__all__ = ["LiveRequest", "Outcome", "build_request", "origin_allowed", "respond"]
+
+logger = logging.getLogger("djust_presence")
+
+SCHEMES = {"ws": "http", "wss": "https"}
+BAD_REQUEST, LOG_IN, FORBIDDEN, NOT_FOUND, FAILED = 4400, 4401, 4403, 4404, 4500
+
+
+class LiveRequest(ASGIRequest):
+    """The request of a socket. A live view that answers it announces itself with ``go_live``."""
+
+    def __init__(self, scope: Mapping[str, Any], connect: Callable[[LiveView], None]) -> None:
+        super().__init__(scope, BytesIO())
+        self._body = b""  # the stream is closed with the response, and the view keeps its request
+        self._connect = connect
+        self._live: tuple[LiveView, HttpResponseBase] | None = None
+
+    def connect(self, view: LiveView) -> None:
+        """Give *view* its connection. Called in the view's thread, before it is mounted."""
+        self._connect(view)
+
+    def go_live(self, view: LiveView, response: HttpResponseBase) -> None:
+        """*view* is live if *response* itself, and not another one, comes out of the middleware."""
+        self._live = view, response
+
+    def live_view(self, response: HttpResponseBase) -> LiveView | None:
+        return self._live[0] if self._live and self._live[1] is response else None
+
+
+class Outcome(NamedTuple):
+    """What came out of the middleware: a live view, or the code to close the socket with."""
+
+    view: LiveView | None
+    code: int
+    reason: str
+
+
+class LiveHandler(ASGIHandler):
+    """Django's chain of middleware for requests that came over a socket."""
+
+    request_class = LiveRequest
+
+
+_handler: LiveHandler | None = None
+_handler_lock = threading.Lock()
+
+
+def _get_handler() -> LiveHandler:
+    global _handler
+    with _handler_lock:
+        if _handler is None:
+            _handler = LiveHandler()
+        return _handler
+
+
+def _drop_handler(**kwargs: Any) -> None:
+    """Middleware reads its settings once, so after any change in a test there is to be a new chain."""
+    global _handler
+    _handler = None
+
+
+setting_changed.connect(_drop_handler, dispatch_uid="djust_presence.live.request")
+
+
+def build_request(scope: Mapping[str, Any], connect: Callable[[LiveView], None]) -> LiveRequest:
+    """The GET request for the page that opened the socket. Raises ``UnicodeDecodeError``."""
+    origin = dict(scope["headers"]).get(b"origin", b"")
+    # daphne does not say; the page knows.
+    scheme = scope.get("scheme") or ("wss" if origin.startswith(b"https:") else "ws")
+    request = LiveRequest(
+        {**scope, "method": "GET", "scheme": SCHEMES.get(scheme, scheme), "path": _page_path(scope)}, connect
+    )
+    if settings.SECURE_PROXY_SSL_HEADER:
+        header, _ = settings.SECURE_PROXY_SSL_HEADER
+        if header in request.META:
+            first, comma, rest = request.META[header].partition(",")
+            request.META[header] = SCHEMES.get(first.strip(), first) + comma + rest
+    return request
+
+
+def _page_path(scope: Mapping[str, Any]) -> str:
+    """The path without SOCKET_PREFIX, which may stand before or after the script prefix, or be gone already."""
+    path: str = scope["path"]
+    prefix, root = get_settings().socket_prefix.rstrip("/"), get_script_prefix(scope)
+    if not prefix:
+        return path
+    if _is_below(path, prefix):
+        return path.removeprefix(prefix)
+    if root and _is_below(path, root + prefix):
+        return root + path.removeprefix(root + prefix)
+    return path
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    return path.startswith(prefix + "/")
+
+
+def origin_allowed(request: LiveRequest) -> bool:
+    """Whether the page that opened the socket is ours: of this host, or of CSRF_TRUSTED_ORIGINS."""
+    origin = request.META.get("HTTP_ORIGIN")
+    if not origin:
+        return False
+    if CsrfViewMiddleware(_no_response)._origin_verified(request):
+        return True
+    try:
+        # A proxy that ends TLS and does not say so makes the request look like plain http.
+        return origin == f"https://{request.get_host()}"
+    except DisallowedHost:
+        return False
+
+
+def _no_response(request: Any) -> HttpResponse:
+    return HttpResponse()
+
+
+async def respond(request: LiveRequest) -> Outcome:
+    """Send *request* through Django.
+
+    The caller gives this a task of its own, in whose context all that middleware and the view have set
+    (language, cache connections) ends with it.
+    """
+    handler = _handler or await sync_to_async(_get_handler, thread_sensitive=False)()
+    async with lanes.hold():
+        set_script_prefix(get_script_prefix(request.scope))
+        await request_started.asend(sender=LiveHandler, scope=request.scope)
+        try:
+            response = await handler.run_get_response(request)
+        except BaseException:
+            await request_finished.asend(sender=LiveHandler)
+            raise
+        await sync_to_async(response.close)()
+    view = request.live_view(response)
+    return Outcome(view, 0, "") if view else _refused(request, response)
+
+
+def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
+    status = response.status_code
+    if 300 <= status < 400 or status == 401:
+        return Outcome(None, LOG_IN, "reload")
+    if status == 400:
+        return Outcome(None, BAD_REQUEST, "bad request")
+    if status == 403:
+        return Outcome(None, FORBIDDEN, "forbidden")
+    if status == 404:
+        return Outcome(None, NOT_FOUND, "not found")
+    if status < 300 and request._live is None:
+        logger.info("A socket was opened for %s, which is not a live view.", request.path)
+        return Outcome(None, NOT_FOUND, "not live")
+    if status < 300:
+        logger.error("Middleware replaced the response of the live view at %s, which cannot go live.", request.path)
+    else:
+        logger.error("The live view at %s could not be mounted: status %s.", request.path, status)
+    return Outcome(None, FAILED, "failed")

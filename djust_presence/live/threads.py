@@ -1,0 +1,196 @@
+"""Worker threads for sync user code and rendering, and what surrounds a request, carried over to them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import tzinfo
+from enum import Enum, auto
+from typing import Any, TypeVar
+
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
+from django.db import close_old_connections, connections
+from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
+from django.utils import timezone, translation
+
+__all__ = ["LANES", "Ambient", "Lanes", "call", "lanes", "own_thread"]
+
+T = TypeVar("T")
+
+# As many database connections does a process hold for its live pages, however many these are.
+LANES = 8
+REFRESH_PATIENCE = 0.1  # seconds
+
+
+class Turn(Enum):
+    """Whose work may take a free lane, and when."""
+
+    REFRESH = auto()  # if no other refresh runs: side by side they would only fight for the interpreter
+    LATE_REFRESH = auto()  # any: what holds the lanes up is waiting for something else
+    OTHER = auto()  # all but the last one: handlers that hang keep no refresh waiting
+
+
+class Lanes:
+    """A few persistent threads, each of them lent to one piece of work at a time. For any loop."""
+
+    def __init__(self, size: int = LANES) -> None:
+        self._size = size
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all threads, as a forked child must: they have stayed in its parent."""
+        self._lock = threading.Lock()
+        self._free = [ThreadPoolExecutor(1, f"djust_presence-{n}") for n in reversed(range(self._size))]
+        self._refreshing: set[ThreadPoolExecutor] = set()
+        self._waiting: dict[Turn, deque[Future[ThreadPoolExecutor]]] = {turn: deque() for turn in Turn}
+
+    @asynccontextmanager
+    async def hold(self, *, refresh: bool = False) -> AsyncIterator[None]:
+        """Thread-sensitive calls in this block run on one lane, and nobody else's do meanwhile."""
+        if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
+            # async_to_sync waits in the thread of a TestCase, say, and only that one sees its transaction.
+            yield
+            return
+        lane = await (self._acquire_for_refresh() if refresh else self._acquire(Turn.OTHER))
+        try:
+            async with ThreadSensitiveContext(executor=lane):
+                yield
+        except asyncio.CancelledError:
+            # The thread may still be at what was cancelled: a lane is free when it has come through this.
+            lane.submit(_nothing).add_done_callback(lambda done: self._release(lane))
+            raise
+        except BaseException:
+            self._release(lane)
+            raise
+        self._release(lane)
+
+    async def run(self, function: Callable[[], T], *, refresh: bool = False) -> T:
+        """What sync *function* returns on a lane, with database connections checked as around a request."""
+        async with self.hold(refresh=refresh):
+            return await sync_to_async(_between_connection_checks)(function)
+
+    async def _acquire_for_refresh(self) -> ThreadPoolExecutor:
+        try:
+            async with asyncio.timeout(REFRESH_PATIENCE):
+                return await self._acquire(Turn.REFRESH)
+        except TimeoutError:
+            return await self._acquire(Turn.LATE_REFRESH)
+
+    async def _acquire(self, turn: Turn) -> ThreadPoolExecutor:
+        waiter: Future[ThreadPoolExecutor] = Future()
+        with self._lock:
+            self._waiting[turn].append(waiter)
+            self._serve()
+        try:
+            return await asyncio.wrap_future(waiter)
+        except asyncio.CancelledError:
+            if not waiter.cancel():
+                self._release(waiter.result())
+            raise
+
+    def _release(self, lane: ThreadPoolExecutor) -> None:
+        with self._lock:
+            self._refreshing.discard(lane)
+            self._free.append(lane)
+            self._serve()
+
+    def _serve(self) -> None:
+        for turn, waiting in self._waiting.items():
+            while waiting and self._may_take(turn):
+                waiter = waiting.popleft()
+                if waiter.set_running_or_notify_cancel():
+                    lane = self._free.pop()
+                    if turn is not Turn.OTHER:
+                        self._refreshing.add(lane)
+                    waiter.set_result(lane)
+
+    def _may_take(self, turn: Turn) -> bool:
+        match turn:
+            case Turn.REFRESH:
+                return bool(self._free) and not self._refreshing
+            case Turn.LATE_REFRESH:
+                return bool(self._free)
+            case Turn.OTHER:
+                return len(self._free) > 1
+
+
+lanes = Lanes()
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=lanes.reset)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _between_connection_checks(function: Callable[[], T]) -> T:
+    close_old_connections()
+    try:
+        return function()
+    finally:
+        close_old_connections()
+
+
+@asynccontextmanager
+async def own_thread() -> AsyncIterator[None]:
+    """For async user code, which may take its time and so holds no lane.
+
+    Its thread-sensitive calls (the ORM) get a thread of their own if there are any, as in an async view,
+    and that thread leaves no database connection behind.
+    """
+    if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
+        yield
+        return
+    async with ThreadSensitiveContext() as context:
+        try:
+            yield
+        finally:
+            if context in SyncToAsync.context_to_thread_executor:
+                await sync_to_async(connections.close_all)()
+
+
+def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """What sync or async *function* returns, called from a thread without a running loop."""
+    result = function(*args, **kwargs)
+    return async_to_sync(_awaited)(result) if inspect.iscoroutine(result) else result
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """What middleware has set around a request, to be there again when its view renders later."""
+
+    language: str | None
+    zone: tzinfo
+    urlconf: str | None
+    script_prefix: str
+
+    @classmethod
+    def capture(cls) -> Ambient:
+        return cls(
+            translation.get_language(), timezone.get_current_timezone(), get_urlconf(), get_script_prefix()
+        )
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Inside this block everything is as it was captured; afterwards it is as before."""
+        urlconf, script_prefix = get_urlconf(), get_script_prefix()
+        with translation.override(self.language), timezone.override(self.zone):
+            set_urlconf(self.urlconf)
+            set_script_prefix(self.script_prefix)
+            try:
+                yield
+            finally:
+                set_urlconf(urlconf)
+                set_script_prefix(script_prefix)

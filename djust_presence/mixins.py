@@ -1,0 +1,288 @@
+"""What a view inherits: presence in a few methods and callbacks."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction
+from string import Formatter
+from typing import Any, ClassVar
+from uuid import uuid4
+
+from asgiref.sync import async_to_sync
+from django.http import HttpRequest
+from django.utils.translation import gettext
+
+from .errors import PresenceError, PresenceKeyError
+from .state.records import Step, decode_meta, encode_meta, record, records
+from .tracker import Refresh, Session, reads
+
+__all__ = ["PresenceMixin"]
+
+logger = logging.getLogger("djust_presence")
+
+MAX_KEY_LENGTH = 255
+VISITOR = "_presence_visitor"  # in the session: a random token, which is all that others see of a visitor
+
+Record = dict[str, Any]
+
+
+class _KeyFormatter(Formatter):
+    """Fills a presence key in from a view's attributes and its URL."""
+
+    def __init__(self, view: PresenceMixin) -> None:
+        self._view = view
+
+    def get_value(self, name: int | str, args: Any, kwargs: Any) -> Any:
+        value = getattr(self._view, name, None) if isinstance(name, str) else None
+        if value is None:
+            value = (getattr(self._view, "kwargs", None) or {}).get(name)
+        if value is None:
+            raise PresenceKeyError(
+                f"presence_key {self._view.presence_key!r} of {type(self._view).__qualname__} needs {name!r}, which is "
+                "neither an attribute of the view nor in its URL, or is None: set it before tracking."
+            )
+        return value
+
+
+class PresenceMixin:
+    """Shows who else has a page open.
+
+    ``presence_key`` names the group, filled in from the view's attributes and URL (``"document:{doc_id}"``); None is
+    one group for the view's class. With ``presence_unique_per_connection`` every tab of somebody who is not logged
+    in counts by itself. ``online_count`` is kept current.
+
+    Tracking, untracking, updating and broadcasting never wait for the store: they are at once in what this view
+    reads, and reach the others as soon as the store has answered.
+    """
+
+    presence_key: ClassVar[str | None] = None
+    presence_unique_per_connection: ClassVar[bool] = False
+    online_count: int = 0
+
+    request: HttpRequest
+    _presence: Session | None = None  # set by the host, on a live connection
+    _presence_last: Mapping[str, Any] | None = None  # the meta that was tracked last
+    _presence_uncounted = False  # tracked where the store could not be asked
+    _presence_alone: str | None = None  # the id of this connection, where there is no other
+
+    # Who and where
+
+    def get_presence_key(self) -> str:
+        """The name of the group.
+
+        Raises ``PresenceKeyError`` when a variable in it is missing or None, and when it is empty or too long.
+        """
+        if self.presence_key is None:
+            return f"{type(self).__module__}.{type(self).__qualname__}"
+        return _KeyFormatter(self).format(self.presence_key)
+
+    def get_presence_user_id(self) -> str:
+        """Who this is to the others: the user's id, or what stands for somebody who is not logged in.
+
+        That is a random token kept in their session, the same in all their tabs, or else (there is none on a
+        socket whose page could not set it, or ``presence_unique_per_connection`` is set) an id of this connection.
+        """
+        user = getattr(self.request, "user", None)
+        if user is not None and user.is_authenticated:
+            return str(user.pk)
+        session = getattr(self.request, "session", None)
+        if session is not None and not self.presence_unique_per_connection:
+            if self._presence is None and VISITOR not in session:
+                session[VISITOR] = uuid4().hex
+            if token := session.get(VISITOR):
+                return f"anon_{token}"
+        if self._presence_alone is None:
+            self._presence_alone = f"anon_conn_{uuid4().hex}"
+        return self._presence_alone
+
+    # Wishes
+
+    def track_presence(self, meta: Mapping[str, Any] | None = None) -> None:
+        """Be present, with *meta* (JSON, at most 4 KB) for the others to see; again: with another meta.
+
+        While a page is rendered over HTTP this only sets ``online_count``. Raises ``ValueError`` for a meta that is
+        not JSON or too large, and ``PresenceKeyError``.
+        """
+        self._track(meta)
+        self._count()
+
+    async def atrack_presence(self, meta: Mapping[str, Any] | None = None) -> None:
+        self._track(meta)
+        self.online_count = await self.apresence_count()
+
+    def untrack_presence(self) -> None:
+        """Be no longer present, at once; the view goes on watching."""
+        if self._presence:
+            self._presence.untrack()
+            self._count()
+
+    async def auntrack_presence(self) -> None:
+        self.untrack_presence()
+
+    def update_presence(self, **changes: Any) -> None:
+        """Merge *changes* into one's own meta; None takes a key out. Nobody is told of a leave or a join.
+
+        Raises ``PresenceError`` when nothing is tracked, and ``ValueError`` like :meth:`track_presence`.
+        """
+        if self._presence is None:
+            return
+        if self._presence.own is None:
+            raise PresenceError("There is nothing to update: call track_presence() first.")
+        meta = decode_meta(self._presence.own.wish.meta).copy() | changes
+        self._track({key: value for key, value in meta.items() if value is not None})
+
+    async def aupdate_presence(self, **changes: Any) -> None:
+        self.update_presence(**changes)
+
+    def watch_presence(self) -> None:
+        """See the group, and hear of its changes, without being counted."""
+        if self._presence:
+            self._presence.watch(self._checked_key())
+            self._listen(self._presence)
+        self._count()
+
+    async def awatch_presence(self) -> None:
+        if self._presence:
+            self._presence.watch(self._checked_key())
+            self._listen(self._presence)
+        self.online_count = await self.apresence_count()
+
+    def broadcast_to_presence(self, event: str, payload: Any = None) -> None:
+        """Send *event* with *payload* (JSON) to every session of the group, this one included.
+
+        It arrives as ``handle_presence_event(event, payload)`` where a view has that, and in the browser as a
+        ``presence:<event>`` event on the document.
+        """
+        payload = json.loads(json.dumps(payload, allow_nan=False))
+        if self._presence:
+            self._presence.broadcast(self._presence.key or self._checked_key(), event, payload)
+
+    async def abroadcast_to_presence(self, event: str, payload: Any = None) -> None:
+        self.broadcast_to_presence(event, payload)
+
+    def _restore_presence(self) -> None:
+        """Track again what was tracked last."""
+        if self._presence_last is not None:
+            self.track_presence(self._presence_last)
+
+    # Reads
+
+    def list_presences(self) -> list[Record]:
+        """The records of all who are present, who came first first: see the docs for what is in one."""
+        session = self._presence
+        if session and session.served:
+            return records(session.members(), gettext("Guest"))
+        members = reads.members(self._read_key())
+        return records(session.members(members) if session else members, gettext("Guest"))
+
+    async def alist_presences(self) -> list[Record]:
+        session = self._presence
+        if session and session.served:
+            return records(session.members(), gettext("Guest"))
+        members = await reads.amembers(self._read_key())
+        return records(session.members(members) if session else members, gettext("Guest"))
+
+    def presence_count(self) -> int:
+        """How many users are present, in constant time."""
+        session = self._presence
+        if session and session.served:
+            return session.count()
+        count = reads.count(self._read_key())
+        return session.count(count) if session else count
+
+    async def apresence_count(self) -> int:
+        session = self._presence
+        if session and session.served:
+            return session.count()
+        count = await reads.acount(self._read_key())
+        return session.count(count) if session else count
+
+    # Callbacks
+
+    def handle_presence_join(self, presence: Record) -> None:
+        """Somebody has come: once for each user, on every session of the group."""
+
+    def handle_presence_leave(self, presence: Record) -> None:
+        """Somebody has left, with their last connection."""
+
+    def handle_presence_update(self, presence: Record) -> None:
+        """Somebody's meta is another now."""
+
+    def _on_presence_change(self, **kwargs: Any) -> None:
+        """Once per refresh, after the callbacks, with ``joins``, ``leaves``, ``updates`` and ``online_count``."""
+        self.online_count = kwargs["online_count"]
+
+    def _presence_refresh(self, refresh: Refresh) -> None:
+        """Called by the host, in a thread, before it renders."""
+        changes: dict[str, list[Record]] = {"joins": [], "leaves": [], "updates": []}
+        for entry in refresh.entries:
+            if not isinstance(entry, Step):
+                self._presence_call(self.handle_presence_event, entry.name, entry.payload)  # type: ignore[attr-defined]
+            elif entry.before is None or entry.after is None or entry.before.meta != entry.after.meta:
+                kind, callback = (
+                    ("joins", self.handle_presence_join)
+                    if entry.before is None
+                    else ("leaves", self.handle_presence_leave)
+                    if entry.after is None
+                    else ("updates", self.handle_presence_update)
+                )
+                member = entry.after or entry.before
+                changes[kind].append(record(entry.user, member, gettext("Guest")))
+                self._presence_call(callback, record(entry.user, member, gettext("Guest")))
+        count = self._presence.count() if self._presence else self.online_count
+        self._presence_call(self._on_presence_change, **changes, online_count=count)
+
+    @staticmethod
+    def _presence_call(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        try:
+            (async_to_sync(callback) if iscoroutinefunction(callback) else callback)(*args, **kwargs)
+        except Exception:
+            logger.exception("%s failed.", callback.__qualname__)
+
+    # Helpers
+
+    def _presence_mounted(self) -> None:
+        """Called by the host, in a thread, after ``mount``: an async one could not ask the store."""
+        if self._presence_uncounted:
+            self._presence_uncounted = False
+            self.online_count = self.presence_count()
+
+    def _track(self, meta: Mapping[str, Any] | None) -> None:
+        key, user = self._checked_key(), self.get_presence_user_id()
+        text = encode_meta(self._complete(meta or {}))
+        self._presence_last = meta or {}
+        if self._presence:
+            self._listen(self._presence)
+            self._presence.track(key, user, text, lasting=user != self._presence_alone)
+
+    def _complete(self, meta: Mapping[str, Any]) -> Record:
+        """A name is always there (a guest's is filled in when it is read, in the reader's language)."""
+        complete = dict(meta)
+        user = getattr(self.request, "user", None)
+        if user is not None and user.is_authenticated:
+            complete["name"] = complete.get("name") or user.get_username()
+            complete.setdefault("user_id", user.pk if isinstance(user.pk, int) else str(user.pk))
+        return complete
+
+    def _listen(self, session: Session) -> None:
+        session.listens = callable(getattr(self, "handle_presence_event", None))
+
+    def _count(self) -> None:
+        if reads.in_loop() and not (self._presence and self._presence.served):
+            self._presence_uncounted = True
+            self.online_count = self._presence.count() if self._presence else 0
+        else:
+            self.online_count = self.presence_count()
+
+    def _read_key(self) -> str:
+        return (self._presence and self._presence.key) or self._checked_key()
+
+    def _checked_key(self) -> str:
+        key = self.get_presence_key()
+        if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY_LENGTH:
+            raise PresenceKeyError(
+                f"A presence key is a text of 1 to {MAX_KEY_LENGTH} characters, but {type(self).__qualname__} has {key!r:.300}."
+            )
+        return key

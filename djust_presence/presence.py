@@ -1,0 +1,151 @@
+"""Presence for whoever has no page open: jobs, plain views, management commands, shells.
+
+Every function asks the store, and raises ``PresenceUnavailable`` when that does not answer. The blocking ones raise
+``PresenceError`` inside a running event loop; there, await the twin whose name begins with an ``a``.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+from uuid import uuid4
+
+from django.utils.translation import gettext
+
+from . import bus
+from .backends.base import Backend
+from .backends.registry import get_backend
+from .conf import get_settings
+from .errors import PresenceError
+from .state.records import Change, Join, encode_meta, records
+from .state.store import JOB
+from .tracker import reads
+
+__all__ = [
+    "acount",
+    "aheartbeat",
+    "ais_present",
+    "ajoin",
+    "aleave",
+    "alist",
+    "count",
+    "heartbeat",
+    "is_present",
+    "join",
+    "leave",
+    "list",
+]
+
+REFS_PER_CLAIM = 500
+LONG_DEAD = (
+    10  # lease ttls after which a process is buried by whoever comes along, if no other process did it
+)
+
+
+def list(key: str) -> builtins.list[dict[str, Any]]:
+    """The records of all who are present in *key*, who came first first."""
+    return records(_swept(alist).snapshots([key])[0].members, gettext("Guest"))
+
+
+async def alist(key: str) -> builtins.list[dict[str, Any]]:
+    return records((await (await _aswept()).asnapshots([key]))[0].members, gettext("Guest"))
+
+
+def count(key: str) -> int:
+    """How many users are present in *key*, in constant time."""
+    return _swept(acount).count(key)
+
+
+async def acount(key: str) -> int:
+    return await (await _aswept()).acount(key)
+
+
+def is_present(key: str, user_id: object) -> bool:
+    """Whether the user *user_id*, taken as text, is present in *key*."""
+    return _swept(ais_present).member(key, str(user_id)) is not None
+
+
+async def ais_present(key: str, user_id: object) -> bool:
+    return await (await _aswept()).amember(key, str(user_id)) is not None
+
+
+def join(key: str, user_id: object, meta: Mapping[str, Any] | None = None, ttl: float = 60) -> None:
+    """Be present in *key* as *user_id* until *ttl* seconds have gone by without a heartbeat.
+
+    Joining again takes the new meta and ttl. Raises ``ValueError`` for a meta that is not JSON or above 4 KB.
+    """
+    backend, lease = _swept(ajoin), _lease()
+    op = _join(key, user_id, meta or {})
+    backend.open(lease, ttl)
+    _publish(backend, backend.write(lease, [op])[0].change)
+
+
+async def ajoin(key: str, user_id: object, meta: Mapping[str, Any] | None = None, ttl: float = 60) -> None:
+    backend, lease = await _aswept(), _lease()
+    op = _join(key, user_id, meta or {})
+    await backend.aopen(lease, ttl)
+    await _apublish(backend, (await backend.awrite(lease, [op]))[0].change)
+
+
+def heartbeat(key: str, user_id: object) -> bool:
+    """Stay present for another ttl, from whichever process. False: it was too late, join again."""
+    return _swept(aheartbeat).beat(key, _ref(key, user_id))
+
+
+async def aheartbeat(key: str, user_id: object) -> bool:
+    return await (await _aswept()).abeat(key, _ref(key, user_id))
+
+
+def leave(key: str, user_id: object) -> None:
+    """Be no longer present as what :func:`join` joined."""
+    backend = _swept(aleave)
+    _publish(backend, backend.release(key, _ref(key, user_id), uuid4().hex))
+
+
+async def aleave(key: str, user_id: object) -> None:
+    backend = await _aswept()
+    await _apublish(backend, await backend.arelease(key, _ref(key, user_id), uuid4().hex))
+
+
+def _lease() -> str:
+    return JOB + uuid4().hex
+
+
+def _ref(key: str, user_id: object) -> str:
+    """The same from every process, and not to be had by a connection."""
+    return "job-" + blake2b(f"{len(key)}:{key}{user_id}".encode(), digest_size=16).hexdigest()
+
+
+def _join(key: str, user_id: object, meta: Mapping[str, Any]) -> Join:
+    return Join(1, key, _ref(key, user_id), str(user_id), encode_meta(meta), uuid4().hex, uuid4().hex)
+
+
+def _publish(backend: Backend, change: Change | None) -> None:
+    if change:
+        bus.publish(backend.shared, change.key, [["change", *change.pack()]])
+
+
+async def _apublish(backend: Backend, change: Change | None) -> None:
+    if change:
+        await bus.apublish(backend.shared, change.key, [["change", *change.pack()]])
+
+
+def _swept(twin: Any) -> Backend:
+    """The backend, without what has expired: open pages see to that, but there may be none."""
+    if reads.in_loop():
+        raise PresenceError(f"This would hold up the event loop: await presence.{twin.__name__}() instead.")
+    backend = get_backend()
+    while work := backend.claim(None, REFS_PER_CLAIM, LONG_DEAD * get_settings().lease_ttl):
+        for lease, key, refs in work:
+            _publish(backend, backend.reap(lease, key, refs, uuid4().hex))
+    return backend
+
+
+async def _aswept() -> Backend:
+    backend = get_backend()
+    while work := await backend.aclaim(None, REFS_PER_CLAIM, LONG_DEAD * get_settings().lease_ttl):
+        for lease, key, refs in work:
+            await _apublish(backend, await backend.areap(lease, key, refs, uuid4().hex))
+    return backend

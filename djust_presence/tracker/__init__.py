@@ -1,0 +1,25 @@
+"""What a process does for presence: one lease, one writer, a replica per served group, and its live sessions."""
+
+from __future__ import annotations
+
+from .process import Tracker
+from .reads import acount, amembers, count, members
+from .registry import close_all, drain_all, get_tracker, serving
+from .session import Event, Host, Own, Refresh, Session
+
+__all__ = [
+    "Event",
+    "Host",
+    "Own",
+    "Refresh",
+    "Session",
+    "Tracker",
+    "acount",
+    "amembers",
+    "close_all",
+    "count",
+    "drain_all",
+    "get_tracker",
+    "members",
+    "serving",
+]

@@ -1,0 +1,109 @@
+"""A group that this process serves: its replica, its sessions, and what they are to be told next."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from typing import TYPE_CHECKING
+
+from ..state.records import Change, Snapshot, Step
+from ..state.replica import Replica
+from .session import Event, Session, by_host
+
+if TYPE_CHECKING:
+    from .process import Tracker
+
+
+class Group:
+    """The first change is passed on at once, later ones at most once in every refresh interval."""
+
+    def __init__(self, tracker: Tracker, key: str, hold: float) -> None:
+        self.key = key
+        self.replica = Replica(hold)
+        self.sessions: dict[Session, None] = {}
+        self.idle_since = tracker.loop.time()
+        self._tracker = tracker
+        self._batch: list[Step | Event] = []
+        self._timer: asyncio.Handle | None = None
+        self._quiet_until = 0.0
+
+    # Sessions
+
+    def add(self, session: Session) -> None:
+        """From here on: what was gathered before is no news to a session that sees it already."""
+        self._share()
+        self.sessions[session] = None
+        session.group = self
+        if self.replica.ready:
+            self._welcome(session)
+
+    def remove(self, session: Session) -> None:
+        session.group = None
+        del self.sessions[session]
+        if not self.sessions:
+            self.idle_since = self._tracker.loop.time()
+
+    def _welcome(self, session: Session) -> None:
+        """What its page shows was read some time ago; who joins is refreshed by that."""
+        if session.own is None:
+            session.stale = True
+            self.schedule()
+
+    # News
+
+    def apply(self, change: Change) -> None:
+        self._moved(self.replica.apply(change, self._tracker.loop.time()))
+
+    def receive(self, snapshot: Snapshot) -> None:
+        first = not self.replica.ready
+        self._moved(self.replica.receive(snapshot, self._tracker.loop.time()))
+        if first and self.replica.ready:
+            for session in self.sessions:
+                self._welcome(session)
+                self._tracker.follow(session)
+
+    def _moved(self, steps: list[Step]) -> None:
+        if steps and self.sessions:
+            self._batch += steps
+            self.schedule()
+        if self.replica.asks:
+            self._tracker.fetch(self)
+
+    def happened(self, event: Event) -> None:
+        """A broadcast has come: for the browsers at once, for the views that handle it with the next refresh."""
+        for host, sessions in by_host(self.sessions).items():
+            host.send(sessions, event.name, event.payload)
+        if any(session.listens for session in self.sessions):
+            self._batch.append(event)
+            self.schedule()
+
+    # Telling
+
+    def schedule(self) -> None:
+        """Refresh who is stale, or becomes so by what is gathered: now, or when the last refresh is long enough ago."""
+        if self._timer is None:
+            delay = max(0.0, self._quiet_until - self._tracker.loop.time())
+            self._timer = self._tracker.loop.call_later(delay, self._flush, context=Context())
+
+    def _share(self) -> None:
+        batch, self._batch = self._batch, []
+        if batch:
+            steps = [entry for entry in batch if isinstance(entry, Step)]
+            for session in self.sessions:
+                if news := batch if session.listens else steps:
+                    session.pending += news
+                    session.stale = True
+
+    def _flush(self) -> None:
+        self._timer = None
+        self._quiet_until = self._tracker.loop.time() + self._tracker.settings.refresh_interval
+        self._share()
+        for session in self.sessions:
+            if session.stale:
+                self._tracker.refresh(session)
+
+    def discard(self) -> None:
+        """Nobody is here any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,89 @@
+"""Who is in a group, for whoever has no session there: memory where this process serves it, else the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from ..backends.registry import get_backend
+from ..errors import PresenceError, PresenceUnavailable
+from ..state.records import Member
+from .registry import serving
+
+T = TypeVar("T")
+
+logger = logging.getLogger("djust_presence")
+
+PAUSE = 5.0  # after the store did not answer, a page is not made to wait for it again for so long
+
+_blind_until = 0.0
+
+
+def count(key: str) -> int:
+    """How many are in the group, or 0 while the store does not answer.
+
+    Raises ``PresenceError`` in a running loop when the store would have to be asked.
+    """
+    group = serving(key)
+    return group.replica.count if group else _asked(lambda: get_backend().count(key), 0)
+
+
+def members(key: str) -> Mapping[str, Member]:
+    """Who is in the group, or nobody while the store does not answer; raises like :func:`count`."""
+    group = serving(key)
+    return group.replica.shown() if group else _asked(lambda: get_backend().snapshots([key])[0].members, {})
+
+
+async def acount(key: str) -> int:
+    group = serving(key)
+    return group.replica.count if group else await _awaited(lambda: get_backend().acount(key), 0)
+
+
+async def amembers(key: str) -> Mapping[str, Member]:
+    async def read() -> Mapping[str, Member]:
+        return (await get_backend().asnapshots([key]))[0].members
+
+    group = serving(key)
+    return group.replica.shown() if group else await _awaited(read, {})
+
+
+def in_loop() -> bool:
+    """Whether a blocking call would hold up a running loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _asked(read: Callable[[], T], unknown: T) -> T:
+    if in_loop():
+        raise PresenceError(
+            "This would ask the presence store and hold up the event loop: await the method's twin instead, whose "
+            "name begins with an a (apresence_count, alist_presences)."
+        )
+    if time.monotonic() < _blind_until:
+        return unknown
+    try:
+        return read()
+    except PresenceUnavailable as error:
+        return _look_away(error, unknown)
+
+
+async def _awaited(read: Callable[[], Awaitable[T]], unknown: T) -> T:
+    if time.monotonic() < _blind_until:
+        return unknown
+    try:
+        return await read()
+    except PresenceUnavailable as error:
+        return _look_away(error, unknown)
+
+
+def _look_away(error: PresenceUnavailable, unknown: T) -> T:
+    global _blind_until
+    _blind_until = time.monotonic() + PAUSE
+    logger.error("The presence store does not answer (%s). Pages show what is known.", error)
+    return unknown

@@ -1,0 +1,84 @@
+"""The trackers of this process: one for each running loop, which in a server is one."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+from weakref import WeakKeyDictionary
+
+from ..backends.registry import get_backend
+from ..bus import publish
+from ..conf import get_settings
+from ..errors import PresenceUnavailable
+from .group import Group
+from .process import Tracker
+
+logger = logging.getLogger("djust_presence")
+
+_trackers: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Tracker]] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def get_tracker() -> Tracker:
+    """The tracker of the running loop, for the settings in force."""
+    loop, backend, settings = asyncio.get_running_loop(), get_backend(), get_settings()
+    with _lock:
+        ours = _trackers.setdefault(loop, [])
+        if not ours or ours[-1].backend is not backend or ours[-1].settings is not settings:
+            ours.append(Tracker(backend, settings))
+        return ours[-1]
+
+
+def serving(key: str) -> Group | None:
+    """The group, if some loop of this process serves it and knows who is there. From any thread."""
+    backend = get_backend()
+    for tracker in _all():
+        if tracker.backend is backend and (group := tracker.replica_of(key)):
+            return group
+    return None
+
+
+def _all() -> list[Tracker]:
+    with _lock:
+        return [tracker for ours in _trackers.values() for tracker in ours]
+
+
+async def drain_all() -> None:
+    """Begin a clean stop of the running loop's trackers: see ``Tracker.drain``."""
+    with _lock:
+        ours = list(_trackers.get(asyncio.get_running_loop(), ()))
+    for tracker in ours:
+        await tracker.drain()
+
+
+async def close_all() -> None:
+    """End the running loop's trackers, and forget them."""
+    with _lock:
+        ours = _trackers.pop(asyncio.get_running_loop(), [])
+    for tracker in ours:
+        await tracker.aclose()
+
+
+def _at_exit() -> None:
+    """Some servers tell an application nothing of their stop, but let the interpreter end in order."""
+    for tracker in _all():
+        if tracker.backend.shared:
+            try:
+                changes = tracker.drain_now()
+            except PresenceUnavailable as error:
+                logger.warning("The presence store did not hear of this process's end (%s).", error)
+            else:
+                for change in changes:
+                    publish(True, change.key, [["change", *change.pack()]])
+
+
+def _after_fork() -> None:
+    global _trackers, _lock
+    _trackers, _lock = WeakKeyDictionary(), threading.Lock()
+
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork)
