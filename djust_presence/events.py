@@ -66,7 +66,7 @@ def find_handler(view: object, name: str) -> MethodType | None:
     """
     if name.startswith("_"):
         return None
-    function = getattr(type(view), name, None)
+    function: Any = getattr(type(view), name, None)
     return MethodType(function, view) if is_event_handler(function) else None
 
 

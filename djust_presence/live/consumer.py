@@ -1,4 +1,4 @@
-"""The consumer: one WebSocket, the live view behind it, and what goes in and out."""
+"""The consumer: a page's WebSocket, what comes in and goes out, and whose turn it is at the view behind it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import asyncio
 import inspect
 import json
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextvars import Context
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from types import MethodType, NoneType
 from typing import Any, NamedTuple, NoReturn
 
 from channels.consumer import AsyncConsumer
 
-from djust_presence.conf import get_settings
-from djust_presence.events import ArgumentError, bind, find_handler
-from djust_presence.mixins import PresenceMixin
-from djust_presence.tracker import Refresh, Session, Tracker, drain_all, get_tracker
-
-from .rendering import WHOLE, Shown, encode, render
+from ..conf import get_settings
+from ..events import ArgumentError, bind, find_handler
+from ..tracker import Refresh, Session, Tracker, drain_all, get_tracker
+from .rendering import PING, PONG, Message, Outgoing, Send, encode
 from .request import FAILED, LiveRequest, build_request, origin_allowed, respond
-from .threads import call, lanes, own_thread
-from .view import LiveView
+from .threads import lanes, own_thread, spawn
+from .view import LiveView, Update
 
 __all__ = ["LiveHost", "LiveViewConsumer", "lifespan"]
 
@@ -32,71 +27,41 @@ logger = logging.getLogger("djust_presence")
 VERSION = 1
 MAX_FRAME_BYTES = 64 * 1024
 MAX_WAITING_EVENTS = 100
-MAX_WAITING_FRAMES = 256
 SLOW = 4000
 GOING_AWAY = 1012
 NO_STATUS = 1005
 CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
 
-PING = encode("ping")
-PONG = encode("pong")
-
-Message = dict[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
 
 
 class Event(NamedTuple):
-    """A handler that the browser wants to have called."""
+    """A handler that the page wants to have called."""
 
     ref: int | None
     name: str
     params: dict[str, Any]
 
 
-class Update(NamedTuple):
-    """What user code and rendering have left for the browser."""
-
-    regions: Mapping[str, str] = {}
-    pushed: Sequence[str] = ()
-    failed: bool = False
-
-
-# Tasks that outlive the consumer that started them: a handler runs to its end though the page is gone.
-_tasks: set[asyncio.Task[None]] = set()
-
-
-def _spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run *work* in an empty context, so that nothing of one visitor's language or caches gets to another."""
-    task = asyncio.get_running_loop().create_task(work, context=Context())
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
-    return task
-
-
 class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
     """Serves the page that opened the socket: ``"websocket": LiveViewConsumer.as_asgi()`` is all the routing.
 
-    Its task only reads. Mounting, handlers and sending have tasks that end when they have nothing to do,
+    Its own task only reads. Mounting, handlers and sending have tasks that end when they have nothing to do,
     and one piece of user code at a time is at the view.
     """
 
-    _send: Send
     _path: str
+    _outgoing: Outgoing
     _patience: asyncio.Timeout
     _tracker: Tracker
     _view: LiveView
     _session: Session | None = None
-    _busy = True  # mounting is the first thing to do
+    _busy = False
     _over = False
 
     def __init__(self) -> None:
-        self._shown = Shown()
-        self._inbox: deque[Event] = deque()
+        self._inbox: list[Event] = []
         self._refreshes: list[Refresh] = []
-        self._regions: dict[str, str] = {}
-        self._outbox: deque[Message | None] = deque()  # None: the regions, as they are by then
-        self._sender: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
@@ -112,7 +77,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept"})
-        self._send, self._path = send, request.path
+        self._path, self._outgoing = request.path, Outgoing(send, self._leave)
         going_away = False
         try:
             async with asyncio.timeout(None) as self._patience:
@@ -125,12 +90,15 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             going_away = True
             raise
         finally:
-            await self._end(going_away)
+            self._over = True
+            self._outgoing.end()
+            if self._session is not None and (stop := self._session.end(going_away)):
+                await asyncio.shield(stop)
 
     # Incoming
 
     async def _read(self, receive: Receive) -> int:
-        """Take in frames until the connection is gone; return its close code."""
+        """Take frames in until the connection is gone; return its close code."""
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
@@ -138,9 +106,9 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
                 return NO_STATUS if code is None else code
             if self._session is not None:
                 self._session.heard()
-            self._received(message.get("text"))
+            self._take_in(message.get("text"))
 
-    def _received(self, text: str | None) -> None:
+    def _take_in(self, text: str | None) -> None:
         if text is None:
             self._refuse("bad-frame", "Binary frames are not understood.")
             return
@@ -154,31 +122,47 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         match frame:
             case {"type": "ping"}:
-                self._put_once(PONG)
+                self.put(PONG)
             case {"type": "pong"}:
                 pass
             case {"type": "event", "name": str(name), **rest}:
-                ref, params = rest.get("ref"), rest.get("params", {})
-                if type(ref) not in (int, NoneType) or type(params) is not dict:
-                    self._refuse("bad-frame", "An event has a number as ref and an object as params.")
-                elif len(self._inbox) >= MAX_WAITING_EVENTS:
-                    self._refuse("too-many", "Too many events are waiting.", ref)
-                else:
-                    self._inbox.append(Event(ref, name, params))
-                    self._go_on()
+                self._take_in_event(name, rest.get("ref"), rest.get("params", {}))
             case _:
                 self._refuse("bad-frame", "The frame is of no known type.")
 
+    def _take_in_event(self, name: str, ref: Any, params: Any) -> None:
+        if not (ref is None or type(ref) is int) or not isinstance(params, dict):
+            self._refuse("bad-frame", "An event has a whole number as ref and an object as params.")
+        elif len(self._inbox) >= MAX_WAITING_EVENTS:
+            self._refuse("too-many", "Too many events are waiting.", ref)
+        else:
+            self._inbox.append(Event(ref, name, params))
+            self._go_on()
+
     def _refuse(self, code: str, message: str, ref: int | None = None) -> None:
-        logger.warning("A frame for %s was refused: %s %s", self._path, code, message)
+        logger.warning("A frame for %s was refused (%s): %s", self._path, code, message)
         self._put_error(code, message, ref)
 
-    # The view
+    # The view, which one thing at a time is done with
 
-    def _connect(self, view: LiveView) -> None:
-        """Called in the view's thread, before it is mounted."""
-        view._presence = self._tracker.session(live_host, view)
-        view._connection = self
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._busy = True
+        spawn(self._do(work))
+
+    async def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            logger.exception("The live view of %s broke down.", self._path)
+            self.close(FAILED, "failed")
+        finally:
+            self._busy = False
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """See to what waits, unless something is done with the view already."""
+        if not self._busy and not self._over and (self._inbox or self._refreshes):
+            self._start(self._catch_up())
 
     async def _mount(self, request: LiveRequest) -> None:
         self._tracker = get_tracker()
@@ -186,40 +170,23 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         if view is None:
             self.close(code, reason)
         elif not self._over:
-            assert view._presence is not None and view._first_page is not None
+            assert view._presence is not None
             self._view, self._session = view, view._presence
-            page, view._first_page = view._first_page, None
-            pushed, view._pushed = view._pushed, []
-            self._put(encode("ready", version=VERSION, ping=get_settings().heartbeat_interval))
-            self._update(Update(self._shown.update(page), pushed))
+            self.put(encode("ready", version=VERSION, ping=get_settings().heartbeat_interval))
+            self._show(Update(view._live_shown.first(), view._take_pushed()))
             self._session.live()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do *work*, and when it is done what has come meanwhile."""
-        self._busy = True
-        _spawn(self._supervised(work))
+    def _connect(self, view: LiveView) -> None:
+        """Called in the view's thread, before it is mounted."""
+        view._presence = self._tracker.session(live_host, view)
+        view._live_consumer = self
 
-    async def _supervised(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:
-            logger.exception("The live page %s broke down.", self._path)
-            self.close(FAILED, "failed")
-        finally:
-            self._busy = False
-            self._go_on()
-
-    def _go_on(self) -> None:
-        """Start on what waits, unless something is at the view already."""
-        if not self._busy and not self._over and (self._inbox or self._refreshes):
-            self._start(self._work())
-
-    async def _work(self) -> None:
+    async def _catch_up(self) -> None:
         while not self._over and (self._inbox or self._refreshes):
             if self._inbox:
-                await self._handle(self._inbox.popleft())
+                await self._handle(self._inbox.pop(0))
             else:
-                self._update(await lanes.run(partial(self._render, self._due()), refresh=True))
+                self._show(await lanes.run(partial(self._view._live_update, self._due()), refresh=True))
 
     async def _handle(self, event: Event) -> None:
         handler = find_handler(self._view, event.name)
@@ -232,78 +199,36 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             self._refuse("bad-arguments", str(error), event.ref)
             return
         if inspect.iscoroutinefunction(handler):
-            failed = await self._await(handler, arguments)
-            update = await lanes.run(partial(self._render, self._due()))
+            async with own_thread():
+                failed = not await self._view._live_await(handler, arguments)
+            update = await lanes.run(partial(self._view._live_update, self._due()))
         else:
-            update = await lanes.run(partial(self._call, handler, arguments, self._due()))
+            update = await lanes.run(partial(self._view._live_call, handler, arguments, self._due()))
             failed = update.failed
-        self._update(update)
+        self._show(update)
         if failed:
             self._put_error("failed", "The event could not be handled.", event.ref)
         elif event.ref is not None:
-            self._put(encode("ack", ref=event.ref))
-
-    async def _await(self, handler: MethodType, arguments: dict[str, Any]) -> bool:
-        """Run an async handler, on the loop and in this task. Says whether it failed."""
-        async with own_thread():
-            with self._view._ambient.restored():
-                try:
-                    await handler(**arguments)
-                except Exception:
-                    self._log_failure(handler)
-                    return True
-        return False
-
-    def _call(self, handler: MethodType, arguments: dict[str, Any], refreshes: list[Refresh]) -> Update:
-        """Run a sync handler, and render. In a thread."""
-        failed = False
-        with self._view._ambient.restored():
-            try:
-                call(handler, **arguments)
-            except Exception:
-                self._log_failure(handler)
-                failed = True
-        return self._render(refreshes)._replace(failed=failed)
-
-    def _render(self, refreshes: list[Refresh]) -> Update:
-        """Tell the view what has come, and render. In a thread. Never raises."""
-        view, regions = self._view, {}
-        with view._ambient.restored():
-            try:
-                if isinstance(view, PresenceMixin):
-                    for refresh in refreshes:
-                        view._presence_refresh(refresh)
-                regions = self._shown.update(render(view))
-            except Exception:
-                logger.exception("The live page %s could not be rendered.", self._path)
-        pushed, view._pushed = view._pushed, []
-        return Update(regions, pushed)
+            self.put(encode("ack", ref=event.ref))
 
     def _due(self) -> list[Refresh]:
         due, self._refreshes = self._refreshes, []
         return due
 
-    def _log_failure(self, handler: MethodType) -> None:
-        logger.exception("The event handler %s of %s failed.", handler.__func__.__qualname__, self._path)
-
     # For the host
 
-    def begin_refresh(self, refresh: Refresh) -> bool:
-        """Note that *refresh* is due. False: something is at the view now, and sees to it afterwards."""
+    def begin_refresh(self, refresh: Refresh) -> list[Refresh]:
+        """What the view is to take in now; nothing if something is done with it, which then sees to *refresh*."""
         self._refreshes.append(refresh)
         if self._busy or self._over:
-            return False
+            return []
         self._busy = True
-        return True
+        return self._due()
 
     def end_refresh(self, update: Update) -> None:
         self._busy = False
-        self._update(update)
+        self._show(update)
         self._go_on()
-
-    def put(self, frame: str) -> None:
-        """Send *frame* when its turn comes."""
-        self._put(frame)
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket; nothing more is sent. A browser that does not answer is not waited for long."""
@@ -312,68 +237,30 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         self._over = True
         if self._session is not None:
             self._session.end()
-        self._outbox.clear()
-        self._enqueue({"type": "websocket.close", "code": code, "reason": reason})
-        self._hurry(CLOSE_WAIT)
+        self._outgoing.close(code, reason)
+        self._leave(CLOSE_WAIT)
+
+    def put(self, frame: str) -> None:
+        """Send *frame* when its turn comes."""
+        if not self._over and not self._outgoing.put(frame):
+            # Whoever has missed so much is better off with the page as it is by then.
+            self.close(SLOW, "slow")
 
     # Outgoing
 
-    def _update(self, update: Update) -> None:
-        if update.regions and not self._over:
-            if WHOLE in update.regions:
-                self._regions.clear()
-            self._regions |= update.regions
-            if None not in self._outbox:
-                self._enqueue(None)
-        for frame in update.pushed:
-            self._put(frame)
-
     def _put_error(self, code: str, message: str, ref: int | None) -> None:
-        fields = {} if ref is None else {"ref": ref}
-        self._put(encode("error", **fields, code=code, message=message))
+        self.put(encode("error", **({} if ref is None else {"ref": ref}), code=code, message=message))
 
-    def _put(self, frame: str) -> None:
-        if self._over:
-            return
-        if len(self._outbox) >= MAX_WAITING_FRAMES:
-            # Who has missed this much is better off with the page as it is by then.
-            self.close(SLOW, "slow")
-            return
-        self._enqueue({"type": "websocket.send", "text": frame})
+    def _show(self, update: Update) -> None:
+        if not self._over:
+            self._outgoing.show(update.regions)
+        for frame in update.pushed:
+            self.put(frame)
 
-    def _enqueue(self, message: Message | None) -> None:
-        self._outbox.append(message)
-        if self._sender is None:
-            self._sender = _spawn(self._send_all())
-
-    async def _send_all(self) -> None:
-        try:
-            while self._outbox:
-                message = self._outbox.popleft()
-                if message is None:
-                    regions, self._regions = self._regions, {}
-                    message = {"type": "websocket.send", "text": encode("render", regions=regions)}
-                await self._send(message)
-        except Exception:
-            # Servers say in various ways that the peer has gone, and not all of them say it to receive().
-            logger.debug("The socket of %s is gone.", self._path, exc_info=True)
-            self._hurry(0)
-        finally:
-            self._sender = None
-
-    def _hurry(self, seconds: float) -> None:
-        """Leave the connection then, if it has not ended by itself."""
+    def _leave(self, seconds: float = 0) -> None:
+        """Be gone by then, whatever the browser does."""
         if not self._patience.expired():
             self._patience.reschedule(asyncio.get_running_loop().time() + seconds)
-
-    async def _end(self, going_away: bool) -> None:
-        self._over = True
-        self._outbox.clear()
-        if self._sender is not None:
-            self._sender.cancel()
-        if self._session is not None and (stop := self._session.end(going_away)):
-            await stop
-
 
 
 def _not_json(constant: str) -> NoReturn:
@@ -381,21 +268,26 @@ def _not_json(constant: str) -> NoReturn:
 
 
 class LiveHost:
-    """What the tracker sees of all live pages."""
+    """What the tracker sees of the live pages."""
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
-        """Tell the views of *sessions* what has come and render them, all in one hop. Never raises."""
-        consumers = [_consumer(session) for session in sessions if _consumer(session).begin_refresh(session.take())]
-        if not consumers:
+        """Let the views of *sessions* take in what has come, and render them, all in one hop. Never raises."""
+        work: list[tuple[LiveViewConsumer, list[Refresh]]] = []
+        for session in sessions:
+            consumer = _consumer(session)
+            if refreshes := consumer.begin_refresh(session.take()):
+                work.append((consumer, refreshes))
+        if not work:
             return
-        work = [(consumer, consumer._due()) for consumer in consumers]
         updates = [Update()] * len(work)
         try:
-            updates = await lanes.run(lambda: [one._render(refreshes) for one, refreshes in work], refresh=True)
+            updates = await lanes.run(
+                lambda: [consumer._view._live_update(refreshes) for consumer, refreshes in work], refresh=True
+            )
         except Exception:
-            logger.exception("%s live pages could not be refreshed.", len(work))
+            logger.exception("%s live views could not be refreshed.", len(work))
         finally:
-            for consumer, update in zip(consumers, updates, strict=True):
+            for (consumer, _), update in zip(work, updates, strict=True):
                 consumer.end_refresh(update)
 
     def send(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
@@ -414,16 +306,16 @@ class LiveHost:
         _consumer(session).close(code, reason)
 
 
-def _consumer(session: Session) -> LiveViewConsumer:
-    consumer: LiveViewConsumer = session.view._connection
-    return consumer
-
-
 live_host = LiveHost()
 
 
+def _consumer(session: Session) -> LiveViewConsumer:
+    consumer: LiveViewConsumer = session.view._live_consumer
+    return consumer
+
+
 async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """For ``"lifespan"`` in the ``ProtocolTypeRouter``: a server that stops lets the pages move on quietly."""
+    """For ``"lifespan"`` in the ``ProtocolTypeRouter``: when the server stops, nobody is reported gone at once."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":

@@ -1,11 +1,13 @@
-"""What a page shows: its live regions, what of them differs, and the script that keeps them current."""
+"""What a page shows: its live regions, what of them differs, how that gets to it, and the script that takes it."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,15 +20,36 @@ from django.template.response import SimpleTemplateResponse
 from django.templatetags.static import static
 from django.utils.html import format_html
 
-from djust_presence.conf import get_settings
+from ..conf import get_settings
+from .threads import spawn
 
 if TYPE_CHECKING:
     from .view import LiveView
 
-__all__ = ["WHOLE", "Page", "Regions", "Shown", "active_regions", "encode", "inject_script", "render"]
+__all__ = [
+    "PING",
+    "PONG",
+    "WHOLE",
+    "Message",
+    "Outgoing",
+    "Page",
+    "Regions",
+    "Send",
+    "Shown",
+    "active_regions",
+    "encode",
+    "inject_script",
+    "render",
+]
+
+logger = logging.getLogger("djust_presence")
 
 # The id of a page without regions of its own, which is live as a whole.
 WHOLE = "*"
+MAX_WAITING_FRAMES = 256
+
+Message = dict[str, Any]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class Regions:
@@ -42,7 +65,9 @@ class Regions:
     def add(self, place: str, render: Callable[[], str]) -> str:
         """Render the next region, which stands at *place* (template and line), and return its markup."""
         if self._inside:
-            raise TemplateSyntaxError(f"{{% live %}} inside another {{% live %}}, at {place}: regions do not nest.")
+            raise TemplateSyntaxError(
+                f"{{% live %}} inside another {{% live %}}, at {place}: regions do not nest."
+            )
         self._inside = True
         try:
             html = render()
@@ -77,14 +102,18 @@ class Page(NamedTuple):
     response: HttpResponse
     regions: dict[str, str]
     places: tuple[str, ...]
+    csrf_token: str
 
     @property
     def html(self) -> str:
         return self.response.content.decode(self.response.charset)
 
 
-def render(view: LiveView) -> Page:
-    """Render *view* with all that Django does for a template response."""
+def render(view: LiveView, csrf_token: str) -> Page:
+    """Render *view* with all that Django does for a template response.
+
+    The same token every time, as one that Django makes anew for each rendering always differs.
+    """
     context = view.get_context_data()
     if inspect.iscoroutine(context):
         context.close()
@@ -92,24 +121,31 @@ def render(view: LiveView) -> Page:
             f"{type(view).__qualname__}.get_context_data() is async, but templates render in sync code: "
             "make it a plain method, and load what it needs in mount() or in an event handler."
         )
-    context.setdefault("csrf_token", view._csrf_token)
+    context.setdefault("csrf_token", csrf_token)
     regions = Regions(context, view.request)
     with _collecting(regions):
         response = view.render_to_response(context)
         if isinstance(response, SimpleTemplateResponse):
             response = response.render()
-    page = Page(response, regions.html, tuple(regions.places))
+    page = Page(response, regions.html, tuple(regions.places), csrf_token)
     return page if page.regions else page._replace(regions={WHOLE: page.html})
 
 
 class Shown:
-    """What the page of one session shows, kept as a digest per region."""
+    """What one live page shows, kept as a digest per region. It starts with *page*, which is to be sent whole."""
 
-    __slots__ = ("_digests", "_places")
+    __slots__ = ("_digests", "_places", "_unsent", "csrf_token")
 
-    def __init__(self) -> None:
-        self._digests: dict[str, bytes] = {}
-        self._places: tuple[str, ...] | None = None
+    def __init__(self, page: Page) -> None:
+        self.csrf_token = page.csrf_token
+        self._unsent: dict[str, str] = page.regions
+        self._digests = _digests(page)
+        self._places = page.places
+
+    def first(self) -> dict[str, str]:
+        """The regions that it started with, once."""
+        regions, self._unsent = self._unsent, {}
+        return regions
 
     def update(self, page: Page) -> dict[str, str]:
         """The regions of *page* that differ from what is shown; they count as shown from here on.
@@ -117,11 +153,15 @@ class Shown:
         Regions have their ids in order of rendering, so when one comes or goes (an ``{% if %}`` around it)
         the others would get their neighbours' content: then it is the whole page that differs.
         """
-        digests = {name: _digest(html) for name, html in page.regions.items()}
-        changed = {name: page.regions[name] for name in digests if digests[name] != self._digests.get(name)}
-        moved = self._places is not None and page.places != self._places
-        self._digests, self._places = digests, page.places
-        return {WHOLE: page.html} if moved else changed
+        shown, moved = self._digests, page.places != self._places
+        self._digests, self._places = _digests(page), page.places
+        if moved:
+            return {WHOLE: page.html}
+        return {name: html for name, html in page.regions.items() if self._digests[name] != shown[name]}
+
+
+def _digests(page: Page) -> dict[str, bytes]:
+    return {name: _digest(html) for name, html in page.regions.items()}
 
 
 def _digest(html: str) -> bytes:
@@ -131,8 +171,83 @@ def _digest(html: str) -> bytes:
 def encode(kind: str, **fields: Any) -> str:
     """A frame for the browser. Raises ``TypeError`` or ``ValueError`` for what JSON does not have."""
     return json.dumps(
-        {"type": kind, **fields}, cls=DjangoJSONEncoder, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        {"type": kind, **fields},
+        cls=DjangoJSONEncoder,
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=(",", ":"),
     )
+
+
+PING = encode("ping")
+PONG = encode("pong")
+# Of these, one that waits is as good as two.
+ONCE = frozenset({PING, PONG})
+
+
+class Outgoing:
+    """What waits to be sent, with one send in flight: frames in their order, regions as they are by then.
+
+    *gone* is called when it cannot be sent, as the peer has gone.
+    """
+
+    def __init__(self, send: Send, gone: Callable[[], None]) -> None:
+        self._send = send
+        self._gone = gone
+        self._frames: list[str | Message | None] = []  # None: the regions
+        self._regions: dict[str, str] = {}
+        self._sender: asyncio.Task[None] | None = None
+
+    def put(self, frame: str) -> bool:
+        """Send *frame* after what waits; False if that is too much already."""
+        if len(self._frames) >= MAX_WAITING_FRAMES:
+            return False
+        if frame not in ONCE or frame not in self._frames:
+            self._enqueue(frame)
+        return True
+
+    def show(self, regions: Mapping[str, str]) -> None:
+        """Send *regions*, in the place of such as wait already, if any do."""
+        if not regions:
+            return
+        if WHOLE in regions:
+            self._regions.clear()
+        self._regions |= regions
+        if None not in self._frames:
+            self._enqueue(None)
+
+    def close(self, code: int, reason: str) -> None:
+        """Send nothing of what waits any more, and close."""
+        self._frames.clear()
+        self._enqueue({"type": "websocket.close", "code": code, "reason": reason})
+
+    def end(self) -> None:
+        """There is nobody to send to."""
+        self._frames.clear()
+        if self._sender is not None:
+            self._sender.cancel()
+
+    def _enqueue(self, frame: str | Message | None) -> None:
+        self._frames.append(frame)
+        if self._sender is None:
+            self._sender = spawn(self._send_all())
+
+    async def _send_all(self) -> None:
+        try:
+            while self._frames:
+                frame = self._frames.pop(0)
+                if frame is None:
+                    regions, self._regions = self._regions, {}
+                    frame = encode("render", regions=regions)
+                await self._send(
+                    {"type": "websocket.send", "text": frame} if isinstance(frame, str) else frame
+                )
+        except Exception:
+            # Each server says in its own way that the peer has gone, and not all say it to receive() as well.
+            logger.debug("A socket is gone.", exc_info=True)
+            self._gone()
+        finally:
+            self._sender = None
 
 
 def inject_script(response: HttpResponse, request: HttpRequest) -> None:

@@ -17,8 +17,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import set_script_prefix
 
-from djust_presence.conf import get_settings
-
+from ..conf import get_settings
 from .threads import lanes
 
 if TYPE_CHECKING:
@@ -126,11 +125,11 @@ def origin_allowed(request: LiveRequest) -> bool:
     origin = request.META.get("HTTP_ORIGIN")
     if not origin:
         return False
-    if CsrfViewMiddleware(_no_response)._origin_verified(request):
+    if CsrfViewMiddleware(_no_response)._origin_verified(request):  # type: ignore[attr-defined]
         return True
     try:
         # A proxy that ends TLS and does not say so makes the request look like plain http.
-        return origin == f"https://{request.get_host()}"
+        return bool(origin == f"https://{request.get_host()}")
     except DisallowedHost:
         return False
 
@@ -173,7 +172,9 @@ def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
         logger.info("A socket was opened for %s, which is not a live view.", request.path)
         return Outcome(None, NOT_FOUND, "not live")
     if status < 300:
-        logger.error("Middleware replaced the response of the live view at %s, which cannot go live.", request.path)
+        logger.error(
+            "Middleware replaced the response of the live view at %s, which cannot go live.", request.path
+        )
     else:
         logger.error("The live view at %s could not be mounted: status %s.", request.path, status)
     return Outcome(None, FAILED, "failed")

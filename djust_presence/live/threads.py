@@ -8,9 +8,10 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import tzinfo
 from enum import Enum, auto
@@ -21,7 +22,7 @@ from django.db import close_old_connections, connections
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
-__all__ = ["LANES", "Ambient", "Lanes", "call", "lanes", "own_thread"]
+__all__ = ["LANES", "Ambient", "Lanes", "call", "lanes", "own_thread", "spawn"]
 
 T = TypeVar("T")
 
@@ -155,6 +156,18 @@ async def own_thread() -> AsyncIterator[None]:
         finally:
             if context in SyncToAsync.context_to_thread_executor:
                 await sync_to_async(connections.close_all)()
+
+
+# Tasks that nobody else holds on to: a handler, for one, runs to its end though the page is gone.
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run *work* in an empty context, so that nothing of one visitor's language or caches gets to another."""
+    task = asyncio.get_running_loop().create_task(work, context=Context())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task
 
 
 def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Mapping, Sequence
+from types import MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -10,42 +13,51 @@ from django.middleware.csrf import get_token
 from django.utils.cache import patch_cache_control
 from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
 
-from djust_presence.mixins import PresenceMixin
-
-from .rendering import Page, encode, inject_script, render
+from ..mixins import PresenceMixin
+from .rendering import Shown, encode, inject_script, render
 from .request import LiveRequest
 from .threads import Ambient, call
 
 if TYPE_CHECKING:
-    from djust_presence.tracker import Session
-
+    from ..tracker import Refresh, Session
     from .consumer import LiveViewConsumer
 
-__all__ = ["LiveView"]
+__all__ = ["LiveView", "Update"]
+
+logger = logging.getLogger("djust_presence")
 
 # Django's own attributes of a view. Templates get ``request`` from the context processor.
 NOT_IN_CONTEXT = frozenset({"request", "args", "kwargs", "head"})
 
 
+class Update(NamedTuple):
+    """What user code and rendering have left for the browser."""
+
+    regions: Mapping[str, str] = {}
+    pushed: Sequence[str] = ()
+    failed: bool = False
+
+
 class LiveView(TemplateResponseMixin, ContextMixin, View):
     """A page that is rendered over HTTP, mounted again over a WebSocket, and kept current from then on.
 
-    ``mount`` runs both times, on an instance each. Public instance attributes are in the template's context.
+    ``mount`` runs both times, on an instance each. Public instance attributes are in the template's context,
+    and methods decorated with ``@event_handler()`` may be called by the page.
     """
 
     _presence: Session | None = None
-    _connection: LiveViewConsumer | None = None
     _pushed: list[str]
-    _ambient: Ambient
-    _csrf_token: str
-    _first_page: Page | None = None
+    # Of a live connection only:
+    _live_consumer: LiveViewConsumer | None = None
+    _live_ambient: Ambient
+    _live_shown: Shown
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
         self._pushed = []
 
     def mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Set the view up for *request*, with the arguments of its URL. Sync or async."""
+        """Prepare the view for *request* and the arguments of its URL. Sync or async."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """The template's context: public instance attributes, then *kwargs*, ``view`` and ``extra_context``."""
@@ -57,35 +69,91 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         return {**attributes, **super().get_context_data(**kwargs)}
 
     def push_event(self, event: str, payload: Any = None) -> None:
-        """Send *event* to this page's scripts, as ``djust:push_event`` on ``window``, after the next render.
+        """Send *event* to the scripts of this page, after what is rendered next.
 
-        Raises ``TypeError`` or ``ValueError`` if *payload* is not JSON. Does nothing before there is a socket.
+        They get it as a ``djust:push_event`` event on ``window``. While the page is rendered over HTTP it goes
+        nowhere. Raises ``TypeError`` or ``ValueError`` for a payload that is not JSON.
         """
         frame = encode("push", event=event, payload=payload)
-        if self._connection is not None:
+        if self._live_consumer is not None:
             self._pushed.append(frame)
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Mount and render: the page for a browser, or what is live of it for the page's socket."""
         # Sync, whatever mount is: natively async views break LoginRequiredMixin and ATOMIC_REQUESTS.
-        response: HttpResponseBase
+        response: HttpResponse
         if isinstance(request, LiveRequest):
             request.connect(self)
             self._mount(request, *args, **kwargs)
-            # A socket can set no cookie, so without one there is no token that would ever be valid.
-            self._csrf_token = get_token(request) if "CSRF_COOKIE" in request.META else "NOTPROVIDED"
-            self._ambient = Ambient.capture()
-            self._first_page = render(self)
+            self._live_ambient = Ambient.capture()
+            self._live_shown = Shown(render(self, _known_csrf_token(request)))
             response = HttpResponse()
             request.go_live(self, response)
         else:
             self._mount(request, *args, **kwargs)
-            self._csrf_token = get_token(request)
-            response = render(self).response
+            response = render(self, get_token(request)).response
             inject_script(response, request)
         patch_cache_control(response, private=True, no_cache=True)
         return response
 
     def _mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        # Async code could not load these.
+        if hasattr(request, "user"):
+            bool(request.user.is_authenticated)
+        if hasattr(request, "session"):
+            request.session.get("")
         call(self.mount, request, *args, **kwargs)
         if isinstance(self, PresenceMixin):
-            self._mounted()
+            self._presence_mounted()
+
+    # On a live connection, in a thread, one at a time. None of these raises what user code raises.
+
+    def _live_call(
+        self, handler: MethodType, arguments: dict[str, Any], refreshes: Sequence[Refresh]
+    ) -> Update:
+        """Run a sync event handler, and update."""
+        failed = False
+        with self._live_ambient.restored():
+            try:
+                call(handler, **arguments)
+            except Exception:
+                self._live_failed(handler)
+                failed = True
+        return self._live_update(refreshes)._replace(failed=failed)
+
+    async def _live_await(self, handler: MethodType, arguments: dict[str, Any]) -> bool:
+        """Run an async event handler, on the loop, in a task of its own. Says whether it succeeded."""
+        with self._live_ambient.restored():
+            try:
+                await handler(**arguments)
+            except Exception:
+                self._live_failed(handler)
+                return False
+        return True
+
+    def _live_update(self, refreshes: Sequence[Refresh]) -> Update:
+        """Let the view take in what has come, render it, and see what of the page is another now."""
+        regions: Mapping[str, str] = {}
+        with self._live_ambient.restored():
+            try:
+                if isinstance(self, PresenceMixin):
+                    for refresh in refreshes:
+                        self._presence_refresh(refresh)
+                regions = self._live_shown.update(render(self, self._live_shown.csrf_token))
+            except Exception:
+                logger.exception("The live view of %s could not be rendered.", self.request.path)
+        return Update(regions, self._take_pushed())
+
+    def _take_pushed(self) -> list[str]:
+        pushed, self._pushed = self._pushed, []
+        return pushed
+
+    def _live_failed(self, handler: MethodType) -> None:
+        logger.exception(
+            "The event handler %s of %s failed.", handler.__func__.__qualname__, self.request.path
+        )
+
+
+def _known_csrf_token(request: HttpRequest) -> str:
+    """A token for the page's cookie. The socket can set none, and without it no token would ever be valid."""
+    return get_token(request) if "CSRF_COOKIE" in request.META else "NOTPROVIDED"

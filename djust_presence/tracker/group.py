@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import Context
 from typing import TYPE_CHECKING
 
 from ..state.records import Change, Snapshot, Step
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
 class Group:
     """The first change is passed on at once, later ones at most once in every refresh interval."""
 
-    def __init__(self, tracker: Tracker, key: str, hold: float) -> None:
+    def __init__(self, tracker: Tracker, key: str) -> None:
         self.key = key
-        self.replica = Replica(hold)
+        self.replica = Replica(tracker.settings.lease_ttl / 2)
         self.sessions: dict[Session, None] = {}
-        self.idle_since = tracker.loop.time()
+        self.idle_since = tracker.now
         self._tracker = tracker
         self._batch: list[Step | Event] = []
         self._timer: asyncio.Handle | None = None
@@ -41,7 +40,7 @@ class Group:
         session.group = None
         del self.sessions[session]
         if not self.sessions:
-            self.idle_since = self._tracker.loop.time()
+            self.idle_since = self._tracker.now
 
     def _welcome(self, session: Session) -> None:
         """What its page shows was read some time ago; who joins is refreshed by that."""
@@ -52,11 +51,11 @@ class Group:
     # News
 
     def apply(self, change: Change) -> None:
-        self._moved(self.replica.apply(change, self._tracker.loop.time()))
+        self._moved(self.replica.apply(change, self._tracker.now))
 
     def receive(self, snapshot: Snapshot) -> None:
         first = not self.replica.ready
-        self._moved(self.replica.receive(snapshot, self._tracker.loop.time()))
+        self._moved(self.replica.receive(snapshot, self._tracker.now))
         if first and self.replica.ready:
             for session in self.sessions:
                 self._welcome(session)
@@ -66,8 +65,7 @@ class Group:
         if steps and self.sessions:
             self._batch += steps
             self.schedule()
-        if self.replica.asks:
-            self._tracker.fetch(self)
+        self._tracker.fetch(self)
 
     def happened(self, event: Event) -> None:
         """A broadcast has come: for the browsers at once, for the views that handle it with the next refresh."""
@@ -82,8 +80,8 @@ class Group:
     def schedule(self) -> None:
         """Refresh who is stale, or becomes so by what is gathered: now, or when the last refresh is long enough ago."""
         if self._timer is None:
-            delay = max(0.0, self._quiet_until - self._tracker.loop.time())
-            self._timer = self._tracker.loop.call_later(delay, self._flush, context=Context())
+            delay = max(0.0, self._quiet_until - self._tracker.now)
+            self._timer = self._tracker.later(delay, self._flush)
 
     def _share(self) -> None:
         batch, self._batch = self._batch, []
@@ -96,7 +94,7 @@ class Group:
 
     def _flush(self) -> None:
         self._timer = None
-        self._quiet_until = self._tracker.loop.time() + self._tracker.settings.refresh_interval
+        self._quiet_until = self._tracker.now + self._tracker.settings.refresh_interval
         self._share()
         for session in self.sessions:
             if session.stale:

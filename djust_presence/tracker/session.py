@@ -120,7 +120,7 @@ class Session:
         self.pending: list[Step | Event] = []
         self.stale = False
         self.refreshing = False
-        self.heard_at = self.pinged_at = tracker.loop.time()
+        self.heard_at = self.pinged_at = tracker.now
         self._watched: str | None = None
         self._taken = Refresh()
         self._early: list[tuple[str, str, Any]] = []  # broadcasts of a mount that is not live yet
@@ -200,7 +200,7 @@ class Session:
         """The page is live: what was wished takes effect."""
         if not self._ended and not self._live:
             self._live = True
-            self.heard_at = self.pinged_at = self.tracker.loop.time()
+            self.heard_at = self.pinged_at = self.tracker.now
             self.tracker.admit(self)
             for key, event, payload in self._early:
                 self.tracker.broadcast(key, event, payload)
@@ -208,7 +208,7 @@ class Session:
 
     def heard(self) -> None:
         """A sign of life from the browser."""
-        self.heard_at = self.tracker.loop.time()
+        self.heard_at = self.tracker.now
 
     def end(self, going_away: bool = False) -> asyncio.Task[None] | None:
         """The connection is over. With *going_away* the server stops, and the page is expected back elsewhere.

@@ -1,0 +1,16 @@
+"""What is left to chance: ids, and when to try again."""
+
+from __future__ import annotations
+
+import random
+from uuid import uuid4
+
+
+def fresh() -> str:
+    """An id that nobody has used before."""
+    return uuid4().hex
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: more each time, up to five, never in step with others."""
+    return min(5.0, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)

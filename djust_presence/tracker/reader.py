@@ -1,0 +1,57 @@
+"""Gets the snapshots that a process's replicas ask for, many in one call."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ..errors import PresenceUnavailable
+from .chance import backoff
+from .group import Group
+
+if TYPE_CHECKING:
+    from .process import Tracker
+
+GROUPS_PER_FETCH = 100
+
+
+class Reader:
+    """Reads for its tracker; apart from the writer, so that neither waits for the other."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._asking: dict[Group, None] = {}
+        self._wake = asyncio.Event()
+
+    def fetch(self, group: Group) -> None:
+        self._asking[group] = None
+        self._wake.set()
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            await self._wake.wait()
+            groups = self._next()
+            try:
+                snapshots = await self._tracker.backend.asnapshots([group.key for group in groups])
+            except PresenceUnavailable as error:
+                failures += 1
+                self._tracker.unreachable(error)
+                await asyncio.sleep(backoff(failures))
+                for group in groups:
+                    group.replica.failed()
+                    self.fetch(group)
+                continue
+            failures = 0
+            self._tracker.reached()
+            for group, snapshot in zip(groups, snapshots, strict=True):
+                group.receive(snapshot)
+
+    def _next(self) -> list[Group]:
+        groups = list(self._asking)[:GROUPS_PER_FETCH]
+        for group in groups:
+            del self._asking[group]
+            group.replica.asked()
+        if not self._asking:
+            self._wake.clear()
+        return groups

@@ -1,0 +1,230 @@
+"""The only one in a process that changes the store: one lease, one call at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import PresenceUnavailable
+from ..state.outbox import Batch, Outbox
+from ..state.records import Change, Status
+from .chance import backoff, fresh
+from .group import Group
+from .session import Session
+
+if TYPE_CHECKING:
+    from .process import Tracker
+
+OPS_PER_BATCH = 500
+REFS_PER_CLAIM = 500
+DOUBT = 0.25  # a replica that differs from a renewal's answer may only be ahead of it, or behind, for so long
+REJOINS_PER_SECOND = 200  # of a process, after the store lost it; all of them within one renewal
+
+
+class Writer:
+    """Tells the store what its tracker's sessions wish, keeps the lease, and buries the dead.
+
+    While the tracker rests no lease is held: after a clean stop, and until somebody comes.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._backend = tracker.backend
+        self._settings = tracker.settings
+        self._outbox = Outbox(fresh, tracker.shown)
+        self._unsettled: dict[str, Session] = {}  # ref -> whose wish the store has not confirmed yet
+        self._fleeting: set[str] = set()  # refs that cannot come back after their connection is lost
+        self._turning = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._resting = True
+        self._open_at = self._renew_at = 0.0
+        self._reaping = False
+
+    # Wishes
+
+    @property
+    def keys(self) -> set[str]:
+        """The groups in which somebody is to be present."""
+        return {wish.key for wish in self._outbox.wanted.values()}
+
+    def follow(self, session: Session) -> None:
+        """Take over what *session* wishes by now."""
+        own, told = session.own, session.told
+        if told and (own is None or own.ref != told.ref):
+            self.drop(told.ref)
+            self._unsettled[told.ref] = session
+            session.told = told = None
+        # Only once the others are known is it sure that one's own coming is seen as such.
+        if own and own != told and session.served:
+            self._outbox.want(own.ref, own.wish)
+            self._unsettled[own.ref] = session
+            if not own.lasting:
+                self._fleeting.add(own.ref)
+            session.told = own
+            self._wake.set()
+
+    def drop(self, ref: str) -> None:
+        self._fleeting.discard(ref)
+        self._outbox.drop(ref)
+        self._wake.set()
+
+    def _settle(self) -> None:
+        """What the store has confirmed is in the replica, and need no longer be laid over it."""
+        for ref, session in list(self._unsettled.items()):
+            if self._outbox.settled(ref):
+                del self._unsettled[ref]
+                if session.told is None or self._outbox.settled(session.told.ref):
+                    session.confirmed = session.told
+
+    # Turns
+
+    def start(self) -> None:
+        self._resting = False
+        self._wake.set()
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            try:
+                async with self._turning:
+                    more = await self._turn()
+            except PresenceUnavailable as error:
+                failures += 1
+                self._tracker.unreachable(error)
+                await asyncio.sleep(backoff(failures))
+                continue
+            failures = 0
+            if not more:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        """Until somebody wishes something, or something is due."""
+        if self._resting:
+            await self._wake.wait()
+            return
+        due = self._renew_at if self._outbox.lease else self._open_at
+        timer = self._tracker.later(max(0.0, due - self._tracker.now), self._wake.set)
+        await self._wake.wait()
+        timer.cancel()
+
+    async def _turn(self) -> bool:
+        """Do the next thing that is due; False if nothing is."""
+        lease, now = self._outbox.lease, self._tracker.now
+        if lease is None and (self._resting or now < self._open_at):
+            return False
+        if lease and not self._outbox.busy and now >= self._renew_at:
+            await self._renew(lease)
+        elif batch := self._outbox.next(OPS_PER_BATCH):
+            await self._send(batch)
+        elif self._reaping and lease:
+            await self._reap(lease)
+        else:
+            self._settle()
+            return False
+        self._tracker.reached()
+        return True
+
+    async def _send(self, batch: Batch) -> None:
+        if batch.ops:
+            replies = await self._backend.awrite(batch.lease, batch.ops)
+        else:
+            await self._backend.aopen(batch.lease, self._settings.lease_ttl)
+            replies = []
+            self._renew_at = self._tracker.now + self._settings.renew_interval
+            self._reaping = False
+            self._hold()
+        answer = self._outbox.answer(batch, replies)
+        self._tracker.publish(answer.changes)
+        for key in answer.unsure & self._tracker.groups.keys():
+            self._tracker.groups[key].replica.ask()
+            self._tracker.fetch(self._tracker.groups[key])
+        if batch.ops and self._outbox.lease is None:
+            self._begin_anew()
+        self._settle()
+
+    async def _renew(self, lease: str) -> None:
+        groups = self._tracker.groups
+        keys = [key for key, group in groups.items() if group.replica.ready]
+        renewal = await self._backend.arenew(lease, self._outbox.seq, keys)
+        now = self._tracker.now
+        self._renew_at = now + self._settings.renew_interval
+        self._tracker.bus.again()
+        if renewal.status is Status.DEAD:
+            self._outbox.lost(lease)
+            self._begin_anew()
+            return
+        # Who comes late buries nobody: everybody else may be just as late.
+        self._reaping = not renewal.late
+        if renewal.late:
+            self._hold()
+        self._outbox.renewed(renewal.places)
+        doubtful = []
+        for key, place in renewal.places.items():
+            if group := groups.get(key):
+                if group.replica.compare(place, now):
+                    doubtful.append(group)
+                self._tracker.fetch(group)
+        if doubtful:
+            self._tracker.later(DOUBT, self._doubt, doubtful)
+
+    def _doubt(self, groups: Sequence[Group]) -> None:
+        for group in groups:
+            group.replica.doubt()
+            self._tracker.fetch(group)
+
+    def _begin_anew(self) -> None:
+        """The store has lost this process: after a flush all processes do this, so not all at once."""
+        spread = min(self._settings.renew_interval, len(self._outbox.wanted) / REJOINS_PER_SECOND)
+        self._open_at = self._tracker.now + random.random() * spread
+        self._tracker.bus.again(always=True)
+
+    def _hold(self) -> None:
+        for group in self._tracker.groups.values():
+            group.replica.restart_hold(self._tracker.now)
+
+    async def _reap(self, lease: str) -> None:
+        """One round of removing what dead leases have left."""
+        work = await self._backend.aclaim(lease, REFS_PER_CLAIM, 0)
+        self._reaping = bool(work)
+        for dead, key, refs in work or ():
+            if change := await self._backend.areap(dead, key, refs, fresh()):
+                self._tracker.publish([change])
+
+    # Stopping
+
+    async def drain(self) -> None:
+        """Retire the lease: whoever comes back elsewhere within DRAIN_GRACE has never been away."""
+        async with self._turning:
+            await self._end(self._fleeting, self._settings.drain_grace)
+
+    async def leave(self) -> None:
+        """Retire the lease: everybody leaves at once."""
+        async with self._turning:
+            await self._end(self._outbox.wanted, 0)
+
+    async def _end(self, leaving: Iterable[str], grace: float) -> None:
+        if batch := self._retire(leaving):
+            try:
+                replies = await self._backend.awrite(batch.lease, batch.ops) if batch.ops else []
+                self._tracker.publish(self._outbox.answer(batch, replies).changes)
+                await self._backend.adrain(batch.lease, grace)
+            except PresenceUnavailable as error:
+                self._tracker.unreachable(error)
+
+    def drain_now(self) -> list[Change]:
+        """As ``drain``, without the loop: blocking, and the Changes are the caller's to publish."""
+        batch = self._retire(self._fleeting)
+        if batch is None:
+            return []
+        replies = self._backend.write(batch.lease, batch.ops) if batch.ops else []
+        self._backend.drain(batch.lease, self._settings.drain_grace)
+        return [reply.change for reply in replies if reply.change]
+
+    def _retire(self, leaving: Iterable[str]) -> Batch | None:
+        self._resting = True
+        batch = self._outbox.retire(tuple(leaving))
+        self._fleeting.clear()
+        return batch
