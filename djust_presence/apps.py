@@ -10,3 +10,6 @@ __all__ = ["PresenceConfig"]
 class PresenceConfig(AppConfig):
     name = "djust_presence"
     verbose_name = "Presence"
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401

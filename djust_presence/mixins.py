@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 
 from .errors import PresenceError, PresenceKeyError
-from .state.records import Step, decode_meta, encode_meta, record, records
+from .state.records import Member, Step, decode_meta, encode_meta, record, records
 from .tracker import Refresh, Session, reads
 
 __all__ = ["PresenceMixin"]
@@ -220,19 +220,20 @@ class PresenceMixin:
         for entry in refresh.entries:
             if not isinstance(entry, Step):
                 self._presence_call(self.handle_presence_event, entry.name, entry.payload)  # type: ignore[attr-defined]
-            elif entry.before is None or entry.after is None or entry.before.meta != entry.after.meta:
-                kind, callback = (
-                    ("joins", self.handle_presence_join)
-                    if entry.before is None
-                    else ("leaves", self.handle_presence_leave)
-                    if entry.after is None
-                    else ("updates", self.handle_presence_update)
-                )
-                member = entry.after or entry.before
-                changes[kind].append(record(entry.user, member, gettext("Guest")))
-                self._presence_call(callback, record(entry.user, member, gettext("Guest")))
+            elif entry.before is None and entry.after:
+                self._presence_tell(self.handle_presence_join, changes["joins"], entry.user, entry.after)
+            elif entry.after is None and entry.before:
+                self._presence_tell(self.handle_presence_leave, changes["leaves"], entry.user, entry.before)
+            elif entry.after and entry.before and entry.after.meta != entry.before.meta:
+                self._presence_tell(self.handle_presence_update, changes["updates"], entry.user, entry.after)
         count = self._presence.count() if self._presence else self.online_count
         self._presence_call(self._on_presence_change, **changes, online_count=count)
+
+    def _presence_tell(
+        self, callback: Callable[[Record], None], told: list[Record], user: str, member: Member
+    ) -> None:
+        told.append(record(user, member, gettext("Guest")))
+        self._presence_call(callback, record(user, member, gettext("Guest")))
 
     @staticmethod
     def _presence_call(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -281,7 +282,7 @@ class PresenceMixin:
 
     def _checked_key(self) -> str:
         key = self.get_presence_key()
-        if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY_LENGTH:
+        if not 0 < len(key) <= MAX_KEY_LENGTH:
             raise PresenceKeyError(
                 f"A presence key is a text of 1 to {MAX_KEY_LENGTH} characters, but {type(self).__qualname__} has {key!r:.300}."
             )

@@ -38,7 +38,7 @@ class Change(NamedTuple):
     place: Place
     prev: str
     records: Mapping[str, Member | None]
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's own count is of no use here
 
     def pack(self) -> list[Any]:
         """Plain lists and dicts for a message that names the key itself."""

@@ -1,0 +1,30 @@
+"""For tests of live views: an end for what runs in the background."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from .tracker import close_all
+
+__all__ = ["aclose_presence", "presence"]
+
+
+async def aclose_presence() -> None:
+    """Let everybody who is tracked on the running loop leave, and end all tasks of presence on it."""
+    await close_all()
+
+
+@asynccontextmanager
+async def presence() -> AsyncIterator[None]:
+    """A block after which nothing of presence is left on the running loop. As a pytest fixture::
+
+    @pytest_asyncio.fixture(autouse=True)
+    async def quiet_presence():
+        async with djust_presence.testing.presence():
+            yield
+    """
+    try:
+        yield
+    finally:
+        await close_all()
