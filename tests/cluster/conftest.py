@@ -1,0 +1,50 @@
+"""Two server processes of the example project on one real Redis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.servers import RedisServer, SiteServer, find_valkey_server
+
+LEASE_TTL = 3  # the shortest that is allowed: who crashes is gone after that and one renewal
+
+StartSite = Callable[..., SiteServer]
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A server of this test's own, to be flushed, frozen and killed."""
+    with RedisServer(find_valkey_server()) as server:
+        yield server
+
+
+@pytest.fixture
+def start_site(redis: RedisServer, tmp_path: Path) -> Iterator[StartSite]:
+    """Starts server processes that share the Redis, the users and the sessions; their logs must stay clean."""
+    with ExitStack() as stack:
+        sites: list[SiteServer] = []
+
+        def start(server: str = "uvicorn", port: int | None = None, **presence: object) -> SiteServer:
+            variables = {
+                "DB": str(tmp_path / "db.sqlite3"),
+                "REDIS_URL": redis.url(),
+                "DJANGO_SETTINGS_MODULE": "tests.site_settings",
+                "PRESENCE": json.dumps({"LEASE_TTL": LEASE_TTL, **presence}),
+            }
+            site = stack.enter_context(SiteServer(variables, server=server, port=port))
+            sites.append(site)
+            return site
+
+        yield start
+        logs = [site.log.read_text() for site in sites]
+    assert not [log for log in logs if "Traceback" in log], "\n".join(logs)
+
+
+@pytest.fixture
+def sites(start_site: StartSite) -> tuple[SiteServer, SiteServer]:
+    return start_site(), start_site()

@@ -1,0 +1,147 @@
+"""What people on two servers see of each other, and go on seeing when something breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from tests.cluster.conftest import LEASE_TTL, StartSite
+from tests.pages import LivePage, Person
+from tests.servers import RedisServer, SiteServer
+
+Sites = tuple[SiteServer, SiteServer]
+
+SOON = LEASE_TTL + LEASE_TTL / 6 + 5  # a crash is noticed after a lease and a renewal; the rest is patience
+
+
+async def test_a_join_in_one_process_is_seen_in_the_other(sites: Sites) -> None:
+    a, b = sites
+    async with LivePage(a, "/document/1/", Person(a, "ada")) as ada:
+        await ada.until(lambda: ada.online == 1)
+        async with LivePage(b, "/document/1/", Person(b, "grace")) as grace:
+            await ada.until(lambda: ada.online == 2)
+            await grace.until(lambda: grace.online == 2)
+            assert "Ada" in grace.regions["live-1"] + grace.html
+        await ada.until(lambda: ada.online == 1)
+        await ada.until(lambda: "grace left" in [flash.lower() for flash in ada.flashes])
+        assert [flash.lower() for flash in ada.flashes] == ["ada joined", "grace joined", "grace left"]
+
+
+async def test_two_tabs_in_two_processes_are_one_user(sites: Sites) -> None:
+    a, b = sites
+    ada = Person(a, "ada")
+    async with (
+        LivePage(a, "/document/1/", Person(a, "grace")) as watcher,
+        LivePage(a, "/document/1/", ada) as first,
+    ):
+        await first.until(lambda: first.online == 2)
+        async with LivePage(b, "/document/1/", ada) as second:
+            await second.until(lambda: second.online == 2)
+        # The tab's grace, and then some: a leave would have come by now.
+        async with LivePage(b, "/document/1/", Person(b, "alan")) as alan:
+            await asyncio.sleep(3)
+            assert alan.online == watcher.online == 3
+        assert not [flash for flash in watcher.flashes if "ada left" in flash.lower()]
+
+
+async def test_who_was_in_a_killed_process_is_gone_after_a_lease_and_a_renewal(sites: Sites) -> None:
+    a, b = sites
+    async with LivePage(b, "/document/1/", Person(b, "grace")) as grace:
+        async with LivePage(a, "/document/1/", Person(a, "ada")) as ada:
+            await grace.until(lambda: grace.online == 2)
+            a.kill()
+            await ada.until(lambda: ada.close_code is not None)
+            await grace.until(lambda: grace.online == 1, SOON)
+        assert len([flash for flash in grace.flashes if "left" in flash]) == 1
+
+
+async def test_a_flushed_redis_makes_nobody_leave(sites: Sites, redis: RedisServer) -> None:
+    a, b = sites
+    async with (
+        LivePage(a, "/document/1/", Person(a, "ada")) as ada,
+        LivePage(b, "/document/1/", Person(b, "grace")) as grace,
+    ):
+        await ada.until(lambda: ada.online == 2)
+        await grace.until(lambda: grace.online == 2)
+        seen = len(ada.frames), len(grace.frames)
+        redis.command_line("FLUSHALL")
+        await asyncio.sleep(LEASE_TTL + 2)
+        assert (ada.online, grace.online) == (2, 2)
+        assert not [flash for flash in ada.flashes + grace.flashes if "left" in flash]
+        async with LivePage(b, "/document/1/", Person(b, "alan")) as alan:
+            await ada.until(lambda: ada.online == 3)
+            await alan.until(lambda: alan.online == 3)
+        await ada.until(lambda: ada.online == 2)
+        assert [flash.lower() for flash in ada.flashes[-2:]] == ["alan joined", "alan left"]
+        assert seen <= (len(ada.frames), len(grace.frames))
+
+
+async def test_pages_go_on_while_redis_hangs(sites: Sites, redis: RedisServer) -> None:
+    a, b = sites
+    async with LivePage(a, "/document/1/", Person(a, "ada")) as ada:
+        await ada.until(lambda: ada.online == 1)
+        grace = Person(a, "grace")
+        redis.freeze()
+        try:
+            async with LivePage(a, "/counter/", Person(a)) as other:
+                await other.until(lambda: other.frames, 10)
+                assert other.frames[0]["type"] == "ready"
+                await ada.send(type="ping")
+                await ada.until(lambda: {"type": "pong"} in ada.frames, 10)
+                redis.thaw()
+                await other.until(lambda: other.online == 1)
+        finally:
+            redis.thaw()
+        async with LivePage(b, "/document/1/", grace):
+            await ada.until(lambda: ada.online == 2)
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "daphne"])
+async def test_who_comes_back_after_a_clean_stop_has_never_been_away(
+    start_site: StartSite, server: str
+) -> None:
+    a, b = start_site(server), start_site(server)
+    people = [Person(b, name) for name in ("ada", "alan")]
+    async with LivePage(b, "/document/1/", Person(b, "grace")) as grace:
+        pages = [LivePage(a, "/document/1/", person) for person in people]
+        for page in pages:
+            await page.open()
+        await grace.until(lambda: grace.online == 3)
+        seen = list(grace.flashes)
+        await asyncio.to_thread(a.stop)
+        for page in pages:
+            await page.until(lambda page=page: page.close_code is not None)
+        back = [LivePage(b, "/document/1/", person) for person in people]
+        for page in back:
+            await page.open()
+            await page.until(lambda page=page: page.online == 3)
+        await asyncio.sleep(LEASE_TTL + 3)
+        assert grace.online == 3
+        assert grace.flashes == seen
+        for page in back:
+            await page.close()
+
+
+async def test_no_session_key_is_ever_shown(sites: Sites) -> None:
+    a, b = sites
+    people = [Person(a), Person(b), Person(a, "ada")]
+    pages = [
+        LivePage(site, path, person)
+        for person in people
+        for site in sites
+        for path in ("/document/1/", "/counter/")
+    ]
+    for page in pages:
+        await page.open()
+    await pages[0].until(lambda: pages[0].online == 3)
+    shown = "".join(page.html + repr(page.frames) for page in pages)
+    for page in pages:
+        await page.close()
+    logs = a.log.read_text() + b.log.read_text()
+    for person in people:
+        assert person.session_key
+        assert person.session_key not in shown
+        assert person.session_key not in logs
+    assert re.search(r"\b3\s+users online", shown)
