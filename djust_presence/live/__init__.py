@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .consumer import LiveViewConsumer, lifespan
+from .consumer import LiveViewConsumer
+from .host import lifespan
 from .view import LiveView
 
 __all__ = ["LiveView", "LiveViewConsumer", "lifespan"]

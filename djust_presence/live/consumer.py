@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
@@ -14,13 +14,14 @@ from channels.consumer import AsyncConsumer
 
 from ..conf import get_settings
 from ..events import ArgumentError, bind, find_handler
-from ..tracker import Refresh, Session, Tracker, drain_all, get_tracker
-from .rendering import PING, PONG, Message, Outgoing, Send, encode
+from ..tracker import Refresh, Session, Tracker, get_tracker
+from .host import live_host
+from .outgoing import PONG, Message, Outgoing, Send, encode
 from .request import FAILED, LiveRequest, build_request, origin_allowed, respond
 from .threads import lanes, own_thread, spawn
 from .view import LiveView, Update
 
-__all__ = ["LiveHost", "LiveViewConsumer", "lifespan"]
+__all__ = ["LiveViewConsumer"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -73,7 +74,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         except UnicodeDecodeError:
             allowed = False
         if not allowed:
-            logger.warning("A socket for %s was refused: no page of this site has opened it.", scope["path"])
+            logger.warning("A socket for %r was refused: no page of this site has opened it.", scope["path"])
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept"})
@@ -117,6 +118,9 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         try:
             frame = json.loads(text, parse_constant=_not_json)
+            if "\\u" in text:
+                # Half of a surrogate pair is no text: whatever is made of it could not be sent or stored.
+                json.dumps(frame, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             self._refuse("bad-frame", "The frame is not JSON.")
             return
@@ -140,7 +144,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             self._go_on()
 
     def _refuse(self, code: str, message: str, ref: int | None = None) -> None:
-        logger.warning("A frame for %s was refused (%s): %s", self._path, code, message)
+        logger.warning("A frame for %r was refused (%s): %s", self._path, code, message)
         self._put_error(code, message, ref)
 
     # The view, which one thing at a time is done with
@@ -153,7 +157,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         try:
             await work
         except Exception:
-            logger.exception("The live view of %s broke down.", self._path)
+            logger.exception("The live view at %r broke down.", self._path)
             self.close(FAILED, "failed")
         finally:
             self._busy = False
@@ -265,62 +269,3 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
 
 def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON.")
-
-
-class LiveHost:
-    """What the tracker sees of the live pages."""
-
-    async def refresh(self, sessions: Sequence[Session]) -> None:
-        """Let the views of *sessions* take in what has come, and render them, all in one hop. Never raises."""
-        work: list[tuple[LiveViewConsumer, list[Refresh]]] = []
-        for session in sessions:
-            consumer = _consumer(session)
-            if refreshes := consumer.begin_refresh(session.take()):
-                work.append((consumer, refreshes))
-        if not work:
-            return
-        updates = [Update()] * len(work)
-        try:
-            updates = await lanes.run(
-                lambda: [consumer._view._live_update(refreshes) for consumer, refreshes in work], refresh=True
-            )
-        except Exception:
-            logger.exception("%s live views could not be refreshed.", len(work))
-        finally:
-            for (consumer, _), update in zip(work, updates, strict=True):
-                consumer.end_refresh(update)
-
-    def send(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
-        """Put a broadcast into the pages of *sessions*."""
-        frame = encode("event", event=event, payload=payload)
-        for session in sessions:
-            _consumer(session).put(frame)
-
-    def ping(self, sessions: Sequence[Session]) -> None:
-        """Ask the pages of *sessions* for a sign of life."""
-        for session in sessions:
-            _consumer(session).put(PING)
-
-    def close(self, session: Session, code: int, reason: str) -> None:
-        """Close the socket of *session*."""
-        _consumer(session).close(code, reason)
-
-
-live_host = LiveHost()
-
-
-def _consumer(session: Session) -> LiveViewConsumer:
-    consumer: LiveViewConsumer = session.view._live_consumer
-    return consumer
-
-
-async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """For ``"lifespan"`` in the ``ProtocolTypeRouter``: when the server stops, nobody is reported gone at once."""
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
-        elif message["type"] == "lifespan.shutdown":
-            await drain_all()
-            await send({"type": "lifespan.shutdown.complete"})
-            return

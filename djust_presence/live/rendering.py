@@ -1,19 +1,15 @@
-"""What a page shows: its live regions, what of them differs, how that gets to it, and the script that takes it."""
+"""What a page shows: its live regions, what of them differs, and the script that takes it in."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import inspect
-import json
-import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import django
-from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest, HttpResponse
 from django.template import TemplateSyntaxError
 from django.template.response import SimpleTemplateResponse
@@ -21,35 +17,22 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 
 from ..conf import get_settings
-from .threads import spawn
 
 if TYPE_CHECKING:
     from .view import LiveView
 
 __all__ = [
-    "PING",
-    "PONG",
     "WHOLE",
-    "Message",
-    "Outgoing",
     "Page",
     "Regions",
-    "Send",
     "Shown",
     "active_regions",
-    "encode",
     "inject_script",
     "render",
 ]
 
-logger = logging.getLogger("djust_presence")
-
 # The id of a page without regions of its own, which is live as a whole.
 WHOLE = "*"
-MAX_WAITING_FRAMES = 256
-
-Message = dict[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class Regions:
@@ -166,88 +149,6 @@ def _digests(page: Page) -> dict[str, bytes]:
 
 def _digest(html: str) -> bytes:
     return hashlib.blake2b(html.encode(errors="surrogatepass"), digest_size=16).digest()
-
-
-def encode(kind: str, **fields: Any) -> str:
-    """A frame for the browser. Raises ``TypeError`` or ``ValueError`` for what JSON does not have."""
-    return json.dumps(
-        {"type": kind, **fields},
-        cls=DjangoJSONEncoder,
-        ensure_ascii=False,
-        allow_nan=False,
-        separators=(",", ":"),
-    )
-
-
-PING = encode("ping")
-PONG = encode("pong")
-# Of these, one that waits is as good as two.
-ONCE = frozenset({PING, PONG})
-
-
-class Outgoing:
-    """What waits to be sent, with one send in flight: frames in their order, regions as they are by then.
-
-    *gone* is called when it cannot be sent, as the peer has gone.
-    """
-
-    def __init__(self, send: Send, gone: Callable[[], None]) -> None:
-        self._send = send
-        self._gone = gone
-        self._frames: list[str | Message | None] = []  # None: the regions
-        self._regions: dict[str, str] = {}
-        self._sender: asyncio.Task[None] | None = None
-
-    def put(self, frame: str) -> bool:
-        """Send *frame* after what waits; False if that is too much already."""
-        if len(self._frames) >= MAX_WAITING_FRAMES:
-            return False
-        if frame not in ONCE or frame not in self._frames:
-            self._enqueue(frame)
-        return True
-
-    def show(self, regions: Mapping[str, str]) -> None:
-        """Send *regions*, in the place of such as wait already, if any do."""
-        if not regions:
-            return
-        if WHOLE in regions:
-            self._regions.clear()
-        self._regions |= regions
-        if None not in self._frames:
-            self._enqueue(None)
-
-    def close(self, code: int, reason: str) -> None:
-        """Send nothing of what waits any more, and close."""
-        self._frames.clear()
-        self._enqueue({"type": "websocket.close", "code": code, "reason": reason})
-
-    def end(self) -> None:
-        """There is nobody to send to."""
-        self._frames.clear()
-        if self._sender is not None:
-            self._sender.cancel()
-
-    def _enqueue(self, frame: str | Message | None) -> None:
-        self._frames.append(frame)
-        if self._sender is None:
-            self._sender = spawn(self._send_all())
-
-    async def _send_all(self) -> None:
-        try:
-            while self._frames:
-                frame = self._frames.pop(0)
-                if frame is None:
-                    regions, self._regions = self._regions, {}
-                    frame = encode("render", regions=regions)
-                await self._send(
-                    {"type": "websocket.send", "text": frame} if isinstance(frame, str) else frame
-                )
-        except Exception:
-            # Each server says in its own way that the peer has gone, and not all say it to receive() as well.
-            logger.debug("A socket is gone.", exc_info=True)
-            self._gone()
-        finally:
-            self._sender = None
 
 
 def inject_script(response: HttpResponse, request: HttpRequest) -> None:

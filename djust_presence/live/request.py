@@ -89,7 +89,7 @@ setting_changed.connect(_drop_handler, dispatch_uid="djust_presence.live.request
 
 def build_request(scope: Mapping[str, Any], connect: Callable[[LiveView], None]) -> LiveRequest:
     """The GET request for the page that opened the socket. Raises ``UnicodeDecodeError``."""
-    origin = dict(scope["headers"]).get(b"origin", b"")
+    origin = dict(scope.get("headers", ())).get(b"origin", b"")
     # daphne does not say; the page knows.
     scheme = scope.get("scheme") or ("wss" if origin.startswith(b"https:") else "ws")
     request = LiveRequest(
@@ -112,7 +112,8 @@ def _page_path(scope: Mapping[str, Any]) -> str:
     if _is_below(path, prefix):
         return path.removeprefix(prefix)
     if root and _is_below(path, root + prefix):
-        return root + path.removeprefix(root + prefix)
+        rest = path.removeprefix(root + prefix)
+        return rest if _is_below(rest, root) else root + rest
     return path
 
 
@@ -169,12 +170,12 @@ def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
     if status == 404:
         return Outcome(None, NOT_FOUND, "not found")
     if status < 300 and request._live is None:
-        logger.info("A socket was opened for %s, which is not a live view.", request.path)
+        logger.info("A socket was opened for %r, which is not a live view.", request.path)
         return Outcome(None, NOT_FOUND, "not live")
     if status < 300:
         logger.error(
-            "Middleware replaced the response of the live view at %s, which cannot go live.", request.path
+            "Middleware replaced the response of the live view at %r, which cannot go live.", request.path
         )
     else:
-        logger.error("The live view at %s could not be mounted: status %s.", request.path, status)
+        logger.error("The live view at %r could not be mounted: status %s.", request.path, status)
     return Outcome(None, FAILED, "failed")

@@ -18,6 +18,7 @@ from enum import Enum, auto
 from typing import Any, TypeVar
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
+from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connections
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
@@ -58,7 +59,8 @@ class Lanes:
         """Thread-sensitive calls in this block run on one lane, and nobody else's do meanwhile."""
         if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
             # async_to_sync waits in the thread of a TestCase, say, and only that one sees its transaction.
-            yield
+            with _connections_kept():
+                yield
             return
         lane = await (self._acquire_for_refresh() if refresh else self._acquire(Turn.OTHER))
         try:
@@ -133,11 +135,31 @@ def _nothing() -> None:
 
 
 def _between_connection_checks(function: Callable[[], T]) -> T:
-    close_old_connections()
+    _check_connections()
     try:
         return function()
     finally:
-        close_old_connections()
+        _check_connections()
+
+
+@contextmanager
+def _connections_kept() -> Iterator[None]:
+    """No request ends a TestCase's transaction: what Django's test client does around each of its own."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        for signal in signals:
+            signal.connect(close_old_connections)
+
+
+def _check_connections() -> None:
+    """What ``close_old_connections`` does, but for a transaction that is open by now: it is a TestCase's."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 @asynccontextmanager

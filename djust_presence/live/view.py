@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.middleware.csrf import get_token
+from django.middleware.csrf import CSRF_TOKEN_LENGTH, get_token
 from django.utils.cache import patch_cache_control
+from django.utils.crypto import get_random_string
 from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
 
 from ..mixins import PresenceMixin
-from .rendering import Shown, encode, inject_script, render
+from .outgoing import encode
+from .rendering import Shown, inject_script, render
 from .request import LiveRequest
 from .threads import Ambient, call
 
@@ -86,7 +88,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
             request.connect(self)
             self._mount(request, *args, **kwargs)
             self._live_ambient = Ambient.capture()
-            self._live_shown = Shown(render(self, _known_csrf_token(request)))
+            self._live_shown = Shown(render(self, _csrf_token(request)))
             response = HttpResponse()
             request.go_live(self, response)
         else:
@@ -97,9 +99,8 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         return response
 
     def _mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        # Async code could not load these.
-        if hasattr(request, "user"):
-            bool(request.user.is_authenticated)
+        # Loaded here, as async code could not: both ask the database when they are first looked at.
+        bool(getattr(request, "user", None))
         if hasattr(request, "session"):
             request.session.get("")
         call(self.mount, request, *args, **kwargs)
@@ -141,7 +142,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
                         self._presence_refresh(refresh)
                 regions = self._live_shown.update(render(self, self._live_shown.csrf_token))
             except Exception:
-                logger.exception("The live view of %s could not be rendered.", self.request.path)
+                logger.exception("The live view at %r could not be rendered.", self.request.path)
         return Update(regions, self._take_pushed())
 
     def _take_pushed(self) -> list[str]:
@@ -150,10 +151,14 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
 
     def _live_failed(self, handler: MethodType) -> None:
         logger.exception(
-            "The event handler %s of %s failed.", handler.__func__.__qualname__, self.request.path
+            "The event handler %s failed at %r.", handler.__func__.__qualname__, self.request.path
         )
 
 
-def _known_csrf_token(request: HttpRequest) -> str:
-    """A token for the page's cookie. The socket can set none, and without it no token would ever be valid."""
-    return get_token(request) if "CSRF_COOKIE" in request.META else "NOTPROVIDED"
+def _csrf_token(request: LiveRequest) -> str:
+    """A token for the page's cookie.
+
+    Without one it does not matter which: the socket can set no cookie, so no form of this page will pass.
+    To ask Django for it would create a session where tokens are kept there.
+    """
+    return get_token(request) if "CSRF_COOKIE" in request.META else get_random_string(CSRF_TOKEN_LENGTH)

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import django
+import pytest
+from django.contrib.sessions.models import Session
+from django.http import HttpResponse
+from django.template import TemplateSyntaxError, engines
+from django.test import Client, RequestFactory
+from pytest_django import Settings
+
+from djust_presence.live.outgoing import MAX_WAITING_FRAMES, Outgoing, encode
+from djust_presence.live.rendering import Page, Shown, inject_script
+
+from . import views
+from .conftest import live
+from .test_consumer import started
+
+
+def page(**regions: str) -> Page:
+    return Page(HttpResponse("".join(regions.values())), regions, tuple(sorted(regions)), "token")
+
+
+# Regions
+
+
+def test_regions_are_marked_in_the_page(client: Client) -> None:
+    html = client.get("/regions/").content.decode()
+    assert '<live-region id="live-1"><b>0 inside</b></live-region>' in html
+    assert '<live-region id="live-2"><u>0</u><input type="hidden" name="csrfmiddlewaretoken"' in html
+    assert '<live-region id="live-3">a</live-region><live-region id="live-4">b</live-region>' in html
+    assert html.count("<live-region") == html.count("</live-region>") == 4
+
+
+async def test_only_regions_that_changed_are_sent() -> None:
+    async with live("/regions/") as socket:
+        regions = await started(socket)
+        assert list(regions) == ["live-1", "live-2", "live-3", "live-4"]
+        assert regions["live-1"] == "<b>0 inside</b>"
+        render, _ = await socket.call(1, "add")
+        assert list(render["regions"]) == ["live-1", "live-2"]
+        assert render["regions"]["live-1"] == "<b>1 inside</b>"
+
+
+async def test_regions_that_come_or_go_make_the_whole_page_differ() -> None:
+    async with live("/optional/") as socket:
+        assert await started(socket) == {"live-1": "second"}
+        render, _ = await socket.call(1, "add")
+        (html,) = render["regions"].values()
+        assert list(render["regions"]) == ["*"]
+        assert (
+            '<live-region id="live-1">first</live-region><live-region id="live-2">second</live-region>'
+            in html
+        )
+        render, _ = await socket.call(2, "add", amount=-1)
+        assert list(render["regions"]) == ["*"]
+
+
+async def test_regions_work_in_child_templates_and_includes() -> None:
+    async with live("/child/") as socket:
+        assert await started(socket) == {"live-1": "<h1>base</h1>0"}
+    async with live("/included/") as socket:
+        assert await started(socket) == {"live-1": "outer 0", "live-2": "inner"}
+
+
+def test_regions_do_not_nest(client: Client) -> None:
+    with pytest.raises(TemplateSyntaxError, match=r"inner\.html:1: regions do not nest"):
+        client.get("/nested/")
+
+
+@pytest.mark.parametrize("tag", ['{% live "a" "b" %}', "{% live %}", '{% live "missing.html" as x %}'])
+def test_wrong_tags_are_syntax_errors(tag: str) -> None:
+    with pytest.raises(TemplateSyntaxError):
+        engines["django"].from_string("{% load djust_presence %}" + tag)
+
+
+def test_in_other_views_the_tag_changes_nothing() -> None:
+    template = engines["django"].from_string(
+        '{% load djust_presence %}{% live %}{{ count }}{% endlive %}{% live "live/part.html" %}'
+    )
+    assert template.render({"count": 3, "word": "!"}).strip().startswith("3<u>3!</u>")
+
+
+def test_a_template_without_regions_is_live_as_a_whole_even_with_another_engine(
+    settings: Settings, client: Client
+) -> None:
+    settings.TEMPLATES = [
+        {"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": settings.TEMPLATES[0]["DIRS"]},
+    ]
+    assert '<p id="count">7</p>' in client.get("/counter/7/").content.decode()
+
+
+# The token
+
+
+async def test_the_csrf_token_stays_the_same_and_is_that_of_the_cookie() -> None:
+    client = Client()
+    html = client.get("/form/").content.decode()
+    secret = client.cookies["csrftoken"].value
+    assert _token(html)
+    async with live("/form/", (b"cookie", f"csrftoken={secret}".encode())) as socket:
+        first = _token((await started(socket))["*"])
+        assert await socket.call(1, "nothing") == [{"type": "ack", "ref": 1}]
+        render, _ = await socket.call(2, "add")
+        assert _token(render["regions"]["*"]) == first
+    request = RequestFactory().post(
+        "/", {"csrfmiddlewaretoken": first}, headers={"cookie": f"csrftoken={secret}"}
+    )
+    from django.middleware.csrf import CsrfViewMiddleware
+
+    checker = CsrfViewMiddleware(lambda request: HttpResponse())
+    request.csrf_processing_done = False  # type: ignore[attr-defined]
+    checker.process_request(request)
+    assert checker.process_view(request, views.plain, (), {}) is None
+
+
+async def test_without_a_cookie_the_token_stays_the_same_and_no_session_is_made(settings: Settings) -> None:
+    settings.CSRF_USE_SESSIONS = True
+    async with live("/form/") as socket:
+        first = _token((await started(socket))["*"])
+        render, _ = await socket.call(1, "add")
+        assert _token(render["regions"]["*"]) == first
+    assert not await Session.objects.aexists()
+
+
+def _token(html: str) -> str:
+    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', html)
+    assert found
+    return found[1]
+
+
+# What is shown
+
+
+def test_the_first_regions_are_given_out_once() -> None:
+    shown = Shown(page(a="1", b="2"))
+    assert shown.first() == {"a": "1", "b": "2"}
+    assert shown.first() == {}
+
+
+def test_what_was_given_out_is_shown() -> None:
+    shown = Shown(page(a="1", b="2"))
+    assert shown.update(page(a="1", b="2")) == {}
+    assert shown.update(page(a="1", b="3")) == {"b": "3"}
+    assert shown.update(page(a="1", b="3")) == {}
+    assert shown.update(page(a="1", b="2")) == {"b": "2"}
+    assert shown.update(page(a="1")) == {"*": "1"}
+
+
+# The script
+
+
+@pytest.mark.parametrize(
+    ("html", "before", "after"),
+    [
+        ("<body>x</body></html>", "<body>x", "</body></html>"),
+        ("<BODY>x</BODY >", "<BODY>x</BODY >", ""),
+        ("<body>x</BODY>", "<body>x", "</BODY>"),
+        ("<pre></body></pre>İ</body>\n", "<pre></body></pre>İ", "</body>\n"),
+        ("bare fragment", "bare fragment", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_script_stands_before_the_last_end_of_the_body(html: str, before: str, after: str) -> None:
+    response = HttpResponse(html)
+    inject_script(response, RequestFactory().get("/"))
+    content = response.content.decode()
+    assert content.startswith(before + "<script src=")
+    assert content.endswith("</script>" + after)
+
+
+def test_only_html_gets_the_script() -> None:
+    response = HttpResponse("{}", content_type="application/json")
+    inject_script(response, RequestFactory().get("/"))
+    assert response.content == b"{}"
+
+
+def test_the_script_is_told_the_socket_prefix_escaped(settings: Settings) -> None:
+    settings.DJUST_PRESENCE = {"SOCKET_PREFIX": '/w"s'}
+    response = HttpResponse("")
+    inject_script(response, RequestFactory().get("/"))
+    assert b'data-socket-prefix="/w&quot;s"' in response.content
+
+
+def test_the_script_has_the_nonce_that_a_middleware_gives() -> None:
+    request = RequestFactory().get("/")
+    request.csp_nonce = "abc"  # type: ignore[attr-defined]
+    response = HttpResponse("")
+    inject_script(response, request)
+    assert b' nonce="abc"></script>' in response.content
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has its own nonces since 6.0")
+def test_the_script_has_the_nonce_of_django(client: Client, settings: Settings) -> None:
+    settings.MIDDLEWARE = ["django.middleware.csp.ContentSecurityPolicyMiddleware", *settings.MIDDLEWARE]
+    settings.SECURE_CSP = {"default-src": ["'self'"], "script-src": ["'self'", "<CSP_NONCE_SENTINEL>"]}
+    response = client.get("/counter/")
+    found = re.search(r"'nonce-([^']+)'", response["Content-Security-Policy"])
+    assert found
+    assert f' nonce="{found[1]}"></script>' in response.content.decode()
+
+
+# Frames
+
+
+def test_frames_are_compact_json() -> None:
+    assert encode("push", event="ä", payload={"a": [1]}) == '{"type":"push","event":"ä","payload":{"a":[1]}}'
+
+
+def test_half_a_surrogate_pair_keeps_no_frame_from_being_sent() -> None:
+    assert encode("event", payload="ä\ud800") == '{"type":"event","payload":"\\u00e4\\ud800"}'
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.gone = 0
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message.get("text", message["type"]))
+        if self.sent[-1] == '"fail"':
+            raise OSError
+
+    def leave(self) -> None:
+        self.gone += 1
+
+
+async def test_frames_go_out_in_order_and_regions_as_they_are_by_then() -> None:
+    recorder = Recorder()
+    outgoing = Outgoing(recorder.send, recorder.leave)
+    outgoing.put("1")
+    outgoing.show({"a": "old", "b": "x"})
+    outgoing.put("2")
+    outgoing.show({"a": "new"})
+    outgoing.show({})
+    await _sent(outgoing)
+    assert recorder.sent == ["1", '{"type":"render","regions":{"a":"new","b":"x"}}', "2"]
+    outgoing.show({"a": "1"})
+    outgoing.show({"*": "all"})
+    await _sent(outgoing)
+    assert recorder.sent[3:] == ['{"type":"render","regions":{"*":"all"}}']
+
+
+async def test_pings_do_not_pile_up() -> None:
+    recorder = Recorder()
+    outgoing = Outgoing(recorder.send, recorder.leave)
+    for _ in range(1000):
+        assert outgoing.put(encode("ping"))
+        assert outgoing.put(encode("pong"))
+    await _sent(outgoing)
+    assert recorder.sent == ['{"type":"ping"}', '{"type":"pong"}']
+
+
+async def test_what_waits_is_bounded_and_given_up_for_a_close() -> None:
+    recorder = Recorder()
+    outgoing = Outgoing(recorder.send, recorder.leave)
+    for n in range(MAX_WAITING_FRAMES):
+        assert outgoing.put(str(n))
+    assert not outgoing.put("one more")
+    outgoing.close(4000, "slow")
+    await _sent(outgoing)
+    assert recorder.sent == ["websocket.close"]
+
+
+async def test_a_peer_that_is_gone_is_reported() -> None:
+    recorder = Recorder()
+    outgoing = Outgoing(recorder.send, recorder.leave)
+    outgoing.put('"fail"')
+    await _sent(outgoing)
+    assert recorder.gone == 1
+
+
+async def _sent(outgoing: Outgoing) -> None:
+    assert outgoing._sender is not None
+    await outgoing._sender

@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import SyncToAsync, sync_to_async
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.test import TestCase, override_settings
+from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
+from django.utils import timezone, translation
+from django.utils.timezone import get_fixed_timezone
+
+from djust_presence.live import threads
+from djust_presence.live.threads import Ambient, Lanes, call, own_thread, spawn
+
+from .conftest import live
+from .test_consumer import started
+
+
+@pytest.fixture
+def lanes() -> Iterator[Lanes]:
+    lanes = Lanes(3)
+    yield lanes
+    for lane in lanes._free:
+        lane.shutdown()
+
+
+class Gate:
+    """Work that is in a thread until it is let go."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.leave = threading.Event()
+
+    def __call__(self) -> None:
+        self.entered.set()
+        assert self.leave.wait(5)
+
+    async def is_entered(self) -> bool:
+        return await asyncio.to_thread(self.entered.wait, 5)
+
+
+# Lanes
+
+
+async def test_work_runs_on_few_threads_that_stay(lanes: Lanes) -> None:
+    names = [await lanes.run(_thread_name) for _ in range(10)]
+    assert len(set(names)) == 1
+    names = await asyncio.gather(*(lanes.run(_thread_name) for _ in range(50)))
+    assert len(set(names)) <= 3
+
+
+async def test_a_lane_is_one_s_own_meanwhile(lanes: Lanes) -> None:
+    async def work() -> set[str]:
+        async with lanes.hold():
+            return {await sync_to_async(_thread_name)() for _ in range(5)}
+
+    used = await asyncio.gather(*(work() for _ in range(20)))
+    assert all(len(names) == 1 for names in used)
+    assert len(lanes._free) == 3
+
+
+async def test_handlers_that_hang_leave_a_lane_to_refreshes(lanes: Lanes) -> None:
+    gates = [Gate() for _ in range(4)]
+    tasks = [asyncio.create_task(lanes.run(gate)) for gate in gates]
+    assert await gates[0].is_entered()
+    assert await gates[1].is_entered()
+    assert await asyncio.wait_for(lanes.run(_thread_name, refresh=True), 5)
+    assert not gates[2].entered.is_set()
+    for gate in gates:
+        gate.leave.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_refresh_that_hangs_delays_others_only_a_little(lanes: Lanes) -> None:
+    gate = Gate()
+    task = asyncio.create_task(lanes.run(gate, refresh=True))
+    assert await gate.is_entered()
+    begun = time.monotonic()
+    await asyncio.wait_for(lanes.run(_thread_name, refresh=True), 5)
+    assert time.monotonic() - begun > threads.REFRESH_PATIENCE / 2
+    assert await asyncio.wait_for(lanes.run(_thread_name), 5)
+    gate.leave.set()
+    await task
+
+
+async def test_refreshes_take_turns(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "REFRESH_PATIENCE", 60.0)
+    names = await asyncio.gather(*(lanes.run(_thread_name, refresh=True) for _ in range(20)))
+    assert len(set(names)) == 1
+
+
+async def test_a_cancelled_lane_is_not_free_before_its_work_has_ended(lanes: Lanes) -> None:
+    gate = Gate()
+    task = asyncio.create_task(lanes.run(gate))
+    assert await gate.is_entered()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(lanes._free) == 2
+    gate.leave.set()
+    assert await _soon(lambda: len(lanes._free) == 3)
+
+
+async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
+    gates = [Gate(), Gate()]
+    tasks = [asyncio.create_task(lanes.run(gate)) for gate in gates]
+    assert await gates[0].is_entered()
+    assert await gates[1].is_entered()
+    waiting = [asyncio.create_task(lanes.run(_thread_name)) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    for gate in gates:
+        gate.leave.set()
+    await asyncio.gather(*tasks)
+    # Given a lane and cancelled in the same turn of the loop.
+    waiting[1].cancel()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert await _soon(lambda: len(lanes._free) == 3)
+
+
+async def test_what_raises_gives_its_lane_back(lanes: Lanes) -> None:
+    def fail() -> None:
+        raise LookupError
+
+    for _ in range(5):
+        with pytest.raises(LookupError):
+            await lanes.run(fail)
+    assert len(lanes._free) == 3
+
+
+def test_lanes_serve_several_loops(lanes: Lanes) -> None:
+    async def work() -> list[str]:
+        return [await lanes.run(_thread_name) for _ in range(50)]
+
+    found: list[str] = []
+    loops = [threading.Thread(target=lambda: found.extend(asyncio.run(work()))) for _ in range(5)]
+    for loop in loops:
+        loop.start()
+    for loop in loops:
+        loop.join(10)
+    assert len(found) == 250
+    assert len(lanes._free) == 3
+
+
+async def test_sync_code_may_call_async_code_on_the_same_loop(lanes: Lanes) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def where() -> tuple[bool, str]:
+        return asyncio.get_running_loop() is loop, await sync_to_async(_thread_name)()
+
+    same_loop, thread = await lanes.run(lambda: call(where))
+    assert same_loop
+    assert thread == await lanes.run(_thread_name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+async def test_a_forked_child_has_lanes_of_its_own() -> None:
+    await threads.lanes.run(_thread_name)
+    child = os.fork()
+    if not child:
+        try:
+            asyncio.set_event_loop(None)
+            asyncio._set_running_loop(None)
+            thread = threading.Thread(
+                target=lambda: asyncio.run(threads.lanes.run(_thread_name)), daemon=True
+            )
+            thread.start()
+            thread.join(5)
+            os._exit(1 if thread.is_alive() else 0)
+        finally:
+            os._exit(2)
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+# Threads for async code
+
+
+async def test_async_code_has_a_thread_of_its_own_for_what_needs_one() -> None:
+    async with own_thread():
+        names = {await sync_to_async(_thread_name)() for _ in range(3)}
+        (executor,) = (
+            SyncToAsync.context_to_thread_executor[context]
+            for context in list(SyncToAsync.context_to_thread_executor)
+        )
+    assert len(names) == 1
+    assert not any(name.startswith("djust_presence") for name in names)
+    assert executor._shutdown  # type: ignore[attr-defined]
+
+
+async def test_without_a_sync_call_there_is_no_thread() -> None:
+    async with own_thread():
+        assert not list(SyncToAsync.context_to_thread_executor)
+
+
+async def test_tasks_inherit_nothing() -> None:
+    seen: list[str | None] = []
+
+    async def work() -> None:
+        seen.append(translation.get_language())
+
+    with translation.override("de"):
+        await spawn(work())
+    assert seen == ["en-us"]
+
+
+class InATestCase(TestCase):
+    """A TestCase keeps its transaction in its own thread, so live views must work there too."""
+
+    @override_settings(ROOT_URLCONF="tests.live.urls")
+    async def test_work_runs_where_the_transaction_is(self) -> None:
+        await get_user_model().objects.acreate(username="ada")
+        main = await sync_to_async(_thread_name)()
+        assert await threads.lanes.run(_thread_name) == main
+        assert await threads.lanes.run(_count_users, refresh=True) == 1
+        async with own_thread():
+            assert await sync_to_async(_thread_name)() == main
+        async with live("/counter/") as socket:
+            await started(socket)
+            assert len(await socket.call(1, "add")) == 2
+            assert len(await socket.call(2, "aadd")) == 2
+
+
+def _count_users() -> int:
+    assert transaction.get_connection().in_atomic_block
+    return User.objects.count()
+
+
+# What surrounds a request
+
+
+def test_what_surrounds_a_request_is_restored_and_put_back() -> None:
+    with translation.override("de"), timezone.override(get_fixed_timezone(60)):
+        set_urlconf("tests.urls")
+        set_script_prefix("/app/")
+        ambient = Ambient.capture()
+        set_urlconf(None)
+        set_script_prefix("/")
+
+    def work() -> None:
+        with ambient.restored():
+            assert translation.get_language() == "de"
+            assert timezone.get_current_timezone_name() == "+0100"
+            assert get_urlconf() == "tests.urls"
+            assert get_script_prefix() == "/app/"
+            raise LookupError
+
+    with translation.override("fr"):
+        with pytest.raises(LookupError):
+            work()
+        assert translation.get_language() == "fr"
+        assert timezone.get_current_timezone_name() != "+0100"
+        assert get_urlconf() is None
+        assert get_script_prefix() == "/"
+
+
+class Surroundings:
+    """Sync middleware as sites have it."""
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        with translation.override(request.GET.get("language")), timezone.override(request.GET.get("zone")):
+            return self.get_response(request)
+
+
+async def test_pages_keep_their_language_zone_and_prefix(settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.Surroundings"]
+    german = live("/app/ambient/?language=de&zone=Asia/Tokyo", root_path="/app")
+    async with german as one, live("/ambient/?language=fr&zone=Europe/Paris") as other:
+        assert "Montag Asia/Tokyo /app/ambient/ 0" in (await started(one))["*"]
+        assert "lundi Europe/Paris /ambient/ 0" in (await started(other))["*"]
+        for ref in range(1, 4):
+            render, _ = await one.call(ref, "add")
+            assert f"Montag Asia/Tokyo /app/ambient/ {ref}" in render["regions"]["*"]
+            render, _ = await other.call(ref, "add")
+            assert f"lundi Europe/Paris /ambient/ {ref}" in render["regions"]["*"]
+        render, _ = await one.call(4, "aadd")
+        assert "Montag Asia/Tokyo /app/ambient/ True" in render["regions"]["*"]
+    assert translation.get_language() == "en-us"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_connections_are_checked_around_all_work() -> None:
+    def work() -> bool:
+        User.objects.count()
+        checked = not connection.errors_occurred
+        connection.errors_occurred = True  # as after a lost connection
+        return checked
+
+    assert [await threads.lanes.run(work) for _ in range(3)] == [True] * 3
+
+
+def _thread_name() -> str:
+    return threading.current_thread().name
+
+
+async def _soon(true: Callable[[], bool]) -> bool:
+    for _ in range(500):
+        if true():
+            return True
+        await asyncio.sleep(0.01)
+    return False
