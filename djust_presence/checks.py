@@ -28,7 +28,11 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
         settings = get_settings()
     except ImproperlyConfigured as error:
         return [
-            Error(str(error), hint="See the settings page of the documentation.", id="djust_presence.E001")
+            Error(
+                str(error),
+                hint="Correct DJUST_PRESENCE; all of its options may be left out.",
+                id="djust_presence.E001",
+            )
         ]
     return [*_check_times(settings), *_check_caches(settings), *_check_backend(settings)]
 
@@ -61,7 +65,10 @@ def _check_backend(settings: Settings) -> Iterable[CheckMessage]:
     try:
         backend = get_backend()
     except ImproperlyConfigured as error:
-        hint = "BACKEND is 'memory', 'redis', a registered name, or the dotted path of a Backend subclass."
+        hint = (
+            "BACKEND is 'memory', 'redis', a registered name, or the dotted path of a Backend subclass; OPTIONS are "
+            "its keyword arguments."
+        )
         return [Error(str(error), hint=hint, id="djust_presence.E002")]
     return [*backend.check(), *(_check_layer(settings) if backend.shared else ())]
 

@@ -14,6 +14,7 @@ from django.core.signals import setting_changed
 __all__ = ["Settings", "get_settings", "on_change"]
 
 RENEWALS_PER_TTL = 6
+ABOVE_ZERO = ("HEARTBEAT_INTERVAL", "TIMEOUT", "LEASE_TTL", "CURSOR_TIMEOUT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,15 @@ def _checked(name: str, value: Any) -> Any:
             raise ImproperlyConfigured(
                 f"DJUST_PRESENCE[{name!r}] must be a number of seconds, not {value!r}."
             )
+        if value == 0 and name in ABOVE_ZERO:
+            raise ImproperlyConfigured(
+                f"DJUST_PRESENCE[{name!r}] must be a number of seconds above 0, not 0."
+            )
         return float(value)
     if kind == "str" and not isinstance(value, str):
         raise ImproperlyConfigured(f"DJUST_PRESENCE[{name!r}] must be a string, not {value!r}.")
+    if name == "SOCKET_PREFIX" and value and not value.startswith("/"):
+        raise ImproperlyConfigured(f"DJUST_PRESENCE['SOCKET_PREFIX'] must begin with '/', but is {value!r}.")
     if name == "OPTIONS" and not isinstance(value, Mapping):
         raise ImproperlyConfigured(f"DJUST_PRESENCE['OPTIONS'] must be a dictionary, not {value!r}.")
     return value

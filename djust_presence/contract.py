@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 import time
@@ -342,31 +343,38 @@ class BackendContract:
         assert not any(places[key] for key in keys[50:])
 
     def test_a_renewed_lease_lives_for_its_ttl(self, verbs: Backend) -> None:
-        self.lives_on(verbs, "lease", 0.2, lambda: verbs.renew("lease", 1, []).status is Status.OK)
+        def renew(lease: str, ref: str) -> bool:
+            return verbs.renew(lease, 1, []).status is Status.OK
 
-    def lives_on(self, verbs: Backend, lease: str, ttl: float, extend: Callable[[], bool]) -> None:
-        """See that *extend* gives *lease* another *ttl* seconds, and no more."""
+        self.lives_for_its_ttl(verbs, "lease", renew)
+
+    def lives_for_its_ttl(self, verbs: Backend, name: str, extend: Callable[[str, str], bool]) -> None:
+        """See that *extend* (lease, ref) lets a lease live for its ttl from then on, and no longer."""
         verbs.open("reaper", LONG)
-        verbs.open(lease, ttl)
-        opened = time.monotonic()
-        verbs.write(lease, [join(1)])
-        while True:
-            extended = time.monotonic()
-            assert extend()
-            time.sleep(ttl / 4)
-            work = verbs.claim("reaper", 500, 0)
-            if time.monotonic() >= extended + ttl:
-                if work:
-                    pytest.skip("this machine was too busy for leases this short")
-                continue
-            assert work == []
-            if time.monotonic() > opened + 1.5 * ttl:
-                break
-        deadline = time.monotonic() + BOUND
-        while not (work := verbs.claim("reaper", 500, 0)):
-            assert time.monotonic() < deadline
-            time.sleep(ttl / 10)
-        assert work == [Work(lease, "room", ["ref"])]
+        for attempt, ttl in enumerate((0.2, 1.0, 5.0)):
+            lease, ref = f"{name}{attempt}", f"ref{attempt}"
+            verbs.open(lease, ttl)
+            verbs.write(lease, [join(1, ref)])
+            opened = time.monotonic()
+            late = False
+            while not late and time.monotonic() < opened + 1.5 * ttl:
+                extended = time.monotonic()
+                alive = extend(lease, ref)
+                time.sleep(ttl / 4)
+                work = verbs.claim("reaper", 500, 0)
+                late = (
+                    time.monotonic() >= extended + ttl
+                )  # a busy machine cannot tell: once more, with more time
+                assert late or (alive and not work)
+            deadline = time.monotonic() + BOUND
+            while not (work := verbs.claim("reaper", 500, 0)):
+                assert time.monotonic() < deadline
+                time.sleep(ttl / 10)
+            assert work == [Work(lease, "room", [ref])]
+            verbs.reap(lease, "room", [ref], uuid4().hex)
+            if not late:
+                return
+        pytest.skip("This machine is too busy to tell.")
 
     # Claiming and reaping
 
@@ -555,7 +563,7 @@ class BackendContract:
     # Jobs
 
     def test_a_beat_extends_a_job(self, verbs: Backend) -> None:
-        self.lives_on(verbs, "job:1", 0.2, lambda: verbs.beat("room", "ref"))
+        self.lives_for_its_ttl(verbs, "job:", lambda lease, ref: verbs.beat("room", ref))
 
     def test_a_beat_finds_no_job_that_is_gone_or_claimed_or_a_process(self, verbs: Backend) -> None:
         verbs.open("process", LONG)
@@ -676,12 +684,15 @@ class BackendContract:
         backend.open("lease", LONG)
         expected: dict[tuple[str, int], set[str]] = {}
         present: set[str] = set()
-        for seq in range(1, 200):
+        deadline = time.monotonic() + BOUND
+        for seq in itertools.count(1):
             user = f"user{seq * 7 % 11}"
             op = leave(seq, user) if user in present else join(seq, user, user)
             present ^= {user}
             place = done(backend.write("lease", [op])[0]).place
             expected[place.epoch, place.version] = set(present)
+            if len(seen) >= 20 or time.monotonic() > deadline:
+                break
         stop.set()
         watcher.join(BOUND)
         backend.close()

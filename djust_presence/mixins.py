@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
-from inspect import iscoroutinefunction
-from string import Formatter
-from typing import Any, ClassVar
+from collections.abc import Callable, Coroutine, Mapping
+from copy import deepcopy
+from inspect import iscoroutine
+from typing import Any
 from uuid import uuid4
 
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
-from .errors import PresenceError, PresenceKeyError
+from .errors import PresenceError
+from .keys import checked_key, fill_in
 from .state.records import Member, Step, decode_meta, encode_meta, record, records
 from .tracker import Refresh, Session, reads
 
@@ -22,28 +23,9 @@ __all__ = ["PresenceMixin"]
 
 logger = logging.getLogger("djust_presence")
 
-MAX_KEY_LENGTH = 255
 VISITOR = "_presence_visitor"  # in the session: a random token, which is all that others see of a visitor
 
 Record = dict[str, Any]
-
-
-class _KeyFormatter(Formatter):
-    """Fills a presence key in from a view's attributes and its URL."""
-
-    def __init__(self, view: PresenceMixin) -> None:
-        self._view = view
-
-    def get_value(self, name: int | str, args: Any, kwargs: Any) -> Any:
-        value = getattr(self._view, name, None) if isinstance(name, str) else None
-        if value is None:
-            value = (getattr(self._view, "kwargs", None) or {}).get(name)
-        if value is None:
-            raise PresenceKeyError(
-                f"presence_key {self._view.presence_key!r} of {type(self._view).__qualname__} needs {name!r}, which is "
-                "neither an attribute of the view nor in its URL, or is None: set it before tracking."
-            )
-        return value
 
 
 class PresenceMixin:
@@ -57,26 +39,26 @@ class PresenceMixin:
     reads, and reach the others as soon as the store has answered.
     """
 
-    presence_key: ClassVar[str | None] = None
-    presence_unique_per_connection: ClassVar[bool] = False
+    presence_key: str | None = None
+    presence_unique_per_connection: bool = False
     online_count: int = 0
 
     request: HttpRequest
     _presence: Session | None = None  # set by the host, on a live connection
-    _presence_last: Mapping[str, Any] | None = None  # the meta that was tracked last
+    _presence_last: str | None = None  # the meta that was tracked last
     _presence_uncounted = False  # tracked where the store could not be asked
     _presence_alone: str | None = None  # the id of this connection, where there is no other
 
     # Who and where
 
     def get_presence_key(self) -> str:
-        """The name of the group.
+        """The name of the group, 1 to 255 characters.
 
-        Raises ``PresenceKeyError`` when a variable in it is missing or None, and when it is empty or too long.
+        Raises ``PresenceKeyError`` when a variable in ``presence_key`` is missing or None.
         """
         if self.presence_key is None:
             return f"{type(self).__module__}.{type(self).__qualname__}"
-        return _KeyFormatter(self).format(self.presence_key)
+        return fill_in(self.presence_key, self)
 
     def get_presence_user_id(self) -> str:
         """Who this is to the others: the user's id, or what stands for somebody who is not logged in.
@@ -119,7 +101,9 @@ class PresenceMixin:
             self._count()
 
     async def auntrack_presence(self) -> None:
-        self.untrack_presence()
+        if self._presence:
+            self._presence.untrack()
+            self.online_count = await self.apresence_count()
 
     def update_presence(self, **changes: Any) -> None:
         """Merge *changes* into one's own meta; None takes a key out. Nobody is told of a leave or a join.
@@ -128,32 +112,30 @@ class PresenceMixin:
         """
         if self._presence is None:
             return
-        if self._presence.own is None:
+        own = self._presence.own
+        if own is None:
             raise PresenceError("There is nothing to update: call track_presence() first.")
-        meta = decode_meta(self._presence.own.wish.meta).copy() | changes
-        self._track({key: value for key, value in meta.items() if value is not None})
+        meta = decode_meta(own.wish.meta).copy() | changes
+        text = self._encode({key: value for key, value in meta.items() if value is not None})
+        self._presence.track(own.wish.key, own.wish.user, text, own.lasting)
 
     async def aupdate_presence(self, **changes: Any) -> None:
         self.update_presence(**changes)
 
     def watch_presence(self) -> None:
         """See the group, and hear of its changes, without being counted."""
-        if self._presence:
-            self._presence.watch(self._checked_key())
-            self._listen(self._presence)
+        self._watch()
         self._count()
 
     async def awatch_presence(self) -> None:
-        if self._presence:
-            self._presence.watch(self._checked_key())
-            self._listen(self._presence)
+        self._watch()
         self.online_count = await self.apresence_count()
 
     def broadcast_to_presence(self, event: str, payload: Any = None) -> None:
         """Send *event* with *payload* (JSON) to every session of the group, this one included.
 
         It arrives as ``handle_presence_event(event, payload)`` where a view has that, and in the browser as a
-        ``presence:<event>`` event on the document.
+        ``presence:<event>`` event on the document. Raises ``TypeError`` or ``ValueError`` for what is not JSON.
         """
         payload = json.loads(json.dumps(payload, allow_nan=False))
         if self._presence:
@@ -165,7 +147,7 @@ class PresenceMixin:
     def _restore_presence(self) -> None:
         """Track again what was tracked last."""
         if self._presence_last is not None:
-            self.track_presence(self._presence_last)
+            self.track_presence(decode_meta(self._presence_last).copy())
 
     # Reads
 
@@ -189,28 +171,34 @@ class PresenceMixin:
         session = self._presence
         if session and session.served:
             return session.count()
-        count = reads.count(self._read_key())
-        return session.count(count) if session else count
+        key = self._read_key()
+        count = reads.count(key)
+        if session is None or session.own is None:
+            return count
+        return session.count(count, reads.member(key, session.own.wish.user))
 
     async def apresence_count(self) -> int:
         session = self._presence
         if session and session.served:
             return session.count()
-        count = await reads.acount(self._read_key())
-        return session.count(count) if session else count
+        key = self._read_key()
+        count = await reads.acount(key)
+        if session is None or session.own is None:
+            return count
+        return session.count(count, await reads.amember(key, session.own.wish.user))
 
     # Callbacks
 
-    def handle_presence_join(self, presence: Record) -> None:
-        """Somebody has come: once for each user, on every session of the group."""
+    def handle_presence_join(self, presence: Record) -> Any:
+        """Somebody has come: once for each user, on every session of the group. It may be async, as all callbacks."""
 
-    def handle_presence_leave(self, presence: Record) -> None:
+    def handle_presence_leave(self, presence: Record) -> Any:
         """Somebody has left, with their last connection."""
 
-    def handle_presence_update(self, presence: Record) -> None:
+    def handle_presence_update(self, presence: Record) -> Any:
         """Somebody's meta is another now."""
 
-    def _on_presence_change(self, **kwargs: Any) -> None:
+    def _on_presence_change(self, **kwargs: Any) -> Any:
         """Once per refresh, after the callbacks, with ``joins``, ``leaves``, ``updates`` and ``online_count``."""
         self.online_count = kwargs["online_count"]
 
@@ -219,7 +207,8 @@ class PresenceMixin:
         changes: dict[str, list[Record]] = {"joins": [], "leaves": [], "updates": []}
         for entry in refresh.entries:
             if not isinstance(entry, Step):
-                self._presence_call(self.handle_presence_event, entry.name, entry.payload)  # type: ignore[attr-defined]
+                handle: Callable[..., Any] = self.handle_presence_event  # type: ignore[attr-defined]
+                self._presence_call(handle, entry.name, deepcopy(entry.payload))  # other views get it too
             elif entry.before is None and entry.after:
                 self._presence_tell(self.handle_presence_join, changes["joins"], entry.user, entry.after)
             elif entry.after is None and entry.before:
@@ -230,7 +219,7 @@ class PresenceMixin:
         self._presence_call(self._on_presence_change, **changes, online_count=count)
 
     def _presence_tell(
-        self, callback: Callable[[Record], None], told: list[Record], user: str, member: Member
+        self, callback: Callable[[Record], Any], told: list[Record], user: str, member: Member
     ) -> None:
         told.append(record(user, member, gettext("Guest")))
         self._presence_call(callback, record(user, member, gettext("Guest")))
@@ -238,9 +227,11 @@ class PresenceMixin:
     @staticmethod
     def _presence_call(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         try:
-            (async_to_sync(callback) if iscoroutinefunction(callback) else callback)(*args, **kwargs)
+            result = callback(*args, **kwargs)
+            if iscoroutine(result):
+                async_to_sync(_finished)(result)
         except Exception:
-            logger.exception("%s failed.", callback.__qualname__)
+            logger.exception("%s failed.", getattr(callback, "__qualname__", callback))
 
     # Helpers
 
@@ -251,21 +242,27 @@ class PresenceMixin:
             self.online_count = self.presence_count()
 
     def _track(self, meta: Mapping[str, Any] | None) -> None:
-        key, user = self._checked_key(), self.get_presence_user_id()
-        text = encode_meta(self._complete(meta or {}))
-        self._presence_last = meta or {}
+        key, user = self._checked_key(), self._checked_user()
+        text = self._encode(meta or {})
         if self._presence:
             self._listen(self._presence)
             self._presence.track(key, user, text, lasting=user != self._presence_alone)
 
-    def _complete(self, meta: Mapping[str, Any]) -> Record:
-        """A name is always there (a guest's is filled in when it is read, in the reader's language)."""
-        complete = dict(meta)
+    def _watch(self) -> None:
+        key = self._checked_key()
+        if self._presence:
+            self._listen(self._presence)
+            self._presence.watch(key)
+
+    def _encode(self, meta: Mapping[str, Any]) -> str:
+        """With a name, which is always there (a guest's is filled in when it is read, in the reader's language)."""
+        complete = json.loads(encode_meta(meta))
         user = getattr(self.request, "user", None)
         if user is not None and user.is_authenticated:
             complete["name"] = complete.get("name") or user.get_username()
             complete.setdefault("user_id", user.pk if isinstance(user.pk, int) else str(user.pk))
-        return complete
+        self._presence_last = encode_meta(complete)
+        return self._presence_last
 
     def _listen(self, session: Session) -> None:
         session.listens = callable(getattr(self, "handle_presence_event", None))
@@ -281,9 +278,14 @@ class PresenceMixin:
         return (self._presence and self._presence.key) or self._checked_key()
 
     def _checked_key(self) -> str:
-        key = self.get_presence_key()
-        if not 0 < len(key) <= MAX_KEY_LENGTH:
-            raise PresenceKeyError(
-                f"A presence key is a text of 1 to {MAX_KEY_LENGTH} characters, but {type(self).__qualname__} has {key!r:.300}."
-            )
-        return key
+        return checked_key(self.get_presence_key(), type(self).__qualname__)
+
+    def _checked_user(self) -> str:
+        user: object = self.get_presence_user_id()
+        if user is None or user == "":
+            raise PresenceError(f"get_presence_user_id() of {type(self).__qualname__} has returned {user!r}.")
+        return str(user)
+
+
+async def _finished(coroutine: Coroutine[Any, Any, Any]) -> None:
+    await coroutine

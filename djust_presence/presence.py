@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping
 from hashlib import blake2b
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from .backends.base import Backend
 from .backends.registry import get_backend
 from .conf import get_settings
 from .errors import PresenceError
+from .keys import checked_key
 from .state.records import Change, Join, encode_meta, records
 from .state.store import JOB
 from .tracker import reads
@@ -72,19 +74,20 @@ async def ais_present(key: str, user_id: object) -> bool:
 
 
 def join(key: str, user_id: object, meta: Mapping[str, Any] | None = None, ttl: float = 60) -> None:
-    """Be present in *key* as *user_id* until *ttl* seconds have gone by without a heartbeat.
+    """Be present in *key* as *user_id*, taken as text, until *ttl* seconds have gone by without a heartbeat.
 
-    Joining again takes the new meta and ttl. Raises ``ValueError`` for a meta that is not JSON or above 4 KB.
+    Joining again takes the new meta and ttl. Raises ``PresenceKeyError`` for a key that is not 1 to 255 characters
+    long, and ``ValueError`` for a meta that is not JSON or above 4 KB, no user id, or a ttl that is not above 0.
     """
+    op = _join(key, user_id, meta or {}, ttl)
     backend, lease = _swept(ajoin), _lease()
-    op = _join(key, user_id, meta or {})
     backend.open(lease, ttl)
     _publish(backend, backend.write(lease, [op])[0].change)
 
 
 async def ajoin(key: str, user_id: object, meta: Mapping[str, Any] | None = None, ttl: float = 60) -> None:
+    op = _join(key, user_id, meta or {}, ttl)
     backend, lease = await _aswept(), _lease()
-    op = _join(key, user_id, meta or {})
     await backend.aopen(lease, ttl)
     await _apublish(backend, (await backend.awrite(lease, [op]))[0].change)
 
@@ -118,7 +121,12 @@ def _ref(key: str, user_id: object) -> str:
     return "job-" + blake2b(f"{len(key)}:{key}{user_id}".encode(), digest_size=16).hexdigest()
 
 
-def _join(key: str, user_id: object, meta: Mapping[str, Any]) -> Join:
+def _join(key: str, user_id: object, meta: Mapping[str, Any], ttl: float) -> Join:
+    if user_id is None or user_id == "":
+        raise ValueError(f"A user id is needed to be present, not {user_id!r}.")
+    if not 0 < ttl < inf:
+        raise ValueError(f"A ttl is a number of seconds above 0, not {ttl!r}.")
+    checked_key(key, "presence.join()")
     return Join(1, key, _ref(key, user_id), str(user_id), encode_meta(meta), uuid4().hex, uuid4().hex)
 
 

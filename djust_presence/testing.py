@@ -20,7 +20,7 @@ async def presence() -> AsyncIterator[None]:
     """A block after which nothing of presence is left on the running loop. As a pytest fixture::
 
     @pytest_asyncio.fixture(autouse=True)
-    async def quiet_presence():
+    async def no_presence_is_left():
         async with djust_presence.testing.presence():
             yield
     """

@@ -36,7 +36,7 @@ def who_is_here(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 
 def site(templates: Mapping[str, str]) -> dict[str, Any]:
     """The settings of a site with these templates, whose sessions are in Django's cache."""
-    engine = copy.deepcopy(settings.TEMPLATES[0])
+    engine: dict[str, Any] = copy.deepcopy(settings.TEMPLATES[0])
     engine["APP_DIRS"] = False
     engine["OPTIONS"]["loaders"] = [
         ("django.template.loaders.locmem.Loader", dict(templates)),

@@ -246,7 +246,7 @@ class RedisBackend(Backend):
     async def _here(self) -> Here:
         loop = asyncio.get_running_loop()
         if loop not in self._loops:
-            for here in [here for here in _open if here.loop.is_closed()]:
+            for here in [here for here in list(_open) if here.loop.is_closed()]:
                 _open.discard(here)
             for ended in [loop for loop in list(self._loops) if loop.is_closed()]:
                 self._loops.pop(ended, None)

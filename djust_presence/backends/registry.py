@@ -46,7 +46,7 @@ def load_backend_class(name: str) -> type[Backend]:
             ) from error
     if not (isinstance(found, type) and issubclass(found, Backend)):
         raise ImproperlyConfigured(
-            f"The presence backend {name!r} is not a subclass of {Backend.__qualname__}."
+            f"The presence backend {name!r} is not a subclass of {Backend.__module__}.{Backend.__qualname__}."
         )
     return found
 

@@ -113,8 +113,8 @@ class Outbox:
     def _join(self, seq: int, ref: str, wish: Wish, before: _Taken | None) -> Join:
         """*before*: what the store may have lost, to be given back as it is shown by now."""
         shown = self._shown(wish.key, wish.user) if before else None
-        others = shown is not None and shown.connections > 1
-        meta = shown.meta if others and before and before.wish == wish else wish.meta
+        others = shown if shown and shown.connections > 1 else None
+        meta = others.meta if others and before and before.wish == wish else wish.meta
         joined_at = shown.joined_at if shown else None
         return Join(seq, wish.key, ref, wish.user, meta, self._fresh(), self._fresh(), joined_at)
 

@@ -137,6 +137,8 @@ def encode_meta(meta: Mapping[str, Any]) -> str:
 
     Raises ``ValueError`` naming the key that JSON cannot carry, or the size when it is above 4 KB.
     """
+    if not isinstance(meta, Mapping):
+        raise ValueError(f"A presence meta is a dictionary, not {type(meta).__name__}.")
     for key, value in meta.items():
         if not isinstance(key, str):
             raise ValueError(f"A presence meta has text keys only, not {key!r}.")

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from ..backends.registry import get_backend
+from ..conf import on_change
 from ..errors import PresenceError, PresenceUnavailable
 from ..state.records import Member
 from .registry import serving
@@ -37,6 +38,12 @@ def members(key: str) -> Mapping[str, Member]:
     return group.replica.shown() if group else _asked(lambda: get_backend().snapshots([key])[0].members, {})
 
 
+def member(key: str, user: str) -> Member | None:
+    """The user *user* of the group, or None while the store does not answer; raises like :func:`count`."""
+    group = serving(key)
+    return group.replica.member(user) if group else _asked(lambda: get_backend().member(key, user), None)
+
+
 async def acount(key: str) -> int:
     group = serving(key)
     return group.replica.count if group else await _awaited(lambda: get_backend().acount(key), 0)
@@ -48,6 +55,15 @@ async def amembers(key: str) -> Mapping[str, Member]:
 
     group = serving(key)
     return group.replica.shown() if group else await _awaited(read, {})
+
+
+async def amember(key: str, user: str) -> Member | None:
+    group = serving(key)
+    return (
+        group.replica.member(user)
+        if group
+        else await _awaited(lambda: get_backend().amember(key, user), None)
+    )
 
 
 def in_loop() -> bool:
@@ -80,6 +96,12 @@ async def _awaited(read: Callable[[], Awaitable[T]], unknown: T) -> T:
         return await read()
     except PresenceUnavailable as error:
         return _look_away(error, unknown)
+
+
+@on_change
+def _look_again() -> None:
+    global _blind_until
+    _blind_until = 0.0
 
 
 def _look_away(error: PresenceUnavailable, unknown: T) -> T:

@@ -178,13 +178,16 @@ class Session:
         base = group.replica.shown() if group and group.replica.ready else known or {}
         return overlay(base, self.confirmed, self.own)
 
-    def count(self, known: int = 0) -> int:
-        """How many users there are in :meth:`members`, in constant time."""
+    def count(self, known: int = 0, already: Member | None = None) -> int:
+        """How many users there are in :meth:`members`, in constant time.
+
+        Without a replica *known* are, among them its own user as *already*, if that is somebody.
+        """
         group = self.group
         replica = group.replica if group and group.replica.ready else None
         base: dict[str, Member] = {}
         for own in (self.confirmed, self.own):
-            if own and replica and (member := replica.member(own.wish.user)):
+            if own and (member := replica.member(own.wish.user) if replica else already):
                 base[own.wish.user] = member
         return (
             (replica.count if replica else known) + len(overlay(base, self.confirmed, self.own)) - len(base)

@@ -1,17 +1,19 @@
 /**
- * The page side of djust_presence: one socket to the page's own URL, patches that keep what a person did, and events.
+ * The page side of djust_presence: a socket to the page's own URL, events, and patches that keep what a
+ * person did.
  *
- * The tag that loads it says where the rest is: `data-engine` is htmx 4 out of django-htmx, whose morph does the
- * patching as a private copy, and `data-socket-prefix` goes in front of the page's path in the socket's URL.
+ * Its tag says where the rest is: `data-engine` is htmx 4 out of django-htmx, whose morph does the patching
+ * as a private copy, and `data-socket-prefix` goes in front of the page's path in the socket's URL.
  *
- * For the page's own scripts and styles:
- *   document  presence:<event>       a broadcast to the group, its payload in `detail`
- *   window    djust:push_event       view.push_event(); `detail` is {event, payload}
- *   document  presence-client:*      notices of this script. online, offline {code, final}, render {regions}; and, from
- *                                    the element that asked, unsent {name, params}, refused {ref, name, code, message}
- *   <html data-presence-state>       connecting, live, reconnecting or stopped
- *   [data-presence-pending]          an element whose event has not been answered
- *   --presence-color                 on every element with a valid data-presence-color
+ * What the page's own scripts and styles can go by:
+ *   presence:<event>            on the document: a broadcast to the group, its payload in `detail`
+ *   djust:push_event            on the window: view.push_event(), `detail` is {event, payload}
+ *   presence-client:<notice>    on the document: online, offline {code, final}, render {regions};
+ *                               bubbling from the element that asked: unsent {name, params},
+ *                               refused {ref, name, code, message}
+ *   <html data-presence-state>  connecting, live, reconnecting or stopped
+ *   [data-presence-pending]     an element whose event has not been answered
+ *   --presence-color            on every element with a valid data-presence-color
  */
 (() => {
   "use strict";
@@ -26,6 +28,7 @@
   if (!script?.dataset.engine) return;
   const { engine: engineUrl, socketPrefix = "" } = script.dataset;
 
+  const COLOR = "data-presence-color";
   const PENDING = "data-presence-pending";
   const IGNORED = '[dj-update="ignore"]';
   const CLOSED_FOR_GOOD = new Set([4400, 4401, 4403, 4404, 4408]);
@@ -44,7 +47,7 @@
       new CustomEvent(`presence-client:${name}`, { bubbles: true, detail }),
     );
 
-  // --- The socket: reconnecting, probing, close codes ---------------------------------------------------------------
+  // --- The socket: reconnecting, probing, close codes -------------------------------------------------
 
   let socket = null;
   let state = null;
@@ -52,24 +55,25 @@
   let openedUrl = null;
   let everReady = false;
   let attempts = 0;
-  let silence = silenceFor(30);
+  let ping = 30; // seconds, as the server says it
   let retryTimer;
   let watchdog;
 
-  /** Who pings every so many seconds is dead after two that did not come. */
-  function silenceFor(ping) {
-    return 2 * ping * 1_000 + 5_000;
+  const silence = () => 2 * ping * 1_000 + 5_000;
+
+  function socketUrl() {
+    const { protocol, host, pathname, search } = location;
+    return `${protocol.replace("http", "ws")}//${host}${socketPrefix}${pathname}${search}`;
   }
 
-  const socketUrl = () =>
-    `${location.protocol.replace("http", "ws")}//${location.host}${socketPrefix}${location.pathname}${location.search}`;
-
-  function setState(next, detail) {
+  /** `code` is that of the close that led to it, or null if nobody closed. */
+  function setState(next, code = null) {
     const was = state;
+    const final = next === "stopped";
     state = next;
     document.documentElement.dataset.presenceState = next;
     if (next === "live") emit("online");
-    else if (was === "live" || (next === "stopped" && was !== next)) emit("offline", detail);
+    else if (was === "live" || final) emit("offline", { code, final });
   }
 
   const send = (message) => socket.send(JSON.stringify(message));
@@ -80,16 +84,16 @@
     openedPath = location.pathname;
     openedUrl = socketUrl();
     socket = new WebSocket(openedUrl);
-    socket.onopen = () => watch(silence);
+    socket.onopen = () => watch(silence());
     socket.onmessage = ({ data }) => {
-      watch(silence);
+      watch(silence());
       const message = JSON.parse(data);
       if (Object.hasOwn(receive, message.type)) receive[message.type](message);
     };
     socket.onclose = ({ code }) => {
       const reload = code === LOGIN_REQUIRED && everReady;
       const final = CLOSED_FOR_GOOD.has(code) && !reload;
-      forget(final ? "stopped" : "reconnecting", { code, final });
+      forget(final ? "stopped" : "reconnecting", code);
       if (reload) location.reload();
       else if (!final) retry(code === SERVER_FAULT);
     };
@@ -97,13 +101,13 @@
   }
 
   /** Detach the socket, whose own close event may never come, and answer for what it still owed. */
-  function forget(next, detail) {
+  function forget(next, code) {
     const old = socket;
     socket = null;
     clearTimeout(watchdog);
     clearTimeout(retryTimer);
     if (old) old.onopen = old.onmessage = old.onclose = null;
-    setState(everReady || next === "stopped" ? next : "connecting", detail);
+    setState(everReady || next === "stopped" ? next : "connecting", code);
     for (const ref of [...inFlight.keys()]) {
       answered(ref, { code: "lost", message: "The connection was lost before the answer came." });
     }
@@ -122,7 +126,7 @@
     clearTimeout(watchdog);
     watchdog = setTimeout(() => {
       const wasLive = state === "live";
-      forget("reconnecting", { code: null, final: false }).close();
+      forget("reconnecting").close();
       if (wasLive) connect();
       else retry(false);
     }, limit);
@@ -138,20 +142,19 @@
   }
 
   const receive = {
-    ready({ ping = 30 }) {
+    ready(message) {
       attempts = 0;
       everReady = true;
-      silence = silenceFor(ping);
-      watch(silence);
+      ping = message.ping ?? ping;
+      watch(silence());
       setState("live");
     },
     render({ regions }) {
       if (location.pathname !== openedPath) {
         // A boosted navigation has put another page here, which this view must not overwrite.
-        forget("stopped", { code: null, final: true }).close(1000);
+        forget("stopped").close(1000);
         return;
       }
-      if ("*" in regions) waiting.clear();
       for (const [id, html] of Object.entries(regions)) waiting.set(id, html);
       flush();
     },
@@ -165,7 +168,7 @@
     ping: () => send({ type: "pong" }),
   };
 
-  // --- Events to the server -----------------------------------------------------------------------------------------
+  // --- Events to the server ---------------------------------------------------------------------------
 
   let lastRef = 0;
   const inFlight = new Map(); // ref → {name, element}
@@ -193,10 +196,9 @@
     emit("refused", { ref, name, ...error }, element);
   }
 
-  const snakeCase = (name) => name.replaceAll("-", "_");
   const orNull = (number) => (Number.isNaN(number) ? null : number);
 
-  /** djust's type hints: `data-id:int="3"`. Without one a value is text, and the server goes by the annotation. */
+  /** djust's type hints: `data-id:int="3"`. Without one a value is text, which the server coerces. */
   const HINTS = {
     int: (value) => orNull(Number.parseInt(value || "0", 10)),
     float: (value) => orNull(Number.parseFloat(value || "0")),
@@ -204,8 +206,8 @@
     json: (value) => JSON.parse(value),
     list: (value) =>
       value
-        .split(",")
-        .map((item) => item.trim())
+        .trim()
+        .split(/\s*,\s*/)
         .filter(Boolean),
   };
 
@@ -215,7 +217,7 @@
     for (const { name, value } of element.attributes) {
       if (!name.startsWith(prefix) || /^data-(presence|htmx|hx)-/.test(name)) continue;
       const [key, hint] = name.slice(prefix.length).split(":");
-      values[snakeCase(key)] = hint && Object.hasOwn(HINTS, hint) ? HINTS[hint](value) : value;
+      values[key.replaceAll("-", "_")] = hint && Object.hasOwn(HINTS, hint) ? HINTS[hint](value) : value;
     }
     return values;
   }
@@ -223,8 +225,9 @@
   const ESCAPES = { n: "\n", r: "\r", t: "\t" };
 
   function literal(text) {
-    if (/^(['"]).*\1$/s.test(text))
+    if (/^(['"]).*\1$/s.test(text)) {
       return text.slice(1, -1).replace(/\\(.)/gs, (_, char) => ESCAPES[char] ?? char);
+    }
     if (["true", "false", "null"].includes(text)) return JSON.parse(text);
     const number = /^-?(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : NaN;
     // A longer integer would lose digits; as text the server reads it whole.
@@ -248,7 +251,7 @@
     sendEvent(element, name, params);
   }
 
-  // --- Patching -----------------------------------------------------------------------------------------------------
+  // --- Patching ---------------------------------------------------------------------------------------
 
   const waiting = new Map(); // region id → its newest HTML, not yet shown
   let morph = null;
@@ -271,13 +274,13 @@
     const source = id === "*" ? parsePage(html) : parseFragment(html);
     // Parsed where no script runs, its content came out as elements, which would load their images.
     for (const noscript of source.querySelectorAll("noscript")) noscript.textContent = noscript.innerHTML;
+    paint(source);
     const focus = rememberFocus();
     kept = rememberFields(target);
     skipped = false;
     morph(target, source, true);
     settleFields(target);
     if (skipped) waiting.set(id, html);
-    paint(target);
     restoreFocus(focus);
     window.htmx?.process?.(target);
   }
@@ -303,15 +306,17 @@
     if (old.matches(IGNORED) || (old === document.activeElement && old.isContentEditable)) return false;
     if (old.matches("details, dialog")) newNode.toggleAttribute("open", old.hasAttribute("open"));
     if (old.hasAttribute(PENDING)) newNode.setAttribute(PENDING, "");
+    // The engine would copy the style as an attribute, which a strict policy refuses.
+    if (newNode.hasAttribute(COLOR)) old.style.cssText = newNode.style.cssText;
     // With the default already equal the engine finds nothing to copy over what was typed.
     if (kept.get(old)?.typed && isKept(old, newNode)) old.defaultValue = newNode.defaultValue;
     return true;
   }
 
-  /** A field is dirty if a person changed it: then it keeps its content, as long as it remains the same field. */
+  /** A field that a person changed is dirty, and keeps its content as long as it remains the same field. */
   function isKept(field, now = field) {
-    const { dirty, name, type } = kept.get(field);
-    return dirty && now.name === name && now.type === type && !now.hasAttribute("dj-force-value");
+    const { dirty, name } = kept.get(field);
+    return dirty && now.name === name && !now.hasAttribute("dj-force-value");
   }
 
   function rememberFields(target) {
@@ -324,11 +329,11 @@
         const initial = initialOptions(field);
         const dirty =
           selected.length !== initial.length || selected.some((option) => !initial.includes(option));
-        fields.set(field, { name, type, dirty, selected: selected.map((option) => option.value) });
+        fields.set(field, { name, dirty, selected: selected.map((option) => option.value) });
       } else if (type === "checkbox" || type === "radio") {
-        fields.set(field, { name, type, dirty: checked !== field.defaultChecked, checked });
+        fields.set(field, { name, dirty: checked !== field.defaultChecked, checked });
       } else {
-        fields.set(field, { name, type, dirty: value !== initialValue(field), typed: true });
+        fields.set(field, { name, dirty: value !== initialValue(field), typed: true });
       }
     }
     return fields;
@@ -358,7 +363,7 @@
     for (const option of options) option.selected = wanted.includes(option);
   }
 
-  /** What the field showed if nobody had touched it: browsers tidy up the value of a range, a colour, a date. */
+  /** What the field would show untouched: browsers tidy up the value of a range, a colour, a date. */
   function initialValue(field) {
     if (field.value === field.defaultValue) return field.value;
     const form = document.createElement("form");
@@ -394,19 +399,19 @@
 
   /** A strict policy refuses style attributes in HTML, but not what a script sets on an element. */
   function paint(root) {
-    for (const element of root.querySelectorAll("[data-presence-color]")) {
-      const color = element.getAttribute("data-presence-color");
+    for (const element of root.querySelectorAll(`[${COLOR}]`)) {
+      const color = element.getAttribute(COLOR);
       if (CSS.supports("color", color)) element.style.setProperty("--presence-color", color);
       else element.style.removeProperty("--presence-color");
     }
   }
 
-  // --- The engine: a private copy of htmx 4, unseen by the page's own htmx ------------------------------------------
+  // --- The engine: a private copy of htmx 4, unseen by the page's own htmx ----------------------------
 
   function loadEngine() {
     const tag = document.createElement("script");
     const own = Object.getOwnPropertyDescriptor(window, "htmx");
-    // `var htmx` in the page's own copy cannot be redefined. Otherwise that copy may still come while ours loads.
+    // `var htmx` of the page's own copy cannot be redefined. Otherwise it may yet come while ours loads.
     const declared = own?.configurable === false;
     let page = own?.value;
     let engine;
@@ -453,11 +458,10 @@
       init: (api) => (morph = api.morph),
       htmx_before_morph_node: beforeMorphNode,
     });
-    if (!morph)
-      throw new Error('djust_presence: add "djust-presence" to the extensions that htmx-config approves.');
+    if (!morph) throw new Error("djust_presence: htmx-config has to approve the extension djust-presence.");
   }
 
-  // --- Start --------------------------------------------------------------------------------------------------------
+  // --- Start ------------------------------------------------------------------------------------------
 
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(":where(live-region) { display: contents }");

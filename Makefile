@@ -1,0 +1,81 @@
+# make help          what there is
+# Every target keeps to one virtual environment per Python version, which it makes and updates by itself.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+WORKERS ?= 2
+ARGS ?=
+
+TAG := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV ?= .venv$(if $(TAG),-$(TAG))
+BIN = $(VENV)/bin
+# Real djust views need Django < 6, which is all that Python 3.11 can have. Newer Pythons test the newest Django.
+TEST_EXTRAS ?= test$(if $(filter 3.11,$(TAG)),$(comma)djust)
+comma := ,
+
+SETUP = PYTHON="$(PYTHON)" tools/venv.sh "$(VENV)"
+# An environment is made anew when pyproject.toml changes: one stamp per set of extras.
+stamp = $(VENV)/.installed-$(subst $(comma),-,$(1))
+
+export HOST PORT REDIS_URL
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test soak lint format docs screenshot browser clean
+
+help:
+	@echo 'make demo      the example site at http://$(HOST):$(PORT)/     HOST= PORT= REDIS_URL= PYTHON='
+	@echo 'make serve     the same as in production, several processes    WORKERS= and the above'
+	@echo 'make test      the test suite                                  ARGS="-k name" SKIP_BROWSER=1 PYTHON='
+	@echo 'make soak      the long exploration, for minutes'
+	@echo 'make lint      ruff and mypy'
+	@echo 'make format    what ruff can put right by itself'
+	@echo 'make docs      the documentation, into docs/_build/html'
+	@echo 'make screenshot   the picture in the README, anew'
+	@echo 'make clean     remove what the above made'
+
+demo: $(call stamp,demo$(comma)redis)
+	@$(BIN)/python example_project/manage.py migrate --verbosity 0
+	@echo
+	@echo '  The demo:  http://$(if $(filter 0.0.0.0,$(HOST)),localhost,$(HOST)):$(PORT)/   (Ctrl-C ends it)'
+	@echo
+	@$(BIN)/python example_project/manage.py runserver $(HOST):$(PORT)
+
+serve: $(call stamp,demo$(comma)redis)
+	@$(BIN)/python example_project/serve.py --host $(HOST) --port $(PORT) --workers $(WORKERS)
+
+test: $(call stamp,$(TEST_EXTRAS)) $(if $(SKIP_BROWSER),,browser)
+	$(BIN)/python -m pytest $(if $(SKIP_BROWSER),-m 'not soak and not browser') $(ARGS)
+
+soak: $(call stamp,$(TEST_EXTRAS))
+	$(BIN)/python -m pytest -m soak $(ARGS)
+
+lint: $(call stamp,$(TEST_EXTRAS))
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(call stamp,$(TEST_EXTRAS))
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(call stamp,docs)
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo 'The documentation is in docs/_build/html/index.html'
+
+screenshot: $(call stamp,$(TEST_EXTRAS)) browser
+	$(BIN)/python docs/screenshot.py
+
+browser: $(call stamp,$(TEST_EXTRAS))
+	@command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/playwright install chromium || { echo; \
+	  echo 'This needs Chromium, and there is none on PATH and none could be downloaded (see above).' >&2; \
+	  echo 'Install it (Debian, Ubuntu: apt-get install chromium), or leave its tests out: make test SKIP_BROWSER=1' >&2; \
+	  exit 1; }
+
+$(VENV)/.installed-%: pyproject.toml tools/venv.sh
+	@$(SETUP) $(subst -,$(comma),$*)
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-* build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis example_project/db.sqlite3*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

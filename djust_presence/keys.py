@@ -1,0 +1,57 @@
+"""Presence keys: what can be one, and how a view's is filled in."""
+
+from __future__ import annotations
+
+from string import Formatter
+from typing import Any
+
+from .errors import PresenceKeyError
+
+__all__ = ["MAX_KEY_LENGTH", "checked_key", "fill_in"]
+
+MAX_KEY_LENGTH = 255
+
+
+def checked_key(key: object, owner: str) -> str:
+    """*key*, which *owner* has given. Raises ``PresenceKeyError`` unless it is a text of 1 to 255 characters."""
+    if isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH:
+        return key
+    raise PresenceKeyError(
+        f"A presence key is a text of 1 to {MAX_KEY_LENGTH} characters; that of {owner} is {key!r:.300}."
+    )
+
+
+def fill_in(presence_key: str, view: object) -> str:
+    """*presence_key* with the attributes of *view*, and else the arguments of its URL, for its variables.
+
+    Raises ``PresenceKeyError`` naming a variable that is missing or None.
+    """
+    owner = type(view).__qualname__
+    try:
+        return _KeyFormatter(view, f"presence_key {presence_key!r} of {owner}").format(presence_key)
+    except ValueError as error:
+        raise PresenceKeyError(
+            f"presence_key {presence_key!r} of {owner} cannot be filled in: {error}."
+        ) from error
+
+
+class _KeyFormatter(Formatter):
+    def __init__(self, view: object, subject: str) -> None:
+        self._view = view
+        self._subject = subject
+
+    def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
+        value = getattr(self._view, str(key), None)
+        return (getattr(self._view, "kwargs", None) or {}).get(key) if value is None else value
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        try:
+            value, first = super().get_field(field_name, args, kwargs)
+        except (AttributeError, LookupError):
+            value = first = None
+        if value is None:
+            raise PresenceKeyError(
+                f"{self._subject} needs {field_name!r}, which is neither an attribute of the view nor in its URL, "
+                "or is None: set it before tracking."
+            )
+        return value, first

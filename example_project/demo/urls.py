@@ -1,0 +1,17 @@
+"""The example's pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from . import views
+
+app_name = "demo"
+
+urlpatterns = [
+    path("", views.IndexView.as_view(), name="index"),
+    path("counter/", views.DemoView.as_view(), name="counter"),
+    path("document/<slug:doc_id>/", views.DocumentView.as_view(), name="document"),
+    path("private/", views.PrivateView.as_view(), name="private"),
+    path("as/<str:username>/", views.become, name="become"),
+]

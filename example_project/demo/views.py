@@ -1,0 +1,94 @@
+"""The example's pages: the views of the guide, and a door through which a visitor becomes somebody."""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+from django.conf import settings
+from django.contrib.auth import get_user_model, login, logout
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from djust_presence import LiveView, PresenceMixin, event_handler
+
+# White text is readable on each of them.
+COLORS = ["#2f7d32", "#1864ab", "#a61e4d", "#b54708", "#862e9c", "#0b7285", "#c2255c", "#5b4fe8"]
+
+
+def color_of(user_id: str) -> str:
+    """Always the same colour for the same person."""
+    return COLORS[crc32(user_id.encode()) % len(COLORS)]
+
+
+class IndexView(PresenceMixin, LiveView):
+    """Shows how many are on the counter's page, and is counted by nobody."""
+
+    template_name = "demo/index.html"
+    presence_key = "demo"
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        self.watch_presence()
+
+
+class DemoView(PresenceMixin, LiveView):
+    template_name = "demo.html"
+    presence_key = "demo"
+    presence_unique_per_connection = True
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        self.track_presence()
+
+
+class DocumentView(PresenceMixin, LiveView):
+    template_name = "document.html"
+    presence_key = "document:{doc_id}"
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        self.doc_id = kwargs.get("doc_id")
+        self.me = self.get_presence_user_id()
+        self.color = color_of(self.me)
+        self.track_presence(meta={"name": request.user.get_username(), "color": self.color})
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        ctx = super().get_context_data(**kwargs)
+        ctx["presences"] = self.list_presences()
+        return ctx
+
+    def handle_presence_join(self, presence: dict[str, Any]) -> None:
+        self.push_event("flash", {"message": f"{presence['name']} joined", "color": presence.get("color")})
+
+    def handle_presence_leave(self, presence: dict[str, Any]) -> None:
+        self.push_event("flash", {"message": f"{presence['name']} left", "color": presence.get("color")})
+
+    @event_handler()
+    def wave(self, **kwargs: Any) -> None:
+        """Greet everybody who has this document open; the page's own script shows it."""
+        name = next((one["name"] for one in self.list_presences() if one["id"] == self.me), "Somebody")
+        self.broadcast_to_presence("wave", {"id": self.me, "name": name, "color": self.color})
+
+
+class PrivateView(PresenceMixin, LiveView):
+    template_name = "demo/private.html"
+    presence_key = "private"
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        if not getattr(request.user, "is_staff", False):
+            raise PermissionDenied
+        self.track_presence()
+
+
+def become(request: HttpRequest, username: str) -> HttpResponse:
+    """Log the visitor in as *username*, or out as ``guest``, and go on to ``?next=``. Only for the demo."""
+    if not getattr(settings, "DEMO", False):
+        raise Http404
+    if username == "guest":
+        logout(request)
+    else:
+        login(request, get_object_or_404(get_user_model(), username=username))
+    goal = request.GET.get("next", "")
+    if not url_has_allowed_host_and_scheme(goal, {request.get_host()}, require_https=request.is_secure()):
+        goal = resolve_url("demo:index")
+    return HttpResponseRedirect(goal)

@@ -1,0 +1,78 @@
+"""A line between a client and a server that a test can watch and disturb."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+QUIET = 0.05  # seconds after which a client that says nothing more is taken to wait for the answer
+
+
+class Relay:
+    """Passes on what it gets, the server's answers only once the client has gone quiet.
+
+    So ``round_trips`` counts how often a client had to wait. With ``deaf`` the server is heard, but its answers are
+    not passed on: the line breaks instead.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.server = port
+        self.round_trips = 0
+        self.deaf = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._accept)]
+
+    @property
+    def url(self) -> str:
+        host, port = self._listener.getsockname()
+        return f"redis://{host}:{port}/0"
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            if select.select([self._listener], [], [], QUIET)[0]:
+                client, _ = self._listener.accept()
+                thread = threading.Thread(target=self._pass_on, args=(client,))
+                self._threads.append(thread)
+                thread.start()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        with (
+            client,
+            socket.create_connection(("127.0.0.1", self.server)) as server,
+            contextlib.suppress(OSError),
+        ):
+            asked, answer = False, b""
+            while not self._stopping.is_set():
+                ready, _, _ = select.select([client, server], [], [], QUIET)
+                if client in ready:
+                    if not (data := client.recv(1 << 16)):
+                        return
+                    asked = True
+                    server.sendall(data)
+                if server in ready:
+                    if not (data := server.recv(1 << 16)):
+                        return
+                    answer += data
+                if client not in ready and server not in ready and answer:
+                    if self.deaf:
+                        return
+                    self.round_trips += asked
+                    client.sendall(answer)
+                    asked, answer = False, b""

@@ -1,0 +1,71 @@
+"""Both backends that ship keep the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+import redis
+
+from djust_presence.backends.base import Backend
+from djust_presence.backends.memory import MemoryBackend
+from djust_presence.backends.redis import RedisBackend
+from djust_presence.contract import BackendContract
+
+
+class BlockingVerbsOnly(MemoryBackend):
+    """As a third party may write one: the awaited verbs are those of the base class."""
+
+    aopen = Backend.aopen
+    arenew = Backend.arenew
+    adrain = Backend.adrain
+    aclaim = Backend.aclaim
+    areap = Backend.areap
+    awrite = Backend.awrite
+    abeat = Backend.abeat
+    arelease = Backend.arelease
+    asnapshots = Backend.asnapshots
+    acount = Backend.acount
+    amember = Backend.amember
+
+
+def names(backend: Backend) -> Collection[str]:
+    assert isinstance(backend, MemoryBackend)
+    store = backend._store
+    return [*store.leases, *store.dead, *store.index, *store.groups]
+
+
+class TestMemory(BackendContract):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return MemoryBackend()
+
+    def stored(self, backend: Backend) -> Collection[str]:
+        return names(backend)
+
+
+class TestBlockingVerbsOnly(BackendContract):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return BlockingVerbsOnly()
+
+    def stored(self, backend: Backend) -> Collection[str]:
+        return names(backend)
+
+
+@pytest.mark.redis
+class TestRedis(BackendContract):
+    @pytest.fixture
+    def backend(self, redis_url: str) -> Backend:
+        self.url = redis_url
+        return RedisBackend(redis_url, {})
+
+    def stored(self, backend: Backend) -> Collection[str]:
+        with redis.Redis.from_url(self.url, decode_responses=True) as client:
+            return [
+                *client.keys(),
+                *client.hkeys("{djp}:S"),
+                *client.zrange("{djp}:L", 0, -1),
+                *client.zrange("{djp}:J", 0, -1),
+                *client.smembers("{djp}:D"),
+            ]

@@ -1,0 +1,207 @@
+"""The Lua scripts are the twin of the pure ``Store``: the same verbs, the same replies, the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from djust_presence.backends.memory import MemoryBackend
+from djust_presence.backends.redis import RedisBackend
+from djust_presence.state.records import Join, Leave, Op, Status, Work
+from djust_presence.state.store import Lease, Row, Store
+
+pytestmark = pytest.mark.redis
+
+TTLS = st.sampled_from([0.0, 1000.0])  # expired at once, or never: no time passes in between
+LEASES = st.sampled_from(["one", "two", "job:1", "job:2"])
+KEYS = st.sampled_from(["room", "room", "{a}:b"])
+REFS = st.sampled_from(["r1", "r2", "r3"])
+USERS = st.sampled_from(["ann", "b 2 b", "çe:1"])
+METAS = st.sampled_from(["{}", '{"a":"1:2.0:{}"}', '{"name":"Zoë"}'])
+EPOCHS = st.sampled_from(["e1", "e2"])
+SOME_REFS = st.lists(REFS, max_size=4, unique=True)
+FATES = st.sampled_from(["count", "renew", "open", "move"])  # what may happen to a lease while it is buried
+TAGS = st.sampled_from([f"t{number}" for number in range(9)])
+JOINED = st.integers(0, 3 * 10**9).map(lambda micro: 1.7e9 + micro / 10**6)
+STEPS = 40
+OFFSETS = st.sampled_from([1, 1, 1, 1, 1, 1, 0, 2])  # to the last number: mostly the next one
+
+OPS = st.one_of(
+    st.tuples(st.just(Join), OFFSETS, KEYS, REFS, USERS, METAS, EPOCHS, TAGS, JOINED),
+    st.tuples(st.just(Leave), OFFSETS, KEYS, REFS, TAGS),
+)
+VERBS = st.one_of(
+    st.tuples(st.just("count"), KEYS),
+    st.tuples(st.just("open"), LEASES, TTLS),
+    st.tuples(st.just("open"), LEASES, TTLS),
+    st.tuples(st.just("write"), LEASES, st.lists(OPS, max_size=4)),
+    st.tuples(st.just("write"), LEASES, st.lists(OPS, max_size=4)),
+    st.tuples(st.just("write"), LEASES, st.lists(OPS, max_size=4)),
+    st.tuples(st.just("renew"), LEASES, OFFSETS, st.lists(KEYS, max_size=3, unique=True)),
+    st.tuples(st.just("drain"), LEASES, TTLS),
+    st.tuples(st.just("claim"), st.none() | LEASES, TTLS),
+    st.tuples(st.just("reap"), LEASES, KEYS, SOME_REFS, TAGS),
+    st.tuples(st.just("bury"), LEASES, FATES, st.none() | LEASES, TTLS, FATES, LEASES, KEYS, SOME_REFS, TAGS),
+    st.tuples(st.just("beat"), KEYS, REFS),
+    st.tuples(st.just("release"), KEYS, REFS, TAGS),
+    st.tuples(st.just("snapshots"), st.lists(KEYS, max_size=3)),
+    st.tuples(st.just("member"), KEYS, USERS),
+)
+
+
+class Rows(NamedTuple):
+    """Everything that a store holds, but for times that its own clock made."""
+
+    leases: dict[str, tuple[int, float, bool]]
+    dead: set[str]
+    work: dict[str, set[tuple[str, str]]]
+    groups: dict[str, tuple[Any, dict[str, Row], dict[str, str]]]
+
+
+def member_text(connections: int, joined_at: float, meta: str) -> str:
+    return f"{connections}:{joined_at:.6f}:{meta}"
+
+
+def rows_of_store(store: Store) -> Rows:
+    def lease(held: Lease) -> tuple[int, float, bool]:
+        return held.seq, held.ttl, held.draining
+
+    return Rows(
+        {name: lease(held) for name, held in store.leases.items()},
+        set(store.dead),
+        {name: set(refs) for name, refs in store.index.items()},
+        {
+            key: (
+                ":".join(map(str, group.place)),
+                dict(group.rows),
+                {user: member_text(*member) for user, member in group.users.items()},
+            )
+            for key, group in store.groups.items()
+        },
+    )
+
+
+def rows_of_redis(client: Any) -> Rows:
+    """The layout as ``prelude.lua`` describes it, read back by other means than the scripts."""
+    names = set(client.keys())
+    prefix = "{djp}:"
+
+    def take(name: str, read: Callable[[str], Any]) -> Any:
+        names.discard(prefix + name)
+        return read(prefix + name)
+
+    def lease(text: str) -> tuple[int, float, bool]:
+        seq, ttl, *draining = text.split(":")
+        return int(seq), float(ttl), draining == ["draining"]
+
+    def row(text: str) -> Row:
+        lease, length, rest = text.split(" ", 2)
+        raw = rest.encode()
+        user, meta = raw[: int(length)], raw[int(length) + 1 :]
+        return Row(lease, user.decode(), meta.decode())
+
+    seqs = take("S", client.hgetall)
+    expiries = {name for row in "LJ" for name in take(row, lambda name: client.zrange(name, 0, -1))}
+    assert expiries == set(seqs)
+    places = take("V", client.hgetall)
+    work = {
+        lease: {
+            (key, ref) for ref, key in (text.split(":", 1) for text in take(f"I:{lease}", client.smembers))
+        }
+        for lease in [name.removeprefix(prefix + "I:") for name in names if name.startswith(prefix + "I:")]
+    }
+    found = Rows(
+        {name: lease(text) for name, text in seqs.items()},
+        take("D", client.smembers),
+        work,
+        {
+            key: (
+                place,
+                {ref: row(text) for ref, text in take(f"r:{key}", client.hgetall).items()},
+                take(f"u:{key}", client.hgetall),
+            )
+            for key, place in places.items()
+        },
+    )
+    assert not names
+    return found
+
+
+def normal(reply: Any) -> Any:
+    """A reply without the order in which work is given out."""
+    if isinstance(reply, list) and reply and isinstance(reply[0], Work):
+        return sorted((lease, key, sorted(refs)) for lease, key, refs in reply)
+    return reply
+
+
+def numbered(op: tuple[Any, ...], last: int) -> Op:
+    kind, offset, *rest = op
+    made: Op = kind(last + offset, *rest)
+    return made
+
+
+def spelled_out(verbs: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """The sequence with what follows from one another in full: a lease that is buried expires, is claimed, is reaped."""
+    for verb, *arguments in verbs:
+        if verb != "bury":
+            yield (verb, *arguments)
+            continue
+        lease, before, own, lag, after, heir, key, refs, tag = arguments
+        fates: dict[str, tuple[Any, ...]] = {
+            "count": ("count", key),
+            "renew": ("renew", lease, 1, [key]),
+            "open": ("open", lease, 1000.0),
+            "move": ("write", heir, [(Join, 1, key, ref, "ann", "{}", "e3", tag, 1.7e9) for ref in refs[:1]]),
+        }
+        yield ("drain", lease, 0.0)
+        yield fates[before]
+        yield ("claim", own, lag)
+        yield fates[after]
+        yield ("reap", lease, key, refs, tag)
+
+
+@given(st.lists(VERBS, min_size=STEPS, max_size=STEPS))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_sequence_of_verbs_has_the_same_effect_in_memory_and_in_redis(
+    redis_url: str, verbs: list[tuple[Any, ...]]
+) -> None:
+    backend = RedisBackend(redis_url)
+    client = redis.Redis.from_url(redis_url, decode_responses=True)
+    client.flushdb()
+    memory = MemoryBackend()
+    lasts: dict[str, int] = {}
+    try:
+        for verb, *arguments in [("open", "one", 1000.0), ("open", "job:1", 1000.0), *spelled_out(verbs)]:
+            if verb == "write":
+                lease, drawn = arguments
+                last, ops = lasts.get(lease, 0), []
+                for op in drawn:
+                    ops.append(numbered(op, last))
+                    last = max(last, ops[-1].seq) if ops[-1].seq == last + 1 else last
+                arguments = [lease, ops]
+            elif verb == "renew":
+                lease, offset, keys = arguments
+                arguments = [lease, lasts.get(lease, 0) + offset - 1, keys]
+            elif verb == "claim":
+                own, lag = arguments
+                arguments = [own, 1000, lag]
+            ours = getattr(memory, verb)(*arguments)
+            theirs = getattr(backend, verb)(*arguments)
+            assert normal(theirs) == normal(ours)
+            if verb == "write":
+                for op, reply in zip(arguments[1], ours, strict=True):
+                    if reply.status is Status.OK:
+                        lasts[lease] = op.seq
+        assert rows_of_redis(client) == rows_of_store(memory._store)
+    finally:
+        backend.close()
+        client.close()

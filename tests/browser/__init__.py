@@ -1,0 +1,3 @@
+"""Tests in a real Chromium."""
+
+from __future__ import annotations

@@ -1,0 +1,9 @@
+"""A site of one page, whose socket the test plays, and the small helpers to watch a page with."""
+
+from __future__ import annotations
+
+from tests.browser.harness.pages import events, eventually, listen
+from tests.browser.harness.polling import turns
+from tests.browser.harness.site import Site, Wire
+
+__all__ = ["Site", "Wire", "events", "eventually", "listen", "turns"]

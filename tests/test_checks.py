@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, run_checks
+from django.core.management import get_commands
+from django.urls import path
+from pytest_django import Settings
+
+from djust_presence import LiveView, PresenceMixin
+
+REDIS = "redis://127.0.0.1:1/0"
+PUBSUB = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS]}}
+IN_MEMORY = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+
+
+class DemoView(PresenceMixin, LiveView):
+    template_name = "demo.html"
+    presence_key = "demo"
+
+
+urlpatterns = [path("", DemoView.as_view())]
+
+
+@pytest.fixture(autouse=True)
+def no_io(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]:
+    """A check that opens a connection fails its test."""
+
+    def refuse(*args: Any) -> None:
+        raise AssertionError("A system check did I/O.")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    settings.ROOT_URLCONF = __name__
+    settings.DEBUG = True
+    settings.INSTALLED_APPS = ["daphne", *settings.INSTALLED_APPS]
+    get_commands.cache_clear()  # type: ignore[attr-defined]
+    yield
+    get_commands.cache_clear()  # type: ignore[attr-defined]
+
+
+def found(deploy: bool = False) -> list[CheckMessage]:
+    messages = run_checks(include_deployment_checks=deploy)
+    return [one for one in messages if one.id and one.id.startswith("djust_presence.")]
+
+
+def the_only(deploy: bool = False) -> CheckMessage:
+    (message,) = found(deploy)
+    assert message.hint
+    return message
+
+
+@pytest.mark.parametrize(
+    ("presence", "layers"),
+    [
+        ({}, {}),
+        ({"BACKEND": "memory"}, {"default": IN_MEMORY}),
+        ({"BACKEND": "redis", "LOCATION": REDIS}, {"default": PUBSUB}),
+        ({"BACKEND": "redis", "OPTIONS": {"prefix": "mine"}, "TIMEOUT": 90}, {"default": PUBSUB}),
+    ],
+)
+def test_good_settings_are_passed_over_in_silence(presence: Any, layers: Any, settings: Settings) -> None:
+    settings.DJUST_PRESENCE, settings.CHANNEL_LAYERS = presence, layers
+    assert found() == []
+    if "BACKEND" in presence and presence["BACKEND"] == "redis":
+        assert found(deploy=True) == []
+
+
+def test_a_project_that_sets_nothing_is_passed_over_in_silence(settings: Settings) -> None:
+    del settings.DJUST_PRESENCE
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("presence", "id", "message", "hint"),
+    [
+        ({"BACKEN": "redis"}, "E001", "no option 'BACKEN'", "DJUST_PRESENCE"),
+        ({"TIMEOUT": "60"}, "E001", "must be a number", "DJUST_PRESENCE"),
+        ({"BACKEND": "rediss"}, "E002", "'rediss'", "'memory', 'redis'"),
+        ({"BACKEND": "no.where"}, "E002", "cannot be imported", "dotted path"),
+        ({"OPTIONS": {"prefix": "x"}}, "E002", "takes no options", "OPTIONS"),
+        ({"TIMEOUT": 30}, "E003", "not above HEARTBEAT_INTERVAL", "more than 30 seconds"),
+        ({"LEASE_TTL": 2.9}, "E004", "below 3 seconds", "at least 3"),
+        ({"CURSOR_CACHE": "curses"}, "E008", "'curses'", "default"),
+    ],
+)
+def test_a_mistake_is_said_with_what_to_do(
+    presence: Any, id: str, message: str, hint: str, settings: Settings
+) -> None:
+    settings.DJUST_PRESENCE = presence
+    said = the_only()
+    assert said.id == f"djust_presence.{id}"
+    assert said.is_serious()
+    assert message in said.msg
+    assert hint in str(said.hint)
+
+
+@pytest.mark.parametrize(
+    ("layers", "id"), [({}, "E005"), ({"other": PUBSUB}, "E005"), ({"default": IN_MEMORY}, "E006")]
+)
+def test_a_shared_backend_needs_a_channel_layer_that_is_shared_too(
+    layers: Any, id: str, settings: Settings
+) -> None:
+    settings.DJUST_PRESENCE, settings.CHANNEL_LAYERS = {"BACKEND": "redis"}, layers
+    said = the_only()
+    assert said.id == f"djust_presence.{id}"
+    assert "'redis'" in said.msg
+    assert "RedisPubSubChannelLayer" in str(said.hint)
+
+
+@pytest.mark.parametrize(
+    ("presence", "id", "named"),
+    [
+        ({"LOCATION": "127.0.0.1:6379"}, "E010", "LOCATION"),
+        ({"LOCATION": "http://127.0.0.1"}, "E010", "LOCATION"),
+        ({"LOCATION": REDIS + "?decode_responses=0"}, "E010", "decode_responses"),
+        ({"OPTIONS": {"CACHE": "nowhere"}}, "E011", "nowhere"),
+        ({"OPTIONS": {"CACHE": "default"}}, "E012", "default"),
+        ({"LOCATION": REDIS, "OPTIONS": {"ssl_nonsense": 1}}, "E013", "ssl_nonsense"),
+    ],
+)
+def test_the_redis_backend_says_what_is_wrong_with_its_connection(
+    presence: Any, id: str, named: str, settings: Settings
+) -> None:
+    settings.DJUST_PRESENCE = {"BACKEND": "redis", **presence}
+    settings.CHANNEL_LAYERS = {"default": PUBSUB}
+    said = the_only()
+    assert said.id == f"djust_presence.{id}"
+    assert named in said.msg
+
+
+def test_the_memory_backend_is_warned_of_where_it_is_deployed(settings: Settings) -> None:
+    settings.DJUST_PRESENCE = {}
+    said = the_only(deploy=True)
+    assert said.id == "djust_presence.W001"
+    assert not said.is_serious()
+    assert "'redis'" in str(said.hint)
+
+
+def test_a_mistake_is_said_once_though_it_is_deployed(settings: Settings) -> None:
+    settings.DJUST_PRESENCE = {"BACKEND": "rediss"}
+    assert the_only(deploy=True).id == "djust_presence.E002"
+
+
+def test_live_pages_need_django_htmx(settings: Settings) -> None:
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "django_htmx"]
+    said = the_only()
+    assert said.id == "djust_presence.E007"
+    assert "'django_htmx'" in str(said.hint)
+
+
+def test_live_pages_need_a_server_with_websockets(settings: Settings) -> None:
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "daphne"]
+    get_commands.cache_clear()  # type: ignore[attr-defined]
+    said = the_only()
+    assert said.id == "djust_presence.W002"
+    assert "'daphne' first in INSTALLED_APPS" in str(said.hint)
+    settings.DEBUG = False
+    assert found() == []

@@ -1,0 +1,120 @@
+"""The example project: its pages as a browser gets them, its one-click logins, and its production-like server."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPResponse
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT, SiteServer
+
+PAGES = ["/", "/counter/", "/document/42/", "/private/"]
+
+
+class Visitor:
+    """A browser without scripts: it keeps its cookies and follows redirects."""
+
+    def __init__(self, site: SiteServer) -> None:
+        self.site = site
+        self.opener = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        )
+
+    def get(self, path: str) -> HTTPResponse | urllib.error.HTTPError:
+        try:
+            response: HTTPResponse = self.opener.open(self.site.url + path, timeout=10)
+        except urllib.error.HTTPError as error:
+            return error
+        return response
+
+    def text(self, path: str) -> str:
+        return self.get(path).read().decode()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[SiteServer]:
+    with SiteServer() as server:
+        yield server
+
+
+@pytest.fixture
+def visitor(site: SiteServer) -> Visitor:
+    return Visitor(site)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_needs_nothing_but_this_site(visitor: Visitor, path: str) -> None:
+    visitor.get("/as/katherine/")
+    response = visitor.get(path)
+    assert response.status == 200
+    assert response.headers["Content-Security-Policy"] == "default-src 'self'"
+    page = response.read().decode()
+    assert not re.search(r"""\sstyle=|\son\w+=|<style|(src|href)="(https?:)?//""", page)
+    assert not re.search(r"<script(?![^>]*\ssrc=)", page)
+    assert page.count("presence.js") == 1
+
+
+def test_one_click_makes_somebody_of_a_visitor(visitor: Visitor) -> None:
+    assert re.search(r'aria-current="true">Guest<', visitor.text("/"))
+    response = visitor.get("/as/ada/?next=/document/7/")
+    assert response.url.endswith("/document/7/")
+    assert re.search(r'aria-current="true">Ada<', response.read().decode())
+    assert re.search(r'aria-current="true">Guest<', visitor.text("/as/guest/"))
+
+
+def test_nobody_unknown_comes_in(visitor: Visitor) -> None:
+    assert visitor.get("/as/mallory/").status == 404
+
+
+@pytest.mark.parametrize("goal", ["https://example.com/", "//example.com/", "javascript:alert(1)", ""])
+def test_next_does_not_lead_away_from_the_site(visitor: Visitor, site: SiteServer, goal: str) -> None:
+    assert visitor.get(f"/as/ada/?next={goal}").url == site.url + "/"
+
+
+def test_members_only(visitor: Visitor) -> None:
+    visitor.get("/as/ada/")
+    assert visitor.get("/private/").status == 403
+    assert visitor.get("/as/katherine/?next=/private/").status == 200
+
+
+def test_one_click_logins_can_be_switched_off() -> None:
+    with SiteServer({"DEMO": "0"}) as site:
+        assert Visitor(site).get("/as/ada/").status == 404
+
+
+class ServeScript(SiteServer):
+    """What ``make serve`` runs."""
+
+    def command(self) -> list[str]:
+        script = str(ROOT / "example_project" / "serve.py")
+        return [sys.executable, script, "--port", str(self.port), "--workers", "2"]
+
+
+def pids_that_mention(text: str) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes()
+        except OSError:  # it has just ended
+            continue
+        if text.encode() in command:
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.redis
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for left-over processes in /proc")
+def test_serve_brings_its_own_store_and_takes_it_away_again() -> None:
+    with ServeScript() as site:
+        match = re.search(r"redis://127\.0\.0\.1:(\d+)/0", site.log.read_text())
+        assert match is not None
+        assert Visitor(site).get("/counter/").status == 200
+        assert pids_that_mention(match[1])
+    assert not pids_that_mention(match[1])
