@@ -175,8 +175,9 @@ class LayerBus(Bus):
             self._work.clear()
             try:
                 await self._listen_on_a_channel()
-                await self._subscriptions()
+                await self._subscribing()
                 await self._sending()
+                await self._unsubscribing()
             except Exception as error:
                 failures += 1
                 self._mutter(error)
@@ -192,10 +193,7 @@ class LayerBus(Bus):
             self._channel = await self._layer.new_channel()
             self._tasks.append(self._task(self._hear(self._channel)))
 
-    async def _subscriptions(self) -> None:
-        for key in list(self._added - self._wanted.keys()):
-            self._added.discard(key)
-            await self._layer.group_discard(group_name(key), self._channel)
+    async def _subscribing(self) -> None:
         for key in [key for key in self._wanted if key not in self._added]:
             await self._layer.group_add(group_name(key), self._channel)
             self._added.add(key)
@@ -206,6 +204,11 @@ class LayerBus(Bus):
             key, items = next(iter(self._waiting.items()))
             del self._waiting[key]
             await self._layer.group_send(group_name(key), message(key, items, self.id))
+
+    async def _unsubscribing(self) -> None:
+        for key in list(self._added - self._wanted.keys()):
+            self._added.discard(key)
+            await self._layer.group_discard(group_name(key), self._channel)
 
     async def _hear(self, channel: str) -> None:
         """Never cancelled while it waits, but to stop for good: a layer may lose the channel by that."""
