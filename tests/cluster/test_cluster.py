@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.cluster.conftest import LEASE_TTL, StartSite
-from tests.pages import LivePage, Person
+from tests.live_pages import LivePage, Person
 from tests.servers import RedisServer, SiteServer
 
 Sites = tuple[SiteServer, SiteServer]
