@@ -1,150 +1,125 @@
-"""Visitors for the tests: a cookie jar each, pages over HTTP, and the sockets behind them."""
+"""Live pages of real servers, without a browser: the HTTP page of somebody, and then its socket."""
 
 from __future__ import annotations
 
-import copy
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any
+import re
+from collections.abc import Callable
+from http.cookiejar import CookieJar
+from types import TracebackType
+from typing import Any, Self
+from urllib.error import HTTPError
+from urllib.request import HTTPCookieProcessor, build_opener
 
-from channels.testing import WebsocketCommunicator
-from django.conf import settings
-from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
-from django.test import AsyncClient
+import websockets
 
-from djust_presence.live import LiveViewConsumer
+from tests.servers import SiteServer
 
-__all__ = ["Page", "Visitor", "site", "who_is_here"]
-
-PEOPLE = {"ada": 7, "grace": 8}
+PATIENCE = 20.0
 
 
-def who_is_here(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Logs in whom a cookie names, so that a test needs no database for it."""
+class Person:
+    """Somebody with a cookie jar, logged in to the example project as *username*, or a guest."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
-        if name := request.COOKIES.get("user"):
-            request.user = User(pk=PEOPLE[name], username=name)
-            request.user.profile = SimpleNamespace(avatar_url=f"/{name}.png")  # type: ignore[attr-defined]
-        return get_response(request)
+    def __init__(self, site: SiteServer, username: str = "guest") -> None:
+        self.jar = CookieJar()
+        self._opener = build_opener(HTTPCookieProcessor(self.jar))
+        if username != "guest":
+            self.get(site, f"/as/{username}/?next=/counter/")
 
-    return middleware
-
-
-def site(templates: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of a site with these templates, whose sessions are in Django's cache."""
-    engine = copy.deepcopy(settings.TEMPLATES[0])
-    engine["APP_DIRS"] = False
-    engine["OPTIONS"]["loaders"] = [
-        ("django.template.loaders.locmem.Loader", dict(templates)),
-        "django.template.loaders.app_directories.Loader",
-    ]
-    return {
-        "TEMPLATES": [engine],
-        "SESSION_ENGINE": "django.contrib.sessions.backends.cache",
-        "MIDDLEWARE": [*settings.MIDDLEWARE, "tests.pages.who_is_here"],
-    }
-
-
-class Page(WebsocketCommunicator):  # type: ignore[misc]
-    """The socket of an open page, and what it has got so far."""
-
-    def __init__(self, path: str, headers: list[tuple[bytes, bytes]]) -> None:
-        super().__init__(LiveViewConsumer.as_asgi(), path, headers=headers)
-        self.frames: list[dict[str, Any]] = []
-        self.regions: dict[str, str] = {}
-        self._ref = 0
+    def get(self, site: SiteServer, path: str) -> str:
+        """The page as it comes over HTTP; an error page too."""
+        try:
+            with self._opener.open(site.url + path, timeout=30) as response:
+                return str(response.read().decode())
+        except HTTPError as error:
+            return error.read().decode()
 
     @property
-    def html(self) -> str:
-        return "".join(self.regions.values())
+    def cookies(self) -> str:
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.jar)
 
-    def pushed(self, event: str) -> list[Any]:
-        """The payloads of what the view has pushed."""
-        return [one["payload"] for one in self.frames if one["type"] == "push" and one["event"] == event]
-
-    def events(self, event: str) -> list[Any]:
-        """The payloads of the broadcasts that have come."""
-        return [one["payload"] for one in self.frames if one["type"] == "event" and one["event"] == event]
-
-    async def frame(self) -> dict[str, Any]:
-        frame: dict[str, Any] = json.loads(await self.receive_from(timeout=5))
-        self.frames.append(frame)
-        self.regions |= frame.get("regions", {})
-        return frame
-
-    async def until(self, *texts: str) -> str:
-        """Take frames in until the page shows all of *texts*."""
-        while not all(text in self.html for text in texts):
-            await self.frame()
-        return self.html
-
-    async def until_pushed(self, event: str, times: int = 1) -> list[Any]:
-        while len(self.pushed(event)) < times:
-            await self.frame()
-        return self.pushed(event)
-
-    async def until_event(self, event: str) -> Any:
-        while not self.events(event):
-            await self.frame()
-        return self.events(event)[-1]
-
-    async def call(self, name: str, **params: Any) -> dict[str, Any]:
-        """Let the page call an event handler; its ack or error."""
-        self._ref += 1
-        await self.send_json_to({"type": "event", "ref": self._ref, "name": name, "params": params})
-        frame = await self.frame()
-        while frame.get("ref") != self._ref:
-            frame = await self.frame()
-        return frame
+    @property
+    def session_key(self) -> str | None:
+        return next((cookie.value for cookie in self.jar if cookie.name == "sessionid"), None)
 
 
-class Visitor:
-    """A browser: what it opens has the cookies that it was given before. With *cookies* off it takes none."""
+class LivePage:
+    """An open page: what it shows by now, and all that its socket has said."""
 
-    def __init__(self, user: str | None = None, *, cookies: bool = True, language: str = "en") -> None:
-        self.client = AsyncClient(headers={"accept-language": language})
-        self.language = language
-        self.takes_cookies = cookies
-        if user:
-            self.client.cookies["user"] = user
+    def __init__(self, site: SiteServer, path: str, person: Person) -> None:
+        self.site, self.path, self.person = site, path, person
+        self.frames: list[dict[str, Any]] = []
+        self.regions: dict[str, str] = {}
+        self.html = ""
+        self._changed = asyncio.Event()
 
-    async def get(self, path: str) -> str:
-        """The page over HTTP."""
-        response = await self.client.get(path)
-        if not self.takes_cookies:
-            self.client.cookies.clear()
-        assert response.status_code == 200
-        return str(response.content.decode())
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
 
-    @asynccontextmanager
-    async def socket(self, path: str) -> AsyncIterator[Page]:
-        """Only the socket of a page."""
-        cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in self.client.cookies.items())
-        headers = {
-            b"host": b"testserver",
-            b"origin": b"http://testserver",
-            b"accept-language": self.language.encode(),
-            b"cookie": cookies.encode(),
-        }
-        page = Page(path, list(headers.items()))
-        accepted, _ = await page.connect(timeout=5)
-        assert accepted
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        self.html = await asyncio.to_thread(self.person.get, self.site, self.path)
+        self._socket = await websockets.connect(
+            self.site.url.replace("http", "ws", 1) + self.path,
+            additional_headers={"Cookie": self.person.cookies},
+            origin=websockets.Origin(self.site.url),
+            compression=None,
+        )
+        self._reader = asyncio.create_task(self._read())
+
+    async def close(self, code: int = 1000) -> None:
+        await self._socket.close(code)
+        await self._reader
+
+    async def send(self, **frame: Any) -> None:
+        await self._socket.send(json.dumps(frame))
+
+    async def _read(self) -> None:
         try:
-            yield page
+            async for text in self._socket:
+                frame = json.loads(text)
+                self.frames.append(frame)
+                if frame["type"] == "render":
+                    self.regions |= frame["regions"]
+                elif frame["type"] == "ping":
+                    await self.send(type="pong")
+                self._changed.set()
+        except websockets.ConnectionClosed:
+            pass
         finally:
-            if not page.future.done():
-                await page.disconnect(timeout=5)
+            self._changed.set()
 
-    @asynccontextmanager
-    async def opens(self, path: str) -> AsyncIterator[Page]:
-        """A page as a browser opens it: over HTTP, then its socket."""
-        await self.get(path)
-        async with self.socket(path) as page:
-            await page.until("")
-            while not page.regions:
-                await page.frame()
-            yield page
+    @property
+    def close_code(self) -> int | None:
+        return self._socket.close_code
+
+    @property
+    def online(self) -> int | None:
+        """The number in front of "online" or "users online" in what is shown."""
+        found = re.search(r"(\d+)\s+(?:users?\s+)?online", " ".join(self.regions.values()))
+        return int(found[1]) if found else None
+
+    @property
+    def flashes(self) -> list[str]:
+        """What `handle_presence_join` and `handle_presence_leave` have pushed to the page."""
+        return [frame["payload"]["message"] for frame in self.frames if frame.get("event") == "flash"]
+
+    async def until(self, condition: Callable[[], object], patience: float = PATIENCE) -> None:
+        """Wait until *condition* holds; fails with what the page shows if it never does."""
+        try:
+            async with asyncio.timeout(patience):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(
+                f"{self.path} of {self.site.url} shows {self.online} online after {patience} s. "
+                f"Last frames: {self.frames[-5:]}"
+            ) from None
