@@ -1,0 +1,132 @@
+"""Trackers that share a store, as if each were a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from django.test import override_settings
+
+from djust_presence.backends.base import Backend
+from djust_presence.backends.memory import MemoryBackend
+from djust_presence.backends.redis import RedisBackend
+from djust_presence.conf import Settings
+from djust_presence.tracker import Event, Session, Tracker
+from tests.tracker.until import until
+
+QUICK = {"lease_ttl": 3.0, "grace": 0.3, "drain_grace": 1.5, "heartbeat_interval": 5.0, "timeout": 10.0}
+
+
+class Pages:
+    """A host without sockets: remembers what each session was told, and how."""
+
+    def __init__(self) -> None:
+        self.hops: list[list[Session]] = []
+        self.told: dict[Session, list[str]] = {}
+        self.events: list[tuple[Session, str, Any]] = []
+        self.pinged: list[Session] = []
+        self.closed: list[tuple[Session, int, str]] = []
+
+    async def refresh(self, sessions: Sequence[Session]) -> None:
+        self.hops.append(list(sessions))
+        for session in sessions:
+            for entry in session.take().entries:
+                self.told.setdefault(session, []).append(
+                    f"event {entry.name}"
+                    if isinstance(entry, Event)
+                    else f"join {entry.user}"
+                    if entry.before is None
+                    else f"leave {entry.user}"
+                    if entry.after is None
+                    else f"update {entry.user}"
+                )
+
+    def send(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
+        self.events += [(session, event, payload) for session in sessions]
+
+    def ping(self, sessions: Sequence[Session]) -> None:
+        self.pinged += sessions
+
+    def close(self, session: Session, code: int, reason: str) -> None:
+        self.closed.append((session, code, reason))
+        session.end()
+
+    def comings(self, session: Session) -> list[str]:
+        """The joins and leaves that it was told of."""
+        return [one for one in self.told.get(session, []) if not one.startswith("update")]
+
+
+class Process:
+    """One tracker and its pages."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+        self.pages = Pages()
+
+    def open(self, user: str | None, key: str = "room", meta: str = "{}", *, lasting: bool = True) -> Session:
+        """A page that tracks *user*, or only watches."""
+        session = self.tracker.session(self.pages, None)
+        if user is None:
+            session.watch(key)
+        else:
+            session.track(key, user, meta, lasting)
+        session.live()
+        return session
+
+    async def shows(self, session: Session, count: int, patience: float = 15) -> None:
+        await until(lambda: session.served and session.count() == count, patience)
+
+    def crash(self) -> None:
+        """As kill -9 would leave it: nothing more is said to anybody."""
+        for task in list(self.tracker._tasks):
+            task.cancel()
+        self.tracker.call = lambda *args, **kwargs: None  # type: ignore[assignment]
+
+
+MakeBackend = Callable[[], Backend]
+StartProcess = Callable[..., Process]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def make_backend(request: pytest.FixtureRequest) -> MakeBackend:
+    """Backends on one store: the same object, or several with connections of their own."""
+    if request.param == "memory":
+        backend = MemoryBackend()
+        return lambda: backend
+    url = request.getfixturevalue("valkey_url")
+    return lambda: RedisBackend(url)
+
+
+@asynccontextmanager
+async def processes(make_backend: MakeBackend) -> AsyncIterator[StartProcess]:
+    """Starts trackers on backends of that kind; afterwards all of them have ended and left no task."""
+    started: list[Process] = []
+
+    def start(**timings: float) -> Process:
+        started.append(Process(Tracker(make_backend(), Settings(**{**QUICK, **timings}))))
+        return started[-1]
+
+    yield start
+    for process in started:
+        await process.tracker.aclose()
+        assert not process.tracker._tasks
+
+
+@pytest_asyncio.fixture
+async def start(make_backend: MakeBackend, redis_layer: dict[str, Any]) -> AsyncIterator[StartProcess]:
+    with override_settings(CHANNEL_LAYERS=redis_layer):
+        async with processes(make_backend) as start:
+            yield start
+
+
+@pytest.fixture
+def redis_layer(valkey_url: str) -> dict[str, Any]:
+    return {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [valkey_url], "prefix": valkey_url.rpartition("/")[2]},
+        }
+    }

@@ -1,0 +1,225 @@
+"""What sessions see of each other, in one process and in two."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.tracker.conftest import StartProcess
+from tests.tracker.until import until
+
+
+async def test_a_join_and_a_leave_are_told_once_in_every_process(start: StartProcess) -> None:
+    a, b = start(), start()
+    ada, watcher = a.open("ada"), b.open(None)
+    await b.shows(watcher, 1)
+    grace = a.open("grace")
+    await b.shows(watcher, 2)
+    await a.shows(ada, 2)
+    grace.untrack()
+    await b.shows(watcher, 1)
+    await until(lambda: "leave grace" in b.pages.comings(watcher))
+    await until(lambda: "leave grace" in a.pages.comings(grace))
+    assert a.pages.comings(ada) == ["join ada", "join grace", "leave grace"]
+    assert a.pages.comings(grace) == ["join grace", "leave grace"]
+    assert b.pages.comings(watcher)[-2:] == ["join grace", "leave grace"]
+
+
+async def test_two_tabs_are_one_user_wherever_they_are(start: StartProcess) -> None:
+    a, b = start(), start()
+    first, second = a.open("ada"), b.open("ada")
+    for process, session in ((a, first), (b, second)):
+        await process.shows(session, 1)
+        await until(lambda session=session: session.members()["ada"].connections == 2)
+    second.end()
+    await until(lambda: first.members()["ada"].connections == 1)
+    assert a.pages.comings(first) == ["join ada"]
+
+
+async def test_what_is_wished_is_in_what_the_session_reads_at_once(start: StartProcess) -> None:
+    a = start()
+    session = a.tracker.session(a.pages, None)
+    session.track("room", "ada", '{"n":1}')
+    assert (session.count(), session.members()["ada"].meta) == (1, '{"n":1}')
+    session.live()
+    await a.shows(session, 1)
+    session.track("room", "ada", '{"n":2}')
+    assert (session.count(), session.members()["ada"].meta) == (1, '{"n":2}')
+    session.untrack()
+    assert (session.count(), dict(session.members())) == (0, {})
+    session.track("room", "ada", "{}")
+    assert session.count() == 1
+
+
+async def test_an_update_is_no_leave_and_no_join(start: StartProcess) -> None:
+    a, b = start(), start()
+    ada, watcher = a.open("ada"), b.open(None)
+    await b.shows(watcher, 1)
+    ada.track("room", "ada", '{"name":"Countess"}')
+    await until(lambda: watcher.members()["ada"].meta == '{"name":"Countess"}')
+    await until(lambda: "update ada" in b.pages.told.get(watcher, []))
+    assert "leave ada" not in b.pages.told[watcher]
+
+
+async def test_a_session_that_was_never_live_has_never_been(start: StartProcess) -> None:
+    a = start()
+    watcher = a.open(None)
+    await a.shows(watcher, 0)
+    session = a.tracker.session(a.pages, None)
+    session.track("room", "ada", "{}")
+    session.broadcast("room", "hello", None)
+    session.end()
+    session.live()
+    await asyncio.sleep(0.2)
+    assert watcher.count() == 0
+    assert not a.pages.events
+
+
+async def test_a_reload_within_the_grace_is_told_to_nobody(start: StartProcess) -> None:
+    a, b = start(grace=1.0), start()
+    watcher, ada = b.open(None), a.open("ada")
+    await b.shows(watcher, 1)
+    ada.end()
+    back = b.open("ada")
+    await b.shows(back, 1)
+    await until(lambda: watcher.members()["ada"].connections == 1)
+    assert b.pages.comings(watcher).count("join ada") <= 1
+    assert "leave ada" not in b.pages.comings(watcher)
+
+
+async def test_who_cannot_come_back_leaves_at_once(start: StartProcess) -> None:
+    a = start(grace=60.0)
+    watcher, guest = a.open(None), a.open("anon_conn_1", lasting=False)
+    await a.shows(watcher, 1)
+    guest.end()
+    await a.shows(watcher, 0, 5)
+
+
+async def test_a_new_user_id_is_a_leave_and_a_join(start: StartProcess) -> None:
+    a = start()
+    watcher, session = a.open(None), a.open("guest")
+    await a.shows(watcher, 1)
+    session.track("room", "ada", "{}")
+    await until(lambda: set(watcher.members()) == {"ada"})
+    await until(lambda: "leave guest" in a.pages.comings(watcher))
+    assert set(session.members()) == {"ada"}
+
+
+async def test_tracking_in_another_group_moves_the_session(start: StartProcess) -> None:
+    a = start()
+    old, new = a.open(None, "old"), a.open(None, "new")
+    session = a.open("ada", "old")
+    await a.shows(old, 1)
+    session.track("new", "ada", "{}")
+    assert session.count() == 1
+    await a.shows(new, 1)
+    await a.shows(old, 0)
+    await a.shows(session, 1)
+
+
+async def test_a_broadcast_reaches_every_session_once(start: StartProcess) -> None:
+    a, b = start(), start()
+    here, too, there, elsewhere = a.open("ada"), a.open(None), b.open("grace"), b.open("x", "other")
+    here.listens = True
+    for process, session in ((a, here), (a, too), (b, there)):
+        await process.shows(session, 2)
+    await b.shows(elsewhere, 1)
+    there.broadcast("room", "wave", {"n": [1]})
+    await until(lambda: len(a.pages.events) == 2 and "event wave" in a.pages.told[here])
+    await asyncio.sleep(0.2)
+    assert a.pages.events == [(here, "wave", {"n": [1]}), (too, "wave", {"n": [1]})]
+    assert b.pages.events == [(there, "wave", {"n": [1]})]
+    assert a.pages.told[here].count("event wave") == 1
+    assert "event wave" not in a.pages.told.get(too, [])
+
+
+async def test_wishes_may_come_from_threads(start: StartProcess) -> None:
+    a = start()
+    watcher = a.open(None)
+    sessions = [a.tracker.session(a.pages, None) for _ in range(20)]
+    for session in sessions:
+        session.live()
+    await asyncio.gather(
+        *(asyncio.to_thread(session.track, "room", f"u{n}", "{}") for n, session in enumerate(sessions))
+    )
+    await a.shows(watcher, 20)
+
+    def read() -> None:
+        for _ in range(200):
+            assert len(watcher.members()) <= 40
+            assert watcher.count() <= 40
+
+    readers = [asyncio.create_task(asyncio.to_thread(read)) for _ in range(4)]
+    more = [a.open(f"more{n}") for n in range(20)]
+    await asyncio.gather(*readers)
+    await a.shows(watcher, 40)
+    assert len(more) == 20
+
+
+async def test_silence_ends_a_connection_and_pings_keep_it(start: StartProcess) -> None:
+    a = start(heartbeat_interval=0.2, timeout=0.6)
+    alive, silent = a.open("ada"), a.open("grace")
+    for _ in range(20):
+        alive.heard()
+        await asyncio.sleep(0.05)
+    await until(lambda: a.pages.closed)
+    alive.heard()
+    assert a.pages.closed == [(silent, 4000, "timeout")]
+    assert alive in a.pages.pinged
+
+
+async def test_200_sessions_are_refreshed_once_for_one_more_in_hops_of_20(start: StartProcess) -> None:
+    a = start()
+    sessions = [a.open(f"u{n}") for n in range(200)]
+    for session in sessions:
+        await a.shows(session, 200)
+    await until(lambda: not any(session.stale or session.refreshing for session in sessions))
+    for session in sessions:
+        assert sum(session in hop for hop in a.pages.hops) <= 20
+    a.pages.hops.clear()
+    newcomer = a.open("one more")
+    await a.shows(newcomer, 201)
+    await asyncio.sleep(0.5)
+    refreshed = [session for hop in a.pages.hops for session in hop]
+    assert sorted(refreshed.count(session) for session in sessions) == [1] * 200
+    assert max(map(len, a.pages.hops)) <= 20
+    assert len(a.pages.hops) <= 12
+
+
+async def test_a_change_wakes_no_session_of_another_group(start: StartProcess) -> None:
+    a = start()
+    one, other = a.open("ada", "document:1"), a.open("ada", "document:2")
+    for session in (one, other):
+        await a.shows(session, 1)
+    await asyncio.sleep(0.2)
+    a.pages.hops.clear()
+    grace = a.open("grace", "document:1")
+    await a.shows(grace, 2)
+    await asyncio.sleep(0.2)
+    assert not any(other in hop for hop in a.pages.hops)
+
+
+async def test_a_slow_page_gets_what_it_missed_in_one_go(start: StartProcess) -> None:
+    a = start()
+    hold = asyncio.Event()
+    quick = a.pages.refresh
+
+    async def slow(sessions: object) -> None:
+        await hold.wait()
+        await quick(sessions)  # type: ignore[arg-type]
+
+    watcher = a.open(None)
+    await a.shows(watcher, 0)
+    await asyncio.sleep(0.1)
+    a.pages.refresh = slow  # type: ignore[assignment, method-assign]
+    first = a.open("u0", lasting=False)
+    await until(lambda: watcher.refreshing)
+    for n in range(1, 10):
+        a.open(f"u{n}")
+        await asyncio.sleep(0.06)
+    first.end()
+    await asyncio.sleep(0.1)
+    hops = len(a.pages.hops)
+    hold.set()
+    await until(lambda: "leave u0" in a.pages.comings(watcher))
+    assert a.pages.comings(watcher) == [f"join u{n}" for n in range(10)] + ["leave u0"]
+    assert sum(watcher in hop for hop in a.pages.hops[hops:]) == 2
