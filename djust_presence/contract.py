@@ -389,6 +389,15 @@ class BackendContract:
         assert self.sorted(work) == [("dead", "hall", ["c"]), ("dead", "room", ["a", "b"])]
         assert self.sorted(verbs.claim("reaper", 500, LONG) or []) == self.sorted(work)
 
+    def reaped(self, verbs: Backend, own: str, limit: int) -> Iterator[Change]:
+        """The Changes that come of reaping whatever there is."""
+        deadline = time.monotonic() + BOUND
+        while work := verbs.claim(own, limit, 0):
+            assert time.monotonic() < deadline, f"there is still work: {work}"
+            for lease, key, refs in work:
+                if change := verbs.reap(lease, key, refs, uuid4().hex):
+                    yield change
+
     def sorted(self, work: Iterable[Work]) -> list[tuple[str, str, list[str]]]:
         return sorted((lease, key, sorted(refs)) for lease, key, refs in work)
 
@@ -495,10 +504,7 @@ class BackendContract:
         def reap(own: str) -> None:
             backend.open(own, LONG)
             start.wait(BOUND)
-            while work := backend.claim(own, 5, 0):
-                for lease, key, refs in work:
-                    if change := backend.reap(lease, key, refs, uuid4().hex):
-                        changes.append(change)
+            changes.extend(self.reaped(backend, own, 5))
 
         reapers = [threading.Thread(target=reap, args=(own,)) for own in ("one", "two")]
         for reaper in reapers:
@@ -585,6 +591,15 @@ class BackendContract:
         assert verbs.renew("job:2", 1, []).status is Status.OK
         assert not [name for name in self.stored(backend) if "job:1" in name]
 
+    def test_a_job_ends_with_its_last_ref_and_not_before(self, verbs: Backend) -> None:
+        verbs.open("lease", LONG)
+        verbs.open("job:1", LONG)
+        verbs.write("job:1", [join(1, "a"), join(2, "b"), leave(3, "a")])
+        assert verbs.renew("job:1", 3, []).status is Status.OK
+        verbs.write("lease", [join(1, "b", "somebody else")])
+        assert verbs.renew("job:1", 3, []).status is Status.DEAD
+        assert verbs.snapshots(["room"])[0].members.keys() == {"somebody else"}
+
     def test_releasing_takes_a_ref_from_any_lease(self, verbs: Backend) -> None:
         verbs.open("lease", LONG)
         verbs.open("job:1", LONG)
@@ -622,9 +637,7 @@ class BackendContract:
                 assert verbs.release(key, ref, uuid4().hex)
         for lease in ("one", "two", "job:2"):
             verbs.drain(lease, GONE)
-        while work := verbs.claim("reaper", 2, 0):
-            for lease, key, refs in work:
-                verbs.reap(lease, key, refs, uuid4().hex)
+        list(self.reaped(verbs, "reaper", 2))
         verbs.drain("reaper", GONE)
         assert verbs.claim(None, 500, 0) == []
         assert verbs.count("room") == verbs.count("hall") == 0
@@ -663,9 +676,7 @@ class BackendContract:
         verbs.open("reaper", LONG)
         verbs.drain("one", GONE)
         verbs.drain("two", GONE)
-        while work := verbs.claim("reaper", 500, 0):
-            for lease, key, refs in work:
-                assert verbs.reap(lease, key, refs, uuid4().hex)
+        assert list(self.reaped(verbs, "reaper", 500))
         assert verbs.snapshots(NAMES) == [Snapshot(None, {})] * len(NAMES)
 
     def test_no_process_sees_half_a_step(self, backend: Backend) -> None:

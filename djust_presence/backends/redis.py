@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
-from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
 from ..errors import PresenceUnavailable
 from .base import Backend
+from .options import Misconfigured, Options, parameters
 from .scripts import Request, Scripts
 
 try:
@@ -32,33 +30,6 @@ except ModuleNotFoundError as error:
 P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C")
-
-OWN = {"CACHE": None, "prefix": "djp", "timeout": 5.0, "read_timeout": 1.0, "max_connections": 16}
-PASSED_ON = (
-    "client_name",
-    "credential_provider",
-    "db",
-    "health_check_interval",
-    "password",
-    "protocol",
-    "socket_keepalive",
-    "socket_keepalive_options",
-    "username",
-)
-OF_URL = ("connection_class", "host", "path", "port")
-
-
-def passed_on(name: str) -> bool:
-    """Whether redis-py's connections get this option as it is."""
-    return name in PASSED_ON or name.startswith("ssl_")
-
-
-class Misconfigured(ImproperlyConfigured):
-    """What a check reports under *id*, and every use of the backend raises."""
-
-    def __init__(self, id: str, message: str, hint: str) -> None:
-        super().__init__(f"{message} {hint}")
-        self.check = Error(message, hint=hint, id=f"djust_presence.{id}")
 
 
 class Clients(NamedTuple, Generic[C]):
@@ -127,26 +98,10 @@ class RedisBackend(Backend):
 
     def __init__(self, location: str, options: Mapping[str, Any] = {}) -> None:
         super().__init__(location, options)
-        if unknown := [name for name in options if name not in OWN and not passed_on(name)]:
-            raise TypeError(
-                f"the redis backend has no option {', '.join(map(repr, unknown))}; "
-                f"it takes {', '.join([*OWN, *PASSED_ON])} and ssl_..."
-            )
-        own = {name: options.get(name, default) for name, default in OWN.items()}
-        for name in ("timeout", "read_timeout", "max_connections"):
-            kind = int if name == "max_connections" else int | float
-            if isinstance(own[name], bool) or not isinstance(own[name], kind) or own[name] <= 0:
-                raise TypeError(
-                    f"the option {name!r} of the redis backend must be a number above 0, not {own[name]!r}"
-                )
-        if not isinstance(own["prefix"], str) or not re.fullmatch(r"[^{}]+", own["prefix"]):
-            raise TypeError(
-                f"the option 'prefix' of the redis backend must be text without braces, not {own['prefix']!r}"
-            )
         self._location = location
-        self._own = own
-        self._connection = {name: value for name, value in options.items() if passed_on(name)}
-        self._scripts = Scripts(own["prefix"])
+        self._options = options
+        self._own = Options.of(options)
+        self._scripts = Scripts(self._own.prefix)
         self._threads: Clients[redis.Redis] | None = None
         self._loops: dict[asyncio.AbstractEventLoop, Here] = {}
 
@@ -159,45 +114,18 @@ class RedisBackend(Backend):
             return [error.check]
         return []
 
-    def _parameters(self, library: ModuleType) -> dict[str, Any]:
-        """The arguments of *library*'s connections, of which one is made to see if they fit."""
-        cache = self._own["CACHE"]
-        url, cached = from_cache(cache) if cache else (self._location, {})
-        hint = "Set it to redis://host:port/db, rediss://host:port/db or unix:///path/to/socket."
-        try:
-            server = library.connection.parse_url(url)
-        except ValueError as error:
-            raise Misconfigured(
-                "E010", f"DJUST_PRESENCE['LOCATION'] is no Redis URL: {error}", hint
-            ) from error
-        if foreign := [name for name in server if name not in OF_URL and not passed_on(name)]:
-            if not cache:
-                names = ", ".join(map(repr, foreign))
-                raise Misconfigured(
-                    "E010", f"The URL in DJUST_PRESENCE['LOCATION'] must not set {names}.", hint
-                )
-            server = {name: value for name, value in server.items() if name not in foreign}
-        parameters = {"client_name": "djust_presence", "protocol": 2, **cached, **server, **self._connection}
-        kind = parameters.get("connection_class", library.Connection)
-        try:
-            kind(**{name: value for name, value in parameters.items() if name != "connection_class"})
-        except (TypeError, ValueError, redis.RedisError) as error:
-            raise Misconfigured(
-                "E013",
-                f"redis-py refuses the connection options of DJUST_PRESENCE: {error}",
-                "Look at LOCATION and OPTIONS; ssl_... options need a rediss:// URL.",
-            ) from error
-        return parameters
+    def _parameters(self, library: Any) -> dict[str, Any]:
+        return parameters(library, self._location, self._own.CACHE, self._options)
 
     def _clients(self, library: Any) -> Clients[Any]:
         """Clients out of *library*, redis or redis.asyncio, with everything said that its versions differ in."""
-        parameters = self._parameters(library)
+        common = self._parameters(library)
 
         def client(timeout: float) -> Any:
             pool = library.BlockingConnectionPool(
                 **{
-                    **parameters,
-                    "max_connections": self._own["max_connections"],
+                    **common,
+                    "max_connections": self._own.max_connections,
                     "timeout": timeout,
                     "socket_timeout": timeout,
                     "socket_connect_timeout": timeout,
@@ -211,7 +139,7 @@ class RedisBackend(Backend):
             )
             return library.Redis(connection_pool=pool)
 
-        return Clients(client(self._own["timeout"]), client(self._own["read_timeout"]))
+        return Clients(client(self._own.timeout), client(self._own.read_timeout))
 
     # Threads
 
@@ -221,9 +149,10 @@ class RedisBackend(Backend):
             client.connection_pool.disconnect()
 
     def _run(self, request: Request[T]) -> T:
-        if self._threads is None:
-            self._threads = self._clients(redis)
-        client = self._threads.reader if request.reading else self._threads.writer
+        clients = self._threads
+        if clients is None:
+            clients = self._threads = self._clients(redis)
+        client = clients.reader if request.reading else clients.writer
         talk = request.talk(redis.exceptions.NoScriptError)
         with unavailable():
             commands = next(talk)
@@ -294,30 +223,3 @@ class RedisBackend(Backend):
     snapshots, asnapshots = twins(Scripts.snapshots)
     count, acount = twins(Scripts.count)
     member, amember = twins(Scripts.member)
-
-
-def from_cache(alias: str) -> tuple[str, dict[str, Any]]:
-    """The URL of the server behind a cache that writes to Redis, and the options of its connections."""
-    try:
-        cache = settings.CACHES[alias]
-    except KeyError:
-        raise Misconfigured(
-            "E011",
-            f"DJUST_PRESENCE['OPTIONS']['CACHE'] is {alias!r}, and CACHES has no such alias.",
-            f"It has {', '.join(map(repr, settings.CACHES))}.",
-        ) from None
-    location, options = cache.get("LOCATION") or "", cache.get("OPTIONS", {})
-    servers = re.split("[,;]", location) if isinstance(location, str) else list(location)
-    if "SENTINELS" in options or not re.match("(rediss?|unix)://", servers[0]):
-        raise Misconfigured(
-            "E012",
-            f"DJUST_PRESENCE['OPTIONS']['CACHE'] is {alias!r}, a cache whose LOCATION names no Redis server.",
-            "Name a cache of django-redis with a redis://, rediss:// or unix:// URL, or set LOCATION instead.",
-        )
-    given = {
-        "username": options.get("USERNAME"),
-        "password": options.get("PASSWORD"),
-        **options,
-        **options.get("CONNECTION_POOL_KWARGS", {}),
-    }
-    return servers[0], {name: value for name, value in given.items() if value is not None and passed_on(name)}

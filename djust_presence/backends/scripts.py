@@ -46,19 +46,23 @@ class Request(Generic[T]):
         """Yield the commands of each round trip, take their replies, and return the answer.
 
         Raises the first reply that is an error. A server that does not know a script (error *unknown*) is told all of
-        them, and what came before is not asked again. What came after it is: there, a write that did run found a gap
-        in its numbers and did nothing.
+        them, and what came before is not asked again. What came after it is: there, a write that ran all the same
+        found a gap in the numbers and did nothing, or was seen before.
         """
         replies = yield self.commands
         for at, reply in enumerate(replies):
             if isinstance(reply, unknown):
-                yield [("SCRIPT", "LOAD", script.text) for script in self.scripts]
+                accepted((yield [("SCRIPT", "LOAD", script.text) for script in self.scripts]))
                 replies = replies[:at] + (yield self.commands[at:])
                 break
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return self.parse(replies)
+        return self.parse(accepted(replies))
+
+
+def accepted(replies: list[Any]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 def member(text: str) -> Member:

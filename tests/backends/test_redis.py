@@ -234,6 +234,16 @@ class TestScripts:
         assert [reply.change and reply.change.prev for reply in replies] == ["", "t3", "t4", "t5", "t6", "t7"]
         assert backend.count("room") == 6
 
+    def test_a_user_who_may_load_no_scripts_is_told_so(self, redis_url: str, client: Any) -> None:
+        user = f"user-{uuid4().hex}"
+        client.acl_setuser(user, enabled=True, nopass=True, keys=["*"], commands=["+@all", "-script"])
+        client.script_flush()
+        backend = RedisBackend(redis_url, {"username": user, "password": "any"})
+        with pytest.raises(PresenceUnavailable, match="script"):
+            backend.open("lease", LONG)
+        backend.close()
+        client.acl_deluser(user)
+
     def test_a_server_that_is_emptied_answers_dead(self, backend: RedisBackend, client: Any) -> None:
         backend.open("lease", LONG)
         backend.write("lease", [join(1)])
@@ -464,6 +474,37 @@ class TestConnections:
                 assert client.exists("{djp}:V")
             backend.close()
 
+    def test_a_cluster_finds_all_keys_in_one_slot(self) -> None:
+        class Node(RedisServer):
+            def command(self) -> list[str]:
+                bus = str(free_port())
+                return [
+                    *super().command(),
+                    "--databases",
+                    "1",
+                    "--cluster-enabled",
+                    "yes",
+                    "--cluster-port",
+                    bus,
+                ]
+
+        with Node(find_valkey_server()) as server:
+            client: Any = redis.Redis.from_url(server.url())
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            wait_until(lambda: client.cluster("INFO")["cluster_state"] == "ok")
+            backend = RedisBackend(server.url())
+            backend.open("own", LONG)
+            backend.open("dead", GONE)
+            backend.write("own", [join(1, key="a{b}c"), join(2, key="}{"), leave(3, key="}{")])
+            backend.write("dead", [join(1, "ref2", "user2", key="a{b}c")])
+            assert backend.claim("own", 10, 0) == [Work("dead", "a{b}c", ["ref2"])]
+            assert backend.reap("dead", "a{b}c", ["ref2"], "tag")
+            assert backend.snapshots(["a{b}c", "}{"])[0].members.keys() == {"user"}
+            slot = client.execute_command("CLUSTER KEYSLOT", "{djp}:V")
+            assert client.execute_command("CLUSTER COUNTKEYSINSLOT", slot) == client.dbsize() > 0
+            client.close()
+            backend.close()
+
 
 FORK = """
 import asyncio, os, sys
@@ -597,7 +638,11 @@ class TestConfiguration:
         user = f"user-{uuid4().hex}"
         database = client.connection_pool.connection_kwargs["db"]
         client.acl_setuser(
-            user, enabled=True, passwords=["+secret"], keys=["{shared}:*"], commands=["+@all", "-@dangerous"]
+            user,
+            enabled=True,
+            passwords=["+secret"],
+            keys=["{shared}:*"],
+            commands=["+@all", "-@dangerous", "+client"],
         )
         configured: dict[str, Any] = {
             "django-redis": {
