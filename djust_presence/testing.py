@@ -17,12 +17,10 @@ async def aclose_presence() -> None:
 
 @asynccontextmanager
 async def presence() -> AsyncIterator[None]:
-    """A block after which nothing of presence is left on the running loop. As a pytest fixture::
+    """A block after which nothing of presence is left on the running loop.
 
-    @pytest_asyncio.fixture(autouse=True)
-    async def no_presence_is_left():
-        async with djust_presence.testing.presence():
-            yield
+    With pytest-asyncio, ``pytest_plugins = ["djust_presence.pytest_plugin"]`` in ``conftest.py`` has the same as a
+    fixture, ``quiet_presence``.
     """
     try:
         yield

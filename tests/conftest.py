@@ -11,6 +11,8 @@ import pytest
 
 from tests.servers import DATABASES, RedisServer, find_redis_server, find_valkey_server
 
+pytest_plugins = ["djust_presence.pytest_plugin"]
+
 _databases = itertools.cycle(range(1, DATABASES))
 
 

@@ -15,7 +15,6 @@ from django.conf import settings as django_settings
 from pytest_django import Settings
 
 from djust_presence.live import LiveViewConsumer
-from djust_presence.tracker import close_all
 
 ORIGIN = (b"origin", b"http://testserver")
 HOST = (b"host", b"testserver")
@@ -31,9 +30,7 @@ def pages(settings: Settings, db: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-async def no_tracker_is_left() -> AsyncIterator[None]:
-    yield
-    await close_all()
+def no_tracker_is_left(quiet_presence: None) -> None: ...
 
 
 class Socket(WebsocketCommunicator):  # type: ignore[misc]
