@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import logging
+import os
 import random
 import threading
 from collections.abc import Callable, Coroutine
@@ -25,7 +27,7 @@ __all__ = ["Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish"]
 
 logger = logging.getLogger("djust_presence")
 
-Item = list[Any]  # ["change", …] or ["event", …]: what the channel layer's serializer can carry
+Item = list[Any]  # ["change", …] or ["event", …]: JSON
 Receive = Callable[[str, list[Item]], None]
 
 MESSAGE = "djust_presence.message"
@@ -101,6 +103,14 @@ class LocalBus(Bus):
         for key in keys:
             self.unsubscribe(key)
 
+    @classmethod
+    def forget(cls) -> None:
+        """In a forked child: the parent's loops are not here, and nobody is left to let go of the lock."""
+        cls._listening, cls._lock = {}, threading.Lock()
+
+
+os.register_at_fork(after_in_child=LocalBus.forget)
+
 
 def group_name(key: str) -> str:
     """What a channel layer calls the group: it allows few characters, and not many of them."""
@@ -108,7 +118,8 @@ def group_name(key: str) -> str:
 
 
 def message(key: str, items: list[Item], sender: str = "") -> dict[str, Any]:
-    return {"type": MESSAGE, "key": key, "items": items, "from": sender}
+    """The items as JSON text: a layer's serializer may refuse large numbers, and halves of characters."""
+    return {"type": MESSAGE, "key": key, "items": json.dumps(items), "from": sender}
 
 
 class LayerBus(Bus):
@@ -149,7 +160,7 @@ class LayerBus(Bus):
 
     def again(self, always: bool = False) -> None:
         if always or self._loop.time() - self._added_at > ADD_AGAIN:
-            self._added.clear()
+            self._added.difference_update(self._wanted)
             self._added_at = self._loop.time()
             self._work.set()
 
@@ -206,9 +217,10 @@ class LayerBus(Bus):
             await self._layer.group_send(group_name(key), message(key, items, self.id))
 
     async def _unsubscribing(self) -> None:
-        for key in list(self._added - self._wanted.keys()):
-            self._added.discard(key)
-            await self._layer.group_discard(group_name(key), self._channel)
+        for key in self._added - self._wanted.keys():
+            if key not in self._wanted:  # it may be again, by now
+                self._added.discard(key)
+                await self._layer.group_discard(group_name(key), self._channel)
 
     async def _hear(self, channel: str) -> None:
         """Never cancelled while it waits, but to stop for good: a layer may lose the channel by that."""
@@ -225,8 +237,11 @@ class LayerBus(Bus):
                     await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 6)) * random.random())
                 continue
             failures = 0
-            if received["from"] != self.id and received["key"] in self._wanted:
-                self._receive(received["key"], received["items"])
+            try:
+                if received["from"] != self.id and received["key"] in self._wanted:
+                    self._receive(received["key"], json.loads(received["items"]))
+            except Exception:
+                logger.exception("What another process said could not be made out.")
 
     def _mutter(self, error: Exception) -> None:
         if not self._muttered:

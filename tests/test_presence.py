@@ -21,6 +21,7 @@ from djust_presence import (
     PresenceUnavailable,
     presence,
 )
+from djust_presence.backends.registry import get_backend
 from djust_presence.testing import presence as presence_ended
 from djust_presence.tracker import serving
 from tests.pages import Visitor, site
@@ -291,6 +292,27 @@ async def test_a_process_without_a_channel_layer_reaches_pages_at_their_next_ren
         await served()
         await asyncio.to_thread(elsewhere, valkey_url, "join")
         assert await page.until_pushed("join") == ["far away"]
+
+
+# Cancelled calls
+
+
+async def test_a_call_that_is_cancelled_ends_at_whatever_point(valkey_url: str, settings: Settings) -> None:
+    use(settings, over_redis(valkey_url))
+
+    async def work() -> None:
+        await presence.acount("jobs")
+        await asyncio.Event().wait()
+
+    for steps in range(60):
+        if steps % 2:
+            await get_backend().aclose()  # with a connection to be opened
+        task = asyncio.create_task(work())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=1)
+        assert task.cancelled(), steps
 
 
 # A store that does not answer

@@ -62,6 +62,21 @@ def unavailable() -> Iterator[None]:
         raise PresenceUnavailable(f"Redis: {str(error) or type(error).__name__}") from error
 
 
+@contextmanager
+def cancellable() -> Iterator[None]:
+    """End with the cancellation that came meanwhile.
+
+    ``asyncio.wait_for``, which redis-py sends with, swallows one that comes along with its result, before Python 3.12.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
 def twins(
     build: Callable[Concatenate[Scripts, P], Request[T]],
 ) -> tuple[
@@ -198,7 +213,7 @@ class RedisBackend(Backend):
         clients = (await self._here()).clients
         client = clients.reader if request.reading else clients.writer
         talk = request.talk(redis.exceptions.NoScriptError)
-        with unavailable():
+        with cancellable(), unavailable():
             commands = next(talk)
             while True:
                 async with client.pipeline(transaction=False) as pipe:

@@ -161,16 +161,16 @@ class Outbox:
             self._dirty = dict.fromkeys(self.wanted)
 
     def retire(self, leaving: Iterable[str]) -> Batch | None:
-        """Begin a clean stop: the last batch, for *leaving* only, before the lease is drained; None: no lease.
+        """Begin a clean stop: the last batch before the lease is drained, for *leaving* and who was dropped; None: no
+        lease.
 
         What was present under the lease stays so until it runs out, or comes back elsewhere. Wishes made later go
         under a new lease.
         """
         lease, seq = self.lease, self.seq
-        ops = [
-            Leave(seq + i, self._sent[ref].key, ref, self._fresh())
-            for i, ref in enumerate((ref for ref in leaving if ref in self._sent), 1)
-        ]
+        dropped = (ref for ref in self._dirty if ref not in self.wanted)
+        refs = (ref for ref in dict.fromkeys([*leaving, *dropped]) if ref in self._sent)
+        ops = [Leave(seq + i, self._sent[ref].key, ref, self._fresh()) for i, ref in enumerate(refs, 1)]
         self.wanted.clear()
         self._taken.clear()
         self._dirty.clear()

@@ -10,22 +10,14 @@ NEVER = float("-inf")
 
 
 @dataclass(slots=True)
-class _Held:
-    """Somebody the store no longer lists, shown until it is sure that they have left."""
-
-    member: Member
-    until: float
-
-
-@dataclass(slots=True)
 class _Request:
     """A snapshot that is wanted; once it has been sent, *moves* is what the replica had gone through by then.
 
-    A member held until *last* or earlier, and missing in this snapshot, has left.
+    *last*: it was sent after the hold, so whoever is missing in it has left.
     """
 
-    last: float = NEVER
     moves: int | None = None
+    last: bool = False
     buffer: list[Change] = field(default_factory=list)
 
 
@@ -33,20 +25,20 @@ class Replica:
     """A group as this process shows it.
 
     *hold* is for how many seconds those who are missing stay shown after the store lost the group's history: its
-    processes need that time to hand their connections in again. Every method returns the steps it led to.
+    processes need that time to hand their connections in again. The hold ends with the first renewal on time
+    after that. Every method returns the steps it led to. What it shows can be read from any thread.
     """
 
-    __slots__ = ("_held", "_moves", "_request", "_suspect", "hold", "members", "place", "ready", "settling")
+    __slots__ = ("_held", "_members", "_moves", "_request", "_suspect", "hold", "place", "ready", "settling")
 
     def __init__(self, hold: float) -> None:
         self.hold = hold
-        self.ready = (
-            False  # until the first snapshot there is nothing to compare with, and nobody is told anything
-        )
+        # Until the first snapshot there is nothing to compare with, and nobody is told anything.
+        self.ready = False
         self.place = NOWHERE
-        self.members: dict[str, Member] = {}
-        self.settling = NEVER  # until then no leave is let out
-        self._held: dict[str, _Held] = {}
+        self.settling = NEVER  # no leave is let out until then, and until a renewal on time
+        self._members: dict[str, Member] = {}
+        self._held: set[str] = set()  # those of them whom the store does not list
         self._moves = 0
         self._request: _Request | None = _Request()
         self._suspect: Place | None = None
@@ -55,21 +47,20 @@ class Replica:
 
     @property
     def count(self) -> int:
-        return len(self.members) + len(self._held)
+        return len(self._members)
 
     def shown(self) -> dict[str, Member]:
-        return {user: held.member for user, held in self._held.copy().items()} | self.members
+        return self._members.copy()
 
     def member(self, user: str) -> Member | None:
-        held = self._held.get(user)
-        return self.members.get(user) or (held.member if held else None)
+        return self._members.get(user)
 
     # Changes
 
     def apply(self, change: Change, now: float) -> list[Step]:
         """Take a Change in: at once if it follows what is here, never twice, else by way of a snapshot."""
         if self.ready and self._follows(change):
-            return self._fold(change, now)
+            return self._fold(change)
         if self.ready and self._known(change):
             return []
         if self._request is None:
@@ -81,29 +72,32 @@ class Replica:
     def _follows(self, change: Change) -> bool:
         if change.place.epoch == self.place.epoch:
             return change.place.version == self.place.version + 1 and change.prev == self.place.tag
-        return change.place.version == 1 and not self.members and not self._held
+        return change.place.version == 1 and not self._members
 
     def _known(self, change: Change) -> bool:
         return change.place.epoch == self.place.epoch and (
             change.place.version < self.place.version or change.place == self.place
         )
 
-    def _fold(self, change: Change, now: float) -> list[Step]:
-        before = {user: self.member(user) for user in change.records}
+    def _fold(self, change: Change) -> list[Step]:
+        before = {user: self._members.get(user) for user in change.records}
         self.place = change.place
         self._moves += 1
         for user, member in change.records.items():
-            last = self.members.pop(user, None)
             if member:
-                self.members[user] = member
-                self._held.pop(user, None)
-            elif last and self.settling > now:  # their other connections may not have come back yet
-                self._held[user] = _Held(last, self.settling)
+                self._members[user] = member
+                self._held.discard(user)
+            elif self.settling > NEVER:  # their other connections may not have come back yet
+                if user in self._members:
+                    self._held.add(user)
+            else:
+                self._members.pop(user, None)
+                self._held.discard(user)
         return self._steps(before)
 
     def _steps(self, before: dict[str, Member | None]) -> list[Step]:
         return [
-            Step(user, was, self.member(user)) for user, was in before.items() if was != self.member(user)
+            Step(user, was, now) for user, was in before.items() if was != (now := self._members.get(user))
         ]
 
     # Snapshots
@@ -113,19 +107,20 @@ class Replica:
         """Whether a snapshot is wanted and none is under way."""
         return self._request is not None and self._request.moves is None
 
-    def ask(self, last: float = NEVER) -> None:
-        if self._request is None or self._request.moves is None:
-            self._request = _Request(last)
+    def ask(self) -> None:
+        if self._request is None:
+            self._request = _Request()
 
     def asked(self) -> None:
         """The request leaves: what arrives from here on may be missing in the answer."""
         if self._request is not None:
             self._request.moves = self._moves
+            self._request.last = self.settling == NEVER
 
     def failed(self) -> None:
         """The request that left was not answered: ask again."""
         if self._request is not None:
-            self._request = _Request(self._request.last)
+            self._request = _Request()
 
     def receive(self, snapshot: Snapshot, now: float) -> list[Step]:
         """Take in the answer to the request that left: the authority, even with a lower version."""
@@ -135,33 +130,24 @@ class Replica:
         place = snapshot.place
         version = place.version if place and place.epoch == self.place.epoch else -1
         if self.ready and request.moves != self._moves and version < self.place.version:
-            self._request = _Request(
-                request.last
-            )  # overtaken by Changes: this one may be older than they are
+            self._request = _Request()  # overtaken by Changes: this one may be older than they are
             return []
-        shown = self.shown()
-        if (
-            self.ready and place != self.place and version <= self.place.version
-        ):  # a flush, a roll-back, another life
-            self.settling = now + self.hold
-        self._held = {
-            user: held
-            for user, held in self._held.items()
-            if user not in snapshot.members and held.until > request.last
-        }
-        if self.settling > now:
-            for user, member in self.members.items():
-                if user not in snapshot.members:
-                    self._held[user] = _Held(member, self.settling)
+        if self.ready and place != self.place and version <= self.place.version:
+            self.settling = now + self.hold  # a flush, a roll-back, another life
+        before, members = self._members, dict(snapshot.members)
+        if self.settling > NEVER:
+            self._held = before.keys() - members.keys()
+        elif request.last:
+            self._held = set()
+        else:
+            self._held = self._held - members.keys()
+        members |= {user: before[user] for user in self._held}
+        self._members = members
         # A tag that fits nothing: should the old copy come back, it is not taken for what is here.
         self.place = place or self.place._replace(tag="")
-        self.members = dict(snapshot.members)
         self._moves += 1
-        if not self.ready:
-            self.ready = True
-            steps = []
-        else:
-            steps = self._steps(dict.fromkeys(self.shown()) | shown)
+        steps = self._steps(dict.fromkeys(members) | before) if self.ready else []
+        self.ready = True
         for change in sorted(request.buffer, key=lambda one: one.place):
             steps += self.apply(change, now)
         return steps
@@ -170,9 +156,11 @@ class Replica:
 
     def compare(self, place: Place | None, now: float) -> bool:
         """Hold this against what a renewal on time said; whether it differs, and ``doubt`` should look again."""
-        if any(held.until <= now for held in self._held.values()):
-            self.ask(last=now)
-        same = place == self.place if place else not self.members
+        if self.settling <= now:
+            self.settling = NEVER
+            if self._held:
+                self.ask()
+        same = place == self.place if place else len(self._members) == len(self._held)
         self._suspect = None if same or not self.ready else self.place
         return self._suspect is not None
 
@@ -184,7 +172,5 @@ class Replica:
 
     def restart_hold(self, now: float) -> None:
         """The store was out of reach: others need their time again before they count as missing."""
-        if self.settling > NEVER:
+        if self.settling > NEVER or self._held:
             self.settling = now + self.hold
-            for held in self._held.values():
-                held.until = self.settling

@@ -43,8 +43,13 @@ class Group:
             self.idle_since = self._tracker.now
 
     def _welcome(self, session: Session) -> None:
-        """What its page shows was read some time ago; who joins is refreshed by that."""
-        if session.own is None:
+        """Tell it what has come since it read the group, before it was served; who joins is refreshed by that."""
+        seen, session.seen = session.seen, None
+        shown = self.replica.shown()
+        if seen is not None and seen != shown:
+            users = dict.fromkeys([*seen, *shown])
+            session.pending += [Step(user, seen.get(user), shown.get(user)) for user in users]
+        if session.own is None or session.pending:
             session.stale = True
             self.schedule()
 
@@ -57,7 +62,7 @@ class Group:
         first = not self.replica.ready
         self._moved(self.replica.receive(snapshot, self._tracker.now))
         if first and self.replica.ready:
-            for session in self.sessions:
+            for session in tuple(self.sessions):  # some may wish to be elsewhere by now
                 self._welcome(session)
                 self._tracker.follow(session)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextvars import Context
 from typing import Any, ParamSpec, TypeVar
 
@@ -43,15 +43,21 @@ class Tracker:
         self.backend = backend
         self.settings = settings
         self.groups: dict[str, Group] = {}
-        self.bus: Bus = LayerBus(self._hear, channel_layer()) if backend.shared else LocalBus(self._hear)
-        self._writer = Writer(self)
-        self._reader = Reader(self)
+        self._layer = channel_layer() if backend.shared else None
         self._sessions: dict[Session, None] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}  # ref -> when its grace is over
         self._due: dict[Session, None] = {}
         self._running: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reachable = True
+        self._stopped = False
+        self._equip()
+
+    def _equip(self) -> None:
+        """After a stop there are other parts than before: those may still be busy with their end."""
+        self.bus: Bus = LayerBus(self._hear, self._layer) if self._layer else LocalBus(self._hear)
+        self._writer = Writer(self)
+        self._reader = Reader(self)
 
     @property
     def now(self) -> float:
@@ -65,13 +71,13 @@ class Tracker:
 
     def admit(self, session: Session) -> None:
         self._sessions[session] = None
-        self._start()
         self.follow(session)
 
     def follow(self, session: Session) -> None:
         """Do what the session wishes by now."""
         if not session.open:
             return
+        self._start()
         if session.group and session.group.key != session.key:
             session.group.remove(session)
             session.confirmed = None
@@ -85,11 +91,12 @@ class Tracker:
             session.group.remove(session)
         if told := session.told:
             grace = self.settings.drain_grace if going_away else self.settings.grace
-            if told.lasting and grace:
+            still_wished = session.own is not None and session.own.ref == told.ref
+            if told.lasting and still_wished and grace:
                 self._leaving[told.ref] = self.later(grace, self._leave, told.ref)
             else:
                 self._writer.drop(told.ref)
-        return self._spawn(self.drain()) if going_away and not self._sessions else None
+        return self.drain() if going_away and not self._sessions else None
 
     def _leave(self, ref: str) -> None:
         del self._leaving[ref]
@@ -164,7 +171,8 @@ class Tracker:
 
     async def _refresh(self, host: Host, sessions: Sequence[Session]) -> None:
         try:
-            await host.refresh(sessions)
+            if still_open := [session for session in sessions if session.open]:
+                await host.refresh(still_open)
         finally:
             for session in sessions:
                 session.refreshing = False
@@ -182,7 +190,7 @@ class Tracker:
             self._attend()
             self._let_go()
             idle = 0.0 if self._sessions or self.groups else idle + tick
-        self._spawn(self._stop())
+        self._stop()
 
     def _attend(self) -> None:
         now, pinged = self.now, []
@@ -211,11 +219,15 @@ class Tracker:
     # Start and stop
 
     def _start(self) -> None:
-        self._writer.start()
         if not self._running:
+            if self._stopped:
+                self._equip()
             self._running = [
                 self._spawn(self._supervised(run)) for run in (self._writer.run, self._reader.run, self._keep)
             ]
+        if self._writer.start():
+            for session in self._sessions:  # after a clean stop the process goes on all the same
+                self._writer.follow(session)
 
     async def _supervised(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -225,13 +237,13 @@ class Tracker:
                 logger.exception("Presence tracking stumbled, and goes on.")
                 await asyncio.sleep(1)
 
-    async def drain(self) -> None:
-        """A clean stop: whoever comes back elsewhere within DRAIN_GRACE has never been away.
+    def drain(self) -> asyncio.Task[None]:
+        """Begin a clean stop: whoever comes back elsewhere within DRAIN_GRACE has never been away.
 
-        It retires the lease, not the process: what is tracked later goes under another one.
+        It retires the lease, not the process: what is tracked later goes under another one. The task may be awaited.
         """
         self._stay()
-        await self._writer.drain()
+        return self._spawn(self._writer.drain())
 
     def drain_now(self) -> list[Change]:
         """The same when the process ends: blocking, from any thread; the Changes are the caller's to publish."""
@@ -246,19 +258,23 @@ class Tracker:
         """Leave with everybody at once, and end every task."""
         for session in tuple(self._sessions):
             session.end()
-        await self._stop()
+        self._stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.backend.aclose()
 
-    async def _stop(self) -> None:
-        running, self._running = self._running, []
+    def _stop(self) -> None:
+        running, self._running, self._stopped = self._running, [], True
         self._stay()
-        await self._writer.leave()
-        for task in running:
-            task.cancel()
+        self._spawn(self._end(self._writer.leave(), running, self.bus))
         for group in tuple(self.groups.values()):
             self._discard(group)
-        await self.bus.aclose()
+
+    @staticmethod
+    async def _end(leave: Awaitable[None], running: Iterable[asyncio.Task[None]], bus: Bus) -> None:
+        await leave
+        for task in running:
+            task.cancel()
+        await bus.aclose()
 
     # For all parts of a tracker
 
@@ -270,8 +286,12 @@ class Tracker:
             here = False
         if here:
             function(*args, **kwargs)
-        else:
+            return
+        try:
             self.loop.call_soon_threadsafe(lambda: function(*args, **kwargs), context=Context())
+        except RuntimeError:
+            if not self.loop.is_closed():  # if it is, no session is left
+                raise
 
     def later(self, delay: float, function: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
         """Call *function* in so many seconds, with nothing of the caller's context."""

@@ -34,13 +34,15 @@ class Reader:
             groups = self._next()
             try:
                 snapshots = await self._tracker.backend.asnapshots([group.key for group in groups])
-            except PresenceUnavailable as error:
-                failures += 1
-                self._tracker.unreachable(error)
-                await asyncio.sleep(backoff(failures))
+            except Exception as error:
                 for group in groups:
                     group.replica.failed()
                     self.fetch(group)
+                if not isinstance(error, PresenceUnavailable):
+                    raise
+                failures += 1
+                self._tracker.unreachable(error)
+                await asyncio.sleep(backoff(failures))
                 continue
             failures = 0
             self._tracker.reached()

@@ -13,6 +13,7 @@ from ..conf import on_change
 from ..errors import PresenceError, PresenceUnavailable
 from ..state.records import Member
 from .registry import serving
+from .session import UNKNOWN
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def count(key: str) -> int:
 def members(key: str) -> Mapping[str, Member]:
     """Who is in the group, or nobody while the store does not answer; raises like :func:`count`."""
     group = serving(key)
-    return group.replica.shown() if group else _asked(lambda: get_backend().snapshots([key])[0].members, {})
+    return group.replica.shown() if group else _asked(lambda: get_backend().snapshots([key])[0].members, UNKNOWN)
 
 
 def member(key: str, user: str) -> Member | None:
@@ -54,7 +55,7 @@ async def amembers(key: str) -> Mapping[str, Member]:
         return (await get_backend().asnapshots([key]))[0].members
 
     group = serving(key)
-    return group.replica.shown() if group else await _awaited(read, {})
+    return group.replica.shown() if group else await _awaited(read, UNKNOWN)
 
 
 async def amember(key: str, user: str) -> Member | None:

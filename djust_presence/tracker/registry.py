@@ -7,7 +7,6 @@ import atexit
 import logging
 import os
 import threading
-from weakref import WeakKeyDictionary
 
 from ..backends.registry import get_backend
 from ..bus import publish
@@ -18,7 +17,7 @@ from .process import Tracker
 
 logger = logging.getLogger("djust_presence")
 
-_trackers: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Tracker]] = WeakKeyDictionary()
+_trackers: dict[asyncio.AbstractEventLoop, list[Tracker]] = {}
 _lock = threading.Lock()
 
 
@@ -26,6 +25,8 @@ def get_tracker() -> Tracker:
     """The tracker of the running loop, for the settings in force."""
     loop, backend, settings = asyncio.get_running_loop(), get_backend(), get_settings()
     with _lock:
+        for ended in [other for other in _trackers if other.is_closed()]:
+            del _trackers[ended]
         ours = _trackers.setdefault(loop, [])
         if not ours or ours[-1].backend is not backend or ours[-1].settings is not settings:
             ours.append(Tracker(backend, settings))
@@ -36,7 +37,7 @@ def serving(key: str) -> Group | None:
     """The group, if some loop of this process serves it and knows who is there. From any thread."""
     backend = get_backend()
     for tracker in _all():
-        if tracker.backend is backend and (group := tracker.replica_of(key)):
+        if tracker.backend is backend and not tracker.loop.is_closed() and (group := tracker.replica_of(key)):
             return group
     return None
 
@@ -77,7 +78,7 @@ def _at_exit() -> None:
 
 def _after_fork() -> None:
     global _trackers, _lock
-    _trackers, _lock = WeakKeyDictionary(), threading.Lock()
+    _trackers, _lock = {}, threading.Lock()
 
 
 atexit.register(_at_exit)

@@ -53,6 +53,9 @@ class Host(Protocol):
         """Close its socket."""
 
 
+UNKNOWN: Mapping[str, Member] = {}  # the members of a group that could not be read
+
+
 def by_host(sessions: Iterable[Session]) -> dict[Host, list[Session]]:
     """*sessions* for one call per host."""
     sorted_out: dict[Host, list[Session]] = {}
@@ -102,6 +105,7 @@ class Session:
         "pending",
         "pinged_at",
         "refreshing",
+        "seen",
         "stale",
         "told",
         "tracker",
@@ -118,6 +122,7 @@ class Session:
         self.confirmed: Own | None = None  # what the group's replica holds of it
         self.group: Group | None = None
         self.pending: list[Step | Event] = []
+        self.seen: Mapping[str, Member] | None = None  # who was there when it first looked, before it was served
         self.stale = False
         self.refreshing = False
         self.heard_at = self.pinged_at = tracker.now
@@ -175,7 +180,12 @@ class Session:
     def members(self, known: Mapping[str, Member] | None = None) -> Mapping[str, Member]:
         """The group as this session sees it: the replica's members, or what else is *known*, and itself as wished."""
         group = self.group
-        base = group.replica.shown() if group and group.replica.ready else known or {}
+        if group and group.replica.ready:
+            base: Mapping[str, Member] = group.replica.shown()
+        else:
+            base = UNKNOWN if known is None else known
+            if self.seen is None and base is not UNKNOWN:
+                self.seen = base
         return overlay(base, self.confirmed, self.own)
 
     def count(self, known: int = 0, already: Member | None = None) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..errors import PresenceUnavailable
 from ..state.outbox import Batch, Outbox
@@ -57,7 +57,7 @@ class Writer:
             self._unsettled[told.ref] = session
             session.told = told = None
         # Only once the others are known is it sure that one's own coming is seen as such.
-        if own and own != told and session.served:
+        if own and session.served and (own != told or own.ref not in self._outbox.wanted):
             self._outbox.want(own.ref, own.wish)
             self._unsettled[own.ref] = session
             if not own.lasting:
@@ -80,9 +80,12 @@ class Writer:
 
     # Turns
 
-    def start(self) -> None:
-        self._resting = False
-        self._wake.set()
+    def start(self) -> bool:
+        """Rest no longer; whether it did."""
+        rested, self._resting = self._resting, False
+        if rested:
+            self._wake.set()
+        return rested
 
     async def run(self) -> None:
         failures = 0
@@ -195,24 +198,25 @@ class Writer:
 
     # Stopping
 
-    async def drain(self) -> None:
+    def drain(self) -> Coroutine[Any, Any, None]:
         """Retire the lease: whoever comes back elsewhere within DRAIN_GRACE has never been away."""
-        async with self._turning:
-            await self._end(self._fleeting, self._settings.drain_grace)
+        return self._end(self._retire(self._fleeting), self._settings.drain_grace)
 
-    async def leave(self) -> None:
+    def leave(self) -> Coroutine[Any, Any, None]:
         """Retire the lease: everybody leaves at once."""
-        async with self._turning:
-            await self._end(self._outbox.wanted, 0)
+        return self._end(self._retire(self._outbox.wanted), 0)
 
-    async def _end(self, leaving: Iterable[str], grace: float) -> None:
-        if batch := self._retire(leaving):
-            try:
+    async def _end(self, batch: Batch | None, grace: float) -> None:
+        """Tell the store of a lease that is retired already: what is wished by now goes under another one."""
+        if batch is None:
+            return
+        try:
+            async with self._turning:
                 replies = await self._backend.awrite(batch.lease, batch.ops) if batch.ops else []
                 self._tracker.publish(self._outbox.answer(batch, replies).changes)
                 await self._backend.adrain(batch.lease, grace)
-            except PresenceUnavailable as error:
-                self._tracker.unreachable(error)
+        except PresenceUnavailable as error:
+            self._tracker.unreachable(error)
 
     def drain_now(self) -> list[Change]:
         """As ``drain``, without the loop: blocking, and the Changes are the caller's to publish."""

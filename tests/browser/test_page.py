@@ -14,11 +14,15 @@ from tests.browser.harness import Site, Wire, events, eventually, listen, turns
 STATE = "document.documentElement.dataset.presenceState"
 SOCKETS = "window.sockets"
 
-# Counts the sockets that a page makes, and takes the chance out of its delays.
+# Counts the sockets that a page opens and loses, and takes the chance out of its delays.
 COUNTED = """
-window.sockets = 0;
+window.sockets = window.closes = 0;
 window.WebSocket = class extends WebSocket {
-  constructor(...args) { super(...args); window.sockets += 1; }
+  constructor(...args) {
+    super(...args);
+    window.sockets += 1;
+    this.addEventListener("close", () => window.closes += 1);
+  }
 };
 Math.random = () => 0.5;
 """
@@ -120,14 +124,11 @@ async def reconnects_after(site: Site, page: Page, milliseconds: int) -> Wire:
 
 
 async def closed(wire: Wire, page: Page, code: int) -> None:
-    """Close the socket and wait until the page has noticed."""
-    await page.evaluate(
-        "document.addEventListener('presence-client:offline', () => window.noticed = true, {once: true})"
-    )
+    """Make the page live, close its socket, and wait until it has noticed."""
     await wire.ready()
     await eventually(page, STATE, "live")
     await wire.close(code)
-    await eventually(page, "window.noticed")
+    await eventually(page, STATE, "reconnecting")
 
 
 @pytest.mark.parametrize("code", [1000, 1006, 1012, 4000, 4499])
@@ -157,25 +158,9 @@ async def test_delays_grow_until_the_server_is_ready(
     site: Site, page: Page, code: int, delays: list[int]
 ) -> None:
     wire = await paused(site, page)
-    await page.evaluate(
-        """
-        window.closes = 0;
-        const real = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(WebSocket.prototype), "onclose");
-        Object.defineProperty(WebSocket.prototype, "onclose", {
-          set(handler) {
-            real.set.call(this, handler && ((event) => { handler(event); window.closes += 1; }));
-          },
-        });
-        """
-    )
-    for turn, delay in enumerate(delays):
+    for turn, delay in enumerate(delays, start=1):
         await wire.close(code)
-        # The first socket was made before closes were counted.
-        if turn:
-            await eventually(page, "window.closes", turn)
-        else:
-            await eventually(page, "window.sockets", 1)
-            await asyncio.wait_for(wire.finished.wait(), 10)
+        await eventually(page, "window.closes", turn)
         wire = await reconnects_after(site, page, delay)
     await closed(wire, page, code)
     await reconnects_after(site, page, delays[0])

@@ -223,3 +223,20 @@ async def test_a_slow_page_gets_what_it_missed_in_one_go(start: StartProcess) ->
     await until(lambda: "leave u0" in a.pages.comings(watcher))
     assert a.pages.comings(watcher) == [f"join u{n}" for n in range(10)] + ["leave u0"]
     assert sum(watcher in hop for hop in a.pages.hops[hops:]) == 2
+
+
+async def test_who_comes_between_a_first_look_and_being_served_is_told_of(start: StartProcess) -> None:
+    a, b = start(), start()
+    ada, bob = a.open("ada"), a.open("bob")
+    await a.shows(ada, 2)
+    session = b.tracker.session(b.pages, None)
+    session.members(b.tracker.backend.snapshots(["room"])[0].members)
+    session.track("room", "grace", "{}")
+    alan = a.open("alan")
+    bob.untrack()
+    await a.shows(ada, 2)
+    session.live()
+    await until(lambda: "join grace" in b.pages.comings(session))
+    assert sorted(b.pages.comings(session)[:2]) == ["join alan", "leave bob"]
+    assert b.pages.comings(session)[2:] == ["join grace"]
+    await a.shows(alan, 3)
