@@ -111,6 +111,12 @@ class LivePage:
         """What `handle_presence_join` and `handle_presence_leave` have pushed to the page."""
         return [frame["payload"]["message"] for frame in self.frames if frame.get("event") == "flash"]
 
+    async def until_online(self, count: int) -> None:
+        await self.until(lambda: self.online == count)
+
+    async def until_closed(self) -> None:
+        await self.until(lambda: self.close_code is not None)
+
     async def until(self, condition: Callable[[], object], patience: float = PATIENCE) -> None:
         """Wait until *condition* holds; fails with what the page shows if it never does."""
         try:

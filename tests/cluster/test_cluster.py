@@ -112,11 +112,11 @@ async def test_who_comes_back_after_a_clean_stop_has_never_been_away(
         seen = list(grace.flashes)
         await asyncio.to_thread(a.stop)
         for page in pages:
-            await page.until(lambda page=page: page.close_code is not None)
+            await page.until_closed()
         back = [LivePage(b, "/document/1/", person) for person in people]
         for page in back:
             await page.open()
-            await page.until(lambda page=page: page.online == 3)
+            await page.until_online(3)
         await asyncio.sleep(LEASE_TTL + 3)
         assert grace.online == 3
         assert grace.flashes == seen

@@ -17,7 +17,13 @@ from djust_presence.conf import Settings
 from djust_presence.tracker import Event, Session, Tracker
 from tests.tracker.until import until
 
-QUICK = {"lease_ttl": 3.0, "grace": 0.3, "drain_grace": 1.5, "heartbeat_interval": 5.0, "timeout": 10.0}
+QUICK: dict[str, Any] = {
+    "lease_ttl": 3.0,
+    "grace": 0.3,
+    "drain_grace": 1.5,
+    "heartbeat_interval": 5.0,
+    "timeout": 10.0,
+}
 
 
 class Pages:
@@ -79,11 +85,17 @@ class Process:
     async def shows(self, session: Session, count: int, patience: float = 15) -> None:
         await until(lambda: session.served and session.count() == count, patience)
 
+    async def has_connections(self, session: Session, user: str, count: int) -> None:
+        await until(lambda: session.members()[user].connections == count)
+
+    async def is_told(self, session: Session, what: str) -> None:
+        await until(lambda: what in self.pages.told.get(session, []))
+
     def crash(self) -> None:
         """As kill -9 would leave it: nothing more is said to anybody."""
         for task in list(self.tracker._tasks):
             task.cancel()
-        self.tracker.call = lambda *args, **kwargs: None  # type: ignore[assignment]
+        self.tracker.call = lambda *args, **kwargs: None  # type: ignore[method-assign]
 
 
 MakeBackend = Callable[[], Backend]
@@ -105,7 +117,7 @@ async def processes(make_backend: MakeBackend) -> AsyncIterator[StartProcess]:
     """Starts trackers on backends of that kind; afterwards all of them have ended and left no task."""
     started: list[Process] = []
 
-    def start(**timings: float) -> Process:
+    def start(**timings: Any) -> Process:
         started.append(Process(Tracker(make_backend(), Settings(**{**QUICK, **timings}))))
         return started[-1]
 

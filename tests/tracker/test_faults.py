@@ -64,7 +64,7 @@ async def test_who_was_in_a_crashed_process_leaves_once(start: StartProcess) -> 
     a.crash()
     for process, watcher in watchers:
         await process.shows(watcher, 1, 3 + 0.5 + 5)
-        await until(lambda process=process, watcher=watcher: "leave ada" in process.pages.comings(watcher))
+        await process.is_told(watcher, "leave ada")
         assert [one for one in process.pages.comings(watcher) if "leave" in one] == ["leave ada"]
 
 

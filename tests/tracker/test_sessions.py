@@ -29,7 +29,7 @@ async def test_two_tabs_are_one_user_wherever_they_are(start: StartProcess) -> N
     first, second = a.open("ada"), b.open("ada")
     for process, session in ((a, first), (b, second)):
         await process.shows(session, 1)
-        await until(lambda session=session: session.members()["ada"].connections == 2)
+        await process.has_connections(session, "ada", 2)
     second.end()
     await until(lambda: first.members()["ada"].connections == 1)
     assert a.pages.comings(first) == ["join ada"]
@@ -210,7 +210,7 @@ async def test_a_slow_page_gets_what_it_missed_in_one_go(start: StartProcess) ->
     watcher = a.open(None)
     await a.shows(watcher, 0)
     await asyncio.sleep(0.1)
-    a.pages.refresh = slow  # type: ignore[assignment, method-assign]
+    a.pages.refresh = slow  # type: ignore[method-assign]
     first = a.open("u0", lasting=False)
     await until(lambda: watcher.refreshing)
     for n in range(1, 10):
