@@ -11,6 +11,6 @@ def fresh() -> str:
     return uuid4().hex
 
 
-def backoff(failures: int) -> float:
-    """Seconds to wait after so many failures in a row: more each time, up to five, never in step with others."""
-    return min(5.0, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)
+def backoff(failures: int, longest: float) -> float:
+    """Seconds to wait after so many failures in a row: more each time, never in step with others."""
+    return min(longest, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)

@@ -42,7 +42,7 @@ class Reader:
                     raise
                 failures += 1
                 self._tracker.unreachable(error)
-                await asyncio.sleep(backoff(failures))
+                await asyncio.sleep(backoff(failures, self._tracker.settings.renew_interval / 2))
                 continue
             failures = 0
             self._tracker.reached()

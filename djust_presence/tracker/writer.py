@@ -97,7 +97,8 @@ class Writer:
             except PresenceUnavailable as error:
                 failures += 1
                 self._tracker.unreachable(error)
-                await asyncio.sleep(backoff(failures))
+                # Back before anybody who is, and has renewed on time since, buries those who are not.
+                await asyncio.sleep(backoff(failures, self._settings.renew_interval / 2))
                 continue
             failures = 0
             if not more:

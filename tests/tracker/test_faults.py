@@ -157,6 +157,8 @@ async def test_a_flush_makes_nobody_leave(start: StartProcess, make_backend: Mak
 
 async def test_lost_messages_are_made_up_for_at_the_next_renewal(start: StartProcess) -> None:
     a, b = start(), start()
+    a.open(None, "another")
+    await a.tracker.bus.aclose()
     a.tracker.bus = Deaf(lambda key, items: None)
     watcher, ada = b.open(None), a.open("ada")
     await b.shows(watcher, 1, 5)
