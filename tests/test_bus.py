@@ -1,0 +1,130 @@
+"""The bus over real channel layers: both that channels_redis has, through losses and restarts of the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from channels.layers import BaseChannelLayer
+from channels_redis.core import RedisChannelLayer
+from channels_redis.pubsub import RedisPubSubChannelLayer
+
+from djust_presence.bus import Item, LayerBus, group_name
+from tests.servers import RedisServer, find_valkey_server
+from tests.tracker.until import until
+
+MakeLayer = Callable[[str], BaseChannelLayer]
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer(find_valkey_server()) as server:
+        yield server
+
+
+@pytest.fixture(params=[RedisPubSubChannelLayer, RedisChannelLayer], ids=["pubsub", "core"])
+def make_layer(request: pytest.FixtureRequest) -> MakeLayer:
+    return lambda url: request.param(hosts=[url])
+
+
+class Listener:
+    """A bus, and what it has heard."""
+
+    def __init__(self, layer: BaseChannelLayer) -> None:
+        self.heard: list[tuple[str, list[Item]]] = []
+        self.bus = LayerBus(lambda key, items: self.heard.append((key, items)), layer)
+
+    async def subscribe(self, key: str) -> None:
+        ready = asyncio.Event()
+        self.bus.subscribe(key, ready.set)
+        await asyncio.wait_for(ready.wait(), 5)
+
+    @property
+    def items(self) -> list[Item]:
+        return [item for _, items in self.heard for item in items]
+
+
+@asynccontextmanager
+async def listeners(make_layer: MakeLayer, url: str) -> AsyncIterator[tuple[Listener, Listener]]:
+    layers = make_layer(url), make_layer(url)
+    one, two = Listener(layers[0]), Listener(layers[1])
+    yield one, two
+    for listener, layer in zip((one, two), layers, strict=True):
+        await listener.bus.aclose()
+        await layer.flush() if isinstance(layer, RedisPubSubChannelLayer) else await layer.close_pools()
+
+
+async def test_what_one_says_the_other_hears_once_and_itself_not(
+    make_layer: MakeLayer, server: RedisServer
+) -> None:
+    async with listeners(make_layer, server.url()) as (one, two):
+        for listener in (one, two):
+            await listener.subscribe("document:42")
+        odd = ["event", "wave", {"to": "Zoë 🎉", "n": [2**70, 1.5, None]}]
+        one.bus.publish("document:42", [odd])
+        one.bus.publish("document:42", [["event", "again", None]])
+        one.bus.publish("nobody listens", [["event", "wave", 1]])
+        await until(lambda: len(two.items) == 2)
+        assert two.items == [odd, ["event", "again", None]]
+        assert not one.heard
+
+
+async def test_who_has_unsubscribed_hears_no_more(make_layer: MakeLayer, server: RedisServer) -> None:
+    async with listeners(make_layer, server.url()) as (one, two):
+        await two.subscribe("a")
+        await two.subscribe("b")
+        two.bus.unsubscribe("a")
+        two.bus.publish("c", [])
+        await until(lambda: not two.bus._added - two.bus._wanted.keys())
+        one.bus.publish("a", [1])
+        one.bus.publish("b", [2])
+        await until(lambda: two.heard)
+        assert two.heard == [("b", [2])]
+
+
+async def test_it_hears_after_a_long_silence(make_layer: MakeLayer, server: RedisServer) -> None:
+    async with listeners(make_layer, server.url()) as (one, two):
+        await two.subscribe("a")
+        await asyncio.sleep(6.5)  # redis-py 8 gives up waiting for the next message after five seconds
+        one.bus.publish("a", [1])
+        await until(lambda: two.items == [1])
+
+
+async def test_it_hears_again_after_the_server_was_restarted(
+    make_layer: MakeLayer, server: RedisServer
+) -> None:
+    async with listeners(make_layer, server.url()) as (one, two):
+        await two.subscribe("a")
+        server.stop()
+        server.start()
+        two.bus.again(always=True)  # as a tracker does that finds its lease gone
+        for n in range(300):
+            one.bus.publish("a", [n])
+            await asyncio.sleep(0.05)
+            if two.items:
+                break
+        assert two.items
+
+
+async def test_a_layer_that_hangs_keeps_nobody_waiting(make_layer: MakeLayer, server: RedisServer) -> None:
+    async with listeners(make_layer, server.url()) as (one, two):
+        await two.subscribe("a")
+        await one.subscribe("a")
+        server.freeze()
+        try:
+            began = asyncio.get_running_loop().time()
+            await two.subscribe("b")  # ready after a second, come what may
+            two.bus.publish("a", [1])
+            assert asyncio.get_running_loop().time() - began < 4
+        finally:
+            server.thaw()
+        await until(lambda: one.items == [1])
+
+
+def test_group_names_suit_every_layer() -> None:
+    layer = RedisChannelLayer(hosts=["redis://127.0.0.1:1"])
+    for key in ("a:b", "a_b", "Zoë 🎉", "x" * 255, " "):
+        assert layer.require_valid_group_name(group_name(key))
+    assert len({group_name(key) for key in ("a:b", "a_b", "a b")}) == 3
