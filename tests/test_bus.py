@@ -78,18 +78,18 @@ async def test_who_has_unsubscribed_hears_no_more(make_layer: MakeLayer, server:
         two.bus.unsubscribe("a")
         two.bus.publish("c", [])
         await until(lambda: not two.bus._added - two.bus._wanted.keys())
-        one.bus.publish("a", [1])
-        one.bus.publish("b", [2])
+        one.bus.publish("a", [["event", "a", 1]])
+        one.bus.publish("b", [["event", "b", 2]])
         await until(lambda: two.heard)
-        assert two.heard == [("b", [2])]
+        assert two.heard == [("b", [["event", "b", 2]])]
 
 
 async def test_it_hears_after_a_long_silence(make_layer: MakeLayer, server: RedisServer) -> None:
     async with listeners(make_layer, server.url()) as (one, two):
         await two.subscribe("a")
         await asyncio.sleep(6.5)  # redis-py 8 gives up waiting for the next message after five seconds
-        one.bus.publish("a", [1])
-        await until(lambda: two.items == [1])
+        one.bus.publish("a", [["event", "a", 1]])
+        await until(lambda: two.items == [["event", "a", 1]])
 
 
 async def test_it_hears_again_after_the_server_was_restarted(
@@ -101,7 +101,7 @@ async def test_it_hears_again_after_the_server_was_restarted(
         server.start()
         two.bus.again(always=True)  # as a tracker does that finds its lease gone
         for n in range(300):
-            one.bus.publish("a", [n])
+            one.bus.publish("a", [["event", "a", n]])
             await asyncio.sleep(0.05)
             if two.items:
                 break
@@ -116,11 +116,11 @@ async def test_a_layer_that_hangs_keeps_nobody_waiting(make_layer: MakeLayer, se
         try:
             began = asyncio.get_running_loop().time()
             await two.subscribe("b")  # ready after a second, come what may
-            two.bus.publish("a", [1])
+            two.bus.publish("a", [["event", "a", 1]])
             assert asyncio.get_running_loop().time() - began < 4
         finally:
             server.thaw()
-        await until(lambda: one.items == [1])
+        await until(lambda: one.items == [["event", "a", 1]])
 
 
 def test_group_names_suit_every_layer() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from .records import NOWHERE, Change, Member, Place, Snapshot, Step
 
 NEVER = float("-inf")
+LIVES = 8  # of a group, that are remembered as over: so far behind no message comes
 
 
 @dataclass(slots=True)
@@ -29,7 +31,18 @@ class Replica:
     after that. Every method returns the steps it led to. What it shows can be read from any thread.
     """
 
-    __slots__ = ("_held", "_members", "_moves", "_request", "_suspect", "hold", "place", "ready", "settling")
+    __slots__ = (
+        "_held",
+        "_members",
+        "_moves",
+        "_over",
+        "_request",
+        "_suspect",
+        "hold",
+        "place",
+        "ready",
+        "settling",
+    )
 
     def __init__(self, hold: float) -> None:
         self.hold = hold
@@ -39,6 +52,7 @@ class Replica:
         self.settling = NEVER  # no leave is let out until then, and until a renewal on time
         self._members: dict[str, Member] = {}
         self._held: set[str] = set()  # those of them whom the store does not list
+        self._over: deque[str] = deque(maxlen=LIVES)
         self._moves = 0
         self._request: _Request | None = _Request()
         self._suspect: Place | None = None
@@ -72,7 +86,7 @@ class Replica:
     def _follows(self, change: Change) -> bool:
         if change.place.epoch == self.place.epoch:
             return change.place.version == self.place.version + 1 and change.prev == self.place.tag
-        return change.place.version == 1 and not self._members
+        return change.place.version == 1 and not self._members and change.place.epoch not in self._over
 
     def _known(self, change: Change) -> bool:
         return change.place.epoch == self.place.epoch and (
@@ -81,8 +95,7 @@ class Replica:
 
     def _fold(self, change: Change) -> list[Step]:
         before = {user: self._members.get(user) for user in change.records}
-        self.place = change.place
-        self._moves += 1
+        self._move(change.place)
         for user, member in change.records.items():
             if member:
                 self._members[user] = member
@@ -94,6 +107,12 @@ class Replica:
                 self._members.pop(user, None)
                 self._held.discard(user)
         return self._steps(before)
+
+    def _move(self, place: Place) -> None:
+        if place.epoch != self.place.epoch:
+            self._over.append(self.place.epoch)
+        self.place = place
+        self._moves += 1
 
     def _steps(self, before: dict[str, Member | None]) -> list[Step]:
         return [
@@ -132,7 +151,7 @@ class Replica:
         if self.ready and request.moves != self._moves and version < self.place.version:
             self._request = _Request()  # overtaken by Changes: this one may be older than they are
             return []
-        if self.ready and place != self.place and version <= self.place.version:
+        if self.ready and not self._agrees(place) and version <= self.place.version:
             self.settling = now + self.hold  # a flush, a roll-back, another life
         before, members = self._members, dict(snapshot.members)
         if self.settling > NEVER:
@@ -144,8 +163,7 @@ class Replica:
         members |= {user: before[user] for user in self._held}
         self._members = members
         # A tag that fits nothing: should the old copy come back, it is not taken for what is here.
-        self.place = place or self.place._replace(tag="")
-        self._moves += 1
+        self._move(place or self.place._replace(tag=""))
         steps = self._steps(dict.fromkeys(members) | before) if self.ready else []
         self.ready = True
         for change in sorted(request.buffer, key=lambda one: one.place):
@@ -160,9 +178,11 @@ class Replica:
             self.settling = NEVER
             if self._held:
                 self.ask()
-        same = place == self.place if place else len(self._members) == len(self._held)
-        self._suspect = None if same or not self.ready else self.place
+        self._suspect = None if self._agrees(place) or not self.ready else self.place
         return self._suspect is not None
+
+    def _agrees(self, place: Place | None) -> bool:
+        return place == self.place if place else len(self._members) == len(self._held)
 
     def doubt(self) -> None:
         """A difference has stood for a while: if nothing has moved since, something was lost."""

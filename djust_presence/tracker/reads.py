@@ -36,7 +36,9 @@ def count(key: str) -> int:
 def members(key: str) -> Mapping[str, Member]:
     """Who is in the group, or nobody while the store does not answer; raises like :func:`count`."""
     group = serving(key)
-    return group.replica.shown() if group else _asked(lambda: get_backend().snapshots([key])[0].members, UNKNOWN)
+    return (
+        group.replica.shown() if group else _asked(lambda: get_backend().snapshots([key])[0].members, UNKNOWN)
+    )
 
 
 def member(key: str, user: str) -> Member | None:

@@ -122,7 +122,9 @@ class Session:
         self.confirmed: Own | None = None  # what the group's replica holds of it
         self.group: Group | None = None
         self.pending: list[Step | Event] = []
-        self.seen: Mapping[str, Member] | None = None  # who was there when it first looked, before it was served
+        self.seen: Mapping[str, Member] | None = (
+            None  # who was there when it first looked, before it was served
+        )
         self.stale = False
         self.refreshing = False
         self.heard_at = self.pinged_at = tracker.now

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from .world import Action, Broken, World
+from .truth import Broken
+from .world import Action, World
 
 # What happens of its own accord is likelier than what people do, and that than faults.
 WEIGHTS: dict[str, float] = {
@@ -32,8 +33,19 @@ class Found(NamedTuple):
     trace: Sequence[Action]
 
     def __str__(self) -> str:
-        steps = " · ".join(" ".join(map(str, action)) for action in self.trace)
-        return f"{self.why}\n{len(self.trace)} steps: {steps} · settle"
+        return f"{self.why}\n{len(self.trace)} steps: {written(self.trace)}"
+
+
+def written(trace: Iterable[Action]) -> str:
+    """A trace on one line; :func:`read` takes it back."""
+    return " · ".join(" ".join(map(str, action)) for action in trace)
+
+
+def read(text: str) -> list[Action]:
+    return [
+        tuple(int(word) if word.isdigit() else word for word in action.split(" "))
+        for action in text.split(" · ")
+    ]
 
 
 def walk(

@@ -2,231 +2,352 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 
 from djust_presence.state import outbox, replica, store
-from djust_presence.state.records import Change
+from djust_presence.state.outbox import Wish
+from djust_presence.state.records import Renewal
 
-from .explorer import WEIGHTS, Found, shrink, walk
-from .world import Action, Pieces, Process, World
+from .explorer import WEIGHTS, Found, Make, read, replay, shrink, walk
+from .process import Process, Session
+from .world import REAL, Pieces, World
 
-Patch = tuple[ModuleType, str, str]  # of a module's text: what stands there, and what is to
+logger = logging.getLogger(__name__)
+
+WALKS, STEPS = 400, 60
+EVEN = dict.fromkeys(WEIGHTS, 10.0) | {
+    "tick": 30.0,
+    "late": 2.0,
+}  # in so small a world nothing needs to be rare
 
 
-def patched(*patches: Patch) -> Pieces:
-    """The pieces, made from the text of their modules after each of *patches*."""
-    texts = {module: _text(module) for module in (store, replica, outbox)}
-    for module, before, after in patches:
-        assert texts[module].count(before) == 1, f"{module.__name__} has not exactly one {before!r}"
-        texts[module] = texts[module].replace(before, after)
+class Patch(NamedTuple):
+    """A rule switched off in the text of a module."""
+
+    module: ModuleType
+    before: str
+    after: str
+
+
+def patched(patches: Sequence[Patch]) -> Pieces:
+    """The pieces as they would be with these patches."""
     names: dict[str, Any] = {}
-    for module, text in texts.items():
+    for module in (store, replica, outbox):
+        assert module.__file__
+        text = Path(module.__file__).read_text(encoding="utf-8")
+        for patch in patches:
+            if patch.module is module:
+                assert text.count(patch.before) == 1, (
+                    f"{module.__name__} has not exactly one {patch.before!r}"
+                )
+                text = text.replace(patch.before, patch.after)
         scope = {"__name__": module.__name__, "__package__": module.__package__}
-        exec(compile(text, f"patched {module.__name__}", "exec"), scope)
+        exec(compile(text, f"{module.__file__}, patched", "exec"), scope)
         names |= scope
     return Pieces(names["Store"], names["Replica"], names["Outbox"])
 
 
-def _text(module: ModuleType) -> str:
-    assert module.__file__
-    with open(module.__file__, encoding="utf-8") as file:
-        return file.read()
-
-
 class Impatient(Process):
-    """Sends what is wished at once, whatever is still unanswered."""
+    """Writes whatever is wished at once, with other writes still unanswered."""
 
     @property
     def busy(self) -> bool:
-        return any(one.awaited and one.verb != "snapshot" and not (one.verb == "write" and one.what.ops) for one in self.net)
+        waiting = (one for one in self.net if one.awaited and one.verb != "snapshot")
+        return any(one.verb != "write" or not one.what.ops for one in waiting)
 
 
-class Tidy(Process):
+class Emptying(Process):
     """Takes everybody out in a clean stop."""
 
     def drain(self, leaving: list[str]) -> None:
         super().drain(list(self.outbox.wanted))
 
 
-class Hasty(Process):
-    """Lets a session be told what it knew when it came."""
+class Careless(Process):
+    """Does not pass on what was gathered before it lets a session in."""
 
-    def tell(self, key: str) -> None:
-        if not self.attaching:
-            super().tell(key)
-
-    attaching = False
-
-    def attach(self, session: Any) -> None:
-        self.attaching = True
+    def attach(self, session: Session) -> None:
+        gathered, self.news = self.news, {}
         super().attach(session)
-        self.attaching = False
-
-
-class Undertaker(Process):
-    """Buries the dead as soon as it is back, however late."""
-
-    def answered(self, lease: str, renewal: Any) -> None:
-        super().answered(lease, renewal)
-        self.may_reap = self.outbox.lease is not None
+        self.news = gathered
 
 
 class Eager(Process):
     """Tells the store of a session before it knows who is there."""
 
-    def attach(self, session: Any) -> None:
+    def attach(self, session: Session) -> None:
         super().attach(session)
         if session.user:
-            self.outbox.want(session.ref, outbox.Wish(session.key, session.user, session.meta))
+            self.outbox.want(session.ref, Wish(session.key, session.user, session.meta))
 
 
-class Forgetful(Process):
-    """Does not give others their time again when it, and so perhaps they, could not reach the store."""
+class Undertaker(Process):
+    """Buries the dead as soon as it is back, however late it is itself."""
+
+    def answered(self, lease: str, renewal: Renewal) -> None:
+        super().answered(lease, renewal)
+        self.may_reap = self.outbox.lease is not None
+
+
+class Unforgiving(Process):
+    """Gives nobody their time again after the store was out of reach."""
 
     def restart_holds(self) -> None:
         pass
 
 
-def with_process(kind: type[Process]) -> type[World]:
-    class Different(World):
-        def process(self, name: str) -> Process:
-            return kind(self, name)
+class Believing(Process):
+    """Takes it from the store alone that a renewal was on time."""
 
-    return Different
+    def overdue(self) -> bool:
+        return False
 
 
 class Rule(NamedTuple):
-    """A rule switched off, and the bounds in which the exploration has to notice."""
+    """A rule switched off, in a world that is small enough for a few walks to notice.
 
-    start: Sequence[Action]
+    What is too rare for that has its shortest *trace* here; long runs must find one by themselves.
+    """
+
+    start: str
     budget: Mapping[str, int]
-    invariant: str
+    breaks: str
     patches: Sequence[Patch] = ()
-    world: type[World] = World
-    processes: str = "AB"
+    process: type[Process] = Process
+    trace: str = ""
+
+    def make(self, pieces: Pieces, process: type[Process]) -> Make:
+        class Small(World):
+            def process(self, name: str) -> Process:
+                return process(self, name)
+
+        names = "ABC" if " C " in self.start else "AB"
+        return lambda: Small(self.budget, names, "g", "uvw", pieces, read(self.start) if self.start else ())
 
 
-ONE_WATCHED: Sequence[Action] = (("open", "A", "g", "u"), ("watch", "B", "g"))
-TWO: Sequence[Action] = (("open", "A", "g", "u"), ("open", "B", "g", "v"))
-WATCHED: Sequence[Action] = (("watch", "B", "g"),)
+ALONE = "open A g u · watch B g"
+BOTH = "open A g u · open B g v"
+WATCHED = "watch B g"
+TABS = "open A g u · open B g u · watch B g"
 
-NO_SEQ: Sequence[Patch] = (
-    (store, "if held is None or seq > held.seq + 1:", "if held is None:"),
-    (store, "if seq <= held.seq:", "if False:"),
-    (store, "if held is None or held.seq != seq:", "if held is None:"),
-)
-NO_TAGS: Sequence[Patch] = (
-    (replica, " and change.prev == self.place.tag", ""),
-    (replica, "change.place.version < self.place.version or change.place == self.place", "change.place.version <= self.place.version"),
-    (replica, "same = place == self.place if place", "same = place[:2] == self.place[:2] if place"),
-)
+NO_SEQ = [
+    Patch(store, "if held is None or seq > held.seq + 1:", "if held is None:"),
+    Patch(store, "if seq <= held.seq:", "if False:"),
+    Patch(store, "if held is None or held.seq != seq:", "if held is None:"),
+]
 
-RULES: dict[str, Rule] = {
-    "a renewal opens the lease anew": Rule(
-        TWO,
+RULES = {
+    "a lease is opened, and only then renewed": Rule(
+        BOTH,
         dict(pause=1, tick=6, claim=3),
         "I11",
-        [(store, "        if held is None or held.seq != seq:", "        if held is None:\n            self.leases[lease] = held = Lease(now, 3.0, seq)\n        if held.seq != seq:")],
+        [
+            Patch(
+                store,
+                "if held is None or held.seq != seq:",
+                "if held is None:\n            self.leases[lease] = held = Lease(now, 3.0, seq)\n        if held.seq != seq:",
+            )
+        ],
     ),
-    "writes have no numbers, and no order": Rule(
+    "one batch at a time, and each write runs once": Rule(
         WATCHED,
         dict(open=1, close=1),
         "I11",
         [
             *NO_SEQ,
-            (outbox, "if self._batch is None:\n", "if self._batch is None or self._batch.ops:\n            self._batch = None\n"),
-            (outbox, "current, self._batch = self._batch is batch, None if self._batch is batch else self._batch", "current, self._batch = True, None if self._batch is batch else self._batch"),
+            Patch(
+                outbox,
+                "        if self._batch is None:\n",
+                "        if self._batch is None or self._batch.ops:\n            self._batch = None\n",
+            ),
+            Patch(outbox, "current, self._batch = self._batch is batch,", "current, self._batch = True,"),
         ],
-        with_process(Impatient),
+        Impatient,
     ),
-    "writes have no numbers: a late join": Rule(WATCHED, dict(open=1, close=1, timeout=1), "I11", NO_SEQ),
-    "writes have no numbers: an old copy of the store": Rule(
-        ONE_WATCHED, dict(save=1, restore=1, close=1), "I11", NO_SEQ
+    "a write that comes late has no effect": Rule(WATCHED, dict(open=1, close=1, timeout=1), "I11", NO_SEQ),
+    "a lease notices that the store has lost writes": Rule(
+        ALONE, dict(save=1, restore=1, close=1), "I11", NO_SEQ
     ),
-    "Changes have no tags": Rule(TWO, dict(save=1, restore=1, update=3), "I11", NO_TAGS),
-    "a reaper goes by the lease's index alone": Rule(
-        (("open", "A", "g", "u"), ("open", "A", "g", "v"), ("open", "A", "g", "w"), ("watch", "B", "g")),
+    "a Change names the tag before it": Rule(
+        BOTH,
+        dict(save=1, restore=1, update=3),
+        "I11",
+        [
+            Patch(replica, " and change.prev == self.place.tag", ""),
+            Patch(replica, "or change.place == self.place", "or change.place.version == self.place.version"),
+            Patch(replica, "return place == self.place if", "return place[:2] == self.place[:2] if"),
+        ],
+    ),
+    "a reaper spares who hangs on another lease by now": Rule(
+        "open A g u · open A g v · open A g w · watch B g",
         dict(pause=1, tick=6, claim=3),
         "I",
-        [(store, "if group and ref in group.rows and group.rows[ref].lease == lease:", "if group and ref in group.rows:")],
+        [Patch(store, " and group.rows[ref].lease == lease:", ":")],
     ),
-    "nobody is held": Rule(TWO, dict(flush=1, tick=2), "I12", [(replica, "self.settling = now + self.hold\n        self._held", "pass\n        self._held")]),
-    "a snapshot always wins": Rule(
-        ONE_WATCHED,
-        dict(open=1, close=1, tick=1),
-        "I13",
-        [(replica, "if self.ready and request.moves != self._moves and version < self.place.version:", "if False:")],
+    "who is missing after a flush is held": Rule(
+        BOTH,
+        dict(flush=1, tick=2),
+        "I12",
+        [Patch(replica, "self.settling = now + self.hold  # a flush", "pass  # a flush")],
     ),
-    "only a newer snapshot wins": Rule(
-        TWO,
-        dict(save=1, restore=1, close=1, update=3),
-        "I11",
-        [(replica, "        shown = self.shown()\n        if (", "        if self.ready and 0 <= version <= self.place.version:\n            return []\n        shown = self.shown()\n        if (")],
-    ),
-    "nobody repairs a group that the store lost": Rule(
-        ONE_WATCHED, dict(evict=1), "I", [(outbox, "if place is None or place.epoch != self._taken[ref].epoch:", "if False:")]
-    ),
-    "a clean stop takes everybody out": Rule(ONE_WATCHED, dict(drain=1, tick=1), "I12", world=with_process(Tidy)),
-    "a second tab is no Change": Rule(
-        ONE_WATCHED,
-        dict(open=1),
-        "I3",
-        [(store, "if was != group.users.get(user)", "if not (was and group.users.get(user))")],
-    ),
-    "a session is told what happened before it came": Rule(ONE_WATCHED, dict(open=2), "I4", world=with_process(Hasty)),
-    "a leave is let out while others may still come back": Rule(
-        (("open", "A", "g", "u"), ("open", "B", "g", "u"), ("watch", "B", "g")),
+    "no leave is let out while others may still come back": Rule(
+        TABS,
         dict(flush=1, close=1, tick=1),
         "I12",
-        [(replica, "elif last and self.settling > now:", "elif False:")],
+        [Patch(replica, "elif self.settling > NEVER:  # their", "elif False:  # their")],
+        trace="tick · renew A · exec A 0 · reply A 0 · flush · renew B · exec B 0 · reply B 0 · write B · exec B 0 · "
+        "reply B 0 · write B · exec B 0 · reply B 0 · ask B g · exec B 0 · reply B 0 · close B 0 · write B · exec B 0 · "
+        "reply B 0",
     ),
-    "who comes late reaps": Rule(
-        TWO,
+    "a hold begins again with a late renewal": Rule(
+        BOTH,
+        dict(flush=1, outage=1, tick=3, claim=2),
+        "I12",
+        process=Unforgiving,
+        trace="tick · renew B · exec B 0 · reply B 0 · flush · renew A · exec A 0 · reply A 0 · write A · exec A 0 · "
+        "reply A 0 · write A · exec A 0 · reply A 0 · ask A g · exec A 0 · reply A 0 · outage · renew A · exec A 0 · "
+        "reply A 0 · ask A g · exec A 0 · reply A 0",
+    ),
+    "a hold ends with a renewal on time": Rule(
+        "open B g u · open C g u · watch A g",
+        dict(flush=1, outage=1, close=1, tick=3),
+        "I12",
+        [
+            Patch(replica, "elif self.settling > NEVER:  # their", "elif self.settling > now:  # their"),
+            Patch(replica, "_fold(self, change: Change)", "_fold(self, change: Change, now: float)"),
+            Patch(replica, "return self._fold(change)", "return self._fold(change, now)"),
+        ],
+        trace="tick · renew C · exec C 0 · reply C 0 · flush · renew B · exec B 0 · reply B 0 · write B · exec B 0 · "
+        "reply B 0 · write B · exec B 0 · reply B 0 · deliver A 0 · ask A g · exec A 0 · reply A 0 · outage · close B 0 · "
+        "write B · exec B 0 · reply B 0 · deliver A 0",
+    ),
+    "a snapshot that Changes have overtaken does not count": Rule(
+        ALONE,
+        dict(open=1, close=1, tick=1),
+        "I13",
+        [Patch(replica, "if self.ready and request.moves != self._moves and", "if False and")],
+        trace="tick · open A g v · write A · exec A 0 · reply A 0 · renew B · exec B 0 · reply B 0 · doubt B 0 · "
+        "ask B g · exec B 0 · deliver B 0 · close A 1 · write A · exec A 0 · reply A 0 · deliver B 0 · reply B 0",
+    ),
+    "a snapshot counts even if its version is lower": Rule(
+        BOTH,
+        dict(save=1, restore=1, close=1, update=3),
+        "I11",
+        [
+            Patch(
+                replica,
+                "        before, members = self._members,",
+                "        if self.ready and 0 <= version <= self.place.version:\n            return []\n"
+                "        before, members = self._members,",
+            )
+        ],
+    ),
+    "who was taken in a life of the group that is over joins again": Rule(
+        ALONE,
+        dict(evict=1),
+        "I",
+        [Patch(outbox, "if place is None or place.epoch != self._taken[ref].epoch:", "if False:")],
+    ),
+    "who may not be there after all joins again": Rule(
+        WATCHED,
+        dict(open=1, lose=1, evict=1),
+        "I11",
+        [Patch(outbox, "if told:  # it ran once", "if False:  # it ran once")],
+    ),
+    "what the store has not taken is not given back as it was shown": Rule(
+        ALONE,
+        dict(flush=1, update=1, tick=1),
+        "I11",
+        [Patch(outbox, "others.meta if others and before and before.wish == wish", "shown.meta if shown")],
+        trace="update A 0 · flush",
+    ),
+    "a clean stop takes out nobody who can come back": Rule(
+        ALONE, dict(drain=1, tick=1), "I12", process=Emptying
+    ),
+    "a second tab is a Change": Rule(
+        ALONE,
+        dict(open=1),
+        "I3",
+        [Patch(store, "if was != group.users.get(user)", "if not (was and group.users.get(user))")],
+    ),
+    "a session is not told what happened before it came": Rule(ALONE, dict(open=2), "I4", process=Careless),
+    "a session is told to the store when it knows who is there": Rule("", dict(open=1), "I4", process=Eager),
+    "who comes late buries nobody": Rule(
+        BOTH,
         dict(outage=1, claim=2, tick=1),
         "I12",
-        [(store, "if own is not None and (own not in self.leases or self.leases[own].expiry <= now):", "if False:")],
-        with_process(Undertaker),
+        [Patch(store, "own not in self.leases or self.leases[own].expiry <= now", "own not in self.leases")],
+        Undertaker,
     ),
-    "an emptied replica forgets where it stood": Rule(
+    "who comes late knows it by its own clock": Rule(
+        BOTH, dict(outage=1, lose=1, claim=2, tick=1), "I12", process=Believing
+    ),
+    "an emptied replica remembers where it stood": Rule(
         WATCHED,
         dict(open=1, close=1, dup=1),
         "I13",
-        [(replica, "        return self._steps(before)\n", "        if not self.members:\n            self.place = NOWHERE\n        return self._steps(before)\n")],
+        [
+            Patch(
+                replica,
+                "                self._held.discard(user)\n        return",
+                "                self._held.discard(user)\n"
+                "        if not self._members:\n            self.place = NOWHERE\n        return",
+            )
+        ],
     ),
-    "renewals compare nothing": Rule(
-        ONE_WATCHED, dict(close=1, drop=1), "I", [(replica, "return self._suspect is not None", "self._suspect = None\n        return False")]
+    "a replica remembers the lives that are over": Rule(
+        "watch B g · open A g u · close A 0",
+        dict(open=2, close=2, dup=1),
+        "I13",
+        [Patch(replica, " and change.place.epoch not in self._over", "")],
+        trace="open A g u · write A · exec A 0 · reply A 0 · dup B 0 · deliver B 0 · close A 0 · write A · exec A 0 · "
+        "reply A 0 · deliver B 1 · open A g v · write A · exec A 0 · reply A 0 · deliver B 1 · close A 0 · write A · "
+        "exec A 0 · reply A 0 · deliver B 1 · deliver B 0",
     ),
-    "a session is told to the store before it knows who is there": Rule(
-        (), dict(open=1), "I4", world=with_process(Eager)
+    "renewals compare": Rule(
+        ALONE,
+        dict(close=1, drop=1),
+        "I",
+        [Patch(replica, "return self._suspect is not None", "self._suspect = None\n        return False")],
     ),
-    "holds are not begun again": Rule(TWO, dict(flush=1, outage=1, tick=3, claim=2), "I12", world=with_process(Forgetful)),
 }
 
 
-EVEN = dict.fromkeys(WEIGHTS, 10.0) | {"tick": 30.0, "late": 2.0}  # in so small a world nothing needs to be rare
-
-
 def find(rule: Rule, walks: int) -> Found | None:
-    pieces = patched(*rule.patches)
-
-    def make() -> World:
-        return rule.world(rule.budget, rule.processes, "g", "uvw", pieces, rule.start)
-
+    make = rule.make(patched(rule.patches), rule.process)
     for seed in range(walks):
-        if found := walk(make, seed, 60, EVEN):
+        if found := walk(make, seed, STEPS, EVEN):
             return shrink(make, found, 10)
     return None
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_without_the_rule_a_walk_goes_wrong(name: str) -> None:
+def assert_found(name: str, found: Found | None) -> None:
     rule = RULES[name]
-    found = find(rule, 2000)
-    assert found, "no walk went wrong"
-    print(f"{name}: {found}")
-    assert found.why.startswith(rule.invariant)
-    # The same steps are harmless with all rules on.
+    assert found, f"nothing goes wrong without the rule that {name}"
+    assert found.why.startswith(rule.breaks)
+    assert replay(rule.make(REAL, Process), found.trace) is None
+    logger.info("without the rule that %s: %s", name, found)
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if not rule.trace])
+def test_walks_go_wrong_without_the_rule_that(name: str) -> None:
+    assert_found(name, find(RULES[name], WALKS))
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.trace])
+def test_a_known_trace_goes_wrong_without_the_rule_that(name: str) -> None:
+    rule = RULES[name]
+    why = replay(rule.make(patched(rule.patches), rule.process), read(rule.trace))
+    assert_found(name, Found(why, read(rule.trace)) if why else None)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.trace])
+def test_long_runs_go_wrong_without_the_rule_that(name: str) -> None:
+    assert_found(name, find(RULES[name], 50_000))

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import copy
 import random
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from djust_presence.state.outbox import Batch, Outbox, Wish
-from djust_presence.state.records import Change, Join, Member, Renewal, Reply, Snapshot, Status, Step, Work
+from djust_presence.state.outbox import Outbox
+from djust_presence.state.records import Change, Join, Status
 from djust_presence.state.replica import Replica
 from djust_presence.state.store import JOB, Store
 
-TTL, HOLD, GRACE = 3, 3, 2  # in ticks: a process that is not paused renews once in each
-OPS_PER_BATCH, REFS_PER_CLAIM = 3, 2
+from .process import HOLD, TTL, Process, Request, Session
+from .truth import Broken, Truth
+
+GRACE = 2  # in ticks
+REFS_PER_CLAIM = 2
 LAG = 10 * TTL  # for how long a process's lease must have expired before somebody without a lease claims it
 
 Action = tuple[str | int, ...]
-
-
-class Broken(Exception):
-    """An invariant does not hold."""
 
 
 class Pieces(NamedTuple):
@@ -33,27 +31,7 @@ class Pieces(NamedTuple):
     outbox: type[Outbox] = Outbox
 
 
-@dataclass(eq=False, slots=True)
-class Session:
-    """A connection. *seen*: who is there, as it was told, and how much had been lost by then; None: told nothing yet."""
-
-    key: str
-    user: str | None
-    ref: str
-    meta: str = "0"
-    seen: dict[str, int] | None = None
-    joins: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(eq=False, slots=True)
-class Request:
-    """A call of the store: on its way, or, once *answers* are complete, the reply on its way back."""
-
-    verb: str
-    what: Any
-    awaited: bool = True
-    executed: bool = False
-    answers: list[Any] = field(default_factory=list)
+REAL = Pieces()
 
 
 @dataclass(slots=True)
@@ -64,172 +42,10 @@ class Job:
     beaten: float
 
 
-class Process:
-    """A small tracker: all that a process has to do with the pieces. It never looks at the store but by requests."""
-
-    def __init__(self, world: World, name: str) -> None:
-        self.world, self.name = world, name
-        self.outbox = world.pieces.outbox(world.fresh, self.shown)
-        self.replicas: dict[str, Replica] = {}
-        self.sessions: list[Session] = []
-        self.news: dict[str, list[Step]] = {}  # per group, what its sessions are to be told next
-        self.doubts: list[str] = []
-        self.net: list[Request] = []
-        self.inbox: list[Change] = []
-        self.reaped: list[Change] = []  # to be published
-        self.work: list[Work] = []
-        self.farewell: list[Request] = []
-        self.resting = True  # nobody has come since the start, or the last clean stop: no lease is wanted
-        self.awake = False  # there may be something to write
-        self.renewed = self.lost_at = world.now - 1
-        self.may_reap = False
-        self.state = ""  # "paused", or "crashed"
-
-    def shown(self, key: str, user: str) -> Member | None:
-        replica = self.replicas.get(key)
-        return replica.member(user) if replica else None
-
-    # Sessions
-
-    def attach(self, session: Session) -> None:
-        """From here on: what was gathered before is no news to a session that sees it already."""
-        self.tell(session.key)
-        self.sessions.append(session)
-        if session.key not in self.replicas:
-            self.replicas[session.key] = self.world.pieces.replica(HOLD)
-        elif self.replicas[session.key].ready:
-            self.welcome(session)
-        self.resting, self.awake = False, True
-
-    def welcome(self, session: Session) -> None:
-        """Only who has a baseline is told to the others, so that their own join comes after it."""
-        session.seen = dict.fromkeys(self.replicas[session.key].shown(), self.world.losses)
-        self.world.welcomed(self, session)
-        self.wish(session)
-
-    def wish(self, session: Session) -> None:
-        if session.user and session.seen is not None:
-            self.outbox.want(session.ref, Wish(session.key, session.user, session.meta))
-            self.awake = True
-
-    def unwish(self, session: Session) -> None:
-        self.outbox.drop(session.ref)
-        self.awake = True
-
-    def tell(self, key: str) -> None:
-        """Let the sessions of a group know what has been gathered for them."""
-        for step in self.news.pop(key, []):
-            for session in self.sessions:
-                if session.key == key and session.seen is not None:
-                    self.world.told(self, session, step)
-
-    def moved(self, key: str, steps: list[Step]) -> None:
-        if steps:
-            self.news.setdefault(key, []).extend(steps)
-
-    # The writer: one call in flight
-
-    @property
-    def busy(self) -> bool:
-        return any(one.awaited and one.verb != "snapshot" for one in self.net)
-
-    @property
-    def writes(self) -> bool:
-        """Whether there may be something to write, a new lease included."""
-        return self.awake and not self.busy and (self.outbox.lease is not None or not self.resting)
-
-    def write(self) -> None:
-        batch = self.outbox.next(OPS_PER_BATCH)
-        self.awake = batch is not None
-        if batch:
-            self.net.append(Request("write", batch))
-
-    def written(self, batch: Batch, replies: Sequence[Reply]) -> None:
-        answer = self.outbox.answer(batch, replies)
-        if not batch.ops and self.outbox.lease == batch.lease:
-            self.renewed, self.may_reap = self.world.now, False
-            self.restart_holds()
-        if self.outbox.lease is None:
-            self.lost_at, self.may_reap = self.world.now, False
-        for change in answer.changes:
-            self.publish(change)
-        for key in answer.unsure:
-            if key in self.replicas:
-                self.replicas[key].ask()
-
-    def renew(self) -> None:
-        self.renewed = self.world.now
-        self.net.append(Request("renew", (self.outbox.lease, self.outbox.seq, list(self.replicas))))
-
-    def answered(self, lease: str, renewal: Renewal) -> None:
-        self.may_reap = renewal.status is Status.OK and not renewal.late
-        self.awake = True
-        if renewal.status is Status.DEAD:
-            self.outbox.lost(lease)
-            self.lost_at = self.world.now
-            return
-        if renewal.late:
-            self.restart_holds()
-        self.outbox.renewed(renewal.places)
-        for key, place in renewal.places.items():
-            if key in self.replicas and self.replicas[key].compare(place, self.world.now):
-                self.doubts.append(key)
-
-    def restart_holds(self) -> None:
-        for replica in self.replicas.values():
-            replica.restart_hold(self.world.now)
-
-    # News
-
-    def publish(self, change: Change) -> None:
-        """To everybody; what is our own, and already known, comes back to us as well."""
-        self.take(change)
-        self.world.publish(change)
-
-    def take(self, change: Change) -> None:
-        if replica := self.replicas.get(change.key):
-            self.moved(change.key, replica.apply(change, self.world.now))
-
-    def received(self, key: str, replica: Replica, snapshot: Snapshot) -> None:
-        if self.replicas.get(key) is not replica:
-            return
-        first = not replica.ready
-        steps = replica.receive(snapshot, self.world.now)
-        if first:
-            for session in self.sessions:
-                if session.key == key:
-                    self.welcome(session)
-        else:
-            self.moved(key, steps)
-
-    # The end
-
-    def drain(self, leaving: list[str]) -> None:
-        """A clean stop: nothing more goes under the lease but its last batch, for those who cannot come back."""
-        lease = self.outbox.lease
-        self.give_up()
-        batch = self.outbox.retire(leaving)
-        if batch and batch.ops:
-            self.farewell.append(Request("write", batch))
-        self.farewell.append(Request("drain", lease))
-        self.sessions.clear()
-        self.resting, self.may_reap = True, False
-
-    def give_up(self) -> None:
-        """What is on its way may still happen; nobody waits for it."""
-        for request in self.net:
-            request.awaited = False
-        self.net = [request for request in self.net if not request.executed]
-        for replica in self.replicas.values():
-            replica.failed()
-
-
 class World:
     """Every ``do_`` is something that may happen next; :meth:`actions` lists what can.
 
-    *budget* says how often faults and what people do may happen, once what *start* names has happened in peace. A world is *calm* when none of its faults is
-    an excuse for telling somebody that a user left who is still here: a process that stood still or crashed, or a
-    store that came back from an old copy.
+    *budget* says how often faults, and what people do, may happen once *start* has happened in peace.
     """
 
     def __init__(
@@ -238,12 +54,11 @@ class World:
         processes: str = "AB",
         keys: str = "g",
         users: str = "uv",
-        pieces: Pieces = Pieces(),
+        pieces: Pieces = REAL,
         start: Sequence[Action] = (),
     ) -> None:
         self.budget: dict[str, int] = {}
         self._allowed: set[str] = set()
-        self.calm = not {"pause", "restore", "crash"} & budget.keys()
         self.pieces = pieces
         self.keys, self.users = list(keys), list(users)
         self.now = 0.0
@@ -253,14 +68,7 @@ class World:
         self.processes = {name: self.process(name) for name in processes}
         self.jobs: dict[tuple[str, str], Job] = {}
         self.homeless: list[tuple[Session, float]] = []  # cut off by a clean stop, and not yet back
-        # What is really so
-        self.losses = 0  # how often the store lost groups
-        self.tracked: set[str] = set()  # refs that the store took once
-        self.moving: list[tuple[tuple[str, str], float]] = []  # who is between two processes, and until when at most
-        self.steady: dict[tuple[str, str], bool] = {}  # who is here: from their first join on, and never gone since?
-        self.met: set[tuple[str, str]] = set()
-        self.lives: Counter[tuple[str, str]] = Counter()  # how often a user came to a group
-        self.refs: dict[tuple[str, str], set[str]] = {}  # a user's, ever
+        self.truth = Truth(calm=not {"pause", "restore", "crash"} & budget.keys())
         for action in start:
             self.do(action)
             self._rest()
@@ -354,7 +162,9 @@ class World:
                 if kind in self._allowed:
                     yield kind, key, user
         if "job" in self._allowed:
-            yield from (("job", key, user) for key in self.keys for user in self.users if (key, user) not in self.jobs)
+            yield from (
+                ("job", key, user) for key in self.keys for user in self.users if (key, user) not in self.jobs
+            )
         for kind in ("flush", "save", "outage", "sweep"):
             if kind in self._allowed:
                 yield (kind,)
@@ -393,8 +203,8 @@ class World:
         if kind in self.budget:
             self.budget[str(kind)] -= 1
         getattr(self, f"do_{kind}")(*where)
-        self._check_store()
-        self._look()
+        self.truth.check(self.store)
+        self.truth.look(self)
 
     def do_tick(self) -> None:
         self.now += 1
@@ -509,7 +319,7 @@ class World:
                     (reply,) = self._verb("write", batch.lease, [op], self.now)
                     request.answers.append(reply)
                     if isinstance(op, Join) and reply.status is Status.OK:
-                        self.tracked.add(op.ref)
+                        self.truth.tracked.add(op.ref)
                     request.executed = len(request.answers) == len(batch.ops)
                 else:
                     self._verb("open", batch.lease, TTL, self.now)
@@ -538,7 +348,8 @@ class World:
             case "reap":
                 process.reaped += [change for change in request.answers if change]
             case "snapshot":
-                process.received(*request.what, request.answers[0])
+                key, replica = request.what
+                process.received(key, replica, request.answers[0])
 
     def do_lose(self, name: str, i: int) -> None:
         """The reply gets lost. Writes, renewals and the drain are repeated as they were."""
@@ -552,7 +363,9 @@ class World:
         request.awaited = False
         self._repeat(process, request)
         if request.verb == "claim":
-            process.net.remove(request)  # executed after an outage, before the others renew, it would bury them
+            process.net.remove(
+                request
+            )  # after an outage, and before the others renew, it would bury them all
 
     def _repeat(self, process: Process, request: Request) -> None:
         if request.verb in ("write", "renew", "drain"):
@@ -567,24 +380,7 @@ class World:
         changes = [answer] if isinstance(answer, Change) else []
         if verb == "write":
             changes = [reply.change for reply in answer if reply.change]
-        told = {change.key: change for change in changes}
-        for key in {*before, *self.store.groups}:
-            place, was = before.get(key, (None, {}))
-            now = self.store.snapshot(key).members
-            records = {user: now.get(user) for user in {*was, *now} if was.get(user) != now.get(user)}
-            change = told.get(key)
-            if bool(change) != bool(records) or change and dict(change.records) != records:
-                raise Broken(f"I3 {verb} turned {was} into {now}, and tells {change}")
-            for user in records.keys() - was.keys():
-                self.lives[key, user] += 1
-            if change and change.count != len(now):
-                raise Broken(f"I1 {change} counts {change.count} of {now}")
-            if change:
-                follows = place or change.place._replace(version=0, tag="")
-                if change.prev != follows.tag or change.place[:2] != (follows.epoch, follows.version + 1):
-                    raise Broken(f"I3 {change} does not follow {place}")
-                if key in self.store.groups and self.store.groups[key].place != change.place:
-                    raise Broken(f"I3 {change} led to {self.store.groups[key].place}")
+        self.truth.step(verb, before, self.store, changes)
         return answer
 
     # Faults
@@ -619,8 +415,8 @@ class World:
         for session in process.sessions:
             if session.user in self.users:
                 self.homeless.append((session, self.now))
-                if session.ref in self.tracked:
-                    self.moving.append(((session.key, str(session.user)), self.now + GRACE - 1))
+                if session.ref in self.truth.tracked:
+                    self.truth.moving.append(((session.key, str(session.user)), self.now + GRACE - 1))
         process.drain(leaving)
 
     def do_back(self, name: str, i: int) -> None:
@@ -628,7 +424,7 @@ class World:
         self.processes[name].attach(Session(session.key, session.user, self.fresh(), session.meta))
 
     def do_flush(self) -> None:
-        self.losses += 1
+        self.truth.losses += 1
         self.store = self.pieces.store()
 
     def do_save(self) -> None:
@@ -639,7 +435,7 @@ class World:
 
     def do_evict(self, key: str) -> None:
         """The store let go of a group, not of the leases."""
-        self.losses += 1
+        self.truth.losses += 1
         for ref, row in self.store.groups.pop(key).rows.items():
             del self.store.index[row.lease][key, ref]
             if not self.store.index[row.lease]:
@@ -678,66 +474,6 @@ class World:
             if change := self._verb("reap", *work, self.fresh()):
                 self.publish(change)
 
-    # What must hold
-
-    def _check_store(self) -> None:
-        store = self.store
-        hanging = {}
-        for key, group in store.groups.items():
-            counts = Counter(row.user for row in group.rows.values())
-            if counts != {user: member.connections for user, member in group.users.items()}:
-                raise Broken(f"I1 {key} counts {group.users}, its rows are {group.rows}")
-            if not group.rows:
-                raise Broken(f"I8 {key} is empty and still there")
-            for ref, row in group.rows.items():
-                hanging[row.lease, key, ref] = True
-                if row.lease not in store.leases and row.lease not in store.dead:
-                    raise Broken(f"I2 {ref} hangs on nothing")
-        indexed = [(lease, *where) for lease, refs in store.index.items() for where in refs]
-        if sorted(indexed) != sorted(hanging):
-            raise Broken(f"I2 the index has {indexed}, the rows are {list(hanging)}")
-
-    def _look(self) -> None:
-        """See who is really here, and whether they have been so all the time since they came first."""
-        here = {
-            (session.key, str(session.user))
-            for process in self.processes.values()
-            for session in process.sessions
-            if session.ref in self.tracked
-        }
-        here |= self.jobs.keys() | {who for who, until in self.moving if until >= self.now}
-        for who in here | self.steady.keys():
-            self.steady[who] = who in here and self.steady.get(who, who not in self.met)
-        self.met = set(self.lives)
-        for key, group in self.store.groups.items():
-            for ref, row in group.rows.items():
-                self.refs.setdefault((key, row.user), set()).add(ref)
-
-    def welcomed(self, process: Process, session: Session) -> None:
-        """A session has got its baseline, in which its own coming must not be."""
-        if session.user in (session.seen or ()) and self.refs[session.key, session.user] == {session.ref}:
-            raise Broken(f"I4 a session of {process.name} will not be told of its own coming")
-
-    def told(self, process: Process, session: Session, step: Step) -> None:
-        """A session gets to know of a transition."""
-        seen, user, who = session.seen, step.user, (session.key, step.user)
-        assert seen is not None
-        if (step.before is None) == (user in seen):
-            raise Broken(f"I4 a session of {process.name} was told {step}, and had seen {sorted(seen)}")
-        if step.before is None:
-            session.joins[user] += 1
-            seen[user] = self.losses
-            if self.calm and session.joins[user] > self.lives[who]:
-                raise Broken(
-                    f"I13 a session of {process.name} was told that {user} came {session.joins[user]} times, "
-                    f"which they did {self.lives[who]} times"
-                )
-        elif step.after is None:
-            since = seen.pop(user)
-            # Who was first seen after the store had lost things may have other tabs that are not back yet.
-            if self.calm and self.steady.get(who) and (since < self.losses or not since):
-                raise Broken(f"I12 a session of {process.name} was told that {user} left, who is still here")
-
     # The end of all faults
 
     def settle(self, rng: random.Random | None = None, rounds: int = TTL + HOLD + 4) -> None:
@@ -755,7 +491,7 @@ class World:
                         self._rest(rng)
             self.do_tick()
         self._rest(rng)
-        self._check_end()
+        self.truth.end(self)
 
     def _rest(self, rng: random.Random | None = None) -> None:
         for _ in range(10_000):
@@ -764,30 +500,3 @@ class World:
                 return
             self.do(rng.choice(actions) if rng else actions[0])
         raise Broken("END no rest is reached")
-
-    def _check_end(self) -> None:
-        real = {
-            (key, ref): row.user for key, group in self.store.groups.items() for ref, row in group.rows.items()
-        }
-        open_ = {
-            (session.key, session.ref): session.user
-            for process in self.processes.values()
-            for session in process.sessions
-            if session.user
-        } | {(key, f"job of {user}"): user for key, user in self.jobs}
-        if real != open_:
-            raise Broken(f"I11 the store has {real}, really here are {open_}")
-        if self.store.dead or self.store.index.keys() - self.store.leases.keys():
-            raise Broken(f"I2 left over: {self.store.dead} {self.store.index}")
-        for process in self.processes.values():
-            for key, replica in process.replicas.items():
-                members = self.store.snapshot(key).members
-                if replica.shown() != members or replica.count != len(members):
-                    raise Broken(f"I11 {process.name} shows {replica.shown()}, the store has {members}")
-            for session in process.sessions:
-                members = self.store.snapshot(session.key).members
-                if set(session.seen or ()) != members.keys():
-                    raise Broken(f"I4 a session of {process.name} has seen {session.seen}, there are {members}")
-                if session.user and self.refs[session.key, session.user] == {session.ref}:
-                    if members[session.user].meta != session.meta:
-                        raise Broken(f"I11 {session.user} wishes {session.meta}, and has {members[session.user]}")
