@@ -260,9 +260,11 @@ class LayerBus(Bus):
                 await asyncio.wait_for(self._idle.wait(), LONGEST_WAIT)
             except TimeoutError:
                 logger.warning("The channel layer did not take the last messages of this process in time.")
-        for task in tasks + self._tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, *self._tasks, return_exceptions=True)
+        ending = {*tasks, *self._tasks}
+        while ending:  # asyncio.wait_for, which redis-py sends with, may swallow a cancellation before Python 3.12
+            for task in ending:
+                task.cancel()
+            _, ending = await asyncio.wait(ending, timeout=LONGEST_WAIT)
         self._tasks = []
         self._channel = None
 

@@ -45,8 +45,7 @@ class Group:
     def _welcome(self, session: Session) -> None:
         """Tell it what has come since it read the group, before it was served; who joins is refreshed by that."""
         seen, session.seen = session.seen, None
-        shown = self.replica.shown()
-        if seen is not None and seen != shown:
+        if seen is not None and seen != (shown := self.replica.shown()):
             users = dict.fromkeys([*seen, *shown])
             session.pending += [Step(user, seen.get(user), shown.get(user)) for user in users]
         if session.own is None or session.pending:

@@ -23,11 +23,11 @@ MINUTES = 10.0  # of a soak, or what SOAK_MINUTES says
 CALM = {
     **dict(open=40, meet=20, watch=6, close=25, update=10, relogin=6, unserve=5),
     **dict(job=5, rejob=4, finish=3, abandon=2, sweep=5),
-    **dict(drop=10, dup=10, lose=8, timeout=8, flush=3, evict=2, outage=2, drain=2, boot=3),
+    **dict(drop=10, dup=10, lose=8, timeout=8, flush=3, evict=2, outage=2, drain=2),
     **dict(tick=40, claim=20),
 }
 # A process that hangs for longer than a lease, one that dies, and a store from an old copy excuse it.
-WILD = CALM | dict(crash=1, pause=4, save=4, restore=2)
+WILD = CALM | dict(crash=1, boot=3, pause=4, save=4, restore=2)
 
 BUDGETS = {"calm": CALM, "wild": WILD}
 

@@ -1,0 +1,201 @@
+"""What it costs to be present: counted on the wire, and at the backend."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import closing
+
+import pytest
+import pytest_asyncio
+from django.test import override_settings
+
+from djust_presence.backends.memory import MemoryBackend
+from djust_presence.backends.redis import RedisBackend
+from djust_presence.state.records import Op, Renewal, Reply, Snapshot
+from djust_presence.tracker import Session
+from tests.servers import RedisServer, find_valkey_server
+from tests.tracker.conftest import StartProcess, processes
+from tests.tracker.until import until
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """A Valkey of this test's own, so that every command on it is counted."""
+    with RedisServer(find_valkey_server()) as server:
+        yield server
+
+
+class Monitor:
+    """Counts the commands that a server is sent; those that its scripts run are left out."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", server.port))
+        self._socket.sendall(b"MONITOR\r\n")
+        self._lines = self._socket.makefile()
+        self._commands: list[str] = []
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._lines:
+            if '"' in line and " lua]" not in line:
+                self._commands.append(line.split('"', 2)[1].upper())
+
+    async def take(self) -> Counter[str]:
+        """The commands since the last time, by name."""
+        await asyncio.sleep(0.1)
+        commands, self._commands = self._commands, []
+        return Counter(one for one in commands if one not in ("CLIENT", "HELLO", "SELECT"))
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._lines.close()
+        self._socket.close()
+
+
+@pytest.fixture
+def monitor(server: RedisServer) -> Iterator[Monitor]:
+    with closing(Monitor(server)) as monitor:
+        yield monitor
+
+
+@pytest_asyncio.fixture
+async def start_there(server: RedisServer) -> AsyncIterator[StartProcess]:
+    layer = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [server.url()]}}
+    with override_settings(CHANNEL_LAYERS={"default": layer}):
+        async with processes(lambda: RedisBackend(server.url())) as start:
+            yield start
+
+
+class Calls(MemoryBackend):
+    """Counts the round trips that there would be, each a little late, as over a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    async def awrite(self, lease: str, ops: Sequence[Op]) -> list[Reply]:
+        self.calls["write"] += 1
+        await asyncio.sleep(0.001)
+        return await super().awrite(lease, ops)
+
+    async def aopen(self, lease: str, ttl: float) -> None:
+        self.calls["open"] += 1
+        await asyncio.sleep(0.001)
+        await super().aopen(lease, ttl)
+
+    async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
+        self.calls["renew"] += 1
+        return await super().arenew(lease, seq, keys)
+
+    async def asnapshots(self, keys: Sequence[str]) -> list[Snapshot]:
+        self.calls["snapshots"] += 1
+        return await super().asnapshots(keys)
+
+
+def settled(sessions: Sequence[Session]) -> bool:
+    return not any(session.stale or session.refreshing or session.pending for session in sessions)
+
+
+@pytest.mark.parametrize("size", [10, 1000])
+async def test_a_join_or_a_leave_is_one_script_and_one_message_whatever_the_size(
+    size: int, monitor: Monitor, start_there: StartProcess
+) -> None:
+    a = start_there(lease_ttl=300.0)
+    sessions = [a.open(f"u{n}") for n in range(size)]
+    await a.shows(sessions[-1], size)
+    await until(lambda: settled(sessions))
+    await monitor.take()
+    one = a.open("one more")
+    await a.shows(one, size + 1)
+    await until(lambda: "join one more" in a.pages.comings(sessions[0]))
+    assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
+    one.untrack()
+    await until(lambda: "leave one more" in a.pages.comings(sessions[0]))
+    assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
+
+
+async def test_reads_in_a_served_group_ask_nobody(monitor: Monitor, start_there: StartProcess) -> None:
+    a = start_there(lease_ttl=300.0)
+    sessions = [a.open(f"u{n}") for n in range(20)]
+    await a.shows(sessions[-1], 20)
+    await until(lambda: settled(sessions))
+    await monitor.take()
+    for session in sessions:
+        assert session.count() == len(session.members()) == 20
+    assert not await monitor.take()
+
+
+async def test_idle_users_cost_a_process_its_renewals_and_nothing_else(
+    monitor: Monitor, start_there: StartProcess
+) -> None:
+    a = start_there(lease_ttl=3.0)
+    sessions = [a.open(f"u{n}", f"room {n % 5}") for n in range(100)]
+    await a.shows(sessions[-1], 20)
+    await until(lambda: settled(sessions))
+    await asyncio.sleep(0.6)
+    await monitor.take()
+    await asyncio.sleep(3)
+    seen = await monitor.take()
+    assert set(seen) <= {"EVALSHA", "HMGET"}
+    # Every half second a renewal with its places, and a claim.
+    assert 5 <= seen["HMGET"] <= 8
+    assert seen["EVALSHA"] <= 2 * seen["HMGET"] + 1
+
+
+async def test_200_joins_at_once_are_a_few_round_trips_and_refreshes() -> None:
+    backend = Calls()
+    async with processes(lambda: backend) as start:
+        a = start(lease_ttl=30.0)
+        sessions = [a.open(f"u{n}") for n in range(200)]
+        await until(lambda: {session.count() for session in sessions} == {200})
+        await until(lambda: settled(sessions))
+        assert sum(backend.calls.values()) <= 12
+        refreshes = Counter(session for hop in a.pages.hops for session in hop)
+        assert set(refreshes) == set(sessions)
+        assert max(refreshes.values()) <= 3
+        assert all(len(hop) <= 20 for hop in a.pages.hops)
+        for session in sessions:
+            assert sorted(a.pages.comings(session)) == sorted(f"join u{n}" for n in range(200))
+
+
+async def test_pages_that_come_one_after_the_other_are_refreshed_at_a_bounded_rate() -> None:
+    backend = Calls()
+    async with processes(lambda: backend) as start:
+        a = start(lease_ttl=30.0)
+        watcher = a.open(None)
+        await a.shows(watcher, 0)
+        began = a.tracker.now
+        for n in range(100):
+            a.open(f"u{n}")
+            await asyncio.sleep(0.005)
+        await a.shows(watcher, 100)
+        await until(lambda: len(a.pages.comings(watcher)) == 100)
+        took = a.tracker.now - began
+        refreshes = sum(watcher in hop for hop in a.pages.hops)
+        assert refreshes <= took / 0.05 + 3
+        assert a.pages.comings(watcher) == [f"join u{n}" for n in range(100)]
+
+
+async def test_renewal_with_5000_groups_is_one_round_trip(
+    monitor: Monitor, start_there: StartProcess, record_property: Callable[[str, object], None]
+) -> None:
+    a = start_there(lease_ttl=300.0)
+    watchers = [a.open(None, f"group {n}") for n in range(5000)]
+    await until(lambda: all(session.served for session in watchers), 30)
+    await until(lambda: a.tracker.bus._idle.is_set(), 30)  # type: ignore[attr-defined]
+    outbox, keys = a.tracker._writer._outbox, list(a.tracker.groups)
+    assert outbox.lease
+    await a.tracker.backend.arenew(outbox.lease, outbox.seq, [])  # the server learns the script
+    await monitor.take()
+    began = time.perf_counter()
+    renewal = await a.tracker.backend.arenew(outbox.lease, outbox.seq, keys)
+    record_property("seconds", time.perf_counter() - began)
+    assert len(renewal.places) == 5000
+    assert await monitor.take() == {"EVALSHA": 1, "HMGET": 5}
