@@ -48,7 +48,7 @@ test: $(call stamp,$(TEST_EXTRAS)) $(if $(SKIP_BROWSER),,browser)
 	$(BIN)/python -m pytest $(if $(SKIP_BROWSER),-m 'not soak and not browser') $(ARGS)
 
 soak: $(call stamp,$(TEST_EXTRAS))
-	$(BIN)/python -m pytest -m soak $(ARGS)
+	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)
 
 lint: $(call stamp,$(TEST_EXTRAS))
 	$(BIN)/ruff check .

@@ -261,7 +261,8 @@ class LayerBus(Bus):
             except TimeoutError:
                 logger.warning("The channel layer did not take the last messages of this process in time.")
         ending = {*tasks, *self._tasks}
-        while ending:  # asyncio.wait_for, which redis-py sends with, may swallow a cancellation before Python 3.12
+        while ending:
+            # Before Python 3.12 asyncio.wait_for, with which redis-py sends, may swallow a cancellation.
             for task in ending:
                 task.cancel()
             _, ending = await asyncio.wait(ending, timeout=LONGEST_WAIT)

@@ -1,42 +1,106 @@
-"""The reference pages say what the code does: settings, checks and the protocol are compared with their sources."""
+"""The documentation says what the code does: its tables are compared with the sources, and its Python is run."""
 
 from __future__ import annotations
 
+import inspect
 import re
+import subprocess
+import sys
 from dataclasses import MISSING, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import pytest
+
+import djust_presence.backends.registry
+from djust_presence import PresenceMixin, presence
+from djust_presence.backends.base import Backend
+from djust_presence.backends.memory import MemoryBackend
+from djust_presence.backends.options import PASSED_ON, Options
 from djust_presence.conf import Settings
+from tests.markdown import PAGES, blocks
 from tests.servers import ROOT
 
 PACKAGE = ROOT / "djust_presence"
 REFERENCE = ROOT / "docs" / "reference"
+SCRIPT = (PACKAGE / "static" / "djust_presence" / "presence.js").read_text()
+LIVE = "".join(path.read_text() for path in sorted((PACKAGE / "live").glob("*.py")))
 
 
-def rows(page: str, heading: str | None = None) -> dict[str, list[str]]:
-    """The rows of a page's tables (below *heading* only), by what stands in backquotes in their first cell."""
-    text = (REFERENCE / page).read_text()
-    if heading:
-        text = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    cells = [
-        [cell.strip() for cell in line.strip("| ").split(" | ")]
-        for line in text.splitlines()
-        if line.startswith("|")
-    ]
-    return {row[0].strip("`"): row[1:] for row in cells if re.match(r"`|\d{4}$", row[0])}
+def table(page: str, heading: str) -> dict[str, list[str]]:
+    """The rows of the only table between *heading* and the next one, by what stands in their first cell."""
+    below = (REFERENCE / page).read_text().split(f"# {heading}\n", 1)[1]
+    text = re.split(r"^#+ ", below, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<= )\|(?= )", line.strip("|"))] for line in lines[2:]]
+    return {row[0].strip("`"): row[1:] for row in cells}
+
+
+def named(page: str, heading: str) -> set[str]:
+    """The names of the methods or functions in such a table."""
+    return {name.split("(")[0] for name in table(page, heading)}
+
+
+def shown(default: Any) -> str:
+    if default is MISSING:
+        return "`{}`"
+    if default is None:
+        return ""
+    return f'`"{default}"`' if isinstance(default, str) else f"`{default:g}`"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_python_block_compiles(page: str) -> None:
+    for block in blocks(page):
+        if block.language == "python":
+            compile(block.text, page, "exec")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
+def test_every_python_block_runs(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = ModuleType("myproject.presence")
+    mine.MyBackend = MemoryBackend  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "myproject", ModuleType("myproject"))
+    monkeypatch.setitem(sys.modules, "myproject.presence", mine)
+    registry = djust_presence.backends.registry
+    monkeypatch.setattr(registry, "_classes", registry._classes.copy())
+    for block in blocks(page):
+        if block.language == "python" and not block.file:
+            exec(compile(block.text, page, "exec"), {"__name__": "docs"})
+
+
+def test_the_contract_suite_runs_over_a_backend_of_ones_own_as_shown(tmp_path: Path) -> None:
+    (suite,) = [block.text for block in blocks("docs/reference/backends.md") if "Contract" in block.text]
+    (tmp_path / "myproject").mkdir()
+    (tmp_path / "myproject" / "presence.py").write_text(
+        "from djust_presence.backends.memory import MemoryBackend as MyBackend\n"
+    )
+    (tmp_path / "test_contract.py").write_text(suite)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\npythonpath = .\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert not done.returncode, done.stdout + done.stderr
+    assert " passed" in done.stdout
 
 
 def test_the_settings_page_has_every_option_with_its_default() -> None:
-    told = rows("settings.md")
-    for field in fields(Settings):
-        default = field.default if field.default is not MISSING else {}
-        shown = (
-            f'"{default}"'
-            if isinstance(default, str)
-            else f"{default:g}"
-            if isinstance(default, float)
-            else "{}"
-        )
-        assert told[field.name.upper()][0] == f"`{shown}`", field.name
+    told = {name: row[0] for name, row in table("settings.md", "Settings").items()}
+    assert told == {field.name.upper(): shown(field.default) for field in fields(Settings)}
+
+
+def test_the_settings_page_has_every_option_of_the_redis_backend() -> None:
+    heading = "Options of the Redis backend"
+    told = {name: row[0] for name, row in table("settings.md", heading).items()}
+    assert told == {field.name: shown(field.default) for field in fields(Options)}
+    text = (REFERENCE / "settings.md").read_text()
+    assert not [name for name in PASSED_ON if f"`{name}`" not in text]
 
 
 def test_the_checks_page_has_every_check() -> None:
@@ -46,21 +110,61 @@ def test_the_checks_page_has_every_check() -> None:
         for source in sources
         for number in re.findall(r'"(?:djust_presence\.)?([EW]\d{3})"', source.read_text())
     }
-    assert set(rows("checks.md")) == ids
+    assert set(table("checks.md", "System checks")) == ids
 
 
-def test_the_protocol_page_has_every_frame_code_and_close() -> None:
-    live = "".join(path.read_text() for path in (PACKAGE / "live").glob("*.py"))
-    script = (PACKAGE / "static" / "djust_presence" / "presence.js").read_text()
-    sent = set(re.findall(r'encode\(\s*"([a-z]+)"', live))
-    assert set(rows("protocol.md", "From the server")) - set(rows("protocol.md", "Regions")) >= sent
-    handled = re.search(r"const receive = \{(.*?)\n  \};", script, re.DOTALL)
+def test_the_mixins_page_has_every_public_name() -> None:
+    told = {
+        *table("mixin.md", "Attributes"),
+        *named("mixin.md", "Methods"),
+        *named("mixin.md", "Callbacks"),
+    }
+    public = {name for name in vars(PresenceMixin) if not name.startswith("_")}
+    twins = {name for name in public if name[0] == "a" and name[1:] in public}
+    called_if_there = {"handle_presence_event"}
+    hooks = {"_on_presence_change", "_restore_presence"}
+    assert told == public - twins | called_if_there | hooks
+    text = (REFERENCE / "mixin.md").read_text()
+    assert set(re.findall(r"`(a\w+_presences?|apresence_count)`", text)) == twins
+
+
+def test_the_facades_page_has_every_function() -> None:
+    text = (REFERENCE / "presence.md").read_text()
+    assert {name for name in presence.__all__ if re.search(rf"`{name}[`(]", text)} == set(presence.__all__)
+
+
+def test_the_backends_page_has_every_verb() -> None:
+    verbs = {name for name, value in vars(Backend).items() if inspect.isfunction(value) and name[0] != "_"}
+    twins = {name for name in verbs if name[0] == "a" and name[1:] in verbs}
+    assert named("backends.md", "The contract") == verbs - twins
+
+
+def test_the_protocol_page_has_every_frame() -> None:
+    sent = set(re.findall(r'encode\(\s*"([a-z]+)"', LIVE))
+    assert set(table("protocol.md", "From the server")) == sent
+    handled = re.search(r"const receive = \{(.*?)\n  \};", SCRIPT, re.DOTALL)
     assert handled
-    understood = set(re.findall(r"^    (\w+)(?:\(|:)", handled[1], re.MULTILINE))
-    assert sent - {"pong"} == understood
-    asked = set(re.findall(r'type: "([a-z]+)"', script))
-    assert set(rows("protocol.md", "From the page")) == asked == {"event", "ping", "pong"}
-    codes = set(re.findall(r'"(bad-frame|too-large|too-many|unknown-event|bad-arguments|failed)"', live))
-    assert codes <= set(rows("protocol.md", "From the server"))
-    closes = set(re.findall(r"\b4[04-5]\d\d\b", live + script)) - {"4000"}
-    assert closes <= {*rows("protocol.md", "Closing")} | {"4408"}
+    assert {*re.findall(r"^    (\w+)(?:\(|:)", handled[1], re.MULTILINE), "pong"} == sent
+    taken_in = set(re.findall(r'case \{"type": "([a-z]+)"', LIVE))
+    assert set(table("protocol.md", "From the page")) == taken_in
+    assert set(re.findall(r'type: "([a-z]+)"', SCRIPT)) == taken_in
+
+
+def test_the_protocol_page_has_every_error_code() -> None:
+    codes = set(re.findall(r'_(?:refuse|put_error)\(\s*"([a-z-]+)"', LIVE))
+    assert set(table("protocol.md", "Errors")) == codes
+
+
+def test_the_protocol_page_has_every_close_code() -> None:
+    told = set(table("protocol.md", "Closing"))
+    of_server = set(re.findall(r"\b(4[045]\d\d)\b", LIVE + (PACKAGE / "tracker" / "process.py").read_text()))
+    of_script = set(re.findall(r"\b4[045]\d\d\b", SCRIPT.replace("4_000", "")))
+    assert told == of_server | of_script | {"any other"}
+
+
+def test_the_live_view_page_has_what_the_script_listens_to_and_says() -> None:
+    text = (REFERENCE / "live-view.md").read_text()
+    names = {*re.findall(r"\bdj-[a-z]+(?:-[a-z]+)*\b", SCRIPT), *re.findall(r"data-presence-\w+", SCRIPT)}
+    names |= {f"presence-client:{name}" for name in re.findall(r'emit\("(\w+)"', SCRIPT)}
+    assert names
+    assert not [name for name in sorted(names) if name not in text]

@@ -6,23 +6,23 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+import pytest_asyncio
+from django.urls import path
+from pytest_django import Settings
 
+from djust_presence.testing import presence
 from tests.live_pages import LivePage, Person
+from tests.markdown import blocks, write_files
+from tests.pages import Visitor, site
 from tests.servers import ROOT, SiteServer
 
 README = (ROOT / "README.md").read_text()
-BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-FILE = re.compile(r"(?:#|<!--) (\S+?)(,.*?)?(?: -->)?\n")
-
-
-def blocks() -> Iterator[tuple[str, str]]:
-    """Each code block's language and text, without the indentation of the list that it stands in."""
-    for indent, language, text in BLOCK.findall(README):
-        yield language, "".join(line.removeprefix(indent) for line in text.splitlines(keepends=True))
 
 
 class Mysite(SiteServer):
@@ -33,15 +33,10 @@ class Mysite(SiteServer):
         self.project = directory
         self.run("-m", "django", "startproject", "mysite", ".")
         self.run("manage.py", "startapp", "pages")
-        for _, text in blocks():
-            if named := FILE.match(text):
-                path = directory / named[1]
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("a" if named[2] else "w") as file:
-                    file.write("\n" + text if named[2] else text)
-        self.run("manage.py", "migrate", "--verbosity", "0")
+        write_files("README.md", directory)
 
     def run(self, *words: str) -> str:
+        """What Python prints, run in the project's folder with *words*."""
         done = subprocess.run(
             [sys.executable, *words],
             cwd=self.project,
@@ -63,13 +58,18 @@ class Mysite(SiteServer):
         return mine | {"PYTHONPATH": str(ROOT)}
 
     def start(self) -> Mysite:
+        self.run("manage.py", "migrate", "--verbosity", "0")
         super(SiteServer, self).start()
         return self
 
 
-async def test_five_steps_make_a_live_page(tmp_path: Path) -> None:
-    mysite = Mysite(tmp_path)
-    assert "no issues" in mysite.run("manage.py", "check")
+@pytest.fixture
+def mysite(tmp_path: Path) -> Mysite:
+    return Mysite(tmp_path)
+
+
+async def test_five_steps_make_a_live_page(mysite: Mysite) -> None:
+    assert mysite.run("manage.py", "check") == "System check identified no issues (0 silenced).\n"
     with mysite as site:
         async with LivePage(site, "/document/1/", Person(site)) as one:
             await one.until_online(1)
@@ -78,13 +78,47 @@ async def test_five_steps_make_a_live_page(tmp_path: Path) -> None:
                 await two.until_online(2)
                 assert one.regions["live-1"].count("Guest") == 2
             await one.until_online(1)
-    log = site.log.read_text() if site.log.exists() else ""
+        log = site.log.read_text()
+    assert "/document/1/" in log
     assert "Traceback" not in log
 
 
-def test_it_names_five_steps_and_every_file_of_them() -> None:
-    files = [named[1] for _, text in blocks() if (named := FILE.match(text))]
-    assert files == [
+def test_the_example_of_the_testing_page_passes_in_that_project(mysite: Mysite) -> None:
+    write_files("docs/reference/testing.md", mysite.project)
+    said = mysite.run("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
+    assert "1 passed" in said
+
+
+@pytest_asyncio.fixture
+async def nothing_is_left() -> AsyncIterator[None]:
+    async with presence():
+        yield
+
+
+@pytest.mark.usefixtures("nothing_is_left")
+async def test_the_smallest_view_runs_as_it_stands(settings: Settings) -> None:
+    (python, *_), (html, *_) = (
+        [block.text for block in blocks("README.md") if block.language == language and not block.file]
+        for language in ("python", "html")
+    )
+    scope: dict[str, Any] = {"__name__": "readme"}
+    exec(compile(python, "README.md", "exec"), scope)
+    urls = ModuleType("readme_urls")
+    urls.urlpatterns = [path("demo/", scope["DemoView"].as_view())]  # type: ignore[attr-defined]
+    for name, value in site({"demo.html": html}).items():
+        setattr(settings, name, value)
+    settings.ROOT_URLCONF = urls
+    async with Visitor().opens("/demo/") as one:
+        await one.until("1 online")
+        async with Visitor().opens("/demo/") as two:
+            await one.until("2 online")
+            await two.until("2 online")
+        await one.until("1 online")
+
+
+def test_it_names_the_files_of_the_five_steps() -> None:
+    assert re.findall(r"^(\d)\. ", README, re.MULTILINE) == ["1", "2", "3", "4", "5"]
+    assert [block.file for block in blocks("README.md") if block.file] == [
         "mysite/settings.py",
         "mysite/asgi.py",
         "pages/views.py",
@@ -98,13 +132,3 @@ def test_it_is_short_and_its_links_lead_somewhere() -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README)
     assert targets
     assert not [target for target in targets if not (ROOT / target).exists()]
-
-
-@pytest.mark.parametrize(
-    "page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]
-)
-def test_every_python_block_compiles(page: str) -> None:
-    for indent, language, text in BLOCK.findall((ROOT / page).read_text()):
-        if language == "python":
-            code = "".join(line.removeprefix(indent) for line in text.splitlines(keepends=True))
-            compile(code, page, "exec", flags=0x2000)  # a top-level await is an example of one

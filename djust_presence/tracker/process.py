@@ -245,9 +245,9 @@ class Tracker:
         self._stay()
         return self._spawn(self._writer.drain())
 
-    def drain_now(self) -> list[Change]:
-        """The same when the process ends: blocking, from any thread; the Changes are the caller's to publish."""
-        return self._writer.drain_now()
+    def drain_now(self) -> None:
+        """The same when the process ends: blocking, from any thread, and without a word to the others."""
+        self._writer.drain_now()
 
     def _stay(self) -> None:
         for timer in self._leaving.values():

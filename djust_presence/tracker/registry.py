@@ -9,7 +9,6 @@ import os
 import threading
 
 from ..backends.registry import get_backend
-from ..bus import publish
 from ..conf import get_settings
 from ..errors import PresenceUnavailable
 from .group import Group
@@ -64,16 +63,16 @@ async def close_all() -> None:
 
 
 def _at_exit() -> None:
-    """Some servers tell an application nothing of their stop, but let the interpreter end in order."""
+    """Some servers tell an application nothing of their stop, but let the interpreter end in order.
+
+    So late no channel layer works any more: the others find out at their next renewal.
+    """
     for tracker in _all():
         if tracker.backend.shared:
             try:
-                changes = tracker.drain_now()
+                tracker.drain_now()
             except PresenceUnavailable as error:
                 logger.warning("The presence store did not hear of this process's end (%s).", error)
-            else:
-                for change in changes:
-                    publish(True, change.key, [["change", *change.pack()]])
 
 
 def _after_fork() -> None:

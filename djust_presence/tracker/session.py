@@ -146,7 +146,7 @@ class Session:
         wish = Wish(key, user, meta)
         own = self.own
         same = own is not None and own.wish[:2] == wish[:2]
-        self._watched = key
+        self._look_at(key)
         self._wish(Own(own.ref if own and same else uuid4().hex, wish, lasting))
 
     def untrack(self) -> None:
@@ -157,7 +157,7 @@ class Session:
         """See the group *key* without being counted; what was tracked elsewhere is over."""
         if self.own and self.own.wish.key != key:
             self.own = None
-        self._watched = key
+        self._look_at(key)
         self._wish(self.own)
 
     def broadcast(self, key: str, event: str, payload: Any) -> None:
@@ -166,6 +166,11 @@ class Session:
             self.tracker.call(self.tracker.broadcast, key, event, payload)
         else:
             self._early.append((key, event, payload))
+
+    def _look_at(self, key: str) -> None:
+        if self._watched not in (None, key):
+            self.seen = None  # that was another group
+        self._watched = key
 
     def _wish(self, own: Own | None) -> None:
         self.own = own

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PresenceUnavailable
 from ..state.outbox import Batch, Outbox
-from ..state.records import Change, Status
+from ..state.records import Status
 from .chance import backoff, fresh
 from .group import Group
 from .session import Session
@@ -219,14 +219,12 @@ class Writer:
         except PresenceUnavailable as error:
             self._tracker.unreachable(error)
 
-    def drain_now(self) -> list[Change]:
-        """As ``drain``, without the loop: blocking, and the Changes are the caller's to publish."""
-        batch = self._retire(self._fleeting)
-        if batch is None:
-            return []
-        replies = self._backend.write(batch.lease, batch.ops) if batch.ops else []
-        self._backend.drain(batch.lease, self._settings.drain_grace)
-        return [reply.change for reply in replies if reply.change]
+    def drain_now(self) -> None:
+        """As ``drain``, without the loop: blocking, and the others find out by themselves."""
+        if batch := self._retire(self._fleeting):
+            if batch.ops:
+                self._backend.write(batch.lease, batch.ops)
+            self._backend.drain(batch.lease, self._settings.drain_grace)
 
     def _retire(self, leaving: Iterable[str]) -> Batch | None:
         self._resting = True

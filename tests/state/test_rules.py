@@ -216,7 +216,7 @@ RULES = {
     ),
     "a hold ends with a renewal on time": Rule(
         "open B g u · open C g u · watch A g",
-        dict(flush=1, outage=1, close=1, tick=3),
+        dict(flush=1, outage=1, close=1, tick=1),
         "I12",
         [
             Patch(replica, "elif self.settling > NEVER:  # their", "elif self.settling > now:  # their"),
