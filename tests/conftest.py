@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 from tests.servers import DATABASES, RedisServer, find_redis_server, find_valkey_server
 
 pytest_plugins = ["djust_presence.pytest_plugin"]
+
+# A run that is told to end takes its servers with it, as after Ctrl-C.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 _databases = itertools.cycle(range(1, DATABASES))
 
