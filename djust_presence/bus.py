@@ -206,9 +206,10 @@ class LayerBus(Bus):
 
     async def _subscribing(self) -> None:
         for key in [key for key in self._wanted if key not in self._added]:
-            await self._layer.group_add(group_name(key), self._channel)
-            self._added.add(key)
-            self._call(self._wanted.get(key, []))
+            if key in self._wanted:  # it may not be any more, by now
+                await self._layer.group_add(group_name(key), self._channel)
+                self._added.add(key)
+                self._call(self._wanted.get(key, []))
 
     async def _sending(self) -> None:
         while self._waiting:

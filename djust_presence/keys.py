@@ -7,18 +7,27 @@ from typing import Any
 
 from .errors import PresenceKeyError
 
-__all__ = ["MAX_KEY_LENGTH", "checked_key", "fill_in"]
+__all__ = ["MAX_KEY_LENGTH", "checked_key", "fill_in", "is_whole"]
 
 MAX_KEY_LENGTH = 255
 
 
 def checked_key(key: object, owner: str) -> str:
     """*key*, which *owner* has given. Raises ``PresenceKeyError`` unless it is a text of 1 to 255 characters."""
-    if isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH:
+    if isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH and is_whole(key):
         return key
     raise PresenceKeyError(
         f"A presence key is a text of 1 to {MAX_KEY_LENGTH} characters; that of {owner} is {key!r:.300}."
     )
+
+
+def is_whole(text: str) -> bool:
+    """Whether *text* is made of whole characters. What a browser sends may not be, and no store takes it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def fill_in(presence_key: str, view: object) -> str:

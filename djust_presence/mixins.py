@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 
 from .errors import PresenceError
-from .keys import checked_key, fill_in
+from .keys import checked_key, fill_in, is_whole
 from .state.records import Member, Step, decode_meta, encode_meta, record, records
 from .tracker import Refresh, Session, reads
 
@@ -282,7 +282,7 @@ class PresenceMixin:
 
     def _checked_user(self) -> str:
         user: object = self.get_presence_user_id()
-        if user is None or user == "":
+        if user is None or user == "" or not is_whole(str(user)):
             raise PresenceError(f"get_presence_user_id() of {type(self).__qualname__} has returned {user!r}.")
         return str(user)
 

@@ -128,3 +128,54 @@ def test_group_names_suit_every_layer() -> None:
     for key in ("a:b", "a_b", "Zoë 🎉", "x" * 255, " "):
         assert layer.require_valid_group_name(group_name(key))
     assert len({group_name(key) for key in ("a:b", "a_b", "a b")}) == 3
+
+
+async def test_closing_does_not_wait_for_a_layer_that_hangs(
+    make_layer: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listeners(make_layer, server.url()) as (one, two):
+        await one.subscribe("a")
+        tasks = list(one.bus._tasks)
+        server.freeze()
+        try:
+            one.bus.publish("a", [["event", "late", None]])
+            async with asyncio.timeout(6):
+                await one.bus.aclose()
+        finally:
+            server.thaw()
+        assert all(task.done() for task in tasks)
+        # What was written to the socket may have been taken all the same.
+        assert len([one for one in caplog.records if one.name == "djust_presence"]) <= 2
+        await two.subscribe("a")
+        two.bus.publish("a", [["event", "on", None]])
+
+
+async def test_what_cannot_be_made_out_is_logged_and_the_next_message_is_heard(
+    make_layer: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listeners(make_layer, server.url()) as (one, two):
+        await two.subscribe("a")
+        for odd in ({"type": "x"}, {"type": "x", "from": "me", "key": "a", "items": "{"}):
+            await one.bus._layer.group_send(group_name("a"), odd)
+        await asyncio.sleep(0.1)
+        one.bus.publish("a", [["event", "half a character: \ud83d", None]])
+        await until(lambda: two.items == [["event", "half a character: \ud83d", None]])
+        said = [record for record in caplog.records if "made out" in record.getMessage()]
+        assert len(said) == 2
+
+
+async def test_who_subscribes_again_while_the_bus_unsubscribes_hears(
+    make_layer: MakeLayer, server: RedisServer
+) -> None:
+    async with listeners(make_layer, server.url()) as (one, two):
+        keys = [str(n) for n in range(30)]
+        for key in keys:
+            await two.subscribe(key)
+        for key in keys:
+            two.bus.unsubscribe(key)
+        await asyncio.sleep(0.002)  # it is at it
+        for key in keys:
+            await two.subscribe(key)
+        for key in keys:
+            one.bus.publish(key, [[key]])
+        await until(lambda: sorted(two.items) == sorted([key] for key in keys))

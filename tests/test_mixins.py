@@ -257,7 +257,7 @@ def test_without_a_key_the_group_is_the_class() -> None:
     assert view_of(Unnamed).get_presence_key() == f"{__name__}.{Unnamed.__qualname__}"
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, None, 42])
+@pytest.mark.parametrize("key", ["", "x" * 256, "half \ud83d", None, 42])
 def test_a_key_that_cannot_be_used_is_an_error_wherever_it_is_needed(key: Any) -> None:
     class Overridden(PresenceMixin, LiveView):
         def get_presence_key(self) -> str:

@@ -171,7 +171,7 @@ def test_a_wsgi_view_can_join_and_read(store: str) -> None:
     assert Client().get("/areport/").content == b"2: view, aview"
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, None, 5])
+@pytest.mark.parametrize("key", ["", "x" * 256, "half \ud83d", None, 5])
 def test_a_key_that_cannot_be_used_is_refused(key: Any) -> None:
     with pytest.raises(PresenceKeyError, match=r"1 to 255 characters.*join\(\)"):
         presence.join(key, "w")

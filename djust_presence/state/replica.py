@@ -126,6 +126,11 @@ class Replica:
         """Whether a snapshot is wanted and none is under way."""
         return self._request is not None and self._request.moves is None
 
+    @property
+    def current(self) -> bool:
+        """Whether this has heard of nothing that is not in it."""
+        return self._request is None
+
     def ask(self) -> None:
         if self._request is None:
             self._request = _Request()
@@ -160,7 +165,7 @@ class Replica:
             self._held = set()
         else:
             self._held = self._held - members.keys()
-        members |= {user: before[user] for user in self._held}
+        members |= {user: member for user, member in before.items() if user in self._held}
         self._members = members
         # A tag that fits nothing: should the old copy come back, it is not taken for what is here.
         self._move(place or self.place._replace(tag=""))

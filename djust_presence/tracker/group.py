@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ..state.records import Change, Snapshot, Step
+from ..state.records import NOWHERE, Change, Snapshot, Step
 from ..state.replica import Replica
 from .session import Event, Session, by_host
 
@@ -25,6 +25,7 @@ class Group:
         self._batch: list[Step | Event] = []
         self._timer: asyncio.Handle | None = None
         self._quiet_until = 0.0
+        self._written = NOWHERE
 
     # Sessions
 
@@ -54,6 +55,18 @@ class Group:
 
     # News
 
+    @property
+    def behind(self) -> bool:
+        """Whether something that the store has answered to this process is not in the replica yet."""
+        place = self.replica.place
+        reached = place.epoch == self._written.epoch and place.version >= self._written.version
+        return not (reached or self.replica.current)
+
+    def wrote(self, change: Change) -> None:
+        """A Change that this process has made."""
+        self._written = change.place
+        self.apply(change)
+
     def apply(self, change: Change) -> None:
         self._moved(self.replica.apply(change, self._tracker.now))
 
@@ -64,6 +77,7 @@ class Group:
             for session in tuple(self.sessions):  # some may wish to be elsewhere by now
                 self._welcome(session)
                 self._tracker.follow(session)
+        self._tracker.settle()
 
     def _moved(self, steps: list[Step]) -> None:
         if steps and self.sessions:

@@ -119,6 +119,10 @@ class Tracker:
         if group.replica.asks and self.groups.get(group.key) is group:
             self._reader.fetch(group)
 
+    def settle(self) -> None:
+        """A replica knows more than before."""
+        self._writer.settle()
+
     def _serve(self, key: str) -> Group:
         group = self.groups.get(key)
         if group is None:
@@ -140,7 +144,7 @@ class Tracker:
         for change in changes:
             items.setdefault(change.key, []).append(["change", *change.pack()])
             if group := self.groups.get(change.key):
-                group.apply(change)
+                group.wrote(change)
         for key, some in items.items():
             self.bus.publish(key, some)
 

@@ -70,10 +70,10 @@ class Writer:
         self._outbox.drop(ref)
         self._wake.set()
 
-    def _settle(self) -> None:
-        """What the store has confirmed is in the replica, and need no longer be laid over it."""
+    def settle(self) -> None:
+        """What the store has confirmed, and the replica holds, need no longer be laid over it."""
         for ref, session in list(self._unsettled.items()):
-            if self._outbox.settled(ref):
+            if self._outbox.settled(ref) and not (session.group and session.group.behind):
                 del self._unsettled[ref]
                 if session.told is None or self._outbox.settled(session.told.ref):
                     session.confirmed = session.told
@@ -126,7 +126,7 @@ class Writer:
         elif self._reaping and lease:
             await self._reap(lease)
         else:
-            self._settle()
+            self.settle()
             return False
         self._tracker.reached()
         return True
@@ -147,7 +147,7 @@ class Writer:
             self._tracker.fetch(self._tracker.groups[key])
         if batch.ops and self._outbox.lease is None:
             self._begin_anew()
-        self._settle()
+        self.settle()
 
     async def _renew(self, lease: str) -> None:
         groups = self._tracker.groups

@@ -54,6 +54,7 @@ async def test_who_was_in_a_killed_process_is_gone_after_a_lease_and_a_renewal(s
             a.kill()
             await ada.until(lambda: ada.close_code is not None)
             await grace.until(lambda: grace.online == 1, SOON)
+        await grace.until(lambda: [flash for flash in grace.flashes if "left" in flash])
         assert len([flash for flash in grace.flashes if "left" in flash]) == 1
 
 
@@ -74,7 +75,7 @@ async def test_a_flushed_redis_makes_nobody_leave(sites: Sites, redis: RedisServ
             await ada.until(lambda: ada.online == 3)
             await alan.until(lambda: alan.online == 3)
         await ada.until(lambda: ada.online == 2)
-        assert [flash.lower() for flash in ada.flashes[-2:]] == ["alan joined", "alan left"]
+        await ada.until(lambda: [flash.lower() for flash in ada.flashes[-2:]] == ["alan joined", "alan left"])
         assert seen <= (len(ada.frames), len(grace.frames))
 
 
@@ -109,6 +110,7 @@ async def test_who_comes_back_after_a_clean_stop_has_never_been_away(
         for page in pages:
             await page.open()
         await grace.until(lambda: grace.online == 3)
+        await grace.until(lambda: len(grace.flashes) == 3)
         seen = list(grace.flashes)
         await asyncio.to_thread(a.stop)
         for page in pages:

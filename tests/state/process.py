@@ -81,7 +81,7 @@ class Process:
 
     def welcome(self, session: Session) -> None:
         """Only who has a baseline is told to the others, so that their own join comes after it."""
-        session.seen = dict.fromkeys(self.replicas[session.key].shown(), self.world.truth.losses)
+        session.seen = dict.fromkeys(self.replicas[session.key].shown(), self.world.truth.losses[session.key])
         self.world.truth.welcomed(self.name, session)
         self.wish(session)
 

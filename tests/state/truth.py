@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from djust_presence.state.records import Change, Member, Place, Step
 from djust_presence.state.store import Store
 
-from .process import Session
+from .process import TTL, Session
 
 if TYPE_CHECKING:
     from .world import World
@@ -30,7 +30,7 @@ class Truth:
 
     def __init__(self, calm: bool) -> None:
         self.calm = calm
-        self.losses = 0  # how often the store lost groups
+        self.losses: Counter[str] = Counter()  # how often the store lost a group
         self.tracked: set[str] = set()  # refs that the store took once
         self.moving: list[tuple[Who, float]] = []  # who is between two processes, until then at most
         self._steady: dict[Who, bool] = {}  # who is here: ever since they came first?
@@ -91,7 +91,8 @@ class Truth:
             for session in process.sessions
             if session.ref in self.tracked
         }
-        here |= world.jobs.keys() | {who for who, until in self.moving if until >= world.now}
+        here |= {who for who, job in world.jobs.items() if world.now < job.beaten + TTL}
+        here |= {who for who, until in self.moving if until >= world.now}
         for who in here | self._steady.keys():
             self._steady[who] = who in here and self._steady.get(who, who not in self._met)
         self._met = set(self._lives)
@@ -111,14 +112,14 @@ class Truth:
         if (step.before is None) == (user in seen):
             raise Broken(f"I4 a session of {process} was told {step}, and had seen {sorted(seen)}")
         if step.before is None:
-            seen[user] = self.losses
+            seen[user] = self.losses[session.key]
             session.joins[user] += 1
             if self.calm and session.joins[user] > self._lives[who]:
                 raise Broken(f"I13 a session of {process} was told that {user} came, who did not once more")
         elif step.after is None:
             since = seen.pop(user)
             # Who was first seen after the store had lost things may have other tabs that are not back yet.
-            if self.calm and self._steady.get(who) and (since < self.losses or not since):
+            if self.calm and self._steady.get(who) and (since < self.losses[session.key] or not since):
                 raise Broken(f"I12 a session of {process} was told that {user} left, who is still here")
 
     # The end

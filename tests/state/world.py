@@ -36,7 +36,7 @@ REAL = Pieces()
 
 @dataclass(slots=True)
 class Job:
-    """Somebody present without a connection, who gives a sign of life once a tick."""
+    """Somebody present without a connection, for as long as there is a sign of life once in TTL."""
 
     lease: str
     beaten: float
@@ -424,7 +424,7 @@ class World:
         self.processes[name].attach(Session(session.key, session.user, self.fresh(), session.meta))
 
     def do_flush(self) -> None:
-        self.truth.losses += 1
+        self.truth.losses.update(self.keys)
         self.store = self.pieces.store()
 
     def do_save(self) -> None:
@@ -435,7 +435,7 @@ class World:
 
     def do_evict(self, key: str) -> None:
         """The store let go of a group, not of the leases."""
-        self.truth.losses += 1
+        self.truth.losses[key] += 1
         for ref, row in self.store.groups.pop(key).rows.items():
             del self.store.index[row.lease][key, ref]
             if not self.store.index[row.lease]:

@@ -22,7 +22,7 @@ QUICK: dict[str, Any] = {
     "grace": 0.3,
     "drain_grace": 1.5,
     "heartbeat_interval": 5.0,
-    "timeout": 10.0,
+    "timeout": 600.0,
 }
 
 

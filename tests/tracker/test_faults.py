@@ -131,6 +131,7 @@ async def test_a_flush_makes_nobody_leave(start: StartProcess, make_backend: Mak
     ada, grace = a.open("ada"), b.open("grace", meta='{"name":"Grace"}')
     for process, session in ((a, ada), (b, grace)):
         await process.shows(session, 2)
+        await process.is_told(session, "join grace")
     since = ada.members()["grace"].joined_at
     before = [len(a.pages.comings(ada)), len(b.pages.comings(grace))]
     backend = a.tracker.backend

@@ -170,9 +170,8 @@ async def test_silence_ends_a_connection_and_pings_keep_it(start: StartProcess) 
 async def test_200_sessions_are_refreshed_once_for_one_more_in_hops_of_20(start: StartProcess) -> None:
     a = start()
     sessions = [a.open(f"u{n}") for n in range(200)]
-    for session in sessions:
-        await a.shows(session, 200)
-    await until(lambda: not any(session.stale or session.refreshing for session in sessions))
+    await until(lambda: all(len(a.pages.comings(session)) == 200 for session in sessions))
+    assert {session.count() for session in sessions} == {200}
     for session in sessions:
         assert sum(session in hop for hop in a.pages.hops) <= 20
     a.pages.hops.clear()
@@ -240,3 +239,24 @@ async def test_who_comes_between_a_first_look_and_being_served_is_told_of(start:
     assert sorted(b.pages.comings(session)[:2]) == ["join alan", "leave bob"]
     assert b.pages.comings(session)[2:] == ["join grace"]
     await a.shows(alan, 3)
+
+
+async def test_nobody_is_missing_from_their_own_page_whoever_else_comes_at_the_same_time(
+    start: StartProcess,
+) -> None:
+    a, b = start(), start()
+    for process in (a, b):
+        for key in range(10):
+            await process.shows(process.open(None, str(key)), 0)
+    pages = [
+        (process.open(user, str(key)), user)
+        for key in range(10)
+        for process, user in ((a, "ada"), (b, "grace"))
+    ]
+    rounds = 0
+    while not all(session.count() == 2 for session, _ in pages) or rounds < 200:
+        for session, user in pages:
+            assert user in session.members()
+            assert session.count() == len(session.members())
+        await asyncio.sleep(0)
+        rounds += 1

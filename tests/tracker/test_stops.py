@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from djust_presence.backends.memory import MemoryBackend
+from djust_presence.backends.redis import RedisBackend
 from djust_presence.bus import LocalBus
 from djust_presence.conf import Settings
 from djust_presence.state.records import Member, Op, Reply
 from djust_presence.tracker import Tracker, close_all, get_tracker, serving
-from tests.tracker.conftest import MakeBackend, Process, StartProcess
+from tests.tracker.conftest import MakeBackend, Process, StartProcess, processes
 from tests.tracker.until import until
 
 
@@ -202,3 +207,29 @@ async def test_wishes_of_a_thread_that_outlives_the_loop_are_nothing() -> None:
     await close_all()
     LocalBus.send("outlived", [["event", "x", None]])
     assert "outlived" not in LocalBus._listening
+
+
+async def test_a_real_process_that_ends_in_order_drains_its_lease_and_says_nothing(
+    valkey_url: str, redis_layer: dict[str, Any]
+) -> None:
+    """As under daphne, which tells an application nothing of its stop."""
+    with override_settings(CHANNEL_LAYERS=redis_layer):
+        async with processes(lambda: RedisBackend(valkey_url)) as start:
+            b = start()
+            watcher = b.open(None)
+            child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.tracker.child", valkey_url, json.dumps(redis_layer)),
+                cwd=Path(__file__).parents[2],
+                stdin=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            await b.shows(watcher, 2, 30)
+            _, said = await child.communicate(b"\n")
+            assert (child.returncode, said.decode()) == (0, "")
+            await b.shows(watcher, 1, 3)
+            assert set(watcher.members()) == {"ada"}
+            await until(lambda: b.pages.comings(watcher)[-1] == "leave anon_conn_1")
+            b.open("ada")
+            await asyncio.sleep(4)
+            assert set(watcher.members()) == {"ada"}
+            assert "leave ada" not in b.pages.comings(watcher)
