@@ -39,6 +39,7 @@ def test_random_walks_break_nothing(day: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("day", ["calm", "wild"])
 def test_random_walks_break_nothing_for_minutes(day: str) -> None:
     """SOAK_SECONDS for each kind of day; SOAK_SEED begins where another run did."""

@@ -348,6 +348,7 @@ def test_a_known_trace_goes_wrong_without_the_rule_that(name: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.trace])
 def test_long_runs_go_wrong_without_the_rule_that(name: str) -> None:
     assert_found(name, find(RULES[name], 50_000))

@@ -476,8 +476,8 @@ class World:
 
     # The end of all faults
 
-    def settle(self, rng: random.Random | None = None, rounds: int = TTL + HOLD + 4) -> None:
-        """Let everything come to rest, for as many ticks, and compare."""
+    def settle(self, rng: random.Random | None = None, rounds: int = HOLD + 2) -> None:
+        """Let everything come to rest, within two renewals and a hold, and compare."""
         self.budget = {"tick": 0}
         for name, process in self.processes.items():
             process.state = ""
