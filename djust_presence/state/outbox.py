@@ -92,8 +92,9 @@ class Outbox:
     def _compose(self, lease: str, limit: int) -> Batch | None:
         ops: list[Op] = []
         seqs = count(self.seq + 1)
-        while self._dirty and len(ops) < limit:
-            ref = next(iter(self._dirty))
+        for ref in list(self._dirty):
+            if len(ops) == limit:
+                break
             del self._dirty[ref]
             wish, told, again = self.wanted.get(ref), self._sent.get(ref), ref in self._again
             self._again.discard(ref)

@@ -412,10 +412,12 @@ class World:
         """A clean stop. Who comes back has another connection then; a user made up for one connection does not."""
         process = self.processes[name]
         leaving = [session.ref for session in process.sessions if session.user not in self.users]
+        lease = self.store.leases.get(process.outbox.lease or "")
+        expired = lease is not None and lease.expiry <= self.now  # nobody has to wait for them any more
         for session in process.sessions:
             if session.user in self.users:
                 self.homeless.append((session, self.now))
-                if session.ref in self.truth.tracked:
+                if session.ref in self.truth.tracked and not expired:
                     self.truth.moving.append(((session.key, str(session.user)), self.now + GRACE - 1))
         process.drain(leaving)
 
