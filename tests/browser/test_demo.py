@@ -132,3 +132,4 @@ async def test_two_servers_are_one_site(valkey_url: str, new_page: NewPage) -> N
         await expect(ada.locator("#toasts")).to_contain_text("grace waves")
         await grace.close()
         await expect(count(ada)).to_have_text("1 user online", timeout=SOON)
+        await new_page.close()

@@ -80,7 +80,7 @@ def walk(
         return Found(str(broken), trace)
     finally:
         if done is not None:
-            done.update(str(action[0]) for action in trace)
+            done.update(["settle", *(str(action[0]) for action in trace)])
     return None
 
 

@@ -20,13 +20,13 @@ TTL, HOLD = 3, 3  # in ticks: a process that is not paused renews once in each
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """A connection. *seen*: who is there, as it was told, and how much had been lost by then; None: told nothing yet."""
+    """A connection. *seen*: who is there, as it was told, and whether they had been missed before; None: not yet told."""
 
     key: str
     user: str | None
     ref: str
     meta: str = "0"
-    seen: dict[str, int] | None = None
+    seen: dict[str, bool] | None = None
     joins: Counter[str] = field(default_factory=Counter)
 
 
@@ -81,7 +81,8 @@ class Process:
 
     def welcome(self, session: Session) -> None:
         """Only who has a baseline is told to the others, so that their own join comes after it."""
-        session.seen = dict.fromkeys(self.replicas[session.key].shown(), self.world.truth.losses[session.key])
+        missed = self.world.truth.missed
+        session.seen = {user: (session.key, user) in missed for user in self.replicas[session.key].shown()}
         self.world.truth.welcomed(self.name, session)
         self.wish(session)
 

@@ -30,7 +30,7 @@ class Truth:
 
     def __init__(self, calm: bool) -> None:
         self.calm = calm
-        self.losses: Counter[str] = Counter()  # how often the store lost a group
+        self.missed: set[Who] = set()  # who was here while the store, having lost them, did not list them
         self.tracked: set[str] = set()  # refs that the store took once
         self.moving: list[tuple[Who, float]] = []  # who is between two processes, until then at most
         self._steady: dict[Who, bool] = {}  # who is here: ever since they came first?
@@ -96,6 +96,7 @@ class Truth:
         for who in here | self._steady.keys():
             self._steady[who] = who in here and self._steady.get(who, who not in self._met)
         self._met = set(self._lives)
+        self.missed |= {(key, user) for key, user in here if world.store.member(key, user) is None}
 
     # A session
 
@@ -112,14 +113,14 @@ class Truth:
         if (step.before is None) == (user in seen):
             raise Broken(f"I4 a session of {process} was told {step}, and had seen {sorted(seen)}")
         if step.before is None:
-            seen[user] = self.losses[session.key]
+            seen[user] = who in self.missed
             session.joins[user] += 1
             if self.calm and session.joins[user] > self._lives[who]:
                 raise Broken(f"I13 a session of {process} was told that {user} came, who did not once more")
         elif step.after is None:
-            since = seen.pop(user)
-            # Who was first seen after the store had lost things may have other tabs that are not back yet.
-            if self.calm and self._steady.get(who) and (since < self.losses[session.key] or not since):
+            # Who came to be seen after the store had lost them may have other tabs that are not back yet.
+            missed = seen.pop(user)
+            if self.calm and self._steady.get(who) and not missed:
                 raise Broken(f"I12 a session of {process} was told that {user} left, who is still here")
 
     # The end

@@ -426,18 +426,19 @@ class World:
         self.processes[name].attach(Session(session.key, session.user, self.fresh(), session.meta))
 
     def do_flush(self) -> None:
-        self.truth.losses.update(self.keys)
         self.store = self.pieces.store()
 
     def do_save(self) -> None:
         self.saved = copy.deepcopy(self.store)
 
     def do_restore(self) -> None:
+        """The store starts again from an old copy. What was late reached it by connections that are gone."""
         self.store = copy.deepcopy(self.saved) or self.store
+        for process in self.processes.values():
+            process.net = [request for request in process.net if request.awaited]
 
     def do_evict(self, key: str) -> None:
         """The store let go of a group, not of the leases."""
-        self.truth.losses[key] += 1
         for ref, row in self.store.groups.pop(key).rows.items():
             del self.store.index[row.lease][key, ref]
             if not self.store.index[row.lease]:
