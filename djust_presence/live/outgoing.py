@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from .rendering import WHOLE
 from .threads import spawn
 
-__all__ = ["PING", "PONG", "Message", "Outgoing", "Send", "encode"]
+__all__ = ["PING", "PONG", "WHOLE", "Changed", "Message", "Outgoing", "Send", "encode"]
 
 logger = logging.getLogger("djust_presence")
 
 MAX_WAITING_FRAMES = 256
+# The id of the page itself, which is live as a whole where it has no regions of its own.
+WHOLE = "*"
 
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -39,6 +41,14 @@ def _dumps(value: Any, *, ensure_ascii: bool = False) -> str:
     )
 
 
+class Changed(dict[str, str]):
+    """The html of regions for the browser, by id. Not to be changed, as several pages may be given the same."""
+
+    @cached_property
+    def frame(self) -> str:
+        return encode("render", regions=self)
+
+
 PING = encode("ping")
 PONG = encode("pong")
 # Of these, one that waits is as good as two.
@@ -55,7 +65,7 @@ class Outgoing:
         self._send = send
         self._gone = gone
         self._frames: list[str | Message | None] = []  # None: the regions
-        self._regions: dict[str, str] = {}
+        self._regions = Changed()
         self._sender: asyncio.Task[None] | None = None
 
     def put(self, frame: str) -> bool:
@@ -66,13 +76,13 @@ class Outgoing:
             self._enqueue(frame)
         return True
 
-    def show(self, regions: Mapping[str, str]) -> None:
+    def show(self, regions: Changed) -> None:
         """Send *regions*, in the place of such as wait already, if any do."""
         if not regions:
             return
-        if WHOLE in regions:
-            self._regions.clear()
-        self._regions |= regions
+        if self._regions and WHOLE not in regions:
+            regions = Changed(self._regions | regions)
+        self._regions = regions
         if None not in self._frames:
             self._enqueue(None)
 
@@ -97,8 +107,8 @@ class Outgoing:
             while self._frames:
                 frame = self._frames.pop(0)
                 if frame is None:
-                    regions, self._regions = self._regions, {}
-                    frame = encode("render", regions=regions)
+                    regions, self._regions = self._regions, Changed()
+                    frame = regions.frame
                 await self._send(
                     {"type": "websocket.send", "text": frame} if isinstance(frame, str) else frame
                 )

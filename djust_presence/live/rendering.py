@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import django
 from django.http import HttpRequest, HttpResponse
-from django.template import TemplateSyntaxError
+from django.template import Engine, TemplateSyntaxError
+from django.template.context import make_context
 from django.template.response import SimpleTemplateResponse
 from django.templatetags.static import static
 from django.utils.html import format_html
 
 from ..conf import get_settings
+from .outgoing import WHOLE, Changed
 
 if TYPE_CHECKING:
     from .view import LiveView
 
 __all__ = [
-    "WHOLE",
     "Page",
+    "Part",
+    "Place",
     "Regions",
     "Shown",
     "active_regions",
@@ -31,35 +35,64 @@ __all__ = [
     "render",
 ]
 
-# The id of a page without regions of its own, which is live as a whole.
-WHOLE = "*"
+
+class Place(NamedTuple):
+    """Where a ``{% live %}`` stands: the *number*-th of *template*, in *line*."""
+
+    template: str
+    line: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.template}:{self.line}"
+
+
+class Part(NamedTuple):
+    """A region with a template of its own. It sees nothing of the page around it, and so needs none."""
+
+    place: Place
+    engine: Engine
+    name: str
+
+    def render(self, context: Mapping[str, Any], request: HttpRequest) -> str:
+        """Its html for a view's *context*. Raises ``TemplateDoesNotExist``."""
+        template = self.engine.get_template(self.name)
+        return template.render(make_context(dict(context), request, autoescape=self.engine.autoescape))
 
 
 class Regions:
-    """Collects the live regions of one rendering; *context* and *request* are the view's."""
+    """Collects the live regions of one rendering. Parts get *context* as it is by now, and *request*."""
 
-    def __init__(self, context: dict[str, Any], request: HttpRequest) -> None:
-        self.context = context
-        self.request = request
+    def __init__(self, context: Mapping[str, Any], request: HttpRequest) -> None:
+        # Copied: what render_to_response adds is not there when a part is rendered by itself.
+        self._context = dict(context)
+        self._request = request
+        self._inside: Place | None = None
         self.html: dict[str, str] = {}
-        self.places: list[str] = []
-        self._inside = False
+        self.places: list[Place] = []
+        self.parts: list[Part] = []
 
-    def add(self, place: str, render: Callable[[], str]) -> str:
-        """Render the next region, which stands at *place* (template and line), and return its markup."""
-        if self._inside:
+    def add(self, place: Place, render: Callable[[], str]) -> str:
+        """Render the next region, which stands at *place*, and return its markup."""
+        if self._inside is not None:
             raise TemplateSyntaxError(
-                f"{{% live %}} inside another {{% live %}}, at {place}: regions do not nest."
+                f"{{% live %}} at {place} is inside the one at {self._inside}: regions do not nest."
             )
-        self._inside = True
+        self._inside = place
         try:
             html = render()
         finally:
-            self._inside = False
+            self._inside = None
         name = f"live-{len(self.html) + 1}"
         self.html[name] = html
         self.places.append(place)
         return f'<live-region id="{name}">{html}</live-region>'
+
+    def add_part(self, part: Part, *, fixed: bool) -> str:
+        """Render *part* as the next region. Not *fixed*: the page has to say which one it is each time."""
+        if fixed:
+            self.parts.append(part)
+        return self.add(part.place, partial(part.render, self._context, self._request))
 
 
 _active: ContextVar[Regions | None] = ContextVar("djust_presence.regions", default=None)
@@ -80,11 +113,15 @@ def _collecting(regions: Regions) -> Iterator[None]:
 
 
 class Page(NamedTuple):
-    """A view, rendered: the response, and the html of each region with the place where it stands."""
+    """A view, rendered: the response, and the html of each region with the place where it stands.
+
+    *parts* are its regions if they can all be rendered without the rest of the page.
+    """
 
     response: HttpResponse
-    regions: dict[str, str]
-    places: tuple[str, ...]
+    regions: Mapping[str, str]
+    places: tuple[Place, ...]
+    parts: tuple[Part, ...]
     csrf_token: str
 
     @property
@@ -97,6 +134,27 @@ def render(view: LiveView, csrf_token: str) -> Page:
 
     The same token every time, as one that Django makes anew for each rendering always differs.
     """
+    context = _context(view, csrf_token)
+    regions = Regions(context, view.request)
+    with _collecting(regions):
+        response = view.render_to_response(context)
+        if isinstance(response, SimpleTemplateResponse):
+            response = response.render()
+    parts = tuple(regions.parts) if len(regions.parts) == len(regions.html) else ()
+    page = Page(response, regions.html, tuple(regions.places), parts, csrf_token)
+    return page if page.regions else page._replace(regions={WHOLE: page.html})
+
+
+def _render_parts(view: LiveView, parts: tuple[Part, ...], csrf_token: str) -> Mapping[str, str]:
+    """The html that *parts* would have in ``render(view, csrf_token)``."""
+    regions = Regions(_context(view, csrf_token), view.request)
+    with _collecting(regions):
+        for part in parts:
+            regions.add_part(part, fixed=True)
+    return regions.html
+
+
+def _context(view: LiveView, csrf_token: str) -> dict[str, Any]:
     context = view.get_context_data()
     if inspect.iscoroutine(context):
         context.close()
@@ -105,46 +163,54 @@ def render(view: LiveView, csrf_token: str) -> Page:
             "make it a plain method, and load what it needs in mount() or in an event handler."
         )
     context.setdefault("csrf_token", csrf_token)
-    regions = Regions(context, view.request)
-    with _collecting(regions):
-        response = view.render_to_response(context)
-        if isinstance(response, SimpleTemplateResponse):
-            response = response.render()
-    page = Page(response, regions.html, tuple(regions.places), csrf_token)
-    return page if page.regions else page._replace(regions={WHOLE: page.html})
+    return context
 
 
 class Shown:
     """What one live page shows, kept as a digest per region. It starts with *page*, which is to be sent whole."""
 
-    __slots__ = ("_digests", "_places", "_unsent", "csrf_token")
+    __slots__ = ("_digests", "_parts", "_places", "_unsent", "csrf_token")
 
     def __init__(self, page: Page) -> None:
         self.csrf_token = page.csrf_token
-        self._unsent: dict[str, str] = page.regions
-        self._digests = _digests(page)
+        self._parts = page.parts
         self._places = page.places
+        self._unsent = Changed(page.regions)
+        self._digests = _digests(page.regions)
 
-    def first(self) -> dict[str, str]:
+    def first(self) -> Changed:
         """The regions that it started with, once."""
-        regions, self._unsent = self._unsent, {}
+        regions, self._unsent = self._unsent, Changed()
         return regions
 
-    def update(self, page: Page) -> dict[str, str]:
+    def refresh(self, view: LiveView) -> Changed:
+        """Render *view* anew, and return what differs; that counts as shown from here on.
+
+        Of a page that started with nothing but parts these alone are rendered.
+        """
+        if self._parts:
+            return self._differing(_render_parts(view, self._parts, self.csrf_token))
+        return self.update(render(view, self.csrf_token))
+
+    def update(self, page: Page) -> Changed:
         """The regions of *page* that differ from what is shown; they count as shown from here on.
 
         Regions have their ids in order of rendering, so when one comes or goes (an ``{% if %}`` around it)
         the others would get their neighbours' content: then it is the whole page that differs.
         """
-        shown, moved = self._digests, page.places != self._places
-        self._digests, self._places = _digests(page), page.places
-        if moved:
-            return {WHOLE: page.html}
-        return {name: html for name, html in page.regions.items() if self._digests[name] != shown[name]}
+        moved, self._places = page.places != self._places, page.places
+        changed = self._differing(page.regions)
+        return Changed({WHOLE: page.html}) if moved else changed
+
+    def _differing(self, regions: Mapping[str, str]) -> Changed:
+        shown, self._digests = self._digests, _digests(regions)
+        return Changed(
+            {name: html for name, html in regions.items() if self._digests[name] != shown.get(name)}
+        )
 
 
-def _digests(page: Page) -> dict[str, bytes]:
-    return {name: _digest(html) for name, html in page.regions.items()}
+def _digests(regions: Mapping[str, str]) -> dict[str, bytes]:
+    return {name: _digest(html) for name, html in regions.items()}
 
 
 def _digest(html: str) -> bytes:

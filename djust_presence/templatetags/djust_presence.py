@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from django.template import Context, Library, Node, NodeList, TemplateSyntaxError
 from django.template.base import FilterExpression, Parser, Token
-from django.template.context import make_context
 
-from ..live.rendering import active_regions
+from ..live.rendering import Part, Place, active_regions
 
 register = Library()
 
+# What is kept of a template's live tags in its ``extra_data``: how many there are, and whether one is inline.
+COUNT = "djust_presence.count"
+INLINE = "djust_presence.inline"
+
 
 class LiveNode(Node):
-    def __init__(self, place: str, nodelist: NodeList) -> None:
+    def __init__(self, place: Place, nodelist: NodeList) -> None:
         self.place = place
         self.nodelist = nodelist
 
@@ -26,20 +30,29 @@ class LiveNode(Node):
 
 
 class LivePartNode(Node):
-    def __init__(self, place: str, name: FilterExpression) -> None:
+    def __init__(self, place: Place, name: FilterExpression, extra_data: dict[str, Any]) -> None:
         self.place = place
         self.name = name
+        self.extra_data = extra_data
 
     def render(self, context: Context) -> str:
         assert context.template is not None
-        engine = context.template.engine
-        template = engine.get_template(self.name.resolve(context))
+        name = self.name.resolve(context, ignore_failures=True)
+        if not isinstance(name, str):
+            raise TemplateSyntaxError(
+                f"{{% live {self.name.token} %}} at {self.place} wants the name of a template, not {name!r}."
+            )
+        part = Part(self.place, context.template.engine, name)
         regions = active_regions()
         if regions is None:
-            return template.render(context)
-        # Nothing of what surrounds the tag, so that the part comes out the same when rendered by itself.
-        own = make_context(dict(regions.context), request=regions.request, autoescape=engine.autoescape)
-        return regions.add(self.place, partial(template.render, own))
+            return part.engine.get_template(name).render(context)
+        return regions.add_part(part, fixed=self._is_fixed(context))
+
+    def _is_fixed(self, context: Context) -> bool:
+        """Whether it is the same part each time, beside none but parts: an inline region may be hidden by an if."""
+        literal = isinstance(self.name.var, str) and not self.name.filters
+        page = getattr(context.template, "extra_data", {})  # which a partial of a template has not
+        return literal and INLINE not in self.extra_data and INLINE not in page
 
 
 @register.tag
@@ -53,9 +66,12 @@ def live(parser: Parser, token: Token) -> Node:
     name, *arguments = token.split_contents()
     if len(arguments) > 1:
         raise TemplateSyntaxError(f"{{% {name} %}} takes at most one argument, the name of a template.")
-    place = f"{parser.origin.name if parser.origin else '?'}:{token.lineno}"
+    extra_data: dict[str, Any] = parser.extra_data
+    extra_data[COUNT] = number = extra_data.get(COUNT, 0) + 1
+    place = Place(parser.origin.name if parser.origin else "?", token.lineno or 0, number)
     if arguments:
-        return LivePartNode(place, parser.compile_filter(arguments[0]))
+        return LivePartNode(place, parser.compile_filter(arguments[0]), extra_data)
+    extra_data[INLINE] = True
     nodelist = parser.parse(("endlive",))
     parser.delete_first_token()
     return LiveNode(place, nodelist)

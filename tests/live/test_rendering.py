@@ -11,8 +11,8 @@ from django.template import TemplateSyntaxError, engines
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
-from djust_presence.live.outgoing import MAX_WAITING_FRAMES, Outgoing, encode
-from djust_presence.live.rendering import Page, Shown, inject_script
+from djust_presence.live.outgoing import MAX_WAITING_FRAMES, Changed, Outgoing, encode
+from djust_presence.live.rendering import Page, Place, Shown, inject_script
 
 from . import views
 from .conftest import live
@@ -20,7 +20,8 @@ from .test_consumer import started
 
 
 def page(**regions: str) -> Page:
-    return Page(HttpResponse("".join(regions.values())), regions, tuple(sorted(regions)), "token")
+    places = tuple(Place(name, 1, 1) for name in sorted(regions))
+    return Page(HttpResponse("".join(regions.values())), regions, places, (), "token")
 
 
 # Regions
@@ -66,7 +67,9 @@ async def test_regions_work_in_child_templates_and_includes() -> None:
 
 
 def test_regions_do_not_nest(client: Client) -> None:
-    with pytest.raises(TemplateSyntaxError, match=r"inner\.html:1: regions do not nest"):
+    with pytest.raises(
+        TemplateSyntaxError, match=r"inner\.html:1 is inside the one at .*nested\.html:1: regions do not nest"
+    ):
         client.get("/nested/")
 
 
@@ -231,14 +234,14 @@ async def test_frames_go_out_in_order_and_regions_as_they_are_by_then() -> None:
     recorder = Recorder()
     outgoing = Outgoing(recorder.send, recorder.leave)
     outgoing.put("1")
-    outgoing.show({"a": "old", "b": "x"})
+    outgoing.show(Changed({"a": "old", "b": "x"}))
     outgoing.put("2")
-    outgoing.show({"a": "new"})
-    outgoing.show({})
+    outgoing.show(Changed({"a": "new"}))
+    outgoing.show(Changed({}))
     await _sent(outgoing)
     assert recorder.sent == ["1", '{"type":"render","regions":{"a":"new","b":"x"}}', "2"]
-    outgoing.show({"a": "1"})
-    outgoing.show({"*": "all"})
+    outgoing.show(Changed({"a": "1"}))
+    outgoing.show(Changed({"*": "all"}))
     await _sent(outgoing)
     assert recorder.sent[3:] == ['{"type":"render","regions":{"*":"all"}}']
 
