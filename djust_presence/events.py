@@ -66,7 +66,8 @@ def find_handler(view: object, name: str) -> MethodType | None:
     """
     if name.startswith("_"):
         return None
-    function: Any = getattr(type(view), name, None)
+    # Looked up as it stands there: getattr would run what a property of the class does.
+    function: Any = next((vars(one)[name] for one in type(view).__mro__ if name in vars(one)), None)
     return MethodType(function, view) if is_event_handler(function) else None
 
 

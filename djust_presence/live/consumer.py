@@ -6,8 +6,10 @@ import asyncio
 import inspect
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from time import monotonic
 from typing import Any, NamedTuple, NoReturn
 
 from channels.consumer import AsyncConsumer
@@ -16,6 +18,7 @@ from ..conf import get_settings
 from ..events import ArgumentError, bind, find_handler
 from ..tracker import Refresh, Session, Tracker, get_tracker
 from .host import live_host
+from .limits import Limits
 from .outgoing import PONG, Message, Outgoing, Send, encode
 from .request import FAILED, LiveRequest, build_request, origin_allowed, respond
 from .threads import lanes, own_thread, spawn
@@ -29,6 +32,7 @@ VERSION = 1
 MAX_FRAME_BYTES = 64 * 1024
 MAX_WAITING_EVENTS = 100
 SLOW = 4000
+FLOOD = 4408
 GOING_AWAY = 1012
 NO_STATUS = 1005
 CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
@@ -61,6 +65,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
     _over = False
 
     def __init__(self) -> None:
+        self._limits = Limits()
         self._inbox: list[Event] = []
         self._refreshes: list[Refresh] = []
 
@@ -105,9 +110,16 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             if message["type"] == "websocket.disconnect":
                 code: int | None = message.get("code")
                 return NO_STATUS if code is None else code
+            if self._over:
+                continue
             if self._session is not None:
                 self._session.heard()
-            self._take_in(message.get("text"))
+            if self._limits.is_flood(monotonic()):
+                logger.warning("The socket of %r was closed: too many frames.", self._path)
+                self.close(FLOOD, "too many frames")
+            else:
+                self._take_in(message.get("text"))
+            await asyncio.sleep(0)  # what a server has queued up would else be read before anybody's turn
 
     def _take_in(self, text: str | None) -> None:
         if text is None:
@@ -117,12 +129,11 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             self._refuse("too-large", "A frame has at most 64 KB.")
             return
         try:
-            frame = json.loads(text, parse_constant=_not_json)
-            if "\\u" in text:
-                # Half of a surrogate pair is no text: whatever is made of it could not be sent or stored.
-                json.dumps(frame, ensure_ascii=False).encode()
+            frame = _decode(text)
         except (ValueError, RecursionError):
-            self._refuse("bad-frame", "The frame is not JSON.")
+            self._refuse("bad-frame", "The frame is not a JSON object.")
+            return
+        if self._is_too_fast(frame):
             return
         match frame:
             case {"type": "ping"}:
@@ -134,6 +145,16 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             case _:
                 self._refuse("bad-frame", "The frame is of no known type.")
 
+    def _is_too_fast(self, frame: dict[str, Any]) -> bool:
+        """Count *frame*. One too many is refused, but for a move, which the next one makes good."""
+        if frame.get("type") == "cursor":
+            return not self._limits.may_move(monotonic())
+        if self._limits.may_speak(monotonic()):
+            return False
+        ref = frame.get("ref")
+        self._refuse("too-fast", "These are too many frames.", ref if type(ref) is int else None)
+        return True
+
     def _take_in_event(self, name: str, ref: Any, params: Any) -> None:
         if not (ref is None or type(ref) is int) or not isinstance(params, dict):
             self._refuse("bad-frame", "An event has a whole number as ref and an object as params.")
@@ -144,7 +165,8 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             self._go_on()
 
     def _refuse(self, code: str, message: str, ref: int | None = None) -> None:
-        logger.warning("A frame for %r was refused (%s): %s", self._path, code, message)
+        if self._limits.may_log(monotonic()):
+            logger.warning("A frame for %r was refused (%s): %s", self._path, code, message)
         self._put_error(code, message, ref)
 
     # The view, which one thing at a time is done with
@@ -267,5 +289,23 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             self._patience.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
+def _decode(text: str) -> dict[str, Any]:
+    """The JSON object in *text*. Raises ``ValueError`` or ``RecursionError``."""
+    frame = json.loads(text, parse_constant=_not_json, parse_float=_finite)
+    if not isinstance(frame, dict):
+        raise ValueError("The frame is not an object.")
+    if "\\u" in text:
+        # Half of a surrogate pair is no text: whatever is made of it could not be sent or stored.
+        json.dumps(frame, ensure_ascii=False).encode()
+    return frame
+
+
 def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON.")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("The number is too large.")
+    return number

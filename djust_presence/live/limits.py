@@ -1,0 +1,59 @@
+"""How much a page may say."""
+
+from __future__ import annotations
+
+__all__ = ["FLOOD_PER_SECOND", "FRAMES_PER_SECOND", "Limits", "TokenBucket"]
+
+FRAMES_PER_SECOND = 100
+FLOOD_PER_SECOND = 1000
+
+
+class TokenBucket:
+    """Holds *burst* tokens at first and at most, and gets *rate* new ones a second.
+
+    Times are seconds of any clock. While that goes back, nothing is added.
+    """
+
+    __slots__ = ("_burst", "_rate", "_time", "_tokens")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._time = float("-inf")
+
+    def take(self, now: float, leaving: float = 0) -> bool:
+        """Take a token if at least *leaving* others stay; says whether it did."""
+        if now > self._time:
+            self._tokens = min(self._burst, self._tokens + (now - self._time) * self._rate)
+            self._time = now
+        if self._tokens < 1 + leaving:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Limits:
+    """The limits of one page. Each method counts what it is asked about; *now* is in seconds."""
+
+    __slots__ = ("_flood", "_frames", "_lines")
+
+    def __init__(self) -> None:
+        self._frames = TokenBucket(FRAMES_PER_SECOND, 2 * FRAMES_PER_SECOND)
+        self._flood = TokenBucket(FLOOD_PER_SECOND, 2 * FLOOD_PER_SECOND)
+        self._lines = TokenBucket(1, 1)
+
+    def is_flood(self, now: float) -> bool:
+        """Whether this frame, whatever it says, is one too many to keep the page."""
+        return not self._flood.take(now)
+
+    def may_speak(self, now: float) -> bool:
+        return self._frames.take(now)
+
+    def may_move(self, now: float) -> bool:
+        """Moves leave half of the burst to the rest, so a restless pointer keeps no click from its handler."""
+        return self._frames.take(now, leaving=FRAMES_PER_SECOND)
+
+    def may_log(self, now: float) -> bool:
+        """Whether a refusal gets a line in the log."""
+        return self._lines.take(now)

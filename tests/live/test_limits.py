@@ -1,0 +1,363 @@
+"""What bad input gets. Frames that are no JSON, and what waits behind a slow handler, are in test_consumer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tracemalloc
+from time import monotonic
+from typing import Any
+
+import pytest
+import websockets
+from django.urls import path
+from django.utils.functional import classproperty
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from djust_presence.events import event_handler
+from djust_presence.live.limits import FLOOD_PER_SECOND, FRAMES_PER_SECOND, Limits, TokenBucket
+from djust_presence.tracker import get_tracker
+from tests.live_pages import LivePage, Person
+from tests.servers import SiteServer
+
+from . import views
+from .conftest import Socket, live
+from .test_consumer import started
+
+BURST = 2 * FRAMES_PER_SECOND
+FLOOD = 2 * FLOOD_PER_SECOND
+
+# The token bucket. Its times and rates here are such that floats are exact.
+
+rates = st.sampled_from([1, 8, 64, 128])
+bursts = st.integers(1, 8)
+times = st.lists(st.integers(0, 4096), max_size=40).map(lambda ticks: [tick / 1024 for tick in sorted(ticks)])
+
+
+@given(rates, bursts, times)
+def test_what_it_gives_in_any_stretch_of_time_is_the_burst_and_the_rate(
+    rate: int, burst: int, times: list[float]
+) -> None:
+    bucket = TokenBucket(rate, burst)
+    taken: list[float] = []
+    for now in times:
+        fits = all(len(taken) - i + 1 <= burst + (now - since) * rate for i, since in enumerate(taken))
+        assert bucket.take(now) is fits
+        if fits:
+            taken.append(now)
+
+
+@given(rates, bursts, st.integers(1, 100))
+def test_who_keeps_to_the_rate_is_never_refused(rate: int, burst: int, count: int) -> None:
+    bucket = TokenBucket(rate, burst)
+    assert all(bucket.take(n / rate) for n in range(count))
+
+
+@given(rates, bursts, times)
+def test_what_is_refused_costs_nothing(rate: int, burst: int, times: list[float]) -> None:
+    bucket, bothered = TokenBucket(rate, burst), TokenBucket(rate, burst)
+    for now in times:
+        assert not bothered.take(now, leaving=burst)
+        assert bothered.take(now) is bucket.take(now)
+
+
+@given(rates, bursts, st.integers(0, 8))
+def test_tokens_that_are_to_be_left_are_left(rate: int, burst: int, leaving: int) -> None:
+    bucket = TokenBucket(rate, burst)
+    taken = sum(bucket.take(0, leaving) for _ in range(burst))
+    assert taken == max(0, burst - leaving)
+    assert sum(bucket.take(0) for _ in range(burst)) == burst - taken
+
+
+@given(rates, bursts, times)
+def test_a_clock_that_goes_back_gives_nothing(rate: int, burst: int, times: list[float]) -> None:
+    bucket = TokenBucket(rate, burst)
+    while bucket.take(4):
+        pass
+    assert not any(bucket.take(now) for now in reversed(times))
+
+
+def test_limits_take_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        kept = [Limits() for _ in range(1000)]
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / len(kept) < 1024
+
+
+# How much a page may say
+
+
+async def usable(socket: Socket) -> None:
+    """An event is handled: if not at once, then soon."""
+    for ref in range(10_000, 20_000):
+        *_, answer = await socket.call(ref, "nothing")
+        if answer["type"] == "ack":
+            return
+        assert answer["code"] == "too-fast"
+    raise AssertionError("The page has not become usable again.")
+
+
+async def closed_after_all(socket: Socket) -> tuple[int, int]:
+    """How many frames came before the close, and its code."""
+    frames = 0
+    while (message := await socket.receive_output(timeout=5))["type"] == "websocket.send":
+        frames += 1
+    return frames, message["code"]
+
+
+async def test_too_many_frames_are_refused_each_with_its_ref_and_the_page_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with live("/counter/") as socket:
+        await started(socket)
+        begun = monotonic()
+        for ref in range(400):
+            await socket.send_json_to({"type": "pong", "ref": ref, "password": "secret"})
+        errors = [await socket.frame()]
+        while errors[-1]["ref"] < 399:
+            errors.append(await socket.frame())
+        seconds = monotonic() - begun
+        assert {(error["type"], error["code"]) for error in errors} == {("error", "too-fast")}
+        assert BURST <= 400 - len(errors) <= BURST + FRAMES_PER_SECOND * seconds
+        await usable(socket)
+    assert 1 <= caplog.text.count("was refused") <= 1 + (monotonic() - begun)
+    assert "secret" not in caplog.text
+
+
+async def test_moves_are_dropped_silently_and_leave_room_for_clicks() -> None:
+    async with live("/counter/") as socket:
+        await started(socket)
+        begun = monotonic()
+        for x in range(1000):
+            await socket.send_json_to({"type": "cursor", "x": x})
+        errors = (await socket.call(1, "nothing"))[:-1]
+        assert len(errors) <= BURST / 2 + FRAMES_PER_SECOND * (monotonic() - begun)
+        for ref in range(2, 50):
+            assert await socket.call(ref, "nothing") == [{"type": "ack", "ref": ref}]
+
+
+@pytest.mark.parametrize("first", [started, None], ids=["live", "being mounted"])
+async def test_a_flood_closes_the_socket_and_what_follows_is_not_read(
+    first: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with live("/here/") as socket:
+        if first:
+            await first(socket)
+        begun = monotonic()
+        for _ in range(2 * FLOOD):
+            await socket.send_json_to({"type": "pong"})
+        frames, code = await closed_after_all(socket)
+        assert code == 4408
+        assert frames <= FLOOD + FLOOD_PER_SECOND * (monotonic() - begun)
+        assert not get_tracker()._sessions
+    assert caplog.text.count("was closed: too many frames") == 1
+
+
+async def test_whoever_does_not_answer_a_close_is_not_listened_to(caplog: pytest.LogCaptureFixture) -> None:
+    async with live("/nowhere/") as socket:
+        assert await socket.closed() == 4404
+        caplog.clear()
+        await socket.send_to(text_data="{")
+        assert await socket.receive_nothing()
+    assert not caplog.records
+
+
+async def test_a_queue_of_frames_keeps_nobody_else_waiting() -> None:
+    heavy = json.dumps([1.5] * 12_000)  # takes milliseconds to read
+    async with live("/counter/") as socket, live("/counter/") as other:
+        await started(socket)
+        await started(other)
+        for _ in range(100):
+            await socket.send_to(text_data=heavy)
+        assert await other.call(1, "nothing") == [{"type": "ack", "ref": 1}]
+        assert socket.input_queue.qsize()
+
+
+# What is in a frame
+
+
+class Guarded(views.Counter):
+    """A view full of what is no event handler."""
+
+    attribute = "attribute"
+
+    @property
+    def secret(self) -> str:
+        raise AssertionError("a property was read")
+
+    @classproperty
+    def shared(cls) -> str:
+        raise AssertionError("a property of the class was read")
+
+    @event_handler
+    def take(self, value: Any = None) -> None:
+        self.count = type(value).__name__
+
+
+urlpatterns = [path("guarded/", Guarded.as_view())]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("helper", "mount", "dispatch", "as_view", "push_event", "get_context_data", "_mount", "__init__"),
+        *("attribute", "count", "template_name", "secret", "shared", "view_is_async", "_pushed"),
+        *(
+            "__class__",
+            "__dict__",
+            "mro",
+            "",
+            "add.__func__",
+            "add ",
+            "ADD",
+            "\uff41dd",
+            "add\x00",
+            "x" * 60_000,
+        ),
+    ],
+)
+async def test_only_event_handlers_can_be_called_and_nothing_else_is_touched(
+    name: str, settings: Settings
+) -> None:
+    settings.ROOT_URLCONF = __name__
+    async with live("/guarded/") as socket:
+        await started(socket)
+        assert await socket.call(1, name) == [
+            {"type": "error", "ref": 1, "code": "unknown-event", "message": "There is no such event handler."}
+        ]
+        await usable(socket)
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"amount": "many"}, "'amount'"),
+        ({"amount": None}, "'amount'"),
+        ({"amount": {}}, "'amount'"),
+        ({"amount": 1.5}, "'amount'"),
+        ({"amount": "9" * 5000}, "'amount'"),
+        ({"sum": 1}, "'sum'"),
+        ({"self": 1}, "'self'"),
+        ({"_args": [1, 2]}, "'_args'"),
+        ({"_args": "many"}, "'_args'"),
+        ({"x" * 60_000: 1}, f"'{'x' * 80}'"),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_named_and_their_values_are_not(
+    params: dict[str, Any], named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with live("/counter/") as socket:
+        await started(socket)
+        await socket.send_json_to({"type": "event", "name": "add", "params": params})
+        error = await socket.frame()
+        assert error["code"] == "bad-arguments"
+        assert named in error["message"]
+        await usable(socket)
+    assert "bad-arguments" in caplog.text
+    assert "many" not in caplog.text + error["message"]
+    assert len(error["message"]) < 200
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("1e308", "float"),
+        ("1e-999", "float"),
+        ("9" * 4000, "int"),
+        ("[" * 200 + "]" * 200, "list"),
+        ('{"a":1,"a":2}', "dict"),
+        (r'"\ud83d\ude00"', "str"),
+        ("1e999", "bad-frame"),
+        ("-1e999", "bad-frame"),
+        ("NaN", "bad-frame"),
+        ("-Infinity", "bad-frame"),
+        ("9" * 5000, "bad-frame"),
+        ("[" * 10_000 + "]" * 10_000, "bad-frame"),
+        (r'"\ud83d"', "bad-frame"),
+        (r'{"\ude00\ud83d":1}', "bad-frame"),
+        ("'x'", "bad-frame"),
+        ("1,", "bad-frame"),
+    ],
+    ids=lambda text: text[:12],
+)
+async def test_json_that_is_strange_is_taken_or_refused_as_a_whole(
+    value: str, expected: str, settings: Settings
+) -> None:
+    settings.ROOT_URLCONF = __name__
+    async with live("/guarded/") as socket:
+        await started(socket)
+        await socket.send_to(
+            text_data=f'{{"type":"event","ref":1,"name":"take","params":{{"value":{value}}}}}'
+        )
+        answer = await socket.frame()
+        if answer["type"] == "render":
+            assert f'<p id="count">{expected}</p>' in answer["regions"]["*"]
+            assert await socket.frame() == {"type": "ack", "ref": 1}
+        else:
+            assert (answer["type"], answer["code"]) == ("error", expected)
+        await usable(socket)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *('"params":[]', '"params":"x"', '"params":1', '"params":null'),
+        *('"ref":1.0', '"ref":"1"', '"ref":true', '"ref":[]', '"ref":{}'),
+        *('"name":null', '"name":["add"]', '"type":"Event"', '"type":null', '"type":[]'),
+    ],
+)
+async def test_fields_of_another_kind_are_refused(fields: str) -> None:
+    async with live("/counter/") as socket:
+        await started(socket)
+        await socket.send_to(text_data=f'{{"type":"event","name":"add",{fields}}}')
+        assert (await socket.frame())["code"] == "bad-frame"
+        await usable(socket)
+
+
+async def test_of_two_fields_of_one_name_the_last_counts_as_in_a_browser() -> None:
+    async with live("/counter/") as socket:
+        await started(socket)
+        await socket.send_to(
+            text_data='{"type":"ping","type":"event","name":"fail","name":"nothing","ref":1}'
+        )
+        assert await socket.frame() == {"type": "ack", "ref": 1}
+
+
+# Over a real wire
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "daphne"])
+async def test_a_real_server_refuses_and_closes(server: str) -> None:
+    with SiteServer(server=server) as site:
+        site.allow("A frame for '/counter/' was refused|'/counter/' was closed: too many frames")
+        guest = Person(site)
+        async with LivePage(site, "/counter/", guest) as page:
+            await page.until_online(1)
+
+            def refused() -> list[str]:
+                return [frame["code"] for frame in page.frames if frame["type"] == "error"]
+
+            await page._socket.send(b"binary")
+            await page._socket.send("{")
+            await page._socket.send("x" * 500_000)
+            await page.until(lambda: refused() == ["bad-frame", "bad-frame", "too-large"])
+            await page.send(type="ping")
+            await page.until(lambda: {"type": "pong"} in page.frames)
+            with contextlib.suppress(websockets.ConnectionClosed):
+                for _ in range(10 * FLOOD):
+                    await page.send(type="pong")
+            await page.until_closed()
+            assert page.close_code == 4408
+            assert {"bad-frame", "too-large", "too-fast"} == set(refused())
+        async with LivePage(site, "/counter/", guest) as page:
+            await page.until_online(1)
+        log = site.log.read_text()
+        assert "was closed: too many frames" in log
+        assert "binary" not in log
+        assert "xxx" not in log
