@@ -1,4 +1,4 @@
-"""The example's pages: the views of the guide, and a door through which a visitor becomes somebody."""
+"""The example's pages: a few lines of presence each, and a door through which a visitor becomes somebody."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from django.shortcuts import get_object_or_404, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from djust_presence import LiveView, PresenceMixin, event_handler
+
+from .forms import MessageForm
+from .models import Message, profile_of
 
 # White text is readable on each of them.
 COLORS = ["#2f7d32", "#1864ab", "#a61e4d", "#b54708", "#862e9c", "#0b7285", "#c2255c", "#5b4fe8"]
@@ -68,6 +71,56 @@ class DocumentView(PresenceMixin, LiveView):
         """Greet everybody who has this document open; the page's own script shows it."""
         name = next((one["name"] for one in self.list_presences() if one["id"] == self.me), "Somebody")
         self.broadcast_to_presence("wave", {"id": self.me, "name": name, "color": self.color})
+
+
+class ChatView(PresenceMixin, LiveView):
+    template_name = "chat.html"
+    presence_key = "chat:{room_id}"
+    is_typing = False
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        self.room_id: str = kwargs["room_id"]
+        self.me = self.get_presence_user_id()
+        self.track_presence(
+            meta={
+                "name": request.user.get_username(),
+                "avatar": profile_of(request.user).avatar_url,
+            }
+        )
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        ctx = super().get_context_data(**kwargs)
+        ctx["online_users"] = self.list_presences()
+        ctx["online_count"] = self.presence_count()
+        ctx["typing"] = [one for one in ctx["online_users"] if one.get("typing") and one["id"] != self.me]
+        ctx["said"] = Message.latest(self.room_id)
+        return ctx
+
+    @event_handler()
+    def send(self, text: str = "", **kwargs: Any) -> None:
+        user = self.request.user if self.request.user.is_authenticated else None
+        form = MessageForm({"text": text}, instance=Message(room=self.room_id, user=user, sender=self.me))
+        self.say_that_i_am_typing(False)
+        if form.is_valid():
+            form.save()
+            self.broadcast_to_presence("message")
+
+    def handle_presence_event(self, event: str, payload: Any) -> None:
+        """Somebody has said something. The page is rendered after this, which is all that it takes."""
+
+    @event_handler()
+    def typing(self, value: str = "", **kwargs: Any) -> None:
+        self.say_that_i_am_typing(bool(value))
+
+    @event_handler()
+    def pause(self, **kwargs: Any) -> None:
+        self.say_that_i_am_typing(False)
+
+    def say_that_i_am_typing(self, typing: bool) -> None:
+        """Every change goes to everybody in the room, so it is told only when it is one."""
+        if typing != self.is_typing:
+            self.is_typing = typing
+            self.update_presence(typing=typing or None)
 
 
 class PrivateView(PresenceMixin, LiveView):

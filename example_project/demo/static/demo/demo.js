@@ -1,4 +1,5 @@
 // Shows what the views of the demo say: flashes (push_event) and waves (broadcast_to_presence), as short messages in a corner.
+// And the times of day, which the server writes in UTC, are those of the reader.
 (() => {
   "use strict";
 
@@ -22,6 +23,15 @@
   window.addEventListener("djust:push_event", ({ detail: { event, payload } }) => {
     if (event === "flash") toast(String(payload.message), payload.color);
   });
+
+  function tellTimes() {
+    for (const time of document.querySelectorAll("time")) {
+      time.textContent = new Date(time.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    }
+  }
+
+  tellTimes();
+  document.addEventListener("presence-client:render", tellTimes);
 
   document.addEventListener("presence:wave", ({ detail }) => {
     toast(`${detail.name} waves`, detail.color);

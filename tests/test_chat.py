@@ -1,0 +1,133 @@
+"""The chat of the example project: what is said, who hears it, and what is not said at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.live_pages import LivePage, Person
+from tests.servers import SiteServer
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[SiteServer]:
+    with SiteServer() as server:
+        yield server
+
+
+class Room(LivePage):
+    """Somebody's page of a room."""
+
+    refs = 0
+
+    async def call(self, name: str, **params: str) -> None:
+        """Call an event handler, and wait until it has been handled."""
+        self.refs += 1
+        ref = self.refs
+        await self.send(type="event", ref=ref, name=name, params=params)
+        await self.until(lambda: any(frame.get("ref") == ref for frame in self.frames))
+        assert self.frames[-1]["type"] != "error", self.frames[-1]
+
+    @property
+    def messages(self) -> list[str]:
+        """What has been said, as it stands in the page's HTML."""
+        return re.findall(r'<p class="bubble"[^>]*>(.*?)</p>', "".join(self.regions.values()), re.DOTALL)
+
+    @property
+    def users(self) -> list[tuple[str, str]]:
+        """The picture and the name of each who is in the room."""
+        html = "".join(self.regions.values()).partition('<ul class="user-list">')[2]
+        return re.findall(r'src="/static/demo/avatars/(\w+)\.svg" alt="(.*?)"', html)
+
+    @property
+    def typing(self) -> list[str]:
+        """The names of those who are typing."""
+        found = re.search(r"<b>([^<]*)</b>\s*<span>(?:is|are) typing", "".join(self.regions.values()))
+        return found[1].split(", ") if found else []
+
+
+@pytest.fixture
+async def room(site: SiteServer, request: pytest.FixtureRequest) -> AsyncIterator[list[Room]]:
+    """The pages of Ada and of a guest in a room that nobody else comes to."""
+    name = re.sub(r"\W", "-", request.node.name)[:50]
+    path = f"/chat/{name}/"
+    async with Room(site, path, Person(site, "ada")) as ada, Room(site, path, Person(site)) as guest:
+        for page in (ada, guest):
+            await page.until(lambda page=page: len(page.users) == 2)  # type: ignore[misc]
+        yield [ada, guest]
+
+
+async def test_everybody_in_the_room_sees_a_message_and_nobody_in_another(
+    site: SiteServer, room: list[Room]
+) -> None:
+    ada, guest = room
+    async with Room(site, "/chat/elsewhere/", Person(site, "grace")) as elsewhere:
+        await ada.call("send", text=" Tea? ")
+        await guest.call("send", text="Yes!")
+        await ada.until(lambda: ada.messages == ["Tea?", "Yes!"])
+        await guest.until(lambda: guest.messages == ["Tea?", "Yes!"])
+        await elsewhere.call("send", text="Coffee.")
+        await elsewhere.until(lambda: elsewhere.messages == ["Coffee."])
+    assert ada.messages == ["Tea?", "Yes!"]
+
+
+async def test_what_was_said_is_there_for_who_comes_later(site: SiteServer, room: list[Room]) -> None:
+    await room[0].call("send", text="Too early")
+    async with Room(site, room[0].path, Person(site, "grace")) as late:
+        assert "Too early" in late.html
+        await late.until(lambda: late.messages == ["Too early"])
+
+
+async def test_a_message_is_text_and_never_markup(room: list[Room]) -> None:
+    ada, guest = room
+    await ada.call("send", text="<script>alert('x')</script> & co")
+    await guest.until(lambda: guest.messages)
+    assert guest.messages == ["&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; co"]
+
+
+@pytest.mark.parametrize("text", ["", "  \t ", "x" * 501, "a\0b"], ids=["empty", "blank", "long", "null"])
+async def test_what_is_no_message_is_not_said(room: list[Room], text: str) -> None:
+    ada, guest = room
+    await ada.call("send", text=text)
+    await ada.call("send", text="y" * 500)
+    await guest.until(lambda: guest.messages)
+    assert guest.messages == ["y" * 500]
+
+
+async def test_a_room_shows_its_last_fifty_messages(room: list[Room]) -> None:
+    ada, guest = room
+    for number in range(52):
+        await ada.call("send", text=str(number))
+    await guest.until(lambda: guest.messages == [str(number) for number in range(2, 52)])
+
+
+async def test_others_see_who_is_typing_until_it_is_said(room: list[Room]) -> None:
+    ada, guest = room
+    await ada.call("typing", value="T")
+    await guest.until(lambda: guest.typing == ["ada"])
+    assert ada.typing == []
+    await ada.call("send", text="Tea?")
+    await guest.until(lambda: guest.typing == [])
+    await ada.call("typing", value="S")
+    await guest.until(lambda: guest.typing == ["ada"])
+    await ada.call("pause", value="S")
+    await guest.until(lambda: guest.typing == [])
+
+
+async def test_everybody_has_a_picture(site: SiteServer, room: list[Room]) -> None:
+    ada, guest = room
+    assert ada.users == guest.users == [("ada", "ada"), ("guest", "Guest")]
+    site.manage("createsuperuser", "--noinput", "--username", "new", "--email", "new@example.com")
+    async with Room(site, ada.path, Person(site, "new")):
+        await ada.until(lambda: ada.users[2:] == [("guest", "new")])
+
+
+def test_the_pictures_are_served_by_the_site_itself(site: SiteServer) -> None:
+    for name in ("ada", "grace", "alan", "katherine", "guest"):
+        assert Person(site).get(site, f"/static/demo/avatars/{name}.svg").startswith("<svg")
+
+
+def test_the_migrations_are_those_of_the_models(site: SiteServer) -> None:
+    assert "No changes detected" in site.manage("makemigrations", "--check", "--dry-run")
