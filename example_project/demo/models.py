@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
@@ -35,6 +37,8 @@ class Message(models.Model):
     text = models.CharField(max_length=500)
     sent_at = models.DateTimeField(auto_now_add=True)
 
+    objects = models.Manager["Message"]()
+
     class Meta:
         indexes = [models.Index(fields=["room", "-id"], name="newest_of_a_room")]
 
@@ -50,6 +54,6 @@ class Message(models.Model):
         return profile_of(self.user).avatar_url
 
     @classmethod
-    def latest(cls, room: str, count: int = 50) -> list[Message]:
+    def latest(cls, room: str, count: int = 50) -> list[Self]:
         """The last messages of a room, the newest at the end."""
         return [*cls.objects.filter(room=room).select_related("user__profile").order_by("-id")[:count]][::-1]
