@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +15,7 @@ from django.utils.crypto import get_random_string
 from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
 
 from ..mixins import PresenceMixin
-from .outgoing import encode
+from .outgoing import Changed, encode
 from .rendering import Shown, inject_script, render
 from .request import LiveRequest
 from .threads import Ambient, call
@@ -35,7 +35,7 @@ NOT_IN_CONTEXT = frozenset({"request", "args", "kwargs", "head"})
 class Update(NamedTuple):
     """What user code and rendering have left for the browser."""
 
-    regions: Mapping[str, str] = {}
+    regions: Changed = Changed()
     pushed: Sequence[str] = ()
     failed: bool = False
 
@@ -134,13 +134,13 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
 
     def _live_update(self, refreshes: Sequence[Refresh]) -> Update:
         """Let the view take in what has come, render it, and see what of the page is another now."""
-        regions: Mapping[str, str] = {}
+        regions = Changed()
         with self._live_ambient.restored():
             try:
                 if isinstance(self, PresenceMixin):
                     for refresh in refreshes:
                         self._presence_refresh(refresh)
-                regions = self._live_shown.update(render(self, self._live_shown.csrf_token))
+                regions = self._live_shown.refresh(self)
             except Exception:
                 logger.exception("The live view at %r could not be rendered.", self.request.path)
         return Update(regions, self._take_pushed())

@@ -29,4 +29,5 @@ urlpatterns = [
     path("redirecting/", views.Redirecting.as_view()),
     path("user/", views.User.as_view()),
     path("plain/", views.plain),
+    path("crowd/", views.Crowd.as_view()),
 ]

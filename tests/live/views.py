@@ -186,3 +186,17 @@ def plain(request: HttpRequest) -> HttpResponse:
     response = HttpResponse("plain")
     patch_cache_control(response, private=True)
     return response
+
+
+class Crowd(PresenceMixin, LiveView):
+    """Many watch, and few come."""
+
+    presence_key = "crowd"
+    presence_unique_per_connection = True
+    template_name = "live/crowd.html"
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        if "come" in request.GET:
+            self.track_presence()
+        else:
+            self.watch_presence()
