@@ -1,8 +1,8 @@
-"""The Django app: registers the system checks."""
+"""The Django app: registers the system checks, and hears of log-ins and log-outs."""
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 __all__ = ["PresenceConfig"]
 
@@ -13,3 +13,8 @@ class PresenceConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401
+
+        if apps.is_installed("django.contrib.auth"):
+            from .live.access import watch_log_ins_and_outs
+
+            watch_log_ins_and_outs()

@@ -23,14 +23,15 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
-__all__ = ["Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish"]
+__all__ = ["NOTICES", "Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish"]
 
 logger = logging.getLogger("djust_presence")
 
-Item = list[Any]  # ["change", …] or ["event", …]: JSON
+Item = list[Any]  # ["change", …], ["event", …], or a notice: JSON
 Receive = Callable[[str, list[Item]], None]
 
 MESSAGE = "djust_presence.message"
+NOTICES = ""  # not a presence key: what concerns a process as such, with no regard to groups
 LONGEST_WAIT = 1.0  # for a subscription; a layer that does not answer must not keep a page from being counted
 MOST_WAITING = 1000  # items of one key while the layer does not answer
 ADD_AGAIN = 1800.0  # layers forget a group's members after a day, or what their settings say
@@ -291,7 +292,7 @@ def publish(shared: bool, key: str, items: list[Item]) -> None:
         LocalBus.send(key, items)
         return
     try:
-        async_to_sync(channel_layer().group_send)(group_name(key), message(key, items))
+        async_to_sync(_send)(key, items)
     except Exception as error:
         logger.warning("The channel layer did not take a message (%r); presence heals by itself.", error)
 
@@ -302,6 +303,11 @@ async def apublish(shared: bool, key: str, items: list[Item]) -> None:
         LocalBus.send(key, items)
         return
     try:
-        await channel_layer().group_send(group_name(key), message(key, items))
+        await _send(key, items)
     except Exception as error:
         logger.warning("The channel layer did not take a message (%r); presence heals by itself.", error)
+
+
+async def _send(key: str, items: list[Item]) -> None:
+    async with asyncio.timeout(LONGEST_WAIT):
+        await channel_layer().group_send(group_name(key), message(key, items))

@@ -20,7 +20,7 @@ from ..tracker import Refresh, Session, Tracker, get_tracker
 from .host import live_host
 from .limits import Limits
 from .outgoing import PONG, Message, Outgoing, Send, encode
-from .request import FAILED, LiveRequest, build_request, origin_allowed, respond
+from .request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond
 from .threads import lanes, own_thread, spawn
 from .view import LiveView, Update
 
@@ -227,7 +227,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         if inspect.iscoroutinefunction(handler):
             async with own_thread():
                 failed = not await self._view._live_await(handler, arguments)
-            update = await lanes.run(partial(self._view._live_update, self._due()))
+            update = await lanes.run(partial(self._view._live_update, self._due(), event=True, failed=failed))
         else:
             update = await lanes.run(partial(self._view._live_call, handler, arguments, self._due()))
             failed = update.failed
@@ -243,18 +243,35 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
 
     # For the host
 
+    @property
+    def over(self) -> bool:
+        return self._over
+
+    def begin(self) -> bool:
+        """Take the view, if nothing is done with it; then call `end`."""
+        if self._busy or self._over:
+            return False
+        self._busy = True
+        return True
+
+    def end(self) -> None:
+        self._busy = False
+        self._go_on()
+
     def begin_refresh(self, refresh: Refresh) -> list[Refresh]:
         """What the view is to take in now; nothing if something is done with it, which then sees to *refresh*."""
         self._refreshes.append(refresh)
-        if self._busy or self._over:
-            return []
-        self._busy = True
-        return self._due()
+        return self._due() if self.begin() else []
 
     def end_refresh(self, update: Update) -> None:
-        self._busy = False
         self._show(update)
-        self._go_on()
+        self.end()
+
+    def expel(self, code: int, reason: str) -> None:
+        """Close the socket of somebody who may not be here any more: they are gone at once, whatever GRACE is."""
+        if self._session is not None:
+            self._session.untrack()
+        self.close(code, reason)
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket; nothing more is sent. A browser that does not answer is not waited for long."""
@@ -278,6 +295,8 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         self.put(encode("error", **({} if ref is None else {"ref": ref}), code=code, message=message))
 
     def _show(self, update: Update) -> None:
+        if update.ended:
+            self.expel(LOG_IN, "reload")
         if not self._over:
             self._outgoing.show(update.regions)
         for frame in update.pushed:

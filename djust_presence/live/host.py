@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..tracker import Refresh, Session, drain_all
+from ..tracker import SESSIONS_PER_HOP, Refresh, Session, chunks, drain_all
+from .access import ENDED, asks_the_view, current_users
 from .outgoing import PING, Changed, Message, Send, encode
+from .request import FAILED, FORBIDDEN, LOG_IN
 from .threads import lanes
 from .view import Update
 
@@ -21,6 +24,7 @@ __all__ = ["LiveHost", "lifespan", "live_host"]
 logger = logging.getLogger("djust_presence")
 
 MAX_SHARED = 32  # different regions kept: these may be whole pages
+TURNS = 10  # a second each: for so long a check waits for views with which something is done
 
 Receive = Callable[[], Awaitable[Message]]
 
@@ -97,8 +101,63 @@ class LiveHost:
         """Close the socket of *session*."""
         _consumer(session).close(code, reason)
 
+    def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
+        """Close the sockets of a session that has ended."""
+        if kind == ENDED:
+            for consumer in map(_consumer, sessions):
+                if consumer._view._live_visitor.mark == rest[0]:
+                    consumer.expel(LOG_IN, "reload")
+
+    async def check(self, sessions: Sequence[Session]) -> None:
+        """Close the sockets of those who may not be there any more."""
+        consumers = [_consumer(session) for session in sessions]
+        visitors = {consumer._view._live_visitor for consumer in consumers}
+        try:
+            users = await lanes.run(lambda: current_users(visitors))
+        except Exception:
+            logger.exception("It could not be checked who may still see their page; everybody stays.")
+            return
+        asked: list[LiveViewConsumer] = []
+        for consumer in consumers:
+            view = consumer._view
+            if view._live_visitor not in users:
+                consumer.expel(LOG_IN, "reload")
+                continue
+            if (user := users[view._live_visitor]) is not None:
+                view.request.user = user
+            if asks_the_view(view):
+                asked.append(consumer)
+        for _ in range(TURNS):
+            asked = await self._ask(asked)
+            if not asked:
+                break
+            await asyncio.sleep(1)
+
+    async def _ask(self, consumers: Sequence[LiveViewConsumer]) -> list[LiveViewConsumer]:
+        """Let views say who is still allowed; those with which something is done are returned."""
+        busy: list[LiveViewConsumer] = []
+        for some in chunks(consumers, SESSIONS_PER_HOP):
+            taken = [consumer for consumer in some if consumer.begin()]
+            busy += [consumer for consumer in some if consumer not in taken and not consumer.over]
+            allowed: list[bool | None] = [None] * len(taken)
+            try:
+                allowed = await lanes.run(partial(_answers, taken))
+            finally:
+                for consumer, answer in zip(taken, allowed, strict=True):
+                    if answer is None:
+                        consumer.close(FAILED, "failed")
+                    elif not answer:
+                        consumer.expel(FORBIDDEN, "forbidden")
+                    consumer.end()
+        return busy
+
 
 live_host = LiveHost()
+
+
+def _answers(consumers: Sequence[LiveViewConsumer]) -> list[bool | None]:
+    views = [consumer._view for consumer in consumers]
+    return [view._live_check(getattr(view.request, "user", None)) for view in views]
 
 
 def _consumer(session: Session) -> LiveViewConsumer:

@@ -39,10 +39,29 @@ class LiveRequest(ASGIRequest):
         self._body = b""  # the stream is closed with the response, and the view keeps its request
         self._connect = connect
         self._live: tuple[LiveView, HttpResponseBase] | None = None
+        self.opened_session: Any = None
+        self._open_session: Callable[[], Any] | None = None
 
     def connect(self, view: LiveView) -> None:
         """Give *view* its connection. Called in the view's thread, before it is mounted."""
         self._connect(view)
+
+    @property
+    def session(self) -> Any:
+        """Django's session, opened when it is looked at: one that is kept may hold connections to a cache."""
+        if self.opened_session is None:
+            if self._open_session is None:
+                raise AttributeError("This request has no session: SessionMiddleware sets it.")
+            self.opened_session = self._open_session()
+        return self.opened_session
+
+    @session.setter
+    def session(self, session: Any) -> None:
+        self.opened_session = session
+
+    def reopen_session(self, open_session: Callable[[], Any]) -> None:
+        """Let go of the session; who looks at it next gets what *open_session* returns."""
+        self.opened_session, self._open_session = None, open_session
 
     def go_live(self, view: LiveView, response: HttpResponseBase) -> None:
         """*view* is live if *response* itself, and not another one, comes out of the middleware."""
@@ -148,13 +167,14 @@ async def respond(request: LiveRequest) -> Outcome:
     handler = _handler or await sync_to_async(_get_handler, thread_sensitive=False)()
     async with lanes.hold():
         set_script_prefix(get_script_prefix(request.scope))
-        await request_started.asend(sender=LiveHandler, scope=request.scope)
         try:
+            await request_started.asend(sender=LiveHandler, scope=request.scope)
             response = await handler.run_get_response(request)
         except BaseException:
             await request_finished.asend(sender=LiveHandler)
             raise
         await sync_to_async(response.close)()
+    request.opened_session = None  # middleware has looked at it again
     view = request.live_view(response)
     return Outcome(view, 0, "") if view else _refused(request, response)
 
@@ -167,7 +187,7 @@ def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
         return Outcome(None, BAD_REQUEST, "bad request")
     if status == 403:
         return Outcome(None, FORBIDDEN, "forbidden")
-    if status == 404:
+    if status in (404, 405, 410):
         return Outcome(None, NOT_FOUND, "not found")
     if status < 300 and request._live is None:
         logger.info("A socket was opened for %r, which is not a live view.", request.path)

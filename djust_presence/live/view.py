@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django.core.exceptions import PermissionDenied
+from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CSRF_TOKEN_LENGTH, get_token
@@ -15,6 +18,8 @@ from django.utils.crypto import get_random_string
 from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
 
 from ..mixins import PresenceMixin
+from . import sessions
+from .access import Visitor, still_passes
 from .outgoing import Changed, encode
 from .rendering import Shown, inject_script, render
 from .request import LiveRequest
@@ -33,11 +38,12 @@ NOT_IN_CONTEXT = frozenset({"request", "args", "kwargs", "head"})
 
 
 class Update(NamedTuple):
-    """What user code and rendering have left for the browser."""
+    """What user code and rendering have left for the browser; with *ended*, the visitor's session is over."""
 
     regions: Changed = Changed()
     pushed: Sequence[str] = ()
     failed: bool = False
+    ended: bool = False
 
 
 class LiveView(TemplateResponseMixin, ContextMixin, View):
@@ -51,6 +57,8 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
     _pushed: list[str]
     # Of a live connection only:
     _live_consumer: LiveViewConsumer | None = None
+    _live_request: LiveRequest
+    _live_visitor: Visitor
     _live_ambient: Ambient
     _live_shown: Shown
 
@@ -80,21 +88,45 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         if self._live_consumer is not None:
             self._pushed.append(frame)
 
+    def still_allowed(self, user: Any) -> bool:
+        """Whether *user* may go on seeing this page; if not, its socket is closed. Sync.
+
+        Asked every ``REAUTH_INTERVAL``, with ``self.request.user`` fetched anew, of those who are still logged in as
+        they were, with the same password, and active. By default Django's ``PermissionRequiredMixin`` and
+        ``UserPassesTestMixin`` are asked again; what a decorator around the view demands is not known here.
+        """
+        return still_passes(self)
+
+    def live_context(self) -> AbstractContextManager[Any]:
+        """What surrounds all that runs for this page after ``mount``: handlers, callbacks, rendering.
+
+        Language, time zone, URLconf and script prefix are as in ``mount`` by themselves. This is for what else a
+        project's middleware sets up around its views, as the tenant of a request.
+        """
+        return nullcontext()
+
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Mount and render: the page for a browser, or what is live of it for the page's socket."""
         # Sync, whatever mount is: natively async views break LoginRequiredMixin and ATOMIC_REQUESTS.
         response: HttpResponse
         if isinstance(request, LiveRequest):
+            sessions.move_in(request)
             request.connect(self)
             self._mount(request, *args, **kwargs)
+            self._live_request = request
+            self._live_visitor = Visitor.of(request)
             self._live_ambient = Ambient.capture()
             self._live_shown = Shown(render(self, _csrf_token(request)))
+            if not sessions.finish(request):
+                return HttpResponse(status=401)  # it ended while the page was mounted
             response = HttpResponse()
             request.go_live(self, response)
         else:
+            sessions.welcome(request)
             self._mount(request, *args, **kwargs)
             response = render(self, get_token(request)).response
             inject_script(response, request)
+            sessions.prepare(request)
         patch_cache_control(response, private=True, no_cache=True)
         return response
 
@@ -114,28 +146,34 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
     ) -> Update:
         """Run a sync event handler, and update."""
         failed = False
-        with self._live_ambient.restored():
+        with self._live_surroundings():
             try:
-                call(handler, **arguments)
+                sessions.begin(self._live_request)
+                with _transaction(self._live_request):
+                    call(handler, **arguments)
             except Exception:
                 self._live_failed(handler)
                 failed = True
-        return self._live_update(refreshes)._replace(failed=failed)
+        return self._live_update(refreshes, event=True, failed=failed)
 
     async def _live_await(self, handler: MethodType, arguments: dict[str, Any]) -> bool:
         """Run an async event handler, on the loop, in a task of its own. Says whether it succeeded."""
-        with self._live_ambient.restored():
+        with self._live_surroundings():
             try:
+                sessions.begin(self._live_request)
                 await handler(**arguments)
             except Exception:
                 self._live_failed(handler)
                 return False
         return True
 
-    def _live_update(self, refreshes: Sequence[Refresh]) -> Update:
+    def _live_update(
+        self, refreshes: Sequence[Refresh], *, event: bool = False, failed: bool = False
+    ) -> Update:
         """Let the view take in what has come, render it, and see what of the page is another now."""
         regions = Changed()
-        with self._live_ambient.restored():
+        ended = False
+        with self._live_surroundings():
             try:
                 if isinstance(self, PresenceMixin):
                     for refresh in refreshes:
@@ -143,7 +181,29 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
                 regions = self._live_shown.refresh(self)
             except Exception:
                 logger.exception("The live view at %r could not be rendered.", self.request.path)
-        return Update(regions, self._take_pushed())
+            try:
+                ended = not sessions.finish(self._live_request, event=event, failed=failed)
+            except Exception:
+                logger.exception("The session of the live view at %r could not be saved.", self.request.path)
+        return Update(regions, self._take_pushed(), failed, ended)
+
+    def _live_check(self, user: Any) -> bool | None:
+        """Whether *user* may go on seeing this page; None if that could not be found out."""
+        with self._live_surroundings():
+            try:
+                return bool(self.still_allowed(user))
+            except PermissionDenied:
+                return False
+            except Exception:
+                logger.exception("still_allowed() failed at %r.", self.request.path)
+                return None
+            finally:
+                sessions.finish(self._live_request)
+
+    @contextmanager
+    def _live_surroundings(self) -> Iterator[None]:
+        with self._live_ambient.restored(), self.live_context():
+            yield
 
     def _take_pushed(self) -> list[str]:
         pushed, self._pushed = self._pushed, []
@@ -153,6 +213,18 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         logger.exception(
             "The event handler %s failed at %r.", handler.__func__.__qualname__, self.request.path
         )
+
+
+@contextmanager
+def _transaction(request: HttpRequest) -> Iterator[None]:
+    """What ATOMIC_REQUESTS puts around a view."""
+    assert request.resolver_match is not None
+    exempt: set[str] = getattr(request.resolver_match.func, "_non_atomic_requests", set())
+    with ExitStack() as stack:
+        for alias, options in connections.settings.items():
+            if options["ATOMIC_REQUESTS"] and alias not in exempt:
+                stack.enter_context(transaction.atomic(using=alias))
+        yield
 
 
 def _csrf_token(request: LiveRequest) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .process import Tracker
+from .process import SESSIONS_PER_HOP, Tracker, chunks
 from .reads import acount, amembers, count, members
 from .registry import close_all, drain_all, get_tracker, serving
 from .session import Event, Host, Own, Refresh, Session
 
 __all__ = [
+    "SESSIONS_PER_HOP",
     "Event",
     "Host",
     "Own",
@@ -16,6 +17,7 @@ __all__ = [
     "Tracker",
     "acount",
     "amembers",
+    "chunks",
     "close_all",
     "count",
     "drain_all",

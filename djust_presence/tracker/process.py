@@ -9,7 +9,7 @@ from contextvars import Context
 from typing import Any, ParamSpec, TypeVar
 
 from ..backends.base import Backend
-from ..bus import Bus, Item, LayerBus, LocalBus, channel_layer
+from ..bus import NOTICES, Bus, Item, LayerBus, LocalBus, channel_layer
 from ..conf import Settings
 from ..errors import PresenceUnavailable
 from ..state.records import Change, Member
@@ -51,6 +51,8 @@ class Tracker:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reachable = True
         self._stopped = False
+        self._checked_at = self.now
+        self._checking: asyncio.Task[None] | None = None
         self._equip()
 
     def _equip(self) -> None:
@@ -149,7 +151,11 @@ class Tracker:
             self.bus.publish(key, some)
 
     def _hear(self, key: str, items: list[Item]) -> None:
-        if group := self.groups.get(key):
+        if key == NOTICES:
+            for kind, *rest in items:
+                for host, sessions in by_host(self._sessions).items():
+                    host.notice(sessions, kind, *rest)
+        elif group := self.groups.get(key):
             for kind, *rest in items:
                 if kind == "change":
                     group.apply(Change.unpack(key, rest))
@@ -187,11 +193,12 @@ class Tracker:
 
     async def _keep(self) -> None:
         """Ping, close what is silent, let go of groups without sessions; returns when nobody is left."""
-        tick = min(3.0, self.settings.heartbeat_interval / 10)
+        tick = min(3.0, self.settings.heartbeat_interval / 10, self.settings.reauth_interval / 10 or 3.0)
         idle = 0.0
         while idle < LINGER:
             await asyncio.sleep(tick)
             self._attend()
+            self._check()
             self._let_go()
             idle = 0.0 if self._sessions or self.groups else idle + tick
         self._stop()
@@ -206,6 +213,18 @@ class Tracker:
                 pinged.append(session)
         for host, sessions in by_host(pinged).items():
             host.ping(sessions)
+
+    def _check(self) -> None:
+        """Every REAUTH_INTERVAL see who may still be here, one check after the other."""
+        interval = self.settings.reauth_interval
+        busy = self._checking and not self._checking.done()
+        if interval and not busy and self.now - self._checked_at >= interval:
+            self._checked_at = self.now
+            self._checking = self._spawn(self._check_all())
+
+    async def _check_all(self) -> None:
+        for host, sessions in by_host(self._sessions).items():
+            await host.check(sessions)
 
     def _let_go(self) -> None:
         before = self.now - LINGER
@@ -229,6 +248,7 @@ class Tracker:
             self._running = [
                 self._spawn(self._supervised(run)) for run in (self._writer.run, self._reader.run, self._keep)
             ]
+            self.bus.subscribe(NOTICES, lambda: None)
         if self._writer.start():
             for session in self._sessions:  # after a clean stop the process goes on all the same
                 self._writer.follow(session)

@@ -52,6 +52,12 @@ class Host(Protocol):
     def close(self, session: Session, code: int, reason: str) -> None:
         """Close its socket."""
 
+    def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
+        """Hear what some process has told all others, of something else than a group. Never waits."""
+
+    async def check(self, sessions: Sequence[Session]) -> None:
+        """Every REAUTH_INTERVAL: close the sockets of those who may not be there any more. Never raises."""
+
 
 UNKNOWN: Mapping[str, Member] = {}  # the members of a group that could not be read
 

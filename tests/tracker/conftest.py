@@ -34,6 +34,8 @@ class Pages:
         self.told: dict[Session, list[str]] = {}
         self.events: list[tuple[Session, str, Any]] = []
         self.pinged: list[Session] = []
+        self.notices: list[tuple[Any, ...]] = []
+        self.checked: list[Session] = []
         self.closed: list[tuple[Session, int, str]] = []
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
@@ -59,6 +61,12 @@ class Pages:
     def close(self, session: Session, code: int, reason: str) -> None:
         self.closed.append((session, code, reason))
         session.end()
+
+    def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
+        self.notices += [(session, kind, *rest) for session in sessions]
+
+    async def check(self, sessions: Sequence[Session]) -> None:
+        self.checked += sessions
 
     def comings(self, session: Session) -> list[str]:
         """The joins and leaves that it was told of."""

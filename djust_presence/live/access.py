@@ -1,0 +1,214 @@
+"""Whether a visitor may still see a page: log-outs, ended sessions, changed passwords, lost permissions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user_model,
+    load_backend,
+)
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.contrib.sessions.backends import cache, cached_db, db
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
+from django.core.cache import caches
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from ..backends.registry import get_backend
+from ..bus import NOTICES, publish
+from .sessions import Standing, mark, mark_of
+
+if TYPE_CHECKING:
+    from .view import LiveView
+
+__all__ = ["ENDED", "Visitor", "asks_the_view", "current_users", "still_passes", "watch_log_ins_and_outs"]
+
+T = TypeVar("T")
+
+ENDED = "session-ended"  # the notice that a session has ended, or goes on under another key
+PER_QUERY = 500
+
+
+class Visitor(NamedTuple):
+    """Who opened a page: what there is to ask for when it is to be seen whether they may still be there."""
+
+    store: type[Standing] | None
+    session_key: str | None
+    mark: str | None
+    user_id: str | None  # None: somebody who was not logged in
+    by_session: bool  # whether it was the session that said who this is
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Visitor:
+        """Whoever sends *request*, the user and session of which are loaded."""
+        session, user = getattr(request, "session", None), getattr(request, "user", None)
+        user_id = None
+        if apps.is_installed("django.contrib.auth") and isinstance(user, get_user_model()):
+            user_id = str(user.pk)
+        if not isinstance(session, Standing) or not session.session_key:
+            return cls(None, None, None, user_id, False)
+        by_session = session.get(SESSION_KEY) == user_id
+        return cls(type(session), session.session_key, mark(session), user_id, by_session)
+
+
+class Claim(NamedTuple):
+    """What a session says of its user; without a *backend*, it was something else that said who that is."""
+
+    user_id: str
+    backend: str | None
+
+
+def current_users(visitors: Iterable[Visitor]) -> dict[Visitor, Any]:
+    """The users that *visitors* are by now, None for who was not logged in; the others may not be here any more.
+
+    One query for all their sessions, where these are in the database or a cache, and one for all users.
+    """
+    claims: dict[Visitor, tuple[Claim | None, Mapping[str, Any]]] = {}
+    for visitor, data in _sessions(set(visitors)).items():
+        if visitor.by_session and data.get(SESSION_KEY) != visitor.user_id:
+            continue
+        backend = data.get(BACKEND_SESSION_KEY) if visitor.by_session else None
+        claims[visitor] = (Claim(visitor.user_id, backend) if visitor.user_id else None, data)
+    users = _users({claim for claim, _ in claims.values() if claim})
+    current = {}
+    for visitor, (claim, data) in claims.items():
+        user = users.get(claim) if claim else None
+        if claim is None or (user is not None and (not visitor.by_session or _password_stands(user, data))):
+            current[visitor] = user
+    return current
+
+
+def _sessions(visitors: Iterable[Visitor]) -> dict[Visitor, Mapping[str, Any]]:
+    """What is in the sessions of *visitors*, without those whose session has ended; nothing where there was none."""
+    keys: dict[type[Standing], list[str]] = defaultdict(list)
+    for visitor in visitors:
+        if visitor.store and visitor.session_key:
+            keys[visitor.store].append(visitor.session_key)
+    found = {store: _load(store, some) for store, some in keys.items()}
+    return {
+        visitor: found[visitor.store][visitor.session_key] if visitor.store and visitor.session_key else {}
+        for visitor in visitors
+        if not visitor.store or visitor.session_key in found[visitor.store]
+    }
+
+
+def _load(store: Any, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    if store.load in (db.SessionStore.load, cached_db.SessionStore.load):
+        decode = store().decode
+        rows = store.get_model_class().objects.filter(expire_date__gt=timezone.now())
+        return {
+            row.session_key: decode(row.session_data)
+            for some in _chunks(keys)
+            for row in rows.filter(session_key__in=some)
+        }
+    if store.load is cache.SessionStore.load:
+        prefix = store.cache_key_prefix
+        found = caches[settings.SESSION_CACHE_ALIAS].get_many([prefix + key for key in keys])
+        return {name.removeprefix(prefix): data for name, data in found.items()}
+    sessions = {key: store.standing(key) for key in keys}
+    return {key: dict(session.items()) for key, session in sessions.items() if session.begun}
+
+
+def _users(claims: Iterable[Claim]) -> dict[Claim, Any]:
+    """The users of *claims*, as their authentication backends give them out: not those that are not active."""
+    from django.contrib.auth.backends import ModelBackend  # brings models along
+
+    claimed: dict[str | None, list[Claim]] = defaultdict(list)
+    for claim in claims:
+        claimed[claim.backend] = [*claimed[claim.backend], claim]
+    found = {}
+    for path, some in claimed.items():
+        if path is not None and path not in settings.AUTHENTICATION_BACKENDS:
+            continue
+        backend = ModelBackend() if path is None else load_backend(path)
+        if isinstance(backend, ModelBackend) and type(backend).get_user is ModelBackend.get_user:
+            model = get_user_model()
+            ids = {claim: model._meta.pk.to_python(claim.user_id) for claim in some}
+            users = model._default_manager.in_bulk(list(ids.values()))
+            for claim, key in ids.items():
+                if (user := users.get(key)) and backend.user_can_authenticate(user):
+                    found[claim] = user
+        else:
+            for claim in some:
+                if user := backend.get_user(claim.user_id):
+                    found[claim] = user
+    return found
+
+
+def _password_stands(user: Any, data: Mapping[str, Any]) -> bool:
+    """Whether the session of *user* was begun with the password that they have."""
+    if not hasattr(
+        user, "get_session_auth_hash"
+    ):  # as Django asks: a user model need not be of its base class
+        return True
+    given = data.get(HASH_SESSION_KEY) or ""
+    return any(
+        constant_time_compare(given, one)
+        for one in (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    )
+
+
+def asks_the_view(view: LiveView) -> bool:
+    """Whether *view* has a say in who may still see it."""
+    from .view import LiveView
+
+    if type(view).still_allowed is not LiveView.still_allowed:
+        return True
+    if not apps.is_installed("django.contrib.auth"):
+        return False
+    from django.contrib.auth.mixins import PermissionRequiredMixin, UserPassesTestMixin
+
+    return isinstance(view, PermissionRequiredMixin | UserPassesTestMixin)
+
+
+def still_passes(view: LiveView) -> bool:
+    """Whether *view* would let its request's user in, if it is one of Django's that ask for more than a log-in."""
+    if not asks_the_view(view):
+        return True
+    from django.contrib.auth.mixins import PermissionRequiredMixin, UserPassesTestMixin
+
+    if isinstance(view, PermissionRequiredMixin) and not view.has_permission():
+        return False
+    return not isinstance(view, UserPassesTestMixin) or bool(view.get_test_func()())
+
+
+def watch_log_ins_and_outs() -> None:
+    """Tell all processes at once when a session ends, or gets another key, in any of them."""
+    user_logged_out.connect(_session_ends, dispatch_uid="djust_presence.live.access")
+    user_logged_in.connect(_session_changes, dispatch_uid="djust_presence.live.access")
+
+
+def _session_ends(request: HttpRequest | None, **kwargs: Any) -> None:
+    session = getattr(request, "session", None)
+    if isinstance(session, SessionBase):
+        _announce(mark(session))
+
+
+def _session_changes(request: HttpRequest | None, **kwargs: Any) -> None:
+    """By this signal the session has its new key; the cookie that came with the request has the old one."""
+    session = getattr(request, "session", None)
+    if isinstance(session, SignedCookies):
+        _announce(mark(session))
+    elif request is not None and isinstance(session, SessionBase):
+        old = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        if old and old != session.session_key:
+            _announce(mark_of(old))
+
+
+def _announce(mark: str | None) -> None:
+    if mark is not None:
+        publish(get_backend().shared, NOTICES, [[ENDED, mark]])
+
+
+def _chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (keys[start : start + PER_QUERY] for start in range(0, len(keys), PER_QUERY))
