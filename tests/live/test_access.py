@@ -129,7 +129,7 @@ async def close_code(socket: Socket) -> int:
     while True:
         message = await socket.receive_output(timeout=10)
         if message["type"] == "websocket.close":
-            await socket.wait()
+            await socket.disconnect()
             code = message["code"]
             assert isinstance(code, int)
             return code
