@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import django
@@ -46,11 +47,22 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         return f"{self.template}:{self.line}"
 
+    def region_id(self, page: str) -> str:
+        """The id of the region there, in a page that is rendered from the template *page*.
+
+        It is the same whatever comes before it, as the page may have been loaded with other regions
+        than its socket finds (an ``{% if %}`` around one).
+        """
+        if self.template == page:
+            return f"live-{self.number}"
+        return f"live-{blake2b(self.template.encode(), digest_size=4).hexdigest()}-{self.number}"
+
 
 class Part(NamedTuple):
     """A region with a template of its own. It sees nothing of the page around it, and so needs none."""
 
     place: Place
+    page: str
     engine: Engine
     name: str
 
@@ -68,12 +80,17 @@ class Regions:
         self._context = dict(context)
         self._request = request
         self._inside: Place | None = None
+        self._times: Counter[str] = Counter()
         self.html: dict[str, str] = {}
         self.places: list[Place] = []
         self.parts: list[Part] = []
 
-    def add(self, place: Place, render: Callable[[], str]) -> str:
-        """Render the next region, which stands at *place*, and return its markup."""
+    @property
+    def csrf_token(self) -> str:
+        return str(self._context["csrf_token"])
+
+    def add(self, place: Place, page: str, render: Callable[[], str]) -> str:
+        """Render the next region, which stands at *place* in a *page*, and return its markup."""
         if self._inside is not None:
             raise TemplateSyntaxError(
                 f"{{% live %}} at {place} is inside the one at {self._inside}: regions do not nest."
@@ -83,7 +100,10 @@ class Regions:
             html = render()
         finally:
             self._inside = None
-        name = f"live-{len(self.html) + 1}"
+        name = place.region_id(page)
+        self._times[name] += 1
+        if self._times[name] > 1:
+            name = f"{name}-{self._times[name]}"
         self.html[name] = html
         self.places.append(place)
         return f'<live-region id="{name}">{html}</live-region>'
@@ -92,7 +112,7 @@ class Regions:
         """Render *part* as the next region. Not *fixed*: the page has to say which one it is each time."""
         if fixed:
             self.parts.append(part)
-        return self.add(part.place, partial(part.render, self._context, self._request))
+        return self.add(part.place, part.page, partial(part.render, self._context, self._request))
 
 
 _active: ContextVar[Regions | None] = ContextVar("djust_presence.regions", default=None)
@@ -195,8 +215,7 @@ class Shown:
     def update(self, page: Page) -> Changed:
         """The regions of *page* that differ from what is shown; they count as shown from here on.
 
-        Regions have their ids in order of rendering, so when one comes or goes (an ``{% if %}`` around it)
-        the others would get their neighbours' content: then it is the whole page that differs.
+        When a region comes or goes (an ``{% if %}`` around it) it is the whole page that differs.
         """
         moved, self._places = page.places != self._places, page.places
         changed = self._differing(page.regions)
@@ -214,7 +233,7 @@ def _digests(regions: Mapping[str, str]) -> dict[str, bytes]:
 
 
 def _digest(html: str) -> bytes:
-    return hashlib.blake2b(html.encode(errors="surrogatepass"), digest_size=16).digest()
+    return blake2b(html.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def inject_script(response: HttpResponse, request: HttpRequest) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from django.template import Context, Library, Node, NodeList, TemplateSyntaxError
-from django.template.base import FilterExpression, Parser, Token
+from django.template.base import UNKNOWN_SOURCE, FilterExpression, Origin, Parser, Token
 
 from ..live.rendering import Part, Place, active_regions
 
@@ -26,7 +26,8 @@ class LiveNode(Node):
         regions = active_regions()
         if regions is None:
             return self.nodelist.render(context)
-        return regions.add(self.place, partial(self.nodelist.render, context))
+        assert context.template is not None
+        return regions.add(self.place, _name(context.template.origin), partial(self.nodelist.render, context))
 
 
 class LivePartNode(Node):
@@ -42,7 +43,8 @@ class LivePartNode(Node):
             raise TemplateSyntaxError(
                 f"{{% live {self.name.token} %}} at {self.place} wants the name of a template, not {name!r}."
             )
-        part = Part(self.place, context.template.engine, name)
+        page = context.template
+        part = Part(self.place, _name(page.origin), page.engine, name)
         regions = active_regions()
         if regions is None:
             return part.engine.get_template(name).render(context)
@@ -68,10 +70,15 @@ def live(parser: Parser, token: Token) -> Node:
         raise TemplateSyntaxError(f"{{% {name} %}} takes at most one argument, the name of a template.")
     extra_data: dict[str, Any] = parser.extra_data
     extra_data[COUNT] = number = extra_data.get(COUNT, 0) + 1
-    place = Place(parser.origin.name if parser.origin else "?", token.lineno or 0, number)
+    place = Place(_name(parser.origin), token.lineno or 0, number)
     if arguments:
         return LivePartNode(place, parser.compile_filter(arguments[0]), extra_data)
     extra_data[INLINE] = True
     nodelist = parser.parse(("endlive",))
     parser.delete_first_token()
     return LiveNode(place, nodelist)
+
+
+def _name(origin: Origin | None) -> str:
+    """The name of a template, as it is on every server; the file may lie elsewhere."""
+    return str((origin and origin.template_name) or UNKNOWN_SOURCE)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from types import FrameType
@@ -141,8 +143,8 @@ def test_one_inline_region_makes_a_refresh_render_the_page(show: Show, inline: s
         around=around,
         word="hello",
     )
-    assert page.refresh(word="bye") == {"live-2": "bye"}
-    assert page.refresh(count=1) == {"live-1": "<b>1</b>"}
+    assert list(page.refresh(word="bye").values()) == ["bye"]
+    assert list(page.refresh(count=1).values()) == ["<b>1</b>"]
     assert around.times == 3
 
 
@@ -208,7 +210,7 @@ def test_parts_in_an_if_or_a_loop_stay_as_many_as_when_the_page_was_loaded(show:
     page = show(
         '{% for _ in rows %}{% live "part" %}{% endfor %}{% if rows %}{% live "part" %}{% endif %}', rows="ab"
     )
-    assert list(page.first) == ["live-1", "live-2", "live-3"]
+    assert list(page.first) == ["live-1", "live-1-2", "live-2"]
     assert page.refresh(rows="abc", count=1) == dict.fromkeys(page.first, "<b>1</b>")
     assert page.refresh(rows="", count=2) == dict.fromkeys(page.first, "<b>2</b>")
 
@@ -226,8 +228,8 @@ def test_a_part_may_be_named_by_what_surrounds_it(show: Show) -> None:
         names=["part", "other"],
         end="art",
     )
-    assert page.first == {"live-1": "<b>0</b>", "live-2": "other", "live-3": "<b>0</b>"}
-    assert page.refresh(names=["other", "part"]) == {"live-1": "other", "live-2": "<b>0</b>"}
+    assert page.first == {"live-1": "<b>0</b>", "live-1-2": "other", "live-2": "<b>0</b>"}
+    assert page.refresh(names=["other", "part"]) == {"live-1": "other", "live-1-2": "<b>0</b>"}
 
 
 @pytest.mark.parametrize(
@@ -240,9 +242,9 @@ def test_a_part_may_be_named_by_what_surrounds_it(show: Show) -> None:
 def test_an_inline_region_that_appears_beside_parts_is_shown(show: Show, template: str) -> None:
     templates = {"with part": '{% live "part" %}{% block main %}{% endblock %}'}
     page = show(template, templates)
-    (html,) = page.refresh(count=1).values()
-    assert (
-        html == '<live-region id="live-1"><b>1</b></live-region><live-region id="live-2">more</live-region>'
+    html = page.refresh(count=1)["*"]
+    assert re.fullmatch(
+        "<live-region id=.+><b>1</b></live-region><live-region id=.+>more</live-region>", html
     )
 
 
@@ -267,6 +269,36 @@ def test_parts_are_read_anew_as_django_does(show: Show) -> None:
     loader.loaders[0].templates_dict["it"] = "new"
     loader.reset()
     assert page.refresh() == {"live-1": "new"}
+
+
+# Their ids
+
+
+def test_a_region_has_its_id_from_the_tag_s_number_in_the_page_s_template(show: Show) -> None:
+    page = show(
+        '{% live "part" %}{% live %}{% endlive %}{% for _ in "ab" %}{% live %}{% endlive %}{% endfor %}'
+    )
+    assert list(page.first) == ["live-1", "live-2", "live-3", "live-3-2"]
+
+
+def test_regions_of_other_templates_have_ids_of_their_own(show: Show) -> None:
+    templates = {
+        "with part": '{% live "part" %}{% block main %}{% endblock %}{% include "inline" %}',
+        "inline": "{% live %}inline{% endlive %}",
+    }
+    page = show('{% extends "with part" %}{% block main %}{% live "part" %}{% endblock %}', templates)
+    first, second, third = page.first
+    assert second == "live-1"
+    assert all(re.fullmatch("live-[0-9a-f]{8}-1", name) for name in (first, third))
+    assert first != third
+    assert list(show('{% include "inline" %}', templates).first) == [third]
+
+
+def test_a_page_and_its_socket_with_other_regions_name_the_same_ones_alike(show: Show) -> None:
+    source = '{% if count %}{% live "part" %}{% endif %}{% live %}{{ count }}{% endlive %}'
+    loaded, mounted = show(source), show(source, count=1)
+    assert list(loaded.first) == ["live-2"]
+    assert mounted.first == {"live-1": "<b>1</b>", "live-2": "1"}
 
 
 # The page around them
@@ -362,7 +394,8 @@ def test_an_inline_region_knows_all_that_surrounds_it(
     assert list(page.first.values()) == before
     assert page.refresh() == {}
     changed = page.refresh(count=1)
-    assert list(changed) == list(page.first) == [f"live-{n}" for n in range(1, len(after) + 1)]
+    assert list(changed) == list(page.first)
+    assert re.findall('id="(live-.*?)"', page.html) == list(page.first)
     assert list(changed.values()) == after
 
 
@@ -382,6 +415,44 @@ def test_without_regions_the_page_is_live_as_a_whole(show: Show, template: str) 
     assert page.refresh(count=1) == {"*": page.html.replace("0", "1")}
 
 
+# Jinja2
+
+
+@pytest.fixture
+def jinja(settings: Settings) -> Callable[[], Showing]:
+    """Show a Jinja2 template with a form."""
+
+    def show() -> Showing:
+        settings.TEMPLATES = [
+            {
+                "BACKEND": "django.template.backends.jinja2.Jinja2",
+                "DIRS": [Path(__file__).parent / "templates"],
+                "OPTIONS": {"context_processors": ["djust_presence.context_processors.csrf"]},
+            }
+        ]
+        view = views.Counter()
+        view.setup(RequestFactory().get("/"))
+        view.template_name = "live/jinja.html"
+        view.mount(view.request)
+        return Showing(view)
+
+    return show
+
+
+def test_a_jinja2_page_with_a_form_is_sent_when_it_differs(jinja: Callable[[], Showing]) -> None:
+    page = jinja()
+    token = '<input type="hidden" name="csrfmiddlewaretoken" value="a-token"><i>a-token</i>'
+    assert page.first == {"*": f"<form>{token}00</form>"}
+    assert page.refresh() == {}
+    assert page.refresh(count=1) == {"*": f"<form>{token}11</form>"}
+
+
+def test_in_other_views_jinja2_has_django_s_own_token(jinja: Callable[[], Showing]) -> None:
+    jinja()
+    html = engines["jinja2"].get_template("live/jinja.html").render({}, RequestFactory().get("/"))
+    assert re.search('value="[A-Za-z0-9]{64}"', html)
+
+
 # Partials
 
 
@@ -392,8 +463,8 @@ def test_a_partial_may_contain_regions(show: Show) -> None:
         '{% with x="a" %}{% partial who %}{% endwith %}{% partialdef here inline %}{% live "part" %}{% endpartialdef %}'
         "{% partial who %}"
     )
-    assert page.first == {"live-1": "a0", "live-2": "<b>0</b>", "live-3": "0"}
-    assert page.refresh(count=1) == {"live-1": "a1", "live-2": "<b>1</b>", "live-3": "1"}
+    assert page.first == {"live-1": "a0", "live-2": "<b>0</b>", "live-1-2": "0"}
+    assert page.refresh(count=1) == {"live-1": "a1", "live-2": "<b>1</b>", "live-1-2": "1"}
 
 
 @partials

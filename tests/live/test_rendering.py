@@ -31,14 +31,14 @@ def test_regions_are_marked_in_the_page(client: Client) -> None:
     html = client.get("/regions/").content.decode()
     assert '<live-region id="live-1"><b>0 inside</b></live-region>' in html
     assert '<live-region id="live-2"><u>0</u><input type="hidden" name="csrfmiddlewaretoken"' in html
-    assert '<live-region id="live-3">a</live-region><live-region id="live-4">b</live-region>' in html
+    assert '<live-region id="live-3">a</live-region><live-region id="live-3-2">b</live-region>' in html
     assert html.count("<live-region") == html.count("</live-region>") == 4
 
 
 async def test_only_regions_that_changed_are_sent() -> None:
     async with live("/regions/") as socket:
         regions = await started(socket)
-        assert list(regions) == ["live-1", "live-2", "live-3", "live-4"]
+        assert list(regions) == ["live-1", "live-2", "live-3", "live-3-2"]
         assert regions["live-1"] == "<b>0 inside</b>"
         render, _ = await socket.call(1, "add")
         assert list(render["regions"]) == ["live-1", "live-2"]
@@ -47,7 +47,7 @@ async def test_only_regions_that_changed_are_sent() -> None:
 
 async def test_regions_that_come_or_go_make_the_whole_page_differ() -> None:
     async with live("/optional/") as socket:
-        assert await started(socket) == {"live-1": "second"}
+        assert await started(socket) == {"live-2": "second"}
         render, _ = await socket.call(1, "add")
         (html,) = render["regions"].values()
         assert list(render["regions"]) == ["*"]
@@ -63,7 +63,7 @@ async def test_regions_work_in_child_templates_and_includes() -> None:
     async with live("/child/") as socket:
         assert await started(socket) == {"live-1": "<h1>base</h1>0"}
     async with live("/included/") as socket:
-        assert await started(socket) == {"live-1": "outer 0", "live-2": "inner"}
+        assert list((await started(socket)).values()) == ["outer 0", "inner"]
 
 
 def test_regions_do_not_nest(client: Client) -> None:
