@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
-from djust_presence.live.request import LiveHandler, build_request, origin_allowed
+from djust_presence.live.request import LiveHandler, build_request, origin_allowed, respond
 
 from .conftest import Socket, live
 from .test_consumer import started
@@ -85,9 +88,12 @@ def test_the_socket_prefix_is_taken_off(
     assert request.path_info == page.removeprefix(root)
 
 
-def test_forcing_a_script_name_works(settings: Settings) -> None:
+@pytest.mark.parametrize("path", ["/app/x/", "/ws/app/x/", "/app/ws/app/x/", "/app/ws/x/"])
+def test_forcing_a_script_name_works(path: str, settings: Settings) -> None:
     settings.FORCE_SCRIPT_NAME = "/app"
-    assert request_for("/app/x/").path_info == "/x/"
+    settings.DJUST_PRESENCE = {"SOCKET_PREFIX": "/ws"}
+    request = request_for(path, root_path="/ignored")
+    assert (request.path, request.path_info) == ("/app/x/", "/x/")
 
 
 @pytest.mark.parametrize(
@@ -105,14 +111,73 @@ def test_forcing_a_script_name_works(settings: Settings) -> None:
         (b"https://b.a.example", b"testserver", ["https://*.a.example"], True),
         (b"http://b.a.example", b"testserver", ["https://*.a.example"], False),
         (b"https://testserver.evil.example", b"testserver", [], False),
+        (b"http://testserver@evil.example", b"testserver", [], False),
+        (b"http://testserver/", b"testserver", [], False),
+        (b"http://testserver:80", b"testserver", [], False),  # no browser says so
+        (b"HTTP://TESTSERVER", b"testserver", [], False),
+        (b"ws://testserver", b"testserver", [], False),
+        (b"testserver", b"testserver", [], False),
+        (b"http://[::1", b"testserver", [], False),
+        (b"http://testserver\xff", b"testserver", [], False),
+        (b"http://[::1]:8000", b"[::1]:8000", [], True),
+        (b"http://[::1]:8001", b"[::1]:8000", [], False),
+        (b"http://a.example:81", b"testserver", ["http://a.example:81"], True),
+        (b"http://a.example", b"testserver", ["http://a.example:81"], False),
+        (b"https://a.example", b"evil.example", ["https://a.example"], True),  # and then a bad request
     ],
 )
 def test_only_pages_of_this_site_may_open_sockets(
     origin: bytes, host: bytes, trusted: list[str], allowed: bool, settings: Settings
 ) -> None:
     settings.CSRF_TRUSTED_ORIGINS = trusted
+    settings.ALLOWED_HOSTS = ["testserver", "[::1]"]
     request = request_for("/", (b"host", host), (b"origin", origin), scheme="ws")
     assert origin_allowed(request) is allowed
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "used", "origin", "allowed"),
+    [
+        (b"testserver", True, b"http://testserver", True),
+        (b"testserver", False, b"http://testserver", False),
+        (b"testserver:8000", True, b"http://testserver:8000", True),
+        (b"testserver", True, b"http://inside:8000", False),
+        (b"testserver", False, b"http://inside:8000", True),
+        (b"evil.example", True, b"http://evil.example", False),
+    ],
+)
+def test_behind_a_proxy_the_host_is_the_one_that_django_believes_in(
+    forwarded: bytes, used: bool, origin: bytes, allowed: bool, settings: Settings
+) -> None:
+    settings.USE_X_FORWARDED_HOST = used
+    settings.ALLOWED_HOSTS = ["testserver", "inside"]
+    headers = [(b"host", b"inside:8000"), (b"x-forwarded-host", forwarded), (b"origin", origin)]
+    assert origin_allowed(request_for("/", *headers, scheme="ws")) is allowed
+
+
+@pytest.mark.parametrize(
+    ("hosts", "allowed"), [([".example.org"], True), (["*"], True), (["testserver"], False)]
+)
+def test_a_page_of_a_host_that_is_not_allowed_is_none_of_this_site(
+    hosts: list[str], allowed: bool, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS = hosts
+    request = request_for("/", (b"host", b"a.example.org"), (b"origin", b"http://a.example.org"), scheme="ws")
+    assert origin_allowed(request) is allowed
+
+
+def test_a_page_without_tls_opens_no_socket_with_it() -> None:
+    request = request_for("/", (b"host", b"testserver"), (b"origin", b"http://testserver"), scheme="wss")
+    assert origin_allowed(request) is False
+
+
+def test_two_origins_are_none() -> None:
+    headers = [
+        (b"host", b"testserver"),
+        (b"origin", b"http://evil.example"),
+        (b"origin", b"http://testserver"),
+    ]
+    assert origin_allowed(request_for("/", *headers, scheme="ws")) is False
 
 
 def test_no_origin_is_no_page_of_this_site() -> None:
@@ -174,26 +239,88 @@ async def test_a_page_is_live_only_if_its_own_response_comes_out(
     assert ("replaced the response" in caplog.text) is (spoil == "replace")
 
 
-async def test_requests_are_announced_as_any(recorder: type[Recorder]) -> None:
-    heard: list[str] = []
+class Signals:
+    """What was heard of requests that came over sockets, in its order."""
 
-    def begun(**kwargs: Any) -> None:
-        heard.append("started")
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.hold = ""
+        self.held = threading.Event()
+        self.go_on = threading.Event()
 
-    def ended(**kwargs: Any) -> None:
-        heard.append("finished")
+    def say(self, what: str) -> None:
+        self.heard.append(what)
+        if what == self.hold:
+            self.held.set()
+            assert self.go_on.wait(5)
 
-    request_started.connect(begun, sender=LiveHandler)
-    request_finished.connect(ended, sender=LiveHandler)
-    try:
-        async with live("/counter/") as socket:
-            await started(socket)
-        async with live("/answers/broken/") as socket:
-            assert await socket.closed() == 4500
-    finally:
-        request_started.disconnect(begun, sender=LiveHandler)
-        request_finished.disconnect(ended, sender=LiveHandler)
-    assert heard == ["started", "finished"] * 2
+    def started(self, **kwargs: Any) -> None:
+        self.say("started")
+
+    def finished(self, **kwargs: Any) -> None:
+        self.say("finished")
+
+    async def fail(self, **kwargs: Any) -> None:
+        raise RuntimeError("a receiver's failure")
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    signals = Signals()
+    request_started.connect(signals.started, sender=LiveHandler)
+    request_finished.connect(signals.finished, sender=LiveHandler)
+    yield signals
+    request_started.disconnect(signals.started, sender=LiveHandler)
+    request_started.disconnect(signals.fail, sender=LiveHandler)
+    request_finished.disconnect(signals.finished, sender=LiveHandler)
+
+
+@pytest.mark.parametrize(
+    "path", ["/counter/", "/here/", "/plain/", "/nowhere/", "/answers/broken/", "/answers/forbidden/"]
+)
+async def test_requests_are_announced_as_any(path: str, signals: Signals) -> None:
+    async with live(path) as socket:
+        await socket.receive_output(timeout=5)
+    assert signals.heard == ["started", "finished"]
+
+
+async def test_requests_finish_whose_announcement_fails(
+    signals: Signals, caplog: pytest.LogCaptureFixture
+) -> None:
+    request_started.connect(signals.fail, sender=LiveHandler)
+    async with live("/counter/") as socket:
+        assert await socket.closed() == 4500
+    assert signals.heard == ["started", "finished"]
+    assert "a receiver's failure" in caplog.text
+
+
+class Holding:
+    """Middleware that answers when it may."""
+
+    signals: Signals
+
+    def __init__(self, get_response: Any) -> None:
+        pass
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        self.signals.say("answered")
+        return HttpResponse()
+
+
+@pytest.mark.parametrize("when", ["started", "answered", "finished"])
+async def test_requests_that_are_cancelled_finish_once_and_after_what_still_runs(
+    when: str, signals: Signals, settings: Settings
+) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.Holding"]
+    Holding.signals = signals
+    signals.hold = when
+    answer = asyncio.create_task(respond(request_for("/counter/")))
+    assert await asyncio.to_thread(signals.held.wait, 5)
+    answer.cancel()
+    signals.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await answer
+    assert signals.heard == ["started", *(["answered"] if when != "started" else []), "finished"]
 
 
 async def test_an_exception_that_django_lets_through_is_logged(
