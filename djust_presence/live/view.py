@@ -88,8 +88,8 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         if self._live_consumer is not None:
             self._pushed.append(frame)
 
-    def still_allowed(self, user: Any) -> bool:
-        """Whether *user* may go on seeing this page; if not, its socket is closed. Sync.
+    def still_allowed(self, user: Any) -> Any:
+        """Whether *user* may go on seeing this page; if not, its socket is closed. Sync or async.
 
         Asked every ``REAUTH_INTERVAL``, with ``self.request.user`` fetched anew, of those who are still logged in as
         they were, with the same password, and active. By default Django's ``PermissionRequiredMixin`` and
@@ -191,7 +191,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         """Whether *user* may go on seeing this page; None if that could not be found out."""
         with self._live_surroundings():
             try:
-                return bool(self.still_allowed(user))
+                return bool(call(self.still_allowed, user))
             except PermissionDenied:
                 return False
             except Exception:

@@ -67,6 +67,11 @@ class Asking(Known):
         return bool(self.answer)
 
 
+class AsyncAsking(Known):
+    async def still_allowed(self, user: Any) -> bool:
+        return bool(await user.groups.acount())
+
+
 class Holding(Asking):
     """Its handler and its check must never run at the same time."""
 
@@ -86,6 +91,7 @@ urlpatterns = [
     path("editors/", Editors.as_view()),
     path("staff/", Staff.as_view()),
     path("asking/", Asking.as_view()),
+    path("async-asking/", AsyncAsking.as_view()),
     path("holding/", Holding.as_view()),
 ]
 
@@ -290,6 +296,15 @@ async def test_a_view_says_who_is_still_allowed(client: Client, ada: Any) -> Non
     await until(lambda: _asked(2))
     assert set(Asking.asked) == {ada}
     Asking.answer = False
+    assert await close_code(socket) == 4403
+
+
+async def test_a_view_may_say_it_in_async_code(client: Client, ada: Any) -> None:
+    await ada.groups.acreate(name="readers")
+    socket = await opened(client, "/async-asking/")
+    await asyncio.sleep(0.5)
+    assert (await socket.call(1, "nothing"))[-1] == {"type": "ack", "ref": 1}
+    await ada.groups.aclear()
     assert await close_code(socket) == 4403
 
 
