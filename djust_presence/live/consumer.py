@@ -140,6 +140,11 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
                 self.put(PONG)
             case {"type": "pong"}:
                 pass
+            case {"type": "page"}:
+                if self._session is not None:
+                    self._view._live_shown.owe_page()
+                    self._refreshes.append(Refresh())
+                    self._go_on()
             case {"type": "event", "name": str(name), **rest}:
                 self._take_in_event(name, rest.get("ref"), rest.get("params", {}))
             case _:

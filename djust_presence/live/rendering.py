@@ -189,12 +189,13 @@ def _context(view: LiveView, csrf_token: str) -> dict[str, Any]:
 class Shown:
     """What one live page shows, kept as a digest per region. It starts with *page*, which is to be sent whole."""
 
-    __slots__ = ("_digests", "_parts", "_places", "_unsent", "csrf_token")
+    __slots__ = ("_digests", "_owes_page", "_parts", "_places", "_unsent", "csrf_token")
 
     def __init__(self, page: Page) -> None:
         self.csrf_token = page.csrf_token
         self._parts = page.parts
         self._places = page.places
+        self._owes_page = False
         self._unsent = Changed(page.regions)
         self._digests = _digests(page.regions)
 
@@ -208,18 +209,27 @@ class Shown:
 
         Of a page that started with nothing but parts these alone are rendered.
         """
-        if self._parts:
+        if self._parts and not self._owes_page:
             return self._differing(_render_parts(view, self._parts, self.csrf_token))
         return self.update(render(view, self.csrf_token))
+
+    def owe_page(self) -> None:
+        """The browser's page has other regions than this one: the next refresh is to give it whole. For any thread."""
+        self._owes_page = True
 
     def update(self, page: Page) -> Changed:
         """The regions of *page* that differ from what is shown; they count as shown from here on.
 
         When a region comes or goes (an ``{% if %}`` around it) it is the whole page that differs.
         """
-        moved, self._places = page.places != self._places, page.places
+        whole = self._owes_page or page.places != self._places
+        if whole:
+            self._owes_page = False
+        # Not the other way round: an inline region that has gone may come again.
+        self._parts = self._parts and page.parts
+        self._places = page.places
         changed = self._differing(page.regions)
-        return Changed({WHOLE: page.html}) if moved else changed
+        return Changed({WHOLE: page.html}) if whole else changed
 
     def _differing(self, regions: Mapping[str, str]) -> Changed:
         shown, self._digests = self._digests, _digests(regions)

@@ -301,6 +301,37 @@ def test_a_page_and_its_socket_with_other_regions_name_the_same_ones_alike(show:
     assert mounted.first == {"live-1": "<b>1</b>", "live-2": "1"}
 
 
+def test_a_page_that_has_other_regions_is_given_whole_once(show: Show) -> None:
+    around = Tally()
+    page = show('{{ around }}{% for _ in rows %}{% live "part" %}{% endfor %}', around=around, rows="a")
+    page.shown.owe_page()
+    one, two = (
+        '<live-region id="live-1"><b>0</b></live-region>',
+        '<live-region id="live-1-2"><b>0</b></live-region>',
+    )
+    assert page.refresh(rows="ab") == {"*": one + two}
+    assert page.refresh() == {}
+    assert page.refresh(count=1) == {"live-1": "<b>1</b>", "live-1-2": "<b>1</b>"}
+    assert around.times == 2
+
+
+def test_a_page_stays_owed_when_it_could_not_be_rendered(show: Show) -> None:
+    page = show("{% include name %}{% live %}{% endlive %}", name="part")
+    page.shown.owe_page()
+    with pytest.raises(TemplateDoesNotExist):
+        page.refresh(name="lost")
+    assert list(page.refresh(name="part")) == ["*"]
+
+
+async def test_a_page_may_ask_to_be_sent_whole() -> None:
+    async with live("/regions/") as socket:
+        await started(socket)
+        await socket.send_json_to({"type": "page"})
+        (html,) = (await socket.frame())["regions"].values()
+        assert '<live-region id="live-1"><b>0 inside</b></live-region>' in html
+        assert await socket.call(1, "nothing") == [{"type": "ack", "ref": 1}]
+
+
 # The page around them
 
 

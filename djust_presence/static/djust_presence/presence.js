@@ -12,6 +12,7 @@
  *                               bubbling from the element that asked: unsent {name, params},
  *                               refused {ref, name, code, message}
  *   <html data-presence-state>  connecting, live, reconnecting or stopped
+ *   <presence-status>           says that the page reconnects, or what <html data-presence-reconnecting> has
  *   [data-presence-pending]     an element whose event has not been answered
  *   --presence-color            on every element with a valid data-presence-color
  */
@@ -30,7 +31,9 @@
 
   const COLOR = "data-presence-color";
   const PENDING = "data-presence-pending";
+  const DISABLED = "aria-disabled";
   const IGNORED = '[dj-update="ignore"]';
+  const FIELDS = "input:not([type=file]), textarea, select"; // files are never sent, so never settled either
   const CLOSED_FOR_GOOD = new Set([4400, 4401, 4403, 4404, 4408]);
   const LOGIN_REQUIRED = 4401;
   const SERVER_FAULT = 4500;
@@ -40,6 +43,9 @@
   const CONNECT_TIMEOUT = 10_000;
   const PROBE_TIMEOUT = 4_000;
   const ENGINE_RETRY = 5_000;
+  const STATUS_DELAY = 1_000;
+  const TYPING_DEBOUNCE = 300;
+  const LARGEST_FRAME = 64 * 1024; // bytes
 
   /** Tell the page. An element that has left it meanwhile cannot be heard, so the document speaks for it. */
   const emit = (name, detail = {}, source = document) =>
@@ -55,6 +61,7 @@
   let openedUrl = null;
   let everReady = false;
   let attempts = 0;
+  let compared = false; // whether the page has the regions that its view has
   let ping = 30; // seconds, as the server says it
   let retryTimer;
   let watchdog;
@@ -74,6 +81,7 @@
     document.documentElement.dataset.presenceState = next;
     if (next === "live") emit("online");
     else if (was === "live" || final) emit("offline", { code, final });
+    showStatus(next === "reconnecting");
   }
 
   const send = (message) => socket.send(JSON.stringify(message));
@@ -114,6 +122,21 @@
     return old;
   }
 
+  const status = document.createElement("presence-status");
+  let statusTimer = null;
+
+  /** A connection that is soon back is nobody's business. */
+  function showStatus(reconnecting) {
+    if (reconnecting) {
+      const text = document.documentElement.dataset.presenceReconnecting ?? "Reconnecting…";
+      statusTimer ??= setTimeout(() => (status.textContent = text), STATUS_DELAY);
+      return;
+    }
+    clearTimeout(statusTimer);
+    statusTimer = null;
+    status.textContent = "";
+  }
+
   /** Full jitter, so that the pages of a restarted server do not come back all at once. */
   function retry(slowly) {
     const longest = Math.min(FIRST_DELAY * 2 ** attempts, slowly ? LONGEST_DELAY_AFTER_FAULT : LONGEST_DELAY);
@@ -146,6 +169,8 @@
       attempts = 0;
       everReady = true;
       ping = message.ping ?? ping;
+      compared = false;
+      uninformed = true;
       watch(silence());
       setState("live");
     },
@@ -154,6 +179,11 @@
         // A boosted navigation has put another page here, which this view must not overwrite.
         forget("stopped").close(1000);
         return;
+      }
+      if (!compared) {
+        compared = true;
+        // The view behind the socket may have found other regions than when the page was loaded.
+        if (!isPageOf(Object.keys(regions))) send({ type: "page" });
       }
       for (const [id, html] of Object.entries(regions)) waiting.set(id, html);
       flush();
@@ -171,29 +201,59 @@
   // --- Events to the server ---------------------------------------------------------------------------
 
   let lastRef = 0;
-  const inFlight = new Map(); // ref → {name, element}
+  const inFlight = new Map(); // ref → {name, element, sent}
+  const held = new Map(); // a form on its way → its submit buttons → their own aria-disabled
 
-  /** Send one event, or refuse it while the socket is down: nothing is queued. */
-  function sendEvent(element, name, params) {
-    if (state !== "live") {
+  /**
+   * Send one event, or refuse it while the socket is down: nothing is queued. `sent` are the fields of a form
+   * that is submitted, of which one at a time is on its way.
+   */
+  function sendEvent(element, handler, params, sent) {
+    const { name, args } = parseHandler(handler);
+    if (args.length) params._args = args;
+    if (state !== "live" || (sent && held.has(element))) {
       emit("unsent", { name, params }, element);
       return;
     }
     lastRef += 1;
-    inFlight.set(lastRef, { name, element });
+    inFlight.set(lastRef, { name, element, sent });
     element.setAttribute(PENDING, "");
-    send({ type: "event", ref: lastRef, name, params });
+    if (sent) hold(element);
+    const frame = JSON.stringify({ type: "event", ref: lastRef, name, params });
+    if (new Blob([frame]).size > LARGEST_FRAME) {
+      answered(lastRef, { code: "too-large", message: "A page sends at most 64 KB at once." });
+    } else socket.send(frame);
   }
 
   function answered(ref, error) {
-    const { name, element } = inFlight.get(ref) ?? {};
+    const { name, element, sent } = inFlight.get(ref) ?? {};
     inFlight.delete(ref);
     if (element && ![...inFlight.values()].some((other) => other.element === element)) {
       element.removeAttribute(PENDING);
     }
-    if (!error) return;
+    if (sent) unhold(element);
+    if (!error) {
+      if (sent) handled.push(sent);
+      flush();
+      return;
+    }
     console.warn(`djust_presence: ${name ?? "a frame"} was refused (${error.code}): ${error.message}`);
     emit("refused", { ref, name, ...error }, element);
+  }
+
+  /** Not `disabled`, which would throw the focus to the body. */
+  function hold(form) {
+    const buttons = [...form.elements].filter((field) => ["submit", "image"].includes(field.type));
+    held.set(form, new Map(buttons.map((button) => [button, button.getAttribute(DISABLED)])));
+    for (const button of buttons) button.setAttribute(DISABLED, "true");
+  }
+
+  function unhold(form) {
+    for (const [button, own] of held.get(form)) {
+      if (own === null) button.removeAttribute(DISABLED);
+      else button.setAttribute(DISABLED, own);
+    }
+    held.delete(form);
   }
 
   const orNull = (number) => (Number.isNaN(number) ? null : number);
@@ -203,20 +263,28 @@
     int: (value) => orNull(Number.parseInt(value || "0", 10)),
     float: (value) => orNull(Number.parseFloat(value || "0")),
     bool: (value) => ["true", "1", "yes", "on", "checked"].includes(value.toLowerCase()),
-    json: (value) => JSON.parse(value),
+    json(value) {
+      try {
+        return JSON.parse(value);
+      } catch {
+        return value; // the server says what it is not
+      }
+    },
     list: (value) =>
       value
         .trim()
         .split(/\s*,\s*/)
         .filter(Boolean),
   };
+  Object.assign(HINTS, { integer: HINTS.int, number: HINTS.float, boolean: HINTS.bool });
+  Object.assign(HINTS, { object: HINTS.json, array: HINTS.json });
 
   /** What the attributes with this prefix say: kebab-case names become snake_case. */
   function valuesOf(element, prefix) {
     const values = {};
     for (const { name, value } of element.attributes) {
       if (!name.startsWith(prefix) || /^data-(presence|htmx|hx)-/.test(name)) continue;
-      const [key, hint] = name.slice(prefix.length).split(":");
+      const [key, hint] = name.slice(prefix.length).replace(/^dj-/, "").split(":");
       values[key.replaceAll("-", "_")] = hint && Object.hasOwn(HINTS, hint) ? HINTS[hint](value) : value;
     }
     return values;
@@ -241,30 +309,146 @@
     return { name, args: Array.from(args, ([, arg]) => literal(arg)) };
   }
 
+  /** The fields of a form, as text. What may have several values is a list, even of one. */
+  function formValues(form, submitter) {
+    const values = {};
+    const data = new FormData(form, submitter);
+    for (const name of new Set(data.keys())) {
+      const texts = data.getAll(name).filter((value) => typeof value === "string");
+      // The socket is known to be the page's own by its Origin: Django's token is of no use to a handler.
+      if (!texts.length || name === "csrfmiddlewaretoken") continue;
+      const fields = [...form.elements].filter((field) => field.name === name);
+      const several = fields.length > 1 && fields.every((field) => field.type === "checkbox");
+      values[name] = texts.length > 1 || several || fields.some(isMultiple) ? texts : texts[0];
+    }
+    return values;
+  }
+
+  const isMultiple = (field) => field.type === "select-multiple";
+  const isClicked = (field) => ["checkbox", "radio", "select-one", "select-multiple"].includes(field.type);
+
+  function fieldValue(field) {
+    if (field.type === "checkbox") return field.checked;
+    return isMultiple(field) ? Array.from(field.selectedOptions, (option) => option.value) : field.value;
+  }
+
+  function sendField(field, handler) {
+    sendEvent(field, handler, {
+      value: fieldValue(field),
+      field: field.dataset.field || field.name || field.id.replace(/^id_/, "") || null,
+      ...valuesOf(field, "dj-value-"),
+      _target: field.name || field.id || null,
+    });
+  }
+
+  const delayed = new Set(); // what waits for its dj-debounce: {source, attribute, timer, run}
+
+  /**
+   * Run it when the source has been quiet for the element's `dj-debounce`, or else for `quiet`; with "blur",
+   * when it is left. What happens at once lets what has waited go first.
+   */
+  function whenQuiet(element, attribute, source, quiet, run) {
+    const said = element.getAttribute("dj-debounce");
+    const limit = said === null ? quiet : Number.parseInt(said, 10) || 0;
+    for (const other of delayed) {
+      if (other.source === source && other.attribute === attribute) drop(other);
+    }
+    if (said !== "blur" && limit <= 0) {
+      hurry();
+      run();
+      return;
+    }
+    const one = { source, attribute, run };
+    if (said !== "blur") one.timer = setTimeout(() => hurry(one), limit);
+    delayed.add(one);
+  }
+
+  function drop(one) {
+    clearTimeout(one.timer);
+    delayed.delete(one);
+  }
+
+  function hurry(...some) {
+    for (const one of some.length ? some : [...delayed]) {
+      drop(one);
+      one.run();
+    }
+  }
+
   function onClick(event) {
     const element = event.target instanceof Element && event.target.closest("[dj-click]");
     if (!element || element.matches(":disabled")) return;
     event.preventDefault();
-    const { name, args } = parseHandler(element.getAttribute("dj-click"));
-    const params = { ...valuesOf(element, "data-"), ...valuesOf(element, "dj-value-") };
-    if (args.length) params._args = args;
-    sendEvent(element, name, params);
+    whenQuiet(element, "dj-click", element, 0, () => {
+      const data = valuesOf(element, "data-");
+      const params = valuesOf(element, "dj-value-");
+      // Other scripts have data attributes of theirs: these are offered, and the handler takes what it knows.
+      if (Object.keys(data).length) params._data = data;
+      sendEvent(element, element.getAttribute("dj-click"), params);
+    });
+  }
+
+  function onSubmit(event) {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement && form.hasAttribute("dj-submit"))) return;
+    event.preventDefault();
+    hurry();
+    const { submitter } = event;
+    const params = {
+      ...formValues(form, submitter),
+      ...valuesOf(form, "dj-value-"),
+      _target: submitter?.name || submitter?.id || null,
+    };
+    const fields = [...form.elements].filter((field) => field.matches(FIELDS));
+    sendEvent(form, form.getAttribute("dj-submit"), params, rememberFields(fields));
+  }
+
+  /** What a field has to say by `dj-input` or `dj-change`, its own or of an element around it. */
+  function onField(attribute, field) {
+    const element = field instanceof HTMLElement && field.closest(`[${attribute}]`);
+    if (!element || field === composing || field.type === "file") return;
+    const quiet = attribute === "dj-input" && !isClicked(field) ? TYPING_DEBOUNCE : 0;
+    whenQuiet(element, attribute, field, quiet, () => sendField(field, element.getAttribute(attribute)));
+  }
+
+  /** The view behind a socket that has just opened knows nothing of what was typed before. */
+  function inform() {
+    for (const [field, { dirty }] of rememberFields(document.querySelectorAll(FIELDS))) {
+      if (!dirty || field.matches(":disabled, [type=radio]:not(:checked)")) continue;
+      for (const attribute of ["dj-input", "dj-change"]) {
+        const element = field.closest(`[${attribute}]`);
+        if (element) sendField(field, element.getAttribute(attribute));
+      }
+    }
   }
 
   // --- Patching ---------------------------------------------------------------------------------------
 
   const waiting = new Map(); // region id → its newest HTML, not yet shown
+  const handled = []; // the fields of each form that was handled, as they were sent
+  let uninformed = false; // whether the view may not know what was typed: it was mounted since
   let morph = null;
   let kept = null; // what a person did to the fields of the region being patched
   let composing = null; // the element under an IME composition
   let skipped = false;
 
+  /** Show what has come, as far as that is possible now; when nothing is left, settle what waited for it. */
   function flush() {
-    if (!morph || !waiting.size) return;
-    const regions = [...waiting];
-    waiting.clear();
-    for (const [id, html] of regions) patch(id, html);
-    emit("render", { regions: regions.map(([id]) => id) });
+    if (morph && waiting.size) {
+      const regions = [...waiting];
+      waiting.clear();
+      for (const [id, html] of regions) patch(id, html);
+      emit("render", { regions: regions.map(([id]) => id) });
+      if (uninformed && !waiting.size) {
+        uninformed = false;
+        inform();
+      }
+    }
+    if (waiting.size) return;
+    for (const sent of handled.splice(0)) {
+      if (sent.has(composing)) handled.push(sent);
+      else release(sent);
+    }
   }
 
   /** Show the new content of one region, or of the whole body for "*", around what a person did. */
@@ -276,13 +460,19 @@
     for (const noscript of source.querySelectorAll("noscript")) noscript.textContent = noscript.innerHTML;
     paint(source);
     const focus = rememberFocus();
-    kept = rememberFields(target);
+    kept = rememberFields(target.querySelectorAll(FIELDS));
     skipped = false;
     morph(target, source, true);
     settleFields(target);
     if (skipped) waiting.set(id, html);
     restoreFocus(focus);
     window.htmx?.process?.(target);
+  }
+
+  /** Whether these are the regions of the page; "*" is of every page. */
+  function isPageOf(ids) {
+    const here = Array.from(document.querySelectorAll("live-region"), ({ id }) => id);
+    return ids.includes("*") || (here.length === ids.length && here.every((id) => ids.includes(id)));
   }
 
   function parsePage(html) {
@@ -306,6 +496,11 @@
     if (old.matches(IGNORED) || (old === document.activeElement && old.isContentEditable)) return false;
     if (old.matches("details, dialog")) newNode.toggleAttribute("open", old.hasAttribute("open"));
     if (old.hasAttribute(PENDING)) newNode.setAttribute(PENDING, "");
+    const buttons = held.get(old.form);
+    if (buttons?.has(old)) {
+      buttons.set(old, newNode.getAttribute(DISABLED));
+      newNode.setAttribute(DISABLED, "true");
+    }
     // The engine would copy the style as an attribute, which a strict policy refuses.
     if (newNode.hasAttribute(COLOR)) old.style.cssText = newNode.style.cssText;
     // With the default already equal the engine finds nothing to copy over what was typed.
@@ -319,9 +514,9 @@
     return dirty && now.name === name && !now.hasAttribute("dj-force-value");
   }
 
-  function rememberFields(target) {
+  function rememberFields(elements) {
     const fields = new Map();
-    for (const field of target.querySelectorAll("input:not([type=file]), textarea, select")) {
+    for (const field of elements) {
       if (field === composing || field.closest(IGNORED)) continue;
       const { name, type, value, checked } = field;
       if (field.options) {
@@ -333,7 +528,7 @@
       } else if (type === "checkbox" || type === "radio") {
         fields.set(field, { name, dirty: checked !== field.defaultChecked, checked });
       } else {
-        fields.set(field, { name, dirty: value !== initialValue(field), typed: true });
+        fields.set(field, { name, dirty: value !== initialValue(field), typed: true, value });
       }
     }
     return fields;
@@ -352,6 +547,21 @@
     }
     // Last, as every checked radio button unchecks the others of its group.
     for (const [radio, checked] of chosen) radio.checked = checked;
+  }
+
+  /** Fields of a handled form take the server's content if they still hold what was sent. */
+  function release(sent) {
+    const content = ({ selected, checked, value } = {}) => JSON.stringify([selected, checked, value]);
+    const choice = (field) => (field.type === "radio" ? field.name : field); // radio buttons are one
+    const now = rememberFields(sent.keys());
+    const changed = new Set();
+    for (const [field, was] of sent) if (content(now.get(field)) !== content(was)) changed.add(choice(field));
+    for (const [field, { selected, typed }] of sent) {
+      if (changed.has(choice(field))) continue;
+      if (selected) settleSelect(field);
+      else if (!typed) field.checked = field.defaultChecked;
+      else if (field.value !== initialValue(field)) field.value = field.defaultValue;
+    }
   }
 
   function settleSelect(select, selected) {
@@ -464,7 +674,17 @@
   // --- Start ------------------------------------------------------------------------------------------
 
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(":where(live-region) { display: contents }");
+  // Of no specificity, so that any rule of the page has its way.
+  sheet.replaceSync(`
+    :where(live-region) { display: contents }
+    :where(presence-status:not(:empty)) {
+      position: fixed; z-index: 2147483647; inset-block-end: 1rem; inset-inline-start: 1rem;
+      padding: 0.4em 0.9em; border: 1px solid #ffffff59; border-radius: 2em; pointer-events: none;
+      font: 0.875rem/1.4 system-ui, sans-serif;
+      background: var(--presence-status-background, #2b2b2b); color: var(--presence-status-color, #fff);
+    }
+    @media print { :where(presence-status) { display: none } }
+  `);
   document.adoptedStyleSheets.push(sheet);
 
   document[VISIT] = () => {
@@ -476,12 +696,22 @@
   };
 
   document.addEventListener("click", onClick);
+  document.addEventListener("submit", onSubmit);
+  document.addEventListener("input", ({ target }) => onField("dj-input", target));
+  document.addEventListener("change", ({ target }) => onField("dj-change", target));
+  document.addEventListener("focusout", ({ target }) =>
+    [...delayed].filter(({ source, timer }) => source === target && !timer).forEach((one) => hurry(one)),
+  );
   document.addEventListener("compositionstart", ({ target }) => (composing = target), true);
   document.addEventListener(
     "compositionend",
-    () => {
+    ({ target }) => {
       composing = null;
-      setTimeout(flush); // after the input event that ends it
+      // After the input event that ends it, which not every browser sends.
+      setTimeout(() => {
+        onField("dj-input", target);
+        flush();
+      });
     },
     true,
   );
@@ -491,6 +721,10 @@
   window.addEventListener("pageshow", ({ persisted }) => persisted && probe());
   // An open socket would keep the page out of the back/forward cache, and its person in the group.
   window.addEventListener("pagehide", () => state !== "stopped" && forget("reconnecting")?.close(1000));
+
+  // Outside the body, which may be patched or swapped as a whole. There from the start, so that it is read out.
+  status.role = "status";
+  document.documentElement.append(status);
 
   paint(document);
   loadEngine();
