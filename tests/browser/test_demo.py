@@ -117,6 +117,69 @@ async def test_a_guest_has_a_name(demo: SiteServer, new_page: NewPage) -> None:
     await expect(page.locator(".person-name")).to_have_text("Guest")
 
 
+async def chat(page: Page, demo: SiteServer, room: str, person: str = "guest") -> Page:
+    await page.goto(f"{demo.url}/as/{person}/?next=/chat/{room}/")
+    await expect(page.locator("html")).to_have_attribute("data-presence-state", "live")
+    return page
+
+
+async def say(page: Page, text: str) -> None:
+    await page.get_by_role("textbox").press_sequentially(text)
+    await page.keyboard.press("Enter")
+
+
+async def test_two_people_chat(demo: SiteServer, new_page: NewPage) -> None:
+    ada = await chat(await new_page(), demo, "a", "ada")
+    guest = await chat(await new_page(), demo, "a")
+    for page in (ada, guest):
+        await expect(page.locator(".user-list span")).to_have_text(["ada", "Guest"])
+    await say(ada, "Tea?")
+    for page in (ada, guest):
+        await expect(page.locator(".bubble")).to_have_text(["Tea?"])
+    composer = ada.get_by_role("textbox")
+    await expect(composer).to_have_value("")
+    await expect(composer).to_be_focused()
+    await guest.get_by_role("textbox").fill("<b>Yes</b>, and scones")
+    await guest.get_by_role("button", name="Send").click()
+    await expect(guest.get_by_role("textbox")).to_have_value("")
+    for page in (ada, guest):
+        await expect(page.locator(".bubble")).to_have_text(["Tea?", "<b>Yes</b>, and scones"])
+    await expect(ada.locator(".message.mine .bubble")).to_have_text(["Tea?"])
+    await guest.close()
+    await expect(ada.locator(".user-list span")).to_have_text(["ada"], timeout=SOON)
+    await expect(ada.locator(".sidebar h3")).to_have_text("Online (1)")
+
+
+async def test_a_draft_survives_what_others_say_and_they_see_that_it_is_being_typed(
+    demo: SiteServer, new_page: NewPage
+) -> None:
+    ada = await chat(await new_page(), demo, "b", "ada")
+    grace = await chat(await new_page(), demo, "b", "grace")
+    draft = ada.get_by_role("textbox")
+    await draft.press_sequentially("half a sen")
+    await expect(grace.locator(".typing")).to_contain_text("ada is typing")
+    await say(grace, "Go on")
+    await expect(ada.locator(".bubble")).to_have_text(["Go on"])
+    await expect(draft).to_be_focused()
+    await ada.keyboard.type("tence")
+    await expect(draft).to_have_value("half a sentence")
+    await ada.keyboard.press("Enter")
+    await expect(grace.locator(".bubble")).to_have_text(["Go on", "half a sentence"])
+    await expect(grace.locator(".typing")).not_to_contain_text("typing")
+
+
+async def test_the_newest_message_is_in_view(demo: SiteServer, new_page: NewPage) -> None:
+    ada = await chat(await new_page(), demo, "c", "ada")
+    for number in range(20):
+        await say(ada, f"Message {number}")
+        await expect(ada.locator(".bubble").last).to_have_text(f"Message {number}")
+        await expect(ada.get_by_role("textbox")).to_have_value("")
+    await expect(ada.locator(".bubble").last).to_be_in_viewport()
+    await expect(ada.locator(".bubble").first).not_to_be_in_viewport()
+    await ada.reload()
+    await expect(ada.locator(".bubble").last).to_be_in_viewport()
+
+
 @pytest.mark.redis
 async def test_two_servers_are_one_site(valkey_url: str, new_page: NewPage) -> None:
     with (
