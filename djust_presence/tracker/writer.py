@@ -41,6 +41,7 @@ class Writer:
         self._resting = True
         self._open_at = self._renew_at = 0.0
         self._reaping = False
+        self._ends: list[tuple[Batch, float]] = []  # last words of retired leases, and their graces
 
     # Wishes
 
@@ -201,33 +202,41 @@ class Writer:
 
     def drain(self) -> Coroutine[Any, Any, None]:
         """Retire the lease: whoever comes back elsewhere within DRAIN_GRACE has never been away."""
-        return self._end(self._retire(self._fleeting), self._settings.drain_grace)
+        self._retire(self._fleeting, self._settings.drain_grace)
+        return self._tell_ends()
 
     def leave(self) -> Coroutine[Any, Any, None]:
         """Retire the lease: everybody leaves at once."""
-        return self._end(self._retire(self._outbox.wanted), 0)
-
-    async def _end(self, batch: Batch | None, grace: float) -> None:
-        """Tell the store of a lease that is retired already: what is wished by now goes under another one."""
-        if batch is None:
-            return
-        try:
-            async with self._turning:
-                replies = await self._backend.awrite(batch.lease, batch.ops) if batch.ops else []
-                self._tracker.publish(self._outbox.answer(batch, replies).changes)
-                await self._backend.adrain(batch.lease, grace)
-        except PresenceUnavailable as error:
-            self._tracker.unreachable(error)
+        self._retire(self._outbox.wanted, 0)
+        return self._tell_ends()
 
     def drain_now(self) -> None:
-        """As ``drain``, without the loop: blocking, and the others find out by themselves."""
-        if batch := self._retire(self._fleeting):
+        """As ``drain``, without the loop: blocking, and the others find out by themselves.
+
+        What the loop has begun of it, and may have had no time for, is done as well: the store takes no write twice.
+        """
+        self._retire(self._fleeting, self._settings.drain_grace)
+        for batch, grace in tuple(self._ends):
             if batch.ops:
                 self._backend.write(batch.lease, batch.ops)
-            self._backend.drain(batch.lease, self._settings.drain_grace)
+            self._backend.drain(batch.lease, grace)
 
-    def _retire(self, leaving: Iterable[str]) -> Batch | None:
+    def _retire(self, leaving: Iterable[str], grace: float) -> None:
+        """From here on the lease is over, and what is wished goes under another one."""
         self._resting = True
-        batch = self._outbox.retire(tuple(leaving))
+        if batch := self._outbox.retire(tuple(leaving)):
+            self._ends.append((batch, grace))
         self._fleeting.clear()
-        return batch
+
+    async def _tell_ends(self) -> None:
+        """Let the store know of all leases that are retired already."""
+        async with self._turning:
+            while self._ends:
+                batch, grace = self._ends[0]
+                try:
+                    replies = await self._backend.awrite(batch.lease, batch.ops) if batch.ops else []
+                    self._tracker.publish(self._outbox.answer(batch, replies).changes)
+                    await self._backend.adrain(batch.lease, grace)
+                except PresenceUnavailable as error:
+                    self._tracker.unreachable(error)
+                del self._ends[0]

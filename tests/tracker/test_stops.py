@@ -81,6 +81,43 @@ async def test_who_cannot_come_back_leaves_with_the_drain_whatever_is_under_way(
     await a.tracker.aclose()
 
 
+async def test_a_drain_that_ends_with_the_loop_is_finished_at_the_end_of_the_interpreter() -> None:
+    """As under daphne, which cancels what reads the sockets, and then has no more time for its loop."""
+    backend = Slow()
+    a = Process(Tracker(backend, Settings(lease_ttl=600.0, drain_grace=0.1)))
+    b = Process(Tracker(backend, Settings(lease_ttl=3.0)))
+    watcher, ada, guest = b.open(None), a.open("ada"), a.open("anon_conn_1", lasting=False)
+    await b.shows(watcher, 2)
+    backend.answering.clear()
+    guest.end(going_away=True)
+    stop = ada.end(going_away=True)
+    assert stop is not None
+    await asyncio.sleep(0)
+    stop.cancel()
+    await asyncio.wait([stop])
+    await asyncio.to_thread(a.tracker.drain_now)
+    assert set(backend.users()) == {"ada"}
+    backend.answering.set()
+    await b.shows(watcher, 0, 10)
+    for process in (a, b):
+        await process.tracker.aclose()
+
+
+async def test_a_second_drain_waits_for_the_first() -> None:
+    """As where the server cancels what reads the sockets, and then asks the application to shut down."""
+    backend, a = slow()
+    guest = a.open("anon_conn_1", lasting=False)
+    await a.shows(guest, 1)
+    backend.answering.clear()
+    guest.end(going_away=True)
+    second = a.tracker.drain()
+    assert not (await asyncio.wait([second], timeout=0.1))[0]
+    backend.answering.set()
+    await second
+    assert not backend.users()
+    await a.tracker.aclose()
+
+
 async def test_closing_leaves_nobody_behind(start: StartProcess, make_backend: MakeBackend) -> None:
     a = start()
     watcher = a.open(None)
