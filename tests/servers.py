@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,8 +23,11 @@ from typing import Self
 __all__ = ["RedisServer", "Server", "SiteServer", "find_redis_server", "find_valkey_server", "free_port"]
 
 ROOT = Path(__file__).resolve().parent.parent
-STARTUP = 30.0
+STARTUP = 60.0
 DATABASES = 4096
+LOG_ENTRY = re.compile(
+    r"(.+)\n((?:Traceback .*\n(?: .*\n)+.*\n)*)"
+)  # a line, and a traceback that belongs to it
 
 
 def free_port() -> int:
@@ -167,8 +171,14 @@ class RedisServer(Server):
 class SiteServer(Server):
     """The example project, served by uvicorn (default) or daphne; *variables* are its environment.
 
-    Two servers with the same ``DB`` variable share their users and sessions.
+    Two servers with the same ``DB`` variable share their users and sessions. Python's warnings are shown, and
+    whatever unusual is said in its log must be allowed, or a ``with`` block fails at its end.
     """
+
+    usual = (
+        r"INFO: ",  # uvicorn
+        r'[\d.]+:\d+ - - \[.+\] "(GET|POST|WSCONNECTING|WSCONNECT|WSDISCONNECT) ',  # daphne
+    )
 
     def __init__(
         self,
@@ -180,6 +190,33 @@ class SiteServer(Server):
         super().__init__(port)
         self.variables = {"DB": str(self.directory / "db.sqlite3"), "DEBUG": "0", **(variables or {})}
         self.server = server
+        self._allowed: list[str] = []
+
+    def allow(self, pattern: str) -> None:
+        """Expect lines like this in the log, and their tracebacks: a regular expression, searched in each."""
+        self._allowed.append(pattern)
+
+    @property
+    def unexpected(self) -> list[str]:
+        """What the log says and nobody has allowed: warnings, errors, tracebacks, and whatever else is unusual."""
+        return [
+            entry[0]
+            for entry in LOG_ENTRY.finditer(self.log.read_text())
+            if not any(re.match(pattern, entry[1]) for pattern in self.usual)
+            and not any(re.search(pattern, entry[1]) for pattern in self._allowed)
+        ]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        unexpected = self.unexpected
+        self.close()
+        if error is None and unexpected:
+            raise AssertionError("The server's log was to be quiet:\n" + "".join(unexpected))
 
     @property
     def url(self) -> str:
@@ -201,6 +238,7 @@ class SiteServer(Server):
         return mine | {
             "DJANGO_SETTINGS_MODULE": "example_project.settings",
             "PYTHONPATH": path,
+            "PYTHONWARNINGS": "default",
             **self.variables,
         }
 

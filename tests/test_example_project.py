@@ -15,7 +15,7 @@ import pytest
 
 from tests.servers import ROOT, SiteServer
 
-PAGES = ["/", "/counter/", "/document/42/", "/private/"]
+PAGES = ["/", "/counter/", "/document/42/", "/chat/tea/", "/private/"]
 
 
 class Visitor:
@@ -41,6 +41,7 @@ class Visitor:
 @pytest.fixture(scope="module")
 def site() -> Iterator[SiteServer]:
     with SiteServer() as server:
+        server.allow("Not Found: /as/mallory/|Forbidden .*: /private/")
         yield server
 
 
@@ -86,11 +87,17 @@ def test_members_only(visitor: Visitor) -> None:
 
 def test_one_click_logins_can_be_switched_off() -> None:
     with SiteServer({"DEMO": "0"}) as site:
+        site.allow("Not Found: /as/ada/")
         assert Visitor(site).get("/as/ada/").status == 404
 
 
 class ServeScript(SiteServer):
     """What ``make serve`` runs."""
+
+    usual = (
+        r"The (store|demo): ",
+        r"sys:1: ResourceWarning: unclosed <socket|ResourceWarning: Enable tracemalloc",  # of uvicorn's parent
+    )
 
     def command(self) -> list[str]:
         script = str(ROOT / "example_project" / "serve.py")

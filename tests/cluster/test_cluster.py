@@ -81,6 +81,8 @@ async def test_a_flushed_redis_makes_nobody_leave(sites: Sites, redis: RedisServ
 
 async def test_pages_go_on_while_redis_hangs(sites: Sites, redis: RedisServer) -> None:
     a, b = sites
+    for site in sites:
+        site.allow(r"The presence store (does not answer \(Redis: Timeout|answers again)")
     async with LivePage(a, "/document/1/", Person(a, "ada")) as ada:
         await ada.until(lambda: ada.online == 1)
         grace = Person(a, "grace")
@@ -124,6 +126,25 @@ async def test_who_comes_back_after_a_clean_stop_has_never_been_away(
         assert grace.flashes == seen
         for page in back:
             await page.close()
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "daphne"])
+async def test_who_does_not_come_back_after_a_clean_stop_is_gone_after_its_grace(
+    start_site: StartSite, server: str
+) -> None:
+    a, b = start_site(server, DRAIN_GRACE=1, LEASE_TTL=60), start_site(server)
+    async with (
+        LivePage(b, "/document/1/", Person(b, "grace")) as grace,
+        LivePage(b, "/", Person(b)) as index,
+        LivePage(a, "/document/1/", Person(a, "ada")),
+        LivePage(a, "/counter/", Person(a)),
+    ):
+        await grace.until_online(2)
+        await index.until_online(1)
+        await asyncio.to_thread(a.stop)
+        await index.until(lambda: index.online == 0, SOON)
+        await grace.until(lambda: grace.online == 1, SOON)
+        await grace.until(lambda: [flash.lower() for flash in grace.flashes[-1:]] == ["ada left"])
 
 
 async def test_no_session_key_is_ever_shown(sites: Sites) -> None:
