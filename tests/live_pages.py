@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.cookiejar import CookieJar
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +17,7 @@ import websockets
 
 from tests.servers import SiteServer
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 
 
 class Person:
@@ -45,6 +46,11 @@ class Person:
         return next((cookie.value for cookie in self.jar if cookie.name == "sessionid"), None)
 
 
+def number_online(regions: dict[str, str]) -> int | None:
+    found = re.search(r"(\d+)\s+(?:users?\s+)?online", " ".join(regions.values()))
+    return int(found[1]) if found else None
+
+
 class LivePage:
     """An open page: what it shows by now, and all that its socket has said."""
 
@@ -66,13 +72,16 @@ class LivePage:
 
     async def open(self) -> None:
         self.html = await asyncio.to_thread(self.person.get, self.site, self.path)
+        await self._connect()
+        self._reader = asyncio.create_task(self._read())
+
+    async def _connect(self) -> None:
         self._socket = await websockets.connect(
             self.site.url.replace("http", "ws", 1) + self.path,
             additional_headers={"Cookie": self.person.cookies},
             origin=websockets.Origin(self.site.url),
             compression=None,
         )
-        self._reader = asyncio.create_task(self._read())
 
     async def close(self, code: int = 1000) -> None:
         await self._socket.close(code)
@@ -103,8 +112,13 @@ class LivePage:
     @property
     def online(self) -> int | None:
         """The number in front of "online" or "users online" in what is shown."""
-        found = re.search(r"(\d+)\s+(?:users?\s+)?online", " ".join(self.regions.values()))
-        return int(found[1]) if found else None
+        return number_online(self.regions)
+
+    @property
+    def counts(self) -> list[int]:
+        """All such numbers that have ever been shown."""
+        shown = [number_online(frame["regions"]) for frame in self.frames if frame["type"] == "render"]
+        return [count for count in shown if count is not None]
 
     @property
     def flashes(self) -> list[str]:
@@ -129,3 +143,38 @@ class LivePage:
                 f"{self.path} of {self.site.url} shows {self.online} online after {patience} s. "
                 f"Last frames: {self.frames[-5:]}"
             ) from None
+
+
+class LastingPage(LivePage):
+    """A page that comes back as presence.js does: to the first of *sites*, and if that is down to any of them."""
+
+    def __init__(self, sites: Sequence[SiteServer], path: str, person: Person) -> None:
+        super().__init__(sites[0], path, person)
+        self.sites = sites
+        self.returns = 0
+        self._over = False
+
+    async def close(self, code: int = 1000) -> None:
+        self._over = True
+        await super().close(code)
+
+    async def _read(self) -> None:
+        await super()._read()
+        while not self._over:
+            await self._come_back()
+            await super()._read()
+
+    async def _come_back(self) -> None:
+        longest = 1.0
+        while not self._over:
+            await asyncio.sleep(random.uniform(0, longest))
+            longest = min(4.0, 2 * longest)
+            try:
+                await self._connect()
+                self.frames.append(json.loads(await self._socket.recv()))
+            except (OSError, websockets.WebSocketException):
+                self.site = random.choice(self.sites)
+                continue
+            assert self.frames[-1]["type"] == "ready"
+            self.returns += 1
+            return
