@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import ModuleType
@@ -19,53 +16,20 @@ from pytest_django import Settings
 from djust_presence.testing import presence
 from tests.live_pages import LivePage, Person
 from tests.markdown import blocks, write_files
+from tests.mysite import Mysite
 from tests.pages import Visitor, site
-from tests.servers import ROOT, SiteServer
+from tests.servers import ROOT
 
 README = (ROOT / "README.md").read_text()
 
 
-class Mysite(SiteServer):
-    """The project as it stands after the README's five steps, served by daphne's runserver."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__()
-        self.project = directory
-        self.run("-m", "django", "startproject", "mysite", ".")
-        self.run("manage.py", "startapp", "pages")
-        write_files("README.md", directory)
-
-    def run(self, *words: str) -> str:
-        """What Python prints, run in the project's folder with *words*."""
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=self.project,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert not done.returncode, done.stdout
-        return done.stdout
-
-    def command(self) -> list[str]:
-        where = f"127.0.0.1:{self.port}"
-        return [sys.executable, str(self.project / "manage.py"), "runserver", "--noreload", where]
-
-    def environment(self) -> dict[str, str]:
-        mine = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-        return mine | {"PYTHONPATH": str(ROOT)}
-
-    def start(self) -> Mysite:
-        self.run("manage.py", "migrate", "--verbosity", "0")
-        super(SiteServer, self).start()
-        return self
-
-
 @pytest.fixture
 def mysite(tmp_path: Path) -> Mysite:
-    return Mysite(tmp_path)
+    """The project as it stands after the README's five steps."""
+    mysite = Mysite(tmp_path)
+    mysite.start_project("pages")
+    write_files("README.md", tmp_path)
+    return mysite
 
 
 async def test_five_steps_make_a_live_page(mysite: Mysite) -> None:
