@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import presence
+    from .cursors import CursorTracker
     from .errors import PresenceError, PresenceKeyError, PresenceUnavailable
     from .events import event_handler
     from .live import LiveView
     from .mixins import PresenceMixin
 
 __all__ = [
+    "CursorTracker",
     "LiveView",
     "PresenceError",
     "PresenceKeyError",
@@ -22,6 +24,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CursorTracker": ".cursors",
     "LiveView": ".live",
     "PresenceError": ".errors",
     "PresenceKeyError": ".errors",

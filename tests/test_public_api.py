@@ -9,6 +9,7 @@ import djust_presence
 from tests.servers import ROOT
 
 PUBLIC = [
+    "CursorTracker",
     "LiveView",
     "PresenceError",
     "PresenceKeyError",

@@ -1,0 +1,101 @@
+"""``CursorTracker``: the last position of each pointer, in Django's cache."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, ParamSpec, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.core.cache import caches
+
+from ..conf import get_settings
+from ..keys import checked_key
+from ..state.records import encode_meta
+from .caches import Positions, positions_in
+
+__all__ = ["CursorTracker", "checked_coordinate"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Cursor = dict[str, Any]
+
+
+class CursorTracker:
+    """Positions by group and user: ``{user_id: {"x", "y", "timestamp", "meta"}}``, *timestamp* in epoch seconds.
+
+    They are in the cache ``CURSOR_CACHE``, and gone ``CURSOR_TIMEOUT`` seconds after the user's last move. Two users
+    who move at the same time never lose each other's position: see the docs for what each kind of cache does.
+    This stores positions and tells nobody; ``LiveCursorMixin`` shows them.
+
+    Each method blocks, and has a twin for async code whose name begins with an ``a``. Keys are presence keys.
+    """
+
+    @staticmethod
+    def update_cursor(
+        key: str, user_id: object, x: float, y: float, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        """The user *user_id*, taken as text, is at *x*, *y*, with *meta* (JSON, at most 4 KB).
+
+        Raises ``ValueError`` for coordinates that are not finite numbers and for a meta that does not fit.
+        """
+        position = [
+            checked_coordinate("x", x),
+            checked_coordinate("y", y),
+            json.loads(encode_meta(meta or {})),
+        ]
+        text = json.dumps(position, separators=(",", ":"))
+        _store().write(_name(key), {str(user_id): text}, get_settings().cursor_timeout)
+
+    @staticmethod
+    def get_cursors(key: str) -> dict[str, Cursor]:
+        """Where everybody in the group *key* is, whose pointer is not older than ``CURSOR_TIMEOUT``."""
+        found = _store().read(_name(key), get_settings().cursor_timeout)
+        return {user: _cursor(moved_at, *json.loads(text)) for user, (moved_at, text) in found.items()}
+
+    @staticmethod
+    def remove_cursor(key: str, user_id: object) -> None:
+        """The pointer of *user_id* is nowhere."""
+        _store().remove(_name(key), str(user_id), get_settings().cursor_timeout)
+
+    @staticmethod
+    async def aupdate_cursor(
+        key: str, user_id: object, x: float, y: float, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        await _in_a_thread(CursorTracker.update_cursor, key, user_id, x, y, meta)
+
+    @staticmethod
+    async def aget_cursors(key: str) -> dict[str, Cursor]:
+        return await _in_a_thread(CursorTracker.get_cursors, key)
+
+    @staticmethod
+    async def aremove_cursor(key: str, user_id: object) -> None:
+        await _in_a_thread(CursorTracker.remove_cursor, key, user_id)
+
+
+def _store() -> Positions:
+    return positions_in(caches[get_settings().cursor_cache])
+
+
+def _name(key: str) -> str:
+    """What the group is called in a cache: some allow few characters, and not many of them."""
+    digest = blake2b(checked_key(key, "CursorTracker").encode(), digest_size=16).hexdigest()
+    return f"djust_presence.cursors.{digest}"
+
+
+def _cursor(moved_at: float, x: float, y: float, meta: dict[str, Any]) -> Cursor:
+    return {"x": x, "y": y, "timestamp": moved_at, "meta": meta}
+
+
+async def _in_a_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)
+
+
+def checked_coordinate(name: str, value: object) -> float:
+    """*value*, if it is a finite number. Raises ``ValueError``."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    raise ValueError(f"The coordinate {name} is not a finite number.")
