@@ -25,7 +25,7 @@ LAYERS = [
     {"mixins"},
     {"live"},
     {"hosts"},
-    {"templatetags", "checks", "testing", "contract", "management"},
+    {"templatetags", "context_processors", "checks", "testing", "contract", "management"},
     {"apps", "pytest_plugin"},
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}
