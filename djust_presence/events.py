@@ -77,20 +77,24 @@ def bind(handler: MethodType, params: Mapping[str, Any]) -> dict[str, Any]:
     Values are coerced by annotation: ``str``, ``int``, ``float``, ``bool``, ``Decimal``, ``UUID``, ``list``
     and lists of these (a string is split at commas), ``Optional`` and unions of these (an empty string
     is None where None is allowed and ``str`` is not). Other annotations, and none, leave the value as it is.
-    ``_args`` (a list: ``dj-click="pick(3, 'x')"``) fill the parameters in their order. ``value``, ``field``
-    and ``_target`` are dropped where the handler does not take them; any other unknown name is an error.
+    ``_args`` (a list: ``dj-click="pick(3, 'x')"``) fill the parameters in their order. ``_data`` (an object: the
+    ``data-`` attributes of a clicked element) holds arguments of which the handler gets those that it takes.
+    ``value``, ``field`` and ``_target`` are dropped where the handler does not take them; any other unknown
+    name is an error.
 
     Raises ``ArgumentError``.
     """
     shape = _shape(handler.__func__)
     given = dict(params)
+    if "_data" in given and "_data" not in shape.names:
+        given = _taken(shape, given.pop("_data")) | given
     if "_args" in given and "_args" not in shape.names:
         given |= _by_position(shape, given.pop("_args"))
     arguments = {}
     for name, value in given.items():
         if name in shape.names:
             arguments[name] = _coerced(name, value, shape.names[name])
-        elif shape.takes_any and name != shape.receiver:
+        elif shape.takes(name):
             arguments[name] = value
         elif name not in FRAMEWORK_KEYS:
             raise ArgumentError(f"There is no argument {name[:80]!r}.")
@@ -105,6 +109,9 @@ class _Shape(NamedTuple):
     names: dict[str, Any]
     required: tuple[str, ...]
     takes_any: bool
+
+    def takes(self, name: str) -> bool:
+        return name in self.names or (self.takes_any and name != self.receiver)
 
 
 @lru_cache(maxsize=1024)
@@ -130,6 +137,12 @@ def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> A
     except NameError:  # imported for type checkers only, so nothing that this module could make
         return Any
     return annotation | None if parameter.default is None else annotation
+
+
+def _taken(shape: _Shape, offered: Any) -> dict[str, Any]:
+    if not isinstance(offered, dict):
+        raise ArgumentError("The argument '_data' is not an object.")
+    return {name: value for name, value in offered.items() if shape.takes(name)}
 
 
 def _by_position(shape: _Shape, values: Any) -> dict[str, Any]:

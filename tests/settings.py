@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 SECRET_KEY = "not-secret: tests only"
 USE_TZ = True
@@ -58,4 +59,4 @@ DATABASES = {
     }
 }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-DJUST_PRESENCE = {"BACKEND": "memory"}
+DJUST_PRESENCE: dict[str, Any] = {"BACKEND": "memory"}

@@ -183,6 +183,21 @@ def test_positional_arguments_of_the_template_fill_the_parameters_in_order() -> 
         bind(handler(pick), {"_args": "abc"})
 
 
+def test_of_data_a_handler_gets_what_it_takes() -> None:
+    def pick(self: Any, number: int, name: str = "") -> None: ...
+    def take(self: Any, **kwargs: Any) -> None: ...
+
+    assert bind(handler(pick), {"_data": {"number": "3", "bs_toggle": "modal"}}) == {"number": 3}
+    assert bind(handler(pick), {"_data": {"number": "3"}, "number": "4"}) == {"number": 4}
+    assert bind(handler(take), {"_data": {"number": "3", "self": "x"}}) == {"number": "3"}
+    with pytest.raises(ArgumentError, match="'number' is not a valid int"):
+        bind(handler(pick), {"_data": {"number": "x"}})
+    with pytest.raises(ArgumentError, match="'bs_toggle'"):
+        bind(handler(pick), {"_data": {"number": "3"}, "bs_toggle": "modal"})
+    with pytest.raises(ArgumentError, match="'_data' is not an object"):
+        bind(handler(pick), {"_data": ["number"]})
+
+
 def test_a_handler_may_take_args_itself() -> None:
     def pick(self: Any, _args: list[Any]) -> None: ...
 

@@ -47,3 +47,4 @@ async def test_a_page_that_was_limited_stays_usable(new_page: NewPage, server: S
     await other.goto("about:blank")
     await expect(page.locator(".presence-bar")).to_contain_text("1 user online")
     assert len(sockets) == 1
+    await new_page.close()

@@ -125,11 +125,12 @@
   const status = document.createElement("presence-status");
   let statusTimer = null;
 
-  /** A connection that is soon back is nobody's business. */
+  /** Say that the page reconnects, but not of a connection that is soon back. */
   function showStatus(reconnecting) {
     if (reconnecting) {
-      const text = document.documentElement.dataset.presenceReconnecting ?? "Reconnecting…";
-      statusTimer ??= setTimeout(() => (status.textContent = text), STATUS_DELAY);
+      statusTimer ??= setTimeout(() => {
+        status.textContent = document.documentElement.dataset.presenceReconnecting ?? "Reconnecting…";
+      }, STATUS_DELAY);
       return;
     }
     clearTimeout(statusTimer);
@@ -185,7 +186,11 @@
         // The view behind the socket may have found other regions than when the page was loaded.
         if (!isPageOf(Object.keys(regions))) send({ type: "page" });
       }
-      for (const [id, html] of Object.entries(regions)) waiting.set(id, html);
+      if ("*" in regions) waiting.clear(); // an older part would spoil the page
+      for (const [id, html] of Object.entries(regions)) {
+        waiting.delete(id);
+        waiting.set(id, html);
+      }
       flush();
     },
     ack: ({ ref }) => answered(ref),

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from tests.browser.harness.live import SOCKETS, STATE, paused, region, render, visit
 from tests.browser.harness.pages import events, eventually, listen
 from tests.browser.harness.polling import turns
 from tests.browser.harness.site import Site, Wire
 
-__all__ = ["Site", "Wire", "events", "eventually", "listen", "turns"]
+__all__ = [
+    "SOCKETS",
+    "STATE",
+    "Site",
+    "Wire",
+    "events",
+    "eventually",
+    "listen",
+    "paused",
+    "region",
+    "render",
+    "turns",
+    "visit",
+]

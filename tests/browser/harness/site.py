@@ -122,6 +122,8 @@ class Site:
         for wire in self._open:
             wire.finished.set()
         await self._task
+        # Of a page that was back before the server had gone.
+        self._wires = asyncio.Queue()
 
     async def wire(self) -> Wire:
         """The next socket that a page opens, accepted."""

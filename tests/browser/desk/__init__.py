@@ -1,0 +1,25 @@
+"""A site of one live page, full of what a person can do, served by a real process."""
+
+from __future__ import annotations
+
+import sys
+from typing import Self
+
+from tests.servers import Server, SiteServer
+
+__all__ = ["DeskServer"]
+
+
+class DeskServer(SiteServer):
+    """The desk under uvicorn. It has no database: sessions are in cookies."""
+
+    def command(self) -> list[str]:
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--ws-per-message-deflate", "false"]
+        return [sys.executable, "-m", "uvicorn", *options, "tests.browser.desk.asgi:application"]
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"DJANGO_SETTINGS_MODULE": "tests.browser.desk.settings"}
+
+    def start(self) -> Self:
+        Server.start(self)
+        return self

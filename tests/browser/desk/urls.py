@@ -1,0 +1,59 @@
+"""The desk's view, and the policy under which its page is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from djust_presence import LiveView, PresenceMixin, event_handler
+
+
+def strict_policy(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response["Content-Security-Policy"] = "default-src 'self'"
+        return response
+
+    return middleware
+
+
+class DeskView(PresenceMixin, LiveView):
+    """``?htmx=2`` and ``?htmx=4`` give the page an htmx of its own."""
+
+    template_name = "desk/desk.html"
+    presence_key = "desk"
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        self.htmx = request.GET.get("htmx", "")
+        self.lines = range(100)
+        self.draft = ""
+        self.sent: list[str] = []
+        self.name, self.error = "Ada", ""
+        self.track_presence()
+
+    @event_handler()
+    def set_draft(self, value: str) -> None:
+        self.draft = value
+
+    @event_handler()
+    def post(self, text: str) -> None:
+        if text == "fail":
+            raise ValueError(text)
+        self.sent.append(text)
+
+    @event_handler()
+    def rename(self, name: str) -> None:
+        self.name = name.strip()
+        self.error = "" if self.name else "A name is needed."
+
+
+def hit(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("hit")
+
+
+urlpatterns = [path("", DeskView.as_view()), path("hit/", hit), path("favicon.ico", hit)]

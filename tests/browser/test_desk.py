@@ -1,0 +1,117 @@
+"""Everything that a person does at a page of a real server, while others come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+import websockets
+from playwright.async_api import Page, expect
+from websockets.typing import Origin
+
+from tests.browser.conftest import NewPage
+from tests.browser.desk import DeskServer
+
+OTHERS = 20
+FIELDS = ("note", "letter", "draft")
+STATE = """
+() => ({
+  values: Object.fromEntries(["note", "letter", "draft"].map((id) => [id, document.getElementById(id).value])),
+  carets: Object.fromEntries(["note", "letter", "draft"].map((id) => [id, document.getElementById(id).selectionEnd])),
+  agree: document.getElementById("agree").checked,
+  colour: document.getElementById("colour").value,
+  more: document.getElementById("more").open,
+  scroll: document.getElementById("lines").scrollTop,
+})
+"""
+WATCH = """
+() => {
+  window.renders = 0;
+  window.most = 0;
+  document.addEventListener("presence-client:render", () => {
+    window.renders += 1;
+    window.most = Math.max(window.most, parseInt(document.getElementById("count").textContent));
+  });
+}
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def desk() -> AsyncIterator[DeskServer]:
+    with DeskServer() as server:
+        yield server
+
+
+async def sit_down(page: Page, desk: DeskServer, htmx: str) -> Page:
+    await page.goto(f"{desk.url}/?htmx={htmx}")
+    await expect(page.locator("html")).to_have_attribute("data-presence-state", "live")
+    return page
+
+
+async def come_and_go(desk: DeskServer, number: int) -> None:
+    """Somebody without cookies, who is somebody else each time."""
+    await asyncio.sleep(number / OTHERS)
+    async with websockets.connect(desk.url.replace("http", "ws") + "/", origin=Origin(desk.url)) as socket:
+        await socket.recv()
+        await asyncio.sleep(1)
+
+
+async def settle(page: Page) -> None:
+    """Use all that is not typed into, and put the caret between two brackets in what is."""
+    await page.locator("#agree").check()
+    await page.locator("#colour").select_option("green")
+    await page.locator("#more summary").click()
+    await page.locator("#lines").evaluate("list => list.scrollTop = 120")
+    for name in FIELDS:
+        await page.locator(f"#{name}").fill("[]")
+        await page.locator(f"#{name}").press("ArrowLeft")
+    await page.evaluate(WATCH)
+
+
+async def type_until(page: Page, over: asyncio.Event) -> dict[str, str]:
+    """Go from field to field and type; what was typed."""
+    typed = dict.fromkeys(FIELDS, "")
+    letters = itertools.cycle("the quick brown fox jumps over the lazy dog ")
+    for name in itertools.cycle(FIELDS):
+        await page.locator(f"#{name}").focus()
+        for letter in itertools.islice(letters, 7):
+            await page.keyboard.type(letter, delay=5)
+            typed[name] += letter
+        if over.is_set() and name == FIELDS[-1]:
+            return typed
+    raise AssertionError
+
+
+@pytest.mark.parametrize("htmx", ["", "2", "4"])
+async def test_nothing_is_lost_while_twenty_others_come_and_go(
+    desk: DeskServer, new_page: NewPage, htmx: str
+) -> None:
+    first = await sit_down(await new_page(), desk, htmx)
+    pages = [first, await sit_down(await new_page(context=first.context), desk, htmx)]
+    for page in pages:
+        await expect(page.locator("#count")).to_have_text("1 online")
+        await settle(page)
+    over = asyncio.Event()
+    typing = [asyncio.create_task(type_until(page, over)) for page in pages]
+    await asyncio.gather(*(come_and_go(desk, number) for number in range(OTHERS)))
+    for page in pages:
+        await expect(page.locator("#count")).to_have_text("1 online")
+    over.set()
+    for page, typed in zip(pages, await asyncio.gather(*typing), strict=True):
+        await expect(page.locator("#echo")).to_have_text(f"[{typed['draft']}]")
+        assert await page.evaluate(STATE) == {
+            "values": {name: f"[{text}]" for name, text in typed.items()},
+            "carets": {name: len(text) + 1 for name, text in typed.items()},
+            "agree": True,
+            "colour": "green",
+            "more": True,
+            "scroll": 120,
+        }
+        assert await page.evaluate("document.activeElement.id") == FIELDS[-1]
+        # Otherwise nothing was shown that could have disturbed anybody.
+        assert await page.evaluate("window.renders") >= 5
+        assert await page.evaluate("window.most") >= OTHERS / 2
+    await new_page.close()

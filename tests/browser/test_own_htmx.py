@@ -1,0 +1,138 @@
+"""Beside a page's own htmx, and without a trace of ours."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.harness import (
+    STATE,
+    Site,
+    region,
+    render,
+    visit,
+)
+
+HTMX_PAGE = '<button id="old" hx-get="/hit" hx-target="#out">old</button><p id="out"></p>'
+
+
+@pytest.mark.parametrize("version", [2, 4])
+@pytest.mark.parametrize("loading", ["before", "meanwhile"])
+async def test_a_pages_own_htmx_works_as_before(site: Site, page: Page, version: int, loading: str) -> None:
+    site.plain["/hit"] = "hit"
+    # htmx 2 puts its indicator style into the page, which no strict policy allows.
+    site.head = """<meta name="htmx-config" content='{"includeIndicatorStyles": false}'>"""
+    tag = f'<script src="/static/htmx-{version}.min.js" defer></script>'
+    if loading == "before":
+        site.head += tag
+    else:
+        site.engine_gate.clear()
+    site.engine += "?engine"
+    wire = await visit(site, page, HTMX_PAGE)
+    if loading == "meanwhile":
+        await page.add_script_tag(url=f"/static/htmx-{version}.min.js")
+        await page.evaluate("htmx.process(document.body)")
+        site.engine_gate.set()
+    await page.evaluate("window.own = htmx")
+    await render(wire, page, HTMX_PAGE + '<button id="new" hx-get="/hit" hx-target="#out">new</button>')
+    assert (await page.evaluate("htmx.version")).startswith(str(version))
+    assert await page.evaluate("window.own === htmx")
+    for turn, button in enumerate(["#old", "#new", "#old"]):
+        async with page.expect_response("**/hit"):
+            await page.locator(button).click()
+        assert site.requests.count("GET /hit") == turn + 1
+    # Ours, and the indicator style of the page's own version 4.
+    assert await page.evaluate("document.adoptedStyleSheets.length") == {2: 1, 4: 2}[version]
+
+
+@pytest.mark.parametrize("version", [2, 4])
+async def test_what_carries_attributes_of_both_does_both_once(site: Site, page: Page, version: int) -> None:
+    html = (
+        '<form dj-submit="save" hx-get="/form" hx-target="#out"><input name="a"><button>Save</button></form>'
+        '<button id="click" dj-click="go" hx-get="/click" hx-target="#out">Go</button>'
+        '<input id="type" name="q" dj-input="search" dj-debounce="0" hx-get="/input" hx-trigger="input" hx-target="#out">'
+        '<p id="out"></p><i>{}</i>'
+    )
+    for path in ("/form", "/click", "/input"):
+        site.plain[path] = path
+    site.head = (
+        """<meta name="htmx-config" content='{"includeIndicatorStyles": false}'>"""
+        f'<script src="/static/htmx-{version}.min.js" defer></script>'
+    )
+    site.engine += "?engine"
+    wire = await visit(site, page, html.format(0))
+    for turn in (1, 2):
+        await render(wire, page, html.format(turn))
+        await page.locator("[name=a]").fill("x")
+        for locator, name, path in (
+            ("form button", "save", "/form"),
+            ("#click", "go", "/click"),
+            ("#type", "search", "/input"),
+        ):
+            async with page.expect_response(f"**{path}*"):
+                if name == "search":
+                    await page.locator(locator).press_sequentially("y")
+                else:
+                    await page.locator(locator).click()
+            frame = await wire.read()
+            assert frame["name"] == name
+            await wire.send("ack", ref=frame["ref"])
+            await expect(page.locator("#out")).to_have_text(path)
+            assert site.requests.count(f"GET {path}") == turn
+        await expect(page.locator("[name=a]")).to_have_value("")
+    await wire.send("ping")
+    assert await wire.read() == {"type": "pong"}
+
+
+async def test_the_engine_leaves_no_trace(site: Site, page: Page) -> None:
+    wire = await visit(site, page, '<button hx-get="/hit">x</button>')
+    await render(wire, page, '<button hx-get="/hit">y</button>')
+    await page.locator("button").click()
+    await page.evaluate("new Promise((resolve) => setTimeout(resolve))")
+    assert await page.evaluate("['htmx' in window, history.state, document.adoptedStyleSheets.length]") == [
+        False,
+        None,
+        1,
+    ]
+    assert await page.evaluate("document.querySelectorAll('[data-htmx-powered]').length") == 0
+    assert "GET /hit" not in site.requests
+
+
+async def test_a_list_of_approved_extensions_is_for_the_pages_own_htmx(site: Site, page: Page) -> None:
+    site.head = (
+        '<meta name="htmx-config" content="extensions:ws"><script src="/static/htmx-4.min.js" defer></script>'
+    )
+    wire = await visit(site, page)
+    await render(wire, page, "<p>1</p>")
+    assert await page.evaluate("document.querySelector('meta[name=htmx-config]').content") == "extensions:ws"
+    assert await page.evaluate("htmx.config.extensions") == "ws"
+
+
+async def test_a_boosted_navigation_brings_the_next_pages_socket(site: Site, page: Page) -> None:
+    site.head = '<script src="/static/htmx-4.min.js" defer></script>'
+    site.pages["/next"] = region("<p>next</p>")
+    wire = await visit(site, page, '<a href="/next" hx-boost="true">next</a>')
+    leaving = asyncio.create_task(wire.gone())
+    await page.locator("a").click()
+    following = await site.wire()
+    assert following.url == "/next"
+    assert await leaving == 1000
+    await following.ready()
+    await render(following, page, "<p>live</p>")
+    assert site.unclaimed_wires == 0
+
+
+async def test_a_boosted_navigation_to_a_plain_page_is_not_overwritten(site: Site, page: Page) -> None:
+    site.head = '<script src="/static/htmx-4.min.js" defer></script>'
+    site.plain["/next"] = "<p>plain</p>"
+    wire = await visit(site, page, '<a href="/next" hx-boost="true">next</a>')
+    await page.locator("a").click()
+    await expect(page.locator("p")).to_have_text("plain")
+    assert page.url == site.url + "/next"
+    leaving = asyncio.create_task(wire.gone())
+    await wire.render("<p>of the other page</p>", "*")
+    assert await leaving == 1000
+    assert await page.locator("p").text_content() == "plain"
+    assert await page.evaluate(STATE) == "stopped"
