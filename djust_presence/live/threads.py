@@ -142,17 +142,24 @@ def _between_connection_checks(function: Callable[[], T]) -> T:
         _check_connections()
 
 
+_keepers = 0
+
+
 @contextmanager
 def _connections_kept() -> Iterator[None]:
     """No request ends a TestCase's transaction: what Django's test client does around each of its own."""
+    global _keepers
     signals = (request_started, request_finished)
+    _keepers += 1
     for signal in signals:
         signal.disconnect(close_old_connections)
     try:
         yield
     finally:
-        for signal in signals:
-            signal.connect(close_old_connections)
+        _keepers -= 1
+        if not _keepers:
+            for signal in signals:
+                signal.connect(close_old_connections)
 
 
 def _check_connections() -> None:

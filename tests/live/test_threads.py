@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -230,6 +231,14 @@ class InATestCase(TestCase):
             await started(socket)
             assert len(await socket.call(1, "add")) == 2
             assert len(await socket.call(2, "aadd")) == 2
+
+    @override_settings(ROOT_URLCONF="tests.live.urls")
+    async def test_mounts_at_the_same_time_leave_the_transaction_open(self) -> None:
+        await get_user_model().objects.acreate(username="ada")
+        async with AsyncExitStack() as stack:
+            sockets = [await stack.enter_async_context(live("/counter/")) for _ in range(5)]
+            await asyncio.gather(*(started(socket) for socket in sockets))
+        assert await sync_to_async(_count_users)() == 1
 
 
 def _count_users() -> int:

@@ -1,0 +1,143 @@
+"""Live pages in the tests of those who use them: Django's test cases, pytest-django, and as the docs show it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import User
+from django.test import AsyncClient, TestCase, TransactionTestCase
+from django.urls import path
+from pytest_django import Settings
+
+from djust_presence import LiveView, PresenceMixin, event_handler
+from djust_presence.testing import EventRefused, LivePage
+
+
+@pytest.fixture(autouse=True)
+def urls(pages: None, settings: Settings) -> None:
+    settings.ROOT_URLCONF = __name__
+
+
+class People(PresenceMixin, LiveView):
+    """Shows all users, and writes new ones."""
+
+    presence_key = "people"
+    presence_unique_per_connection = True
+    template_name = "live/people.html"
+
+    def mount(self, request, **kwargs):  # type: ignore[no-untyped-def]
+        self.track_presence()
+
+    def get_context_data(self, **kwargs):  # type: ignore[no-untyped-def]
+        names = User.objects.order_by("username").values_list("username", flat=True)
+        return super().get_context_data(names=list(names), **kwargs)
+
+    def handle_presence_join(self, presence):  # type: ignore[no-untyped-def]
+        self.push_event("joined", presence["name"])
+
+    @event_handler()
+    def add(self, name: str) -> None:
+        User.objects.create(username=name)
+
+    @event_handler()
+    async def aadd(self, name: str) -> None:
+        await User.objects.acreate(username=name)
+
+    @event_handler()
+    def tell(self, text: str) -> None:
+        self.broadcast_to_presence("told", {"text": text, "thread": threading.current_thread().name})
+
+
+class Strict(People):
+    def mount(self, request, **kwargs):  # type: ignore[no-untyped-def]
+        if getattr(self, "_presence", None):
+            raise RuntimeError("only over HTTP")
+
+
+urlpatterns = [path("people/", People.as_view()), path("strict/", Strict.as_view())]
+
+
+async def use(client: AsyncClient) -> str:
+    """What somebody does who has two pages open, and a third one for a moment; the thread in which a handler ran."""
+    await User.objects.acreate(username="ada")
+    await client.aforce_login(await User.objects.aget(username="ada"))
+    pages = LivePage("/people/", client), LivePage("/people/")
+    async with pages[0] as page, pages[1] as other:
+        await page.until("2 online", "ada")
+        await page.event("add", name="grace")
+        assert "ada grace" in page.html
+        await page.event("aadd", name="alan")
+        assert "ada alan grace" in page.html
+        async with LivePage("/people/") as third:
+            await other.until("3 online", "ada alan grace")
+            await asyncio.gather(
+                *(one.event("add", name=f"n{n}") for n, one in enumerate((page, other, third)))
+            )
+        await other.event("tell", text="hello")
+        ((told,)) = await page.broadcasts("told")
+        assert told["text"] == "hello"
+        assert "ada" in await page.pushed("joined")
+    assert await User.objects.acount() == 6
+    thread: str = told["thread"]
+    return thread
+
+
+class InATestCase(TestCase):
+    async def test_live_pages_are_in_the_transaction(self) -> None:
+        assert await use(self.async_client) == await sync_to_async(thread_name)()
+
+    async def test_and_it_is_rolled_back(self) -> None:
+        await self.test_live_pages_are_in_the_transaction()
+
+    def test_from_sync_code(self) -> None:
+        async_to_sync(use)(self.async_client)
+
+
+class InATransactionTestCase(TransactionTestCase):
+    async def test_live_pages_see_what_is_there(self) -> None:
+        await use(self.async_client)
+
+    def test_they_have_threads_of_their_own_in_a_loop_of_their_own(self) -> None:
+        assert asyncio.run(use(self.async_client)).startswith("djust_presence")
+
+
+def test_within_the_transaction_of_pytest_django(db: None) -> None:
+    assert async_to_sync(use)(AsyncClient()) == thread_name()
+
+
+def test_and_that_is_rolled_back(db: None) -> None:
+    assert not User.objects.count()
+
+
+async def test_without_a_transaction(transactional_db: None) -> None:
+    assert (await use(AsyncClient())).startswith("djust_presence")
+
+
+def thread_name() -> str:
+    return threading.current_thread().name
+
+
+# LivePage
+
+
+async def test_an_event_that_is_refused_is_an_error_with_its_code(transactional_db: None) -> None:
+    async with LivePage("/people/") as page:
+        with pytest.raises(EventRefused, match="no such event handler") as error:
+            await page.event("delete")
+        assert error.value.code == "unknown-event"
+
+
+async def test_what_does_not_come_is_a_failure(transactional_db: None) -> None:
+    async with LivePage("/people/", timeout=0.1) as page:
+        with pytest.raises(AssertionError, match=r"/people/ does not show \('2 online',\).*1 online"):
+            await page.until("2 online")
+
+
+@pytest.mark.parametrize(("path", "failure"), [("/none/", "answers 404"), ("/strict/", "closed with 4500")])
+async def test_a_page_that_is_not_live_is_a_failure(transactional_db: None, path: str, failure: str) -> None:
+    with pytest.raises(AssertionError, match=failure):
+        async with LivePage(path):
+            pass
