@@ -91,7 +91,7 @@ def _cursor(moved_at: float, x: float, y: float, meta: dict[str, Any]) -> Cursor
 
 
 async def _in_a_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)
+    return await sync_to_async(function)(*args, **kwargs)
 
 
 def checked_coordinate(name: str, value: object) -> float:
