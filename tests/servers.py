@@ -175,7 +175,7 @@ class SiteServer(Server):
     whatever unusual is said in its log must be allowed, or a ``with`` block fails at its end.
     """
 
-    usual = (
+    usual: tuple[str, ...] = (
         r"INFO: ",  # uvicorn
         r"ResourceWarning: (unclosed <socket.* laddr=|Enable tracemalloc)",  # its parent of several processes, at its end
         r'[\d.]+:\d+ - - \[.+\] "(GET|POST|WSCONNECTING|WSCONNECT|WSDISCONNECT) ',  # daphne
