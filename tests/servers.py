@@ -177,7 +177,6 @@ class SiteServer(Server):
 
     usual: tuple[str, ...] = (
         r"INFO: ",  # uvicorn
-        r"(<?sys>?:\d+: )?ResourceWarning: (unclosed <socket.* laddr=|Enable tracemalloc)",  # its parent of several processes, at its end
         r'[\d.]+:\d+ - - \[.+\] "(GET|POST|WSCONNECTING|WSCONNECT|WSDISCONNECT) ',  # daphne
     )
 

@@ -96,7 +96,7 @@ class ServeScript(SiteServer):
 
     usual = (
         r"The (store|demo): ",
-        r"sys:1: ResourceWarning: unclosed <socket|ResourceWarning: Enable tracemalloc",  # of uvicorn's parent
+        r"(sys:1|<sys>:0): ResourceWarning: unclosed <socket|ResourceWarning: Enable tracemalloc",  # of uvicorn's parent
     )
 
     def command(self) -> list[str]:
