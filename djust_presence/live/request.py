@@ -68,7 +68,10 @@ class LiveRequest(ASGIRequest):
         self._live = view, response
 
     def live_view(self, response: HttpResponseBase) -> LiveView | None:
-        return self._live[0] if self._live and self._live[1] is response else None
+        if self._live is None or self._live[1] is not response:
+            return None
+        view, self._live = self._live[0], None  # the view keeps its request, and nobody needs the response
+        return view
 
 
 class Outcome(NamedTuple):

@@ -37,7 +37,8 @@ class Turn(Enum):
 
     REFRESH = auto()  # if no other refresh runs: side by side they would only fight for the interpreter
     LATE_REFRESH = auto()  # any: what holds the lanes up is waiting for something else
-    OTHER = auto()  # all but the last one: handlers that hang keep no refresh waiting
+    MOUNT = auto()  # all but the last one: what hangs keeps no refresh waiting
+    HANDLER = auto()  # the same, after pages that open: these wait for one handler at most, not for all
 
 
 class Lanes:
@@ -51,18 +52,18 @@ class Lanes:
         """Forget all threads, as a forked child must: they have stayed in its parent."""
         self._lock = threading.Lock()
         self._free = [ThreadPoolExecutor(1, f"djust_presence-{n}") for n in reversed(range(self._size))]
-        self._refreshing: set[ThreadPoolExecutor] = set()
+        self._refreshing: ThreadPoolExecutor | None = None
         self._waiting: dict[Turn, deque[Future[ThreadPoolExecutor]]] = {turn: deque() for turn in Turn}
 
     @asynccontextmanager
-    async def hold(self, *, refresh: bool = False) -> AsyncIterator[None]:
+    async def hold(self, turn: Turn = Turn.MOUNT) -> AsyncIterator[None]:
         """Thread-sensitive calls in this block run on one lane, and nobody else's do meanwhile."""
         if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
             # async_to_sync waits in the thread of a TestCase, say, and only that one sees its transaction.
             with _connections_kept():
                 yield
             return
-        lane = await (self._acquire_for_refresh() if refresh else self._acquire(Turn.OTHER))
+        lane = await (self._acquire_for_refresh() if turn is Turn.REFRESH else self._acquire(turn))
         try:
             async with ThreadSensitiveContext(executor=lane):
                 yield
@@ -77,7 +78,7 @@ class Lanes:
 
     async def run(self, function: Callable[[], T], *, refresh: bool = False) -> T:
         """What sync *function* returns on a lane, with database connections checked as around a request."""
-        async with self.hold(refresh=refresh):
+        async with self.hold(Turn.REFRESH if refresh else Turn.HANDLER):
             return await sync_to_async(_between_connection_checks)(function)
 
     async def _acquire_for_refresh(self) -> ThreadPoolExecutor:
@@ -101,7 +102,8 @@ class Lanes:
 
     def _release(self, lane: ThreadPoolExecutor) -> None:
         with self._lock:
-            self._refreshing.discard(lane)
+            if lane is self._refreshing:
+                self._refreshing = None
             self._free.append(lane)
             self._serve()
 
@@ -111,17 +113,17 @@ class Lanes:
                 waiter = waiting.popleft()
                 if waiter.set_running_or_notify_cancel():
                     lane = self._free.pop()
-                    if turn is not Turn.OTHER:
-                        self._refreshing.add(lane)
+                    if turn is Turn.REFRESH:
+                        self._refreshing = lane
                     waiter.set_result(lane)
 
     def _may_take(self, turn: Turn) -> bool:
         match turn:
             case Turn.REFRESH:
-                return bool(self._free) and not self._refreshing
+                return bool(self._free) and self._refreshing is None
             case Turn.LATE_REFRESH:
                 return bool(self._free)
-            case Turn.OTHER:
+            case Turn.MOUNT | Turn.HANDLER:
                 return len(self._free) > 1
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
 from django.test import AsyncClient, TestCase, TransactionTestCase
-from django.urls import path
+from django.urls import include, path
 from pytest_django import Settings
 
 from djust_presence import LiveView, PresenceMixin, event_handler
 from djust_presence.testing import EventRefused, LivePage
+from tests.mysite import Mysite
+
+GUIDE = "docs/how-to/test-live-views.md"
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +61,17 @@ class Strict(People):
             raise RuntimeError("only over HTTP")
 
 
-urlpatterns = [path("people/", People.as_view()), path("strict/", Strict.as_view())]
+class Tenants(People):
+    def get_context_data(self, **kwargs):  # type: ignore[no-untyped-def]
+        return {"names": [self.request.headers["x-tenant"], str(self.request.is_secure())]}
+
+
+urlpatterns = [
+    path("people/", People.as_view()),
+    path("strict/", Strict.as_view()),
+    path("tenants/", Tenants.as_view()),
+    path("", include("tests.live.urls")),
+]
 
 
 async def use(client: AsyncClient) -> str:
@@ -136,8 +150,50 @@ async def test_what_does_not_come_is_a_failure(transactional_db: None) -> None:
             await page.until("2 online")
 
 
+async def test_what_is_live_changes_in_the_page_that_came_over_http(transactional_db: None) -> None:
+    async with LivePage("/regions/") as page:
+        await page.event("add", amount=2)
+        assert page.html.startswith("<html><body>")
+        assert page.html.count("<live-region") == 4
+        assert "<b>2 inside</b></live-region>" in page.html
+        assert "<i>0</i>" in page.html  # which is not live
+        assert await page.pushed("added") == [{"amount": 2}]
+    async with LivePage("/optional/") as page:
+        assert "first" not in page.html
+        await page.event("add")
+        assert page.html.count("<live-region") == 2
+        assert "first" in page.html
+
+
+async def test_the_socket_has_the_headers_of_the_client(transactional_db: None) -> None:
+    client = AsyncClient()
+    client.defaults["X-Tenant"] = "acme"  # type: ignore[typeddict-unknown-key]
+    async with LivePage("/tenants/", client) as page:
+        assert "acme False" in page.html
+
+
+async def test_a_log_out_closes_the_page(transactional_db: None) -> None:
+    client = AsyncClient()
+    await client.aforce_login(await User.objects.acreate(username="ada"))
+    async with LivePage("/people/", client) as page:
+        await client.alogout()
+        assert await page.until_closed() == 4401
+        with pytest.raises(AssertionError, match="closed with 4401"):
+            await page.event("add", name="grace")
+
+
 @pytest.mark.parametrize(("path", "failure"), [("/none/", "answers 404"), ("/strict/", "closed with 4500")])
 async def test_a_page_that_is_not_live_is_a_failure(transactional_db: None, path: str, failure: str) -> None:
     with pytest.raises(AssertionError, match=failure):
         async with LivePage(path):
             pass
+
+
+# As the docs show it
+
+
+def test_the_guide_to_testing_works_to_the_letter(tmp_path: Path) -> None:
+    mysite = Mysite(tmp_path)
+    mysite.start_project("guestbook")
+    mysite.follow(GUIDE)  # among its commands are both test runs
+    assert "3 passed" in mysite.run("-W", "error", "-m", "pytest", "guestbook/tests.py")

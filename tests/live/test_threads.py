@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import sqlite3
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -13,14 +16,15 @@ import pytest
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connection, transaction
 from django.test import TestCase, override_settings
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 from django.utils.timezone import get_fixed_timezone
 
 from djust_presence.live import threads
-from djust_presence.live.threads import Ambient, Lanes, call, own_thread, spawn
+from djust_presence.live.threads import Ambient, Lanes, Turn, call, own_thread, spawn
 
 from .conftest import live
 from .test_consumer import started
@@ -81,6 +85,26 @@ async def test_handlers_that_hang_leave_a_lane_to_refreshes(lanes: Lanes) -> Non
     await asyncio.gather(*tasks)
 
 
+async def test_a_page_that_opens_waits_for_one_handler_and_not_for_all(lanes: Lanes) -> None:
+    gates = [Gate() for _ in range(5)]
+    handlers = [asyncio.create_task(lanes.run(gate)) for gate in gates]
+    assert await gates[0].is_entered()
+    assert await gates[1].is_entered()
+
+    async def mount() -> str:
+        async with lanes.hold():
+            return await sync_to_async(_thread_name)()
+
+    mounted = asyncio.create_task(mount())
+    await asyncio.sleep(0)
+    gates[0].leave.set()
+    assert await asyncio.wait_for(mounted, 5)
+    assert await gates[2].is_entered()
+    for gate in gates:
+        gate.leave.set()
+    await asyncio.gather(*handlers)
+
+
 async def test_a_refresh_that_hangs_delays_others_only_a_little(lanes: Lanes) -> None:
     gate = Gate()
     task = asyncio.create_task(lanes.run(gate, refresh=True))
@@ -122,11 +146,21 @@ async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
     for gate in gates:
         gate.leave.set()
     await asyncio.gather(*tasks)
-    # Given a lane and cancelled in the same turn of the loop.
-    waiting[1].cancel()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
     assert await _soon(lambda: len(lanes._free) == 3)
+
+
+async def test_who_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it_back(lanes: Lanes) -> None:
+    taken = [await lanes._acquire(Turn.HANDLER) for _ in range(2)]
+    waiting = asyncio.create_task(lanes.run(_thread_name))
+    await asyncio.sleep(0)
+    for lane in taken:
+        lanes._release(lane)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert len(lanes._free) == 3
 
 
 async def test_what_raises_gives_its_lane_back(lanes: Lanes) -> None:
@@ -201,8 +235,26 @@ async def test_async_code_has_a_thread_of_its_own_for_what_needs_one() -> None:
 
 
 async def test_without_a_sync_call_there_is_no_thread() -> None:
-    async with own_thread():
-        assert not list(SyncToAsync.context_to_thread_executor)
+    started_threads: list[str] = []
+    threading.setprofile(lambda *args: started_threads.append(_thread_name()))
+    try:
+        async with own_thread():
+            pass
+    finally:
+        threading.setprofile(None)
+    assert not started_threads
+
+
+async def test_tasks_that_nobody_holds_on_to_go_on() -> None:
+    async def work() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    task = weakref.ref(spawn(work()))
+    await asyncio.sleep(0)
+    gc.collect()
+    running = task()
+    assert running is not None
+    running.cancel()
 
 
 async def test_tasks_inherit_nothing() -> None:
@@ -239,6 +291,9 @@ class InATestCase(TestCase):
             sockets = [await stack.enter_async_context(live("/counter/")) for _ in range(5)]
             await asyncio.gather(*(started(socket) for socket in sockets))
         assert await sync_to_async(_count_users)() == 1
+        for signal in (request_started, request_finished):
+            assert signal.disconnect(close_old_connections), "and requests close connections again"
+            signal.connect(close_old_connections)
 
 
 def _count_users() -> int:
@@ -301,8 +356,11 @@ async def test_pages_keep_their_language_zone_and_prefix(settings: Any) -> None:
     assert translation.get_language() == "en-us"
 
 
+# Connections
+
+
 @pytest.mark.django_db(transaction=True)
-async def test_connections_are_checked_around_all_work() -> None:
+async def test_a_connection_that_was_lost_is_replaced() -> None:
     def work() -> bool:
         User.objects.count()
         checked = not connection.errors_occurred
@@ -310,6 +368,54 @@ async def test_connections_are_checked_around_all_work() -> None:
         return checked
 
     assert [await threads.lanes.run(work) for _ in range(3)] == [True] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_connection_that_has_become_too_old_is_closed_before_anything_uses_it() -> None:
+    def work() -> Any:
+        User.objects.count()
+        connection.close_at = None
+        return connection.connection
+
+    def grow_old() -> None:
+        connection.close_at = time.monotonic()
+
+    first = await threads.lanes.run(work)
+    assert await threads.lanes.run(work) is first
+    async with threads.lanes.hold():
+        await sync_to_async(grow_old)()
+    assert await threads.lanes.run(work) is not first
+    await threads.lanes.run(lambda: connection.close())
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_connection_that_may_not_last_is_closed_at_once() -> None:
+    def work() -> Any:
+        User.objects.count()
+        connection.close_at = time.monotonic()
+        return connection.connection
+
+    assert _is_closed(await threads.lanes.run(work))
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_async_code_leaves_no_connection_behind() -> None:
+    def work() -> Any:
+        User.objects.count()
+        return connection.connection
+
+    async with own_thread():
+        used = await sync_to_async(work)()
+        assert not _is_closed(used)
+    assert _is_closed(used)
+
+
+def _is_closed(used: Any) -> bool:
+    try:
+        used.execute("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return True
+    return False
 
 
 def _thread_name() -> str:
