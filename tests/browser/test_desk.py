@@ -115,3 +115,22 @@ async def test_nothing_is_lost_while_twenty_others_come_and_go(
         assert await page.evaluate("window.renders") >= 5
         assert await page.evaluate("window.most") >= OTHERS / 2
     await new_page.close()
+
+
+async def test_a_composer_and_an_edit_form_of_a_real_view(desk: DeskServer, new_page: NewPage) -> None:
+    desk.allow("The event handler DeskView.post failed")
+    page = await sit_down(await new_page(), desk, "")
+    text, name = page.locator("#composer input"), page.locator("#rename input")
+    for said in ("one", "two"):
+        await text.fill(said)
+        await text.press("Enter")
+        await expect(text).to_have_value("")
+    await expect(page.locator("#sent li")).to_have_text(["one", "two"])
+    await text.fill("fail")
+    async with page.expect_console_message(lambda message: "was refused (failed)" in message.text):
+        await text.press("Enter")
+    await expect(text).to_have_value("fail")
+    await name.fill("  Grace ")
+    await page.get_by_role("button", name="Save").click()
+    await expect(name).to_have_value("Grace")
+    await new_page.close()

@@ -39,6 +39,10 @@ async def says_nothing_else(wire: Wire) -> None:
     [
         ('<input name="a" value=" x "><textarea name="b">y\nz</textarea>', {"a": " x ", "b": "y\nz"}),
         ('<input name="kebab-case" value="x"><input value="nameless">', {"kebab-case": "x"}),
+        (
+            '<input name="attributes" value="x"><input name="name" value="y">',
+            {"attributes": "x", "name": "y"},
+        ),
         ('<input name="a" value="x" disabled><input type="hidden" name="b" value="y">', {"b": "y"}),
         ('<input type="checkbox" name="a"><input type="checkbox" name="b" checked>', {"b": "on"}),
         ('<input type="checkbox" name="a" value="7" checked>', {"a": "7"}),

@@ -10,9 +10,11 @@ from tests.browser.harness import STATE, Site, Wire, eventually, paused, visit
 STATUS = "document.querySelector('presence-status').textContent"
 
 
-async def lost(site: Site, page: Page) -> Wire:
+async def lost(site: Site, page: Page, text: str | None = None) -> Wire:
     """A page with its timers paused that has just lost its socket, while the server accepts no other."""
     wire = await paused(site, page)
+    if text is not None:
+        await page.evaluate("(text) => document.documentElement.dataset.presenceReconnecting = text", text)
     await wire.ready()
     await eventually(page, STATE, "live")
     site.accepting.clear()
@@ -59,8 +61,7 @@ async def test_a_page_that_has_stopped_does_not_say_that_it_reconnects(site: Sit
 
 @pytest.mark.parametrize("text", ["Verbindung wird wiederhergestellt …", ""])
 async def test_its_text_is_the_pages_own_if_that_has_one(site: Site, page: Page, text: str) -> None:
-    await lost(site, page)
-    await page.evaluate("(text) => document.documentElement.dataset.presenceReconnecting = text", text)
+    await lost(site, page, text)
     await page.clock.run_for(1000)
     assert await page.evaluate(STATUS) == text
     await expect(page.locator("presence-status")).to_be_visible(visible=bool(text))

@@ -262,7 +262,7 @@ async def test_after_a_reconnect_the_new_view_is_told_what_was_typed(site: Site,
 
 
 async def test_what_was_typed_before_the_page_was_live_is_told_as_well(site: Site, page: Page) -> None:
-    html = '<input name="q" dj-input="search"><p>{}</p>'
+    html = '<input name="q" dj-input="search" dj-debounce="0"><p>{}</p>'
     site.body = region(html.format(1))
     await page.goto(site.url)
     wire = await site.wire()

@@ -127,15 +127,13 @@
 
   /** Say that the page reconnects, but not of a connection that is soon back. */
   function showStatus(reconnecting) {
-    if (reconnecting) {
-      statusTimer ??= setTimeout(() => {
-        status.textContent = document.documentElement.dataset.presenceReconnecting ?? "Reconnecting…";
-      }, STATUS_DELAY);
-      return;
+    const { presenceReconnecting: text = "Reconnecting…" } = document.documentElement.dataset;
+    if (reconnecting) statusTimer ??= setTimeout(() => (status.textContent = text), STATUS_DELAY);
+    else {
+      clearTimeout(statusTimer);
+      statusTimer = null;
+      status.textContent = "";
     }
-    clearTimeout(statusTimer);
-    statusTimer = null;
-    status.textContent = "";
   }
 
   /** Full jitter, so that the pages of a restarted server do not come back all at once. */
@@ -275,11 +273,7 @@
         return value; // the server says what it is not
       }
     },
-    list: (value) =>
-      value
-        .trim()
-        .split(/\s*,\s*/)
-        .filter(Boolean),
+    list: (value) => value.split(",").map((part) => part.trim()).filter(Boolean),
   };
   Object.assign(HINTS, { integer: HINTS.int, number: HINTS.float, boolean: HINTS.bool });
   Object.assign(HINTS, { object: HINTS.json, array: HINTS.json });
@@ -287,9 +281,11 @@
   /** What the attributes with this prefix say: kebab-case names become snake_case. */
   function valuesOf(element, prefix) {
     const values = {};
-    for (const { name, value } of element.attributes) {
+    // Not `attributes`: a form may well have a field of that name.
+    for (const name of element.getAttributeNames()) {
       if (!name.startsWith(prefix) || /^data-(presence|htmx|hx)-/.test(name)) continue;
       const [key, hint] = name.slice(prefix.length).replace(/^dj-/, "").split(":");
+      const value = element.getAttribute(name);
       values[key.replaceAll("-", "_")] = hint && Object.hasOwn(HINTS, hint) ? HINTS[hint](value) : value;
     }
     return values;
@@ -449,11 +445,7 @@
         inform();
       }
     }
-    if (waiting.size) return;
-    for (const sent of handled.splice(0)) {
-      if (sent.has(composing)) handled.push(sent);
-      else release(sent);
-    }
+    if (!waiting.size) handled.splice(0).forEach(release);
   }
 
   /** Show the new content of one region, or of the whole body for "*", around what a person did. */
