@@ -87,6 +87,10 @@ class LivePage:
         await self._socket.close(code)
         await self._reader
 
+    def abort(self) -> None:
+        """Be gone without a word, as a browser that is killed."""
+        self._socket.transport.abort()
+
     async def send(self, **frame: Any) -> None:
         await self._socket.send(json.dumps(frame))
 

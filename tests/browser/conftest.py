@@ -107,7 +107,10 @@ class NewPage:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def new_page(browser: Browser) -> AsyncIterator[NewPage]:
-    """A factory of pages. The test fails if one of them logged an error, threw, or violated its policy."""
+    """A factory of pages. The test fails if one of them logged an error, threw, or violated its policy.
+
+    A test names its server first: what is set up before the pages outlives them.
+    """
     pages = NewPage(browser)
     yield pages
     await pages.close()

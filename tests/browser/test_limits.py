@@ -19,7 +19,7 @@ def server() -> Iterator[SiteServer]:
         yield server
 
 
-async def test_a_page_that_was_limited_stays_usable(new_page: NewPage, server: SiteServer) -> None:
+async def test_a_page_that_was_limited_stays_usable(server: SiteServer, new_page: NewPage) -> None:
     page, other = await new_page(), await new_page()
     sockets: list[WebSocket] = []
     page.on("websocket", lambda socket: sockets.append(socket))  # playwright takes no builtin

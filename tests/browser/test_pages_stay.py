@@ -29,13 +29,9 @@ async def is_live(page: Page) -> None:
     await expect(page.locator("html")).to_have_attribute("data-presence-state", "live")
 
 
-async def test_a_reload_shows_nobody_leaving(new_page: NewPage, server: SiteServer) -> None:
-    ada = await enter(await new_page(), server, "ada", "/document/reload/")
-    await is_live(ada)
-    grace = await enter(await new_page(), server, "grace", "/document/reload/")
-    bar = ada.locator(".presence-bar")
-    await expect(bar).to_contain_text("2 users online")
-    await ada.evaluate(
+async def watch(page: Page) -> None:
+    """Let *page* take down whatever it says of somebody's coming and going."""
+    await page.evaluate(
         """() => {
             window.seen = [];
             addEventListener("djust:push_event", (event) => window.seen.push(event.detail.payload.message));
@@ -44,6 +40,15 @@ async def test_a_reload_shows_nobody_leaving(new_page: NewPage, server: SiteServ
                 .observe(bar, { childList: true, subtree: true, characterData: true });
         }"""
     )
+
+
+async def test_a_reload_shows_nobody_leaving(new_page: NewPage, server: SiteServer) -> None:
+    ada = await enter(await new_page(), server, "ada", "/document/reload/")
+    await is_live(ada)
+    grace = await enter(await new_page(), server, "grace", "/document/reload/")
+    bar = ada.locator(".presence-bar")
+    await expect(bar).to_contain_text("2 users online")
+    await watch(ada)
     for _ in range(3):
         await grace.reload()
         await is_live(grace)
@@ -70,6 +75,41 @@ async def test_the_socket_comes_back_after_a_restart_and_the_count_is_right(
         await expect(page.locator(".presence-bar")).to_contain_text("2 users online", timeout=10_000)
 
 
+@pytest.mark.redis
+@pytest.mark.parametrize("kind", ["uvicorn", "daphne"])
+async def test_nobody_on_another_server_sees_a_restart(valkey_url: str, new_page: NewPage, kind: str) -> None:
+    new_page.allow("WebSocket connection to|ERR_CONNECTION_REFUSED")
+    variables = {
+        "REDIS_URL": valkey_url,
+        "DJANGO_SETTINGS_MODULE": "tests.site_settings",
+        "PRESENCE": '{"DRAIN_GRACE": 60}',  # more than a restart on a busy machine
+    }
+    with (
+        SiteServer(variables, server=kind) as here,
+        SiteServer(variables | {"DB": here.variables["DB"]}, server=kind) as there,
+    ):
+        ada, guest = [await enter(await new_page(), here, who, "/document/roll/") for who in ("ada", "guest")]
+        grace = await enter(await new_page(), there, "grace", "/document/roll/")
+        for page in (ada, guest, grace):
+            await expect(page.locator(".presence-bar")).to_contain_text("3 users online")
+        await expect(ada.locator("#toasts")).to_contain_text("grace joined")
+        await watch(grace)
+        await asyncio.to_thread(here.stop)
+        await expect(ada.locator("html")).to_have_attribute("data-presence-state", "reconnecting")
+        await asyncio.to_thread(here.start)
+        for page in (ada, guest):
+            await expect(page.locator("html")).to_have_attribute(
+                "data-presence-state", "live", timeout=20_000
+            )
+            await expect(page.locator(".presence-bar")).to_contain_text("3 users online")
+        seen = await grace.evaluate("window.seen")
+        assert not [one for one in seen if not one.startswith("3 ")], seen
+        await enter(await new_page(), here, "alan", "/document/roll/")
+        await expect(grace.locator(".presence-bar")).to_contain_text("4 users online")
+        assert {"alan joined", "4 users online"} <= set(await grace.evaluate("window.seen"))
+        await new_page.close()
+
+
 @pytest.fixture
 def strict_server() -> Iterator[SiteServer]:
     """One in whose log Django may say, as it does over HTTP, that it has forbidden a page."""
@@ -79,7 +119,7 @@ def strict_server() -> Iterator[SiteServer]:
 
 
 async def test_a_page_that_is_forbidden_by_now_is_closed_and_does_not_try_again(
-    new_page: NewPage, strict_server: SiteServer
+    strict_server: SiteServer, new_page: NewPage
 ) -> None:
     server = strict_server
     page = await enter(await new_page(), server, "katherine", "/private/")
@@ -99,7 +139,7 @@ async def test_a_page_that_is_forbidden_by_now_is_closed_and_does_not_try_again(
 
 
 async def test_a_page_of_who_logs_out_in_another_tab_says_so_at_once(
-    new_page: NewPage, strict_server: SiteServer
+    strict_server: SiteServer, new_page: NewPage
 ) -> None:
     page = await enter(await new_page(), strict_server, "katherine", "/private/")
     await is_live(page)

@@ -58,6 +58,33 @@ async def test_who_was_in_a_killed_process_is_gone_after_a_lease_and_a_renewal(s
         assert len([flash for flash in grace.flashes if "left" in flash]) == 1
 
 
+async def test_a_process_that_hangs_is_given_up_and_comes_back_without_ghosts(
+    sites: Sites, redis: RedisServer
+) -> None:
+    a, b = sites
+    async with (
+        LivePage(b, "/document/1/", Person(b, "grace")) as grace,
+        LivePage(a, "/document/1/", Person(a, "ada")) as ada,
+        LivePage(a, "/document/1/", Person(a, "alan")) as alan,
+    ):
+        for page in (grace, ada, alan):
+            await page.until_online(3)
+        a.freeze()
+        try:
+            await grace.until(lambda: grace.online == 1, SOON)
+            alan.abort()
+        finally:
+            a.thaw()
+        await grace.until(lambda: grace.flashes.count("ada joined") == 2)
+        await grace.until_online(2)  # when the grace of alan's closed page is over
+        assert "grace left" not in ada.flashes
+        await ada.close()
+        await grace.until_online(1)
+        await grace.until(lambda: grace.flashes[-1] == "ada left")
+        assert [flash for flash in grace.flashes if "ada" in flash] == ["ada joined", "ada left"] * 2
+        assert redis.command_line("HLEN", "{djp}:r:document:1") == ":1\r\n"
+
+
 async def test_a_flushed_redis_makes_nobody_leave(sites: Sites, redis: RedisServer) -> None:
     a, b = sites
     async with (
