@@ -151,7 +151,7 @@ def test_the_protocol_page_has_every_frame() -> None:
 
 
 def test_the_protocol_page_has_every_error_code() -> None:
-    codes = set(re.findall(r'_(?:refuse|put_error)\(\s*"([a-z-]+)"', LIVE))
+    codes = set(re.findall(r'(?:_refuse|_put_error|FrameError)\(\s*"([a-z-]+)"', LIVE))
     assert set(table("protocol.md", "Errors")) == codes
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import logging
-import math
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from time import monotonic
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from channels.consumer import AsyncConsumer
 
@@ -18,6 +16,7 @@ from ..conf import get_settings
 from ..events import ArgumentError, bind, find_handler
 from ..tracker import Refresh, Session, Tracker, get_tracker
 from .host import live_host
+from .incoming import FrameError, read_frame
 from .limits import Limits
 from .outgoing import PONG, Message, Outgoing, Send, encode
 from .request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond
@@ -29,7 +28,6 @@ __all__ = ["LiveViewConsumer"]
 logger = logging.getLogger("djust_presence")
 
 VERSION = 1
-MAX_FRAME_BYTES = 64 * 1024
 MAX_WAITING_EVENTS = 100
 SLOW = 4000
 FLOOD = 4408
@@ -122,16 +120,10 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             await asyncio.sleep(0)  # what a server has queued up would else be read before anybody's turn
 
     def _take_in(self, text: str | None) -> None:
-        if text is None:
-            self._refuse("bad-frame", "Binary frames are not understood.")
-            return
-        if len(text) > MAX_FRAME_BYTES or len(text.encode(errors="surrogatepass")) > MAX_FRAME_BYTES:
-            self._refuse("too-large", "A frame has at most 64 KB.")
-            return
         try:
-            frame = _decode(text)
-        except (ValueError, RecursionError):
-            self._refuse("bad-frame", "The frame is not a JSON object.")
+            frame = read_frame(text)
+        except FrameError as error:
+            self._refuse(error.code, str(error))
             return
         if self._is_too_fast(frame):
             return
@@ -311,25 +303,3 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         """Be gone by then, whatever the browser does."""
         if not self._patience.expired():
             self._patience.reschedule(asyncio.get_running_loop().time() + seconds)
-
-
-def _decode(text: str) -> dict[str, Any]:
-    """The JSON object in *text*. Raises ``ValueError`` or ``RecursionError``."""
-    frame = json.loads(text, parse_constant=_not_json, parse_float=_finite)
-    if not isinstance(frame, dict):
-        raise ValueError("The frame is not an object.")
-    if "\\u" in text:
-        # Half of a surrogate pair is no text: whatever is made of it could not be sent or stored.
-        json.dumps(frame, ensure_ascii=False).encode()
-    return frame
-
-
-def _not_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON.")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError("The number is too large.")
-    return number

@@ -16,6 +16,7 @@ from ..state.records import Change, Member
 from .group import Group
 from .reader import Reader
 from .session import Event, Host, Session, by_host
+from .watch import Watch
 from .writer import Writer
 
 P = ParamSpec("P")
@@ -25,7 +26,6 @@ logger = logging.getLogger("djust_presence")
 
 SESSIONS_PER_HOP = 20
 LINGER = 30.0  # a group that nobody here looks at is served on for so long: they may be reloading
-SILENT = 4000  # the close code of a connection that gave no sign of life
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -51,8 +51,6 @@ class Tracker:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reachable = True
         self._stopped = False
-        self._checked_at = self.now
-        self._checking: asyncio.Task[None] | None = None
         self._equip()
 
     def _equip(self) -> None:
@@ -192,39 +190,15 @@ class Tracker:
     # The clock
 
     async def _keep(self) -> None:
-        """Ping, close what is silent, let go of groups without sessions; returns when nobody is left."""
-        tick = min(3.0, self.settings.heartbeat_interval / 10, self.settings.reauth_interval / 10 or 3.0)
+        """Look after sessions, let go of groups without any; returns when nobody is left."""
+        watch = Watch(self.settings, self.now, self._spawn)
         idle = 0.0
         while idle < LINGER:
-            await asyncio.sleep(tick)
-            self._attend()
-            self._check()
+            await asyncio.sleep(watch.tick)
+            watch.look(self._sessions, self.now)
             self._let_go()
-            idle = 0.0 if self._sessions or self.groups else idle + tick
+            idle = 0.0 if self._sessions or self.groups else idle + watch.tick
         self._stop()
-
-    def _attend(self) -> None:
-        now, pinged = self.now, []
-        for session in tuple(self._sessions):
-            if now - session.heard_at >= self.settings.timeout:
-                session.host.close(session, SILENT, "timeout")
-            elif now - session.pinged_at >= self.settings.heartbeat_interval:
-                session.pinged_at = now
-                pinged.append(session)
-        for host, sessions in by_host(pinged).items():
-            host.ping(sessions)
-
-    def _check(self) -> None:
-        """Every REAUTH_INTERVAL see who may still be here, one check after the other."""
-        interval = self.settings.reauth_interval
-        busy = self._checking and not self._checking.done()
-        if interval and not busy and self.now - self._checked_at >= interval:
-            self._checked_at = self.now
-            self._checking = self._spawn(self._check_all())
-
-    async def _check_all(self) -> None:
-        for host, sessions in by_host(self._sessions).items():
-            await host.check(sessions)
 
     def _let_go(self) -> None:
         before = self.now - LINGER

@@ -68,13 +68,17 @@ class Asking(Known):
 
 
 class AsyncAsking(Known):
+    asked: ClassVar[list[Any]] = []
+
     async def still_allowed(self, user: Any) -> bool:
+        self.asked.append(user)
         return bool(await user.groups.acount())
 
 
 class Holding(Asking):
     """Its handler and its check must never run at the same time."""
 
+    asked: ClassVar[list[Any]] = []  # not that of the other pages
     inside: ClassVar[threading.Event]
     leave: ClassVar[threading.Event]
 
@@ -101,7 +105,9 @@ def site(settings: Settings, tmp_path: Any) -> None:
     settings.ROOT_URLCONF = __name__
     settings.DJUST_PRESENCE = FAST
     settings.SESSION_FILE_PATH = str(tmp_path)
-    Asking.answer, Asking.asked = True, []
+    Asking.answer = True
+    for view in (Asking, AsyncAsking, Holding):
+        view.asked = []
 
 
 @pytest.fixture
@@ -302,7 +308,7 @@ async def test_a_view_says_who_is_still_allowed(client: Client, ada: Any) -> Non
 async def test_a_view_may_say_it_in_async_code(client: Client, ada: Any) -> None:
     await ada.groups.acreate(name="readers")
     socket = await opened(client, "/async-asking/")
-    await asyncio.sleep(0.5)
+    await until(lambda: _asked(2, AsyncAsking))
     assert (await socket.call(1, "nothing"))[-1] == {"type": "ack", "ref": 1}
     await ada.groups.aclear()
     assert await close_code(socket) == 4403
@@ -327,22 +333,23 @@ async def test_a_visitor_who_is_not_logged_in_can_be_asked_about(settings: Setti
 
 async def test_nothing_else_is_done_with_a_view_that_is_asked(client: Client) -> None:
     Holding.inside, Holding.leave = threading.Event(), threading.Event()
+    other = await opened(client, "/asking/")
     socket = await opened(client, "/holding/")
-    await until(lambda: _asked(1))
-    Asking.asked.clear()
+    await until(lambda: _asked(1, Holding))
     await socket.send_event(1, "hold")
     await asyncio.to_thread(Holding.inside.wait, 10)
-    Asking.asked.clear()
-    await asyncio.sleep(0.6)
+    Holding.asked, Asking.asked = [], []
+    await until(lambda: _asked(1))  # a check, and none of this view
     Holding.leave.set()
     while (frame := await socket.frame())["type"] != "ack":
         assert frame["type"] != "error", frame
-    await until(lambda: _asked(1))
+    await until(lambda: _asked(1, Holding))
     await socket.disconnect()
+    await other.disconnect()
 
 
-async def _asked(times: int) -> bool:
-    return len(Asking.asked) >= times
+async def _asked(times: int, view: type[Asking | AsyncAsking] = Asking) -> bool:
+    return len(view.asked) >= times
 
 
 async def test_a_view_sees_its_user_as_they_are_by_now(client: Client, ada: Any) -> None:

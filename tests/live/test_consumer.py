@@ -11,7 +11,8 @@ from channels.routing import ProtocolTypeRouter
 from channels.testing import ApplicationCommunicator
 
 from djust_presence.live import LiveViewConsumer, lifespan
-from djust_presence.live.consumer import MAX_FRAME_BYTES, MAX_WAITING_EVENTS
+from djust_presence.live.consumer import MAX_WAITING_EVENTS
+from djust_presence.live.incoming import MAX_FRAME_BYTES
 from djust_presence.tracker import get_tracker
 
 from . import views
