@@ -146,25 +146,25 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
     ) -> Update:
         """Run a sync event handler, and update."""
         failed = False
-        with self._live_surroundings():
-            try:
+        try:
+            with self._live_surroundings():
                 sessions.begin(self._live_request)
                 with _transaction(self._live_request):
                     call(handler, **arguments)
-            except Exception:
-                self._live_failed(handler)
-                failed = True
+        except Exception:
+            self._live_failed(handler)
+            failed = True
         return self._live_update(refreshes, event=True, failed=failed)
 
     async def _live_await(self, handler: MethodType, arguments: dict[str, Any]) -> bool:
         """Run an async event handler, on the loop, in a task of its own. Says whether it succeeded."""
-        with self._live_surroundings():
-            try:
+        try:
+            with self._live_surroundings():
                 sessions.begin(self._live_request)
                 await handler(**arguments)
-            except Exception:
-                self._live_failed(handler)
-                return False
+        except Exception:
+            self._live_failed(handler)
+            return False
         return True
 
     def _live_update(
@@ -173,32 +173,33 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         """Let the view take in what has come, render it, and see what of the page is another now."""
         regions = Changed()
         ended = False
-        with self._live_surroundings():
-            try:
-                if isinstance(self, PresenceMixin):
-                    for refresh in refreshes:
-                        self._presence_refresh(refresh)
-                regions = self._live_shown.refresh(self)
-            except Exception:
-                logger.exception("The live view at %r could not be rendered.", self.request.path)
-            try:
+        try:
+            with self._live_surroundings():
+                try:
+                    if isinstance(self, PresenceMixin):
+                        for refresh in refreshes:
+                            self._presence_refresh(refresh)
+                    regions = self._live_shown.refresh(self)
+                except Exception:
+                    logger.exception("The live view at %r could not be rendered.", self.request.path)
                 ended = not sessions.finish(self._live_request, event=event, failed=failed)
-            except Exception:
-                logger.exception("The session of the live view at %r could not be saved.", self.request.path)
+        except Exception:
+            logger.exception("What surrounds the live view at %r failed, or its session.", self.request.path)
         return Update(regions, self._take_pushed(), failed, ended)
 
     def _live_check(self, user: Any) -> bool | None:
         """Whether *user* may go on seeing this page; None if that could not be found out."""
-        with self._live_surroundings():
-            try:
-                return bool(call(self.still_allowed, user))
-            except PermissionDenied:
-                return False
-            except Exception:
-                logger.exception("still_allowed() failed at %r.", self.request.path)
-                return None
-            finally:
-                sessions.finish(self._live_request)
+        try:
+            with self._live_surroundings():
+                try:
+                    return bool(call(self.still_allowed, user))
+                finally:
+                    sessions.finish(self._live_request)
+        except PermissionDenied:
+            return False
+        except Exception:
+            logger.exception("still_allowed() failed at %r.", self.request.path)
+            return None
 
     @contextmanager
     def _live_surroundings(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from django.test import Client
 from django.urls import path
 from pytest_django import Settings
 
+from djust_presence import PresenceMixin
 from djust_presence.events import event_handler
 from djust_presence.live import LiveView
 from tests.live.conftest import Socket
@@ -134,6 +135,23 @@ class Tenant(Page):
         return True
 
 
+class Here(PresenceMixin, Page):
+    presence_key = "here"
+    presence_unique_per_connection = True
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        super().mount(request)
+        self.track_presence()
+
+    def get_template_names(self) -> Any:
+        return engines["django"].from_string("{{ online_count }} online")
+
+
+class Broken(Here):
+    def live_context(self) -> Any:
+        raise RuntimeError("no context")
+
+
 def greet(request: HttpRequest) -> Any:
     from django.http import HttpResponse
 
@@ -147,6 +165,8 @@ urlpatterns = [
     path("silent/", Silent.as_view()),
     path("eager/", Eager.as_view()),
     path("tenant/", Tenant.as_view()),
+    path("here/", Here.as_view()),
+    path("broken/", Broken.as_view()),
     path("exempt/", transaction.non_atomic_requests(Page.as_view())),
     path("greet/", greet),
 ]
@@ -393,3 +413,16 @@ async def test_a_projects_own_context_surrounds_all_that_runs(settings: Settings
     await socket.disconnect()
     assert {"handler acme", "async handler acme", "rendering acme"} <= set(Tenant.seen)
     assert not [line for line in Tenant.seen if line.endswith("none")]
+
+
+async def test_a_context_that_fails_costs_only_its_own_page(caplog: pytest.LogCaptureFixture) -> None:
+    broken, _ = await opened(Client(), "/broken/")
+    here, _ = await opened(Client(), "/here/")
+    another, _ = await opened(Client(), "/here/")
+    while "3 online" not in str(await here.frame()):
+        pass
+    error = (await broken.call(1, "nothing"))[-1]
+    assert (error["type"], error["code"]) == ("error", "failed")
+    assert "no context" in caplog.text
+    for socket in (broken, here, another):
+        await socket.disconnect()
