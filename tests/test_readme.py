@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from djust_presence.testing import presence
 from tests.live_pages import LivePage, Person
-from tests.markdown import blocks, write_files
+from tests.markdown import blocks, write_file, write_files
 from tests.mysite import Mysite
 from tests.pages import Visitor, site
 from tests.servers import ROOT
@@ -47,8 +47,16 @@ async def test_five_steps_make_a_live_page(mysite: Mysite) -> None:
     assert "Traceback" not in log
 
 
-def test_the_example_of_the_testing_page_passes_in_that_project(mysite: Mysite) -> None:
-    write_files("docs/reference/testing.md", mysite.project)
+def test_the_consumer_can_be_driven_by_hand_in_that_project_as_the_testing_page_does(mysite: Mysite) -> None:
+    (talk,) = [block.text for block in blocks("docs/reference/testing.md") if "async def talk" in block.text]
+    (ini,) = [block for block in blocks("docs/how-to/test-live-views.md") if block.file == "pytest.ini"]
+    write_file(ini, mysite.project)
+    (mysite.project / "test_by_hand.py").write_text(
+        f"import pytest\n{talk}\n"
+        "@pytest.mark.django_db(transaction=True)\n"
+        "async def test_by_hand():\n"
+        "    await talk()\n"
+    )
     said = mysite.run("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
     assert "1 passed" in said
 
