@@ -13,6 +13,7 @@ from typing import Any, Self
 from django.test import AsyncClient
 
 from .live import LiveViewConsumer
+from .live.threads import lanes
 from .tracker import close_all
 
 __all__ = ["EventRefused", "LivePage", "aclose_presence", "presence"]
@@ -22,8 +23,12 @@ _open_pages: Counter[asyncio.AbstractEventLoop] = Counter()
 
 
 async def aclose_presence() -> None:
-    """Let everybody who is tracked on the running loop leave, and end all tasks of presence on it."""
+    """Let everybody who is tracked on the running loop leave, and end all that presence has running.
+
+    Handlers that are at work are waited for: settings and databases of a test go with it.
+    """
     await close_all()
+    await lanes.idle()
 
 
 @asynccontextmanager
@@ -36,7 +41,7 @@ async def presence() -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await close_all()
+        await aclose_presence()
 
 
 class EventRefused(AssertionError):
@@ -188,4 +193,4 @@ class LivePage:
             _open_pages[loop] -= 1
             if not _open_pages[loop]:
                 del _open_pages[loop]
-                await close_all()
+                await aclose_presence()

@@ -51,7 +51,8 @@ class Lanes:
     def reset(self) -> None:
         """Forget all threads, as a forked child must: they have stayed in its parent."""
         self._lock = threading.Lock()
-        self._free = [ThreadPoolExecutor(1, f"djust_presence-{n}") for n in reversed(range(self._size))]
+        self._lanes = [ThreadPoolExecutor(1, f"djust_presence-{n}") for n in range(self._size)]
+        self._free = self._lanes[::-1]
         self._refreshing: ThreadPoolExecutor | None = None
         self._waiting: dict[Turn, deque[Future[ThreadPoolExecutor]]] = {turn: deque() for turn in Turn}
 
@@ -80,6 +81,10 @@ class Lanes:
         """What sync *function* returns on a lane, with database connections checked as around a request."""
         async with self.hold(Turn.REFRESH if refresh else Turn.HANDLER):
             return await sync_to_async(_between_connection_checks)(function)
+
+    async def idle(self) -> None:
+        """Wait until all is done that any lane has been given by now."""
+        await asyncio.gather(*(asyncio.wrap_future(lane.submit(_nothing)) for lane in self._lanes))
 
     async def _acquire_for_refresh(self) -> ThreadPoolExecutor:
         try:
