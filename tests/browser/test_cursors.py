@@ -27,6 +27,7 @@ from tests.browser.harness import (
 )
 
 CURSOR = "presence-cursors .cursor"
+LOOK = "presence-cursors .look"
 NOWHERE = {"type": "cursor", "x": None}
 
 
@@ -171,6 +172,7 @@ async def test_scrolled_content_is_included(site: Site, page: Page) -> None:
     await page.evaluate("document.querySelector('main').scrollTo(70, 210)")
     assert await wire.read() == frame | {"x": 130, "y": 260}
     await page.evaluate("document.querySelector('main').dir = 'rtl'")
+    await page.evaluate("window.dispatchEvent(new Event('resize'))")
     await page.evaluate("document.querySelector('main').scrollTo(-5, 210)")
     # 600 pixels are hidden to the left, when nothing is scrolled.
     assert await wire.read() == frame | {"x": 655, "y": 260}
@@ -290,6 +292,7 @@ async def test_a_pointer_that_leaves_is_nowhere(site: Site, page: Page, new_page
     await page.evaluate(
         """() => {
             Object.defineProperty(document, "hidden", { value: true });
+            Object.defineProperty(document, "visibilityState", { value: "hidden" });
             document.dispatchEvent(new Event("visibilitychange"));
         }"""
     )
@@ -585,7 +588,7 @@ async def test_a_lost_connection_leaves_no_cursors(site: Site, page: Page) -> No
     site.accepting.clear()
     await page.evaluate(
         "document.addEventListener('presence-client:offline', () =>"
-        " window.left = document.querySelector('presence-cursors').shadowRoot.childElementCount)"
+        " window.left = document.querySelector('presence-cursors').shadowRoot.querySelectorAll('.cursor').length)"
     )
     await wire.close(1012)
     await eventually(page, "window.left", 0)
@@ -635,7 +638,7 @@ async def still_clock(site: Site, page: Page) -> Wire:
 async def left(page: Page) -> float:
     return float(
         await page.evaluate(
-            "document.querySelector('presence-cursors').shadowRoot.firstChild.getBoundingClientRect().left"
+            "document.querySelector('presence-cursors').shadowRoot.querySelector('.cursor').getBoundingClientRect().left"
         )
     )
 
@@ -682,7 +685,7 @@ async def test_with_reduced_motion_cursors_jump(site: Site, page: Page) -> None:
     await told(wire, page)
     await page.clock.run_for(17)
     assert await left(page) == 300
-    await expect(page.locator("presence-cursors .cursor")).to_have_css("animation-name", "none")
+    await expect(page.locator(LOOK)).to_have_css("animation-name", "none")
 
 
 async def test_labels_fade_when_still_and_cursors_dim_when_idle(site: Site, page: Page) -> None:
@@ -690,7 +693,7 @@ async def test_labels_fade_when_still_and_cursors_dim_when_idle(site: Site, page
     await draw(wire, [1, 0, 0])
     await told(wire, page)
     await page.clock.run_for(2_000)
-    cursor, label = page.locator(CURSOR), page.locator("presence-cursors .label")
+    cursor, label = page.locator(LOOK), page.locator("presence-cursors .label")
     await expect(label).to_have_css("opacity", "1")
     await page.clock.run_for(2_000)
     await expect(label).to_have_css("opacity", "0")
@@ -715,9 +718,15 @@ async def test_a_finger_is_a_pulse_that_lingers_when_it_is_lifted(site: Site, pa
     await drawn(page, ["Ada", 110, 60])
     await expect(page.locator("presence-cursors .pulse")).to_be_visible()
     await expect(page.locator("presence-cursors .arrow")).to_be_hidden()
-    await page.evaluate("window.animate = Element.prototype.animate; window.lifted = 0")
     await page.evaluate(
-        "Element.prototype.animate = function (...some) { window.lifted += 1; return window.animate.apply(this, some) }"
+        """() => {
+            window.lifted = 0;
+            const { animate } = Element.prototype;
+            Element.prototype.animate = function (...some) {
+                window.lifted += 1;
+                return animate.apply(this, some);
+            };
+        }"""
     )
     await wire.send("cursors", gone=[1])
     await drawn(page)
@@ -827,7 +836,8 @@ async def test_cursors_can_be_switched_off(site: Site, page: Page, switch: str) 
             document.querySelector(switched).dataset.presenceCursors = "off";
             await null;
             const layer = document.querySelector("presence-cursors");
-            return layer.shadowRoot.childElementCount || (switched === "html" && getComputedStyle(layer).display !== "none");
+            const { length } = layer.shadowRoot.querySelectorAll(".cursor");
+            return length || (switched === "html" && getComputedStyle(layer).display !== "none");
         }""",
         switch,
     )

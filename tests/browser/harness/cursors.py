@@ -22,7 +22,7 @@ DRAWN = """
 Array.from(document.querySelector("presence-cursors")?.shadowRoot.querySelectorAll(".cursor") ?? [], (cursor) => {
   const { left, top } = cursor.getBoundingClientRect();
   return [cursor.textContent.trim(), Math.round(left), Math.round(top)];
-}).sort()
+}).sort(([a, left], [b, right]) => (a === b ? left - right : a < b ? -1 : 1))
 """
 
 
