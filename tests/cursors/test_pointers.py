@@ -24,7 +24,18 @@ def member(name: str, color: str = "red") -> Member:
 def test_a_position_travels_without_its_empty_fields() -> None:
     assert Position.read({"x": 1, "y": 2}).pack() == [1, 2]
     assert Position.read({"x": 1, "y": 2, "w": 30, "h": 40}).pack() == [1, 2, 30, 40]
-    frame = {"x": 1, "y": 2, "w": 30, "h": 40, "anchor": "word", "ax": 5, "ay": 6, "aw": 7, "ah": 8, "touch": True}
+    frame = {
+        "x": 1,
+        "y": 2,
+        "w": 30,
+        "h": 40,
+        "anchor": "word",
+        "ax": 5,
+        "ay": 6,
+        "aw": 7,
+        "ah": 8,
+        "touch": True,
+    }
     assert Position.read(frame).pack() == [1, 2, 30, 40, "word", 5, 6, 7, 8, None, True]
     assert Position(*Position.read(frame).pack()) == Position.read(frame)
 
@@ -117,7 +128,9 @@ def test_nobody_sees_the_pointer_of_somebody_who_is_not_present() -> None:
 
 def test_pages_learn_no_user_id_and_no_more_of_a_meta_than_they_draw() -> None:
     room = Room()
-    room.present["7"] = Member(1, 0.0, json.dumps({"name": "A" * 1000, "color": 7, "email": "ann@example.com"}))
+    room.present["7"] = Member(
+        1, 0.0, json.dumps({"name": "A" * 1000, "color": 7, "email": "ann@example.com"})
+    )
     room.move("a", "7", 1, 2)
     [who] = room.told()["who"].values()
     assert who == {"id": pseudonym("7"), "name": "A" * 128}

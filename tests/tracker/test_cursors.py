@@ -194,7 +194,9 @@ async def test_nothing_is_sent_when_nobody_else_looks(start: StartProcess) -> No
     await shows(there, cleo, ann=(4, 4))
 
 
-async def test_a_page_that_is_still_being_sent_to_is_left_out_and_then_told_everything(start: StartProcess) -> None:
+async def test_a_page_that_is_still_being_sent_to_is_left_out_and_then_told_everything(
+    start: StartProcess,
+) -> None:
     here = start()
     ann, bob, cleo = (open_page(here, name) for name in ("ann", "bob", "cleo"))
     await here.shows(bob, 3)
@@ -229,7 +231,12 @@ async def test_views_that_read_cursors_are_refreshed_at_a_modest_rate(start: Sta
     await until(lambda: len(there.pages.hops) > hops)
     assert len(there.pages.hops) - hops <= 3
     cursor = hub.read(bob)["ann"]
-    assert cursor == {"x": 19, "y": 19, "timestamp": pytest.approx(cursor["timestamp"]), "meta": {"name": "ann"}}
+    assert cursor == {
+        "x": 19,
+        "y": 19,
+        "timestamp": pytest.approx(cursor["timestamp"]),
+        "meta": {"name": "ann"},
+    }
 
 
 async def test_other_readers_find_the_positions_in_the_cache(start: StartProcess) -> None:
