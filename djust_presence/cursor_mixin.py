@@ -75,6 +75,10 @@ class LiveCursorMixin(PresenceMixin):
             return hub.read(session)
         return await CursorTracker.aget_cursors(self._read_key())
 
+    def _presence_moved(self, position: Position | None) -> None:
+        """Called by the host around ``cursor_move``: what the page has sent."""
+        self._presence_position = position
+
     def _listen(self, session: Session) -> None:
         super()._listen(session)
         session.companion = Hub
