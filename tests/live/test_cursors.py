@@ -158,6 +158,11 @@ class Page:
         with contextlib.suppress(asyncio.CancelledError):
             await self._reader
 
+    async def shows_cursors(self) -> None:
+        await until(lambda: self.frames)
+        await self.socket.send_json_to({"type": "cursors"})
+        await until(lambda: self.drawing.you or self.errors)
+
     async def move(self, x: Any, y: Any = 0, **fields: Any) -> None:
         await self.socket.send_json_to({"type": "cursor", "x": x, "y": y, **fields})
 
@@ -182,9 +187,7 @@ async def pages(*paths: str) -> AsyncIterator[list[Page]]:
         for where in paths:
             page = Page(await stack.enter_async_context(live(where)))
             stack.push_async_callback(page.end)
-            await until(lambda page=page: page.frames)
-            await page.socket.send_json_to({"type": "cursors"})
-            await until(lambda page=page: page.drawing.you or page.errors)
+            await page.shows_cursors()
             opened.append(page)
         yield opened
 
