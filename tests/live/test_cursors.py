@@ -53,7 +53,7 @@ class Guide(LiveCursorMixin, LiveView):
         self.board_id = kwargs.get("board_id")
         self.track_presence(meta={
             "name": request.user.username,
-            "color": self.assign_color(),
+            "color": self.assign_color(),  # type: ignore[no-untyped-call]
         })  # fmt: skip
 
     @event_handler()
@@ -91,7 +91,7 @@ class Recording(Board):
 
 class Awaiting(Board):
     @event_handler()
-    async def cursor_move(self, x: int = 0, y: int = 0) -> None:  # type: ignore[override]
+    async def cursor_move(self, x: int = 0, y: int = 0) -> None:
         await asyncio.sleep(0)
         self.handle_cursor_move(x + 1, y + 1)
 
@@ -343,6 +343,6 @@ async def test_a_place_that_is_none_changes_nothing_and_is_logged_once(
 
 async def test_moves_arrive_by_event_as_well() -> None:
     async with pages("/board/?name=ann", "/board/?name=bob") as [ann, bob]:
-        await ann.socket.send_event(1, "cursor_move", x="3", y=4)
-        await bob.shows(ann=(3.0, 4.0))
+        await ann.socket.send_event(1, "cursor_move", x=3, y=4.5)
+        await bob.shows(ann=(3, 4.5))
         await until(lambda: {"type": "ack", "ref": 1} in ann.frames)
