@@ -195,10 +195,12 @@ class Pointers:
         changed, self._changed = self._changed, {}
         who, moves, users = {}, [], {pointer.user for pointer in gone}
         numbers = [pointer.number for pointer in gone]
-        for pointer in map(self._pointers.__getitem__, changed):
+        for ref in changed:
+            pointer = self._pointers[ref]
             told = pointer.told
             self._describe(pointer)
             if pointer.told is None:
+                self._changed[ref] = None  # until its user is present, or it is gone
                 if told is None:
                     continue
                 numbers.append(pointer.number)

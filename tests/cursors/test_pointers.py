@@ -123,7 +123,10 @@ def test_nobody_sees_the_pointer_of_somebody_who_is_not_present() -> None:
     del room.present["7"]
     room.pointers.touch(["7"])
     assert room.told()["gone"] == [1]
+    assert room.told()["gone"] == []
     assert room.pointers.latest() == {}
+    room.present["7"] = member("Ann")  # though nobody has told of it
+    assert room.told()["moves"] == [[1, 1, 2]]
 
 
 def test_pages_learn_no_user_id_and_no_more_of_a_meta_than_they_draw() -> None:

@@ -77,7 +77,7 @@ class Recording(Board):
     last = ""
 
     @event_handler()
-    def cursor_move(self, x: int = 0, y: int = 0, w: int = 0) -> None:
+    def cursor_move(self, x: int = 0, y: int = 0, w: int = 0) -> None:  # type: ignore[override]
         calls.append((self.name, x, y, w))
         if self.name == "hang":
             may_go_on.wait(20)
@@ -91,7 +91,7 @@ class Recording(Board):
 
 class Awaiting(Board):
     @event_handler()
-    async def cursor_move(self, x: int = 0, y: int = 0) -> None:
+    async def cursor_move(self, x: int = 0, y: int = 0) -> None:  # type: ignore[override]
         await asyncio.sleep(0)
         self.handle_cursor_move(x + 1, y + 1)
 
