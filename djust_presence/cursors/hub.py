@@ -105,7 +105,7 @@ class Hub:
             self._hide(session)
         elif session.group is self._group and own.wish.key == self._group.key:
             self._refs[session] = own.ref
-            self._pointers.move(own.ref, own.wish.user, position, self._tracker.now, ours=True)
+            self._pointers.move(own.ref, own.wish.user, position, self._tracker.now)
             self._saving.moved(own.wish.user)
             self._schedule()
             self._start_clock()
@@ -221,11 +221,7 @@ class Hub:
             self._publish("cursors", self._pointers.our_moves(now), [])
 
     def _hear_moves(self, moves: Mapping[str, Sequence[Any]], gone: Sequence[str]) -> None:
-        now = self._tracker.now
-        for ref, (user, age, *position) in moves.items():
-            self._pointers.move(ref, user, Position(*position), now - age, ours=False)
-        for ref in gone:
-            self._pointers.remove(ref)
+        self._pointers.hear(moves, gone, self._tracker.now)
         self._schedule()
         self._start_clock()
 
