@@ -193,6 +193,7 @@
   let send = null;
   let live = false;
   let announced = false;
+  let heard = false; // whether the server has said anything of cursors since: else it wants to hear nothing
   let rate = USUAL_RATE;
   let pointer = null;
   let said = JSON.stringify(NOWHERE);
@@ -234,7 +235,7 @@
 
   /** Say where the pointer is, if it is not where it was said to be; not more often than the rate allows. */
   function report() {
-    if (!live) return;
+    if (!live || !heard) return;
     const now = performance.now();
     const wait = pointer ? saidAt + 1_000 / rate - now : 0;
     if (wait > 0) {
@@ -291,6 +292,10 @@
     for (const number of gone) forget(number);
     schedule();
     fresh = false;
+    if (!heard) {
+      heard = true;
+      if (pointer) report();
+    }
   }
 
   function take(move, now) {
@@ -576,7 +581,7 @@
       rendered,
       online() {
         live = true;
-        announced = false;
+        announced = heard = false;
         announce();
       },
       offline() {
