@@ -525,7 +525,7 @@
 
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const layer = document.createElement("presence-cursors");
-  layer.ariaHidden = "true";
+  layer.setAttribute("aria-hidden", "true");
   const root = layer.attachShadow({ mode: "open" });
   root.adoptedStyleSheets = [sheet];
   const stage = root.appendChild(document.createElement("div"));
