@@ -628,6 +628,25 @@ async def test_the_fifty_who_moved_last_are_drawn(site: Site, page: Page) -> Non
     await drawn(page, *(place for place in expected if place[0] != "20"), ["03", 133, 83], ["09", 109, 59])
 
 
+async def test_many_who_come_take_the_place_of_those_alone_who_moved_first(site: Site, page: Page) -> None:
+    wire = await board(site, page)
+    who = {str(n): {"id": str(n), "name": f"{n:02}"} for n in range(60)}
+    await draw(wire, *([n, n, n] for n in range(30)), who=who)
+    await drawn(page, *([f"{n:02}", 100 + n, 50 + n] for n in range(30)))
+    await page.evaluate(
+        """() => {
+            window.removed = 0;
+            const stage = document.querySelector("presence-cursors").shadowRoot.firstElementChild;
+            new MutationObserver((records) => {
+                for (const { removedNodes } of records) window.removed += removedNodes.length;
+            }).observe(stage, { childList: true });
+        }"""
+    )
+    await wire.send("cursors", moves=[[n, n, n] for n in range(30, 60)])
+    await drawn(page, *([f"{n:02}", 100 + n, 50 + n] for n in range(10, 60)))
+    assert await page.evaluate("window.removed") == 10
+
+
 # --- What is drawn: how
 
 

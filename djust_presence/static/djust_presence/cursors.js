@@ -23,8 +23,8 @@
   const SWITCH = "data-presence-cursors";
   const LONGEST_NAME = 128; // characters
   const USUAL_RATE = 30; // a second
-  const MOST = 50; // drawn
-  const NEW_AT_ONCE = 10; // drawn for the first time
+  const MOST = 50; // cursors that are drawn
+  const NEW_AT_ONCE = 10; // that are made in one frame, as that takes some time
   const SHORTEST_STEP = 16; // milliseconds, like all times here
   const LONGEST_STEP = 120;
   const STILL = 3_000;
@@ -34,8 +34,8 @@
   const LIFT = 500;
   const CHARACTER = 10; // pixels that one takes in a label: to measure them would hold up the drawing
   const PADDING = 40;
-  const EDGE = 240;
-  const FOOT = 48;
+  const WIDEST = 240; // pixels that any label takes
+  const HIGHEST = 48;
 
   // --- Where things are -------------------------------------------------------------------------------
 
@@ -360,13 +360,14 @@
       if (!surfaces.has(name)) surfaces.set(name, surfaceNamed(name));
       const progress = !from || calm.matches ? 1 : Math.min(Math.max(now - movedAt, 0) / step, 1);
       cursor.point = place(cursor, surfaces.get(name), progress);
-      if (cursor.point && !cursor.element && !first--) {
-        cursor.point = null;
-        places = 0;
-        moving = true;
-      }
-      if (cursor.point) places -= 1;
       moving ||= progress < 1;
+      if (!cursor.point) continue;
+      places -= 1;
+      if (cursor.element) continue;
+      first -= 1;
+      if (first >= 0) continue;
+      cursor.point = null; // it has to wait for the next frame
+      moving = true;
     }
     for (const cursor of drawn) if (!cursor.point) erase(cursor);
     for (const cursor of cursors.values()) if (cursor.point) paint(cursor, now);
@@ -436,13 +437,13 @@
     if (cursor.transform !== transform) cursor.element.style.transform = cursor.transform = transform;
     const { width, height } = boxOf(layer);
     const rest = now - cursor.movedAt;
-    let look = "look";
-    if (cursor.touch) look += " touch";
-    if (rest >= STILL) look += " still";
-    if (rest >= IDLE) look += " idle";
-    if (x + cursor.reach > width) look += " left";
-    if (y > height - FOOT) look += " up";
-    if (cursor.state !== look) cursor.look.className = cursor.state = look;
+    let state = "look";
+    if (cursor.touch) state += " touch";
+    if (rest >= STILL) state += " still";
+    if (rest >= IDLE) state += " idle";
+    if (x + cursor.reach > width) state += " left";
+    if (y > height - HIGHEST) state += " up";
+    if (cursor.state !== state) cursor.look.className = cursor.state = state;
   }
 
   function build(cursor) {
@@ -458,7 +459,7 @@
     const shown = typeof name === "string" && name.trim() ? name : guest;
     if (cursor.name !== shown) {
       cursor.label.textContent = cursor.name = shown;
-      cursor.reach = Math.min(CHARACTER * shown.length + PADDING, EDGE);
+      cursor.reach = Math.min(CHARACTER * shown.length + PADDING, WIDEST);
     }
     if (cursor.color === color) return;
     cursor.color = color;
