@@ -6,6 +6,8 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 2
 ARGS ?=
+# Tests mostly wait, so two at a time take half as long; files are kept together.
+JOBS ?= 2
 
 TAG := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV ?= .venv$(if $(TAG),-$(TAG))
@@ -26,7 +28,7 @@ export HOST PORT REDIS_URL
 help:
 	@echo 'make demo      the example site at http://$(HOST):$(PORT)/     HOST= PORT= REDIS_URL= PYTHON='
 	@echo 'make serve     the same as in production, several processes    WORKERS= and the above'
-	@echo 'make test      the test suite                                  ARGS="-k name" SKIP_BROWSER=1 PYTHON='
+	@echo 'make test      the test suite                                  ARGS="-k name" JOBS= SKIP_BROWSER=1 PYTHON='
 	@echo 'make soak      the long exploration, for minutes'
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    what ruff can put right by itself'
@@ -45,7 +47,7 @@ serve: $(call stamp,demo$(comma)redis)
 	@$(BIN)/python example_project/serve.py --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 test: $(call stamp,$(TEST_EXTRAS)) $(if $(SKIP_BROWSER),,browser)
-	$(BIN)/python -m pytest $(if $(SKIP_BROWSER),-m 'not soak and not browser') $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(if $(SKIP_BROWSER),-m 'not soak and not browser') $(ARGS)
 
 soak: $(call stamp,$(TEST_EXTRAS))
 	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)
