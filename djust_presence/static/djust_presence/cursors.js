@@ -29,8 +29,11 @@
   const LONGEST_STEP = 120;
   const STILL = 3_000;
   const IDLE = 6_000;
-  const LOOK_AGAIN = 500;
+  const LOOK_AGAIN = 100;
   const LOOK_CLOSELY = 2_000;
+  const DRAW_AGAIN = 500;
+  const LONGEST_REST = 50;
+  const SHARE = 1 / 40; // of the page's time, that drawing may take
   const LIFT = 500;
   const CHARACTER = 10; // pixels that one takes in a label: to measure them would hold up the drawing
   const PADDING = 40;
@@ -48,8 +51,8 @@
   let fresh = false;
 
   /**
-   * Begin to look at the page. It is looked at anew when it has scrolled or was rendered, and when a pointer has
-   * moved; and every now and then, as a script may change anything.
+   * Begin to look at the page. It is looked at anew when it has scrolled or was rendered; and every now and then,
+   * as a script may change anything.
    */
   function look(now) {
     if (now - studiedAt >= LOOK_CLOSELY) {
@@ -117,7 +120,10 @@
 
   function rectOf(element) {
     let rect = rects.get(element);
-    if (!rect) rects.set(element, (rect = element.getBoundingClientRect()));
+    if (!rect) {
+      const { left, top, right, bottom, width, height } = element.getBoundingClientRect();
+      rects.set(element, (rect = { left, top, right, bottom, width, height }));
+    }
     return rect;
   }
 
@@ -278,6 +284,8 @@
   let you = null;
   let request = null;
   let drawTimer = null;
+  let effort = 0; // what drawing takes, on average
+  let restUntil = 0;
 
   function show({ you: me, rate: limit, all, who = {}, moves = [], gone = [] }) {
     if (me) you = me;
@@ -291,7 +299,6 @@
     for (const move of moves) take(move, now);
     for (const number of gone) forget(number);
     schedule();
-    fresh = false;
     if (!heard) {
       heard = true;
       if (pointer) report();
@@ -339,14 +346,26 @@
     rate = USUAL_RATE;
   }
 
-  const schedule = () => (request ??= requestAnimationFrame(draw));
+  const schedule = () => (request ??= requestAnimationFrame(onFrame));
   const redraw = () => draw(performance.now());
+
+  /** Draw, with rests in between: many cursors move in larger steps on a slow machine, and leave the page its time. */
+  function onFrame(now) {
+    request = null;
+    if (now < restUntil) {
+      schedule();
+      return;
+    }
+    const began = performance.now();
+    draw(now);
+    effort += (performance.now() - began - effort) / 10;
+    restUntil = now + Math.min(effort / SHARE, LONGEST_REST);
+  }
 
   /** Put every cursor where it is at that time: first all reading of the page, then all writing. */
   function draw(now) {
-    cancelAnimationFrame(request);
-    request = null;
     look(now);
+    const jumps = calm.matches;
     const on = isOn(document.documentElement);
     if (layer.hidden === on) layer.hidden = !on;
     const surfaces = new Map();
@@ -358,7 +377,7 @@
       cursor.point = null;
       if (!places) continue;
       if (!surfaces.has(name)) surfaces.set(name, surfaceNamed(name));
-      const progress = !from || calm.matches ? 1 : Math.min(Math.max(now - movedAt, 0) / step, 1);
+      const progress = !from || jumps ? 1 : Math.min(Math.max(now - movedAt, 0) / step, 1);
       cursor.point = place(cursor, surfaces.get(name), progress);
       moving ||= progress < 1;
       if (!cursor.point) continue;
@@ -370,16 +389,17 @@
       moving = true;
     }
     for (const cursor of drawn) if (!cursor.point) erase(cursor);
-    for (const cursor of cursors.values()) if (cursor.point) paint(cursor, now);
+    const screen = boxOf(layer);
+    for (const cursor of cursors.values()) if (cursor.point) paint(cursor, screen, now);
     if (moving) schedule();
     // For labels that fade, and for what has changed in the page without a word.
-    if (cursors.size) drawTimer ??= setTimeout(onDrawTimer, LOOK_AGAIN);
+    if (cursors.size) drawTimer ??= setTimeout(onDrawTimer, DRAW_AGAIN);
   }
 
   function onDrawTimer() {
     drawTimer = null;
-    if (!document.hidden) redraw();
-    else schedule();
+    if (document.hidden || request !== null) schedule();
+    else redraw();
   }
 
   /** The surface of that name, if cursors are drawn on it. */
@@ -419,7 +439,7 @@
     drawn.delete(cursor);
   }
 
-  function paint(cursor, now) {
+  function paint(cursor, screen, now) {
     const { point } = cursor;
     const { surface, still } = point;
     const person = people.get(cursor.number);
@@ -430,19 +450,18 @@
       stage.append(cursor.element);
     }
     cursor.at = inside(surface.box, point);
-    const { x, y } = inside(boxOf(layer), point);
+    const { x, y } = inside(screen, point);
     // Text is sharp on whole pixels, and only there.
     const grain = still ? 1 : 8;
     const transform = `translate(${Math.round(x * grain) / grain}px, ${Math.round(y * grain) / grain}px)`;
     if (cursor.transform !== transform) cursor.element.style.transform = cursor.transform = transform;
-    const { width, height } = boxOf(layer);
     const rest = now - cursor.movedAt;
     let state = "look";
     if (cursor.touch) state += " touch";
     if (rest >= STILL) state += " still";
     if (rest >= IDLE) state += " idle";
-    if (x + cursor.reach > width) state += " left";
-    if (y > height - HIGHEST) state += " up";
+    if (x + cursor.reach > screen.width) state += " left";
+    if (y > screen.height - HIGHEST) state += " up";
     if (cursor.state !== state) cursor.look.className = cursor.state = state;
   }
 
