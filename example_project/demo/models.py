@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -74,7 +74,7 @@ class Stroke(models.Model):
     width = models.PositiveSmallIntegerField()
     points = models.JSONField()  # x and y in turns
 
-    objects = models.Manager["Stroke"]()
+    objects: ClassVar[models.Manager[Stroke]] = models.Manager()
 
     class Meta:
         indexes = [models.Index(fields=["board", "-id"], name="newest_of_a_board")]
