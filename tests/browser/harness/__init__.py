@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.browser.harness.live import SOCKETS, STATE, paused, region, render, visit
-from tests.browser.harness.pages import events, eventually, listen
+from tests.browser.harness.pages import add_rule, events, eventually, listen
 from tests.browser.harness.polling import turns
 from tests.browser.harness.site import Site, Wire
 
@@ -12,6 +12,7 @@ __all__ = [
     "STATE",
     "Site",
     "Wire",
+    "add_rule",
     "events",
     "eventually",
     "listen",
