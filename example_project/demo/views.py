@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from djust_presence import LiveView, PresenceMixin, event_handler
+from djust_presence import LiveCursorMixin, LiveView, PresenceMixin, event_handler
 
 from .forms import MessageForm
 from .models import Message, Stroke, profile_of
@@ -129,7 +129,7 @@ class ChatView(PresenceMixin, LiveView):
             self.update_presence(typing=typing or None)
 
 
-class WhiteboardView(PresenceMixin, LiveView):
+class WhiteboardView(LiveCursorMixin, LiveView):
     template_name = "whiteboard.html"
     presence_key = "whiteboard:{board_id}"
 
