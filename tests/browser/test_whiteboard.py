@@ -48,19 +48,24 @@ async def shapes(page: Page) -> list[Any]:
     return found
 
 
-async def spot(page: Page, point: Point) -> Point:
-    """Where a point of the board is in the window."""
+async def spots(page: Page, points: Sequence[Point]) -> list[Point]:
+    """Where these points of the board are in the window."""
     box = await page.locator("#drawing").bounding_box()
     assert box is not None
-    return box["x"] + point[0] * box["width"] / 1600, box["y"] + point[1] * box["height"] / 1000
+    return [(box["x"] + x * box["width"] / 1600, box["y"] + y * box["height"] / 1000) for x, y in points]
+
+
+async def spot(page: Page, point: Point) -> Point:
+    return (await spots(page, [point]))[0]
 
 
 async def press(page: Page, points: Sequence[Point]) -> None:
     """Draw with the mouse, and do not let go."""
-    await page.mouse.move(*await spot(page, points[0]))
+    first, *others = await spots(page, points)
+    await page.mouse.move(*first)
     await page.mouse.down()
-    for point in points[1:]:
-        await page.mouse.move(*await spot(page, point), steps=4)
+    for point in others:
+        await page.mouse.move(*point, steps=4)
 
 
 async def draw(page: Page, points: Sequence[Point] = LINE) -> None:
