@@ -232,7 +232,7 @@ async def test_a_stroke_ends_at_the_edge_and_a_long_one_is_several(
     await ada.mouse.up()
     await expect(strokes(ada)).to_have_count(1)
     assert near(await points_of(strokes(ada).first), [(800, 500), (0, 500)])
-    zigzag: list[Point] = [(100 + 5 * n % 1400, 100 if n % 2 else 900) for n in range(160)]
+    zigzag: list[Point] = [(100 + 5 * n % 1400, 100 if n % 2 else 900) for n in range(130)]
     await draw(ada, zigzag)
     await expect(strokes(ada)).to_have_count(3)
     ends = [await points_of(path) for path in await strokes(ada).all()]

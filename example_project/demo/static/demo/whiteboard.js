@@ -116,10 +116,12 @@
   }
 
   let asked = []; // the ids that were here when it was compared
+  let owed = []; // and the buttons of what the view may not have heard
 
   // Before the page was live, and since it was last, it has heard nothing.
   document.addEventListener("presence-client:online", () => {
     asked = [...kept.keys()];
+    owed = [...unkept.children];
     call("compare", { have: asked.join(",") });
   });
 
@@ -128,7 +130,7 @@
     const there = new Set(payload.ids);
     erase(asked.filter((id) => !there.has(id)));
     payload.strokes.forEach(keep);
-    for (const button of unkept.children) button.click();
+    for (const button of owed) if (button.isConnected) button.click();
   });
 
   unkept.addEventListener("presence-client:refused", ({ target, detail: { code } }) => {
@@ -197,7 +199,8 @@
   const isPen = ({ pointerId }) => stroke?.pointer === pointerId;
 
   drawing.addEventListener("pointerdown", (event) => {
-    if (stroke || !event.isPrimary || event.button !== 0) return;
+    if (!event.isPrimary || event.button !== 0) return;
+    if (stroke) end();
     drawing.setPointerCapture(event.pointerId);
     begin(event.pointerId, pointOf(event));
   });
