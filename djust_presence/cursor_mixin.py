@@ -29,7 +29,7 @@ class LiveCursorMixin(PresenceMixin):
     _presence_misplaced = False
 
     @event_handler()
-    def cursor_move(self, x: float = 0, y: float = 0, **kwargs: Any) -> None:
+    def cursor_move(self, x: Any = 0, y: Any = 0, **kwargs: Any) -> Any:
         """The pointer of this page has moved to *x*, *y*, in CSS pixels of the shared surface.
 
         Overridden, it is called with the latest position only. In *kwargs* are the surface's size, ``w`` and ``h``,
@@ -74,6 +74,10 @@ class LiveCursorMixin(PresenceMixin):
         if session and session.served and (hub := hub_of(session)):
             return hub.read(session)
         return await CursorTracker.aget_cursors(self._read_key())
+
+    def _presence_moved(self, position: Position | None) -> None:
+        """Called by the host around ``cursor_move``: what the page has sent."""
+        self._presence_position = position
 
     def _listen(self, session: Session) -> None:
         super()._listen(session)
