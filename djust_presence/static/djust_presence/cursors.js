@@ -405,14 +405,12 @@
   const sheet = new CSSStyleSheet();
   // No filters, no blending: dozens of these move at once.
   sheet.replaceSync(`
-    :host {
-      all: initial; position: fixed; inset: 0; z-index: 2147483646; contain: strict;
-      pointer-events: none; direction: ltr; forced-color-adjust: none;
-    }
+    :host { position: fixed; inset: 0; z-index: 2147483646; contain: strict; pointer-events: none }
     :host([hidden]) { display: none }
     @media print { :host { display: none } }
     .cursor {
       --color: var(--presence-color, #5b5bd6);
+      all: initial; direction: ltr; pointer-events: none; forced-color-adjust: none;
       position: absolute; inset: 0 auto auto 0; width: 0; height: 0;
       will-change: transform; transition: opacity 0.4s; animation: appear 0.15s;
     }
