@@ -10,6 +10,7 @@ from django.template.base import UNKNOWN_SOURCE, FilterExpression, Origin, Parse
 from django.utils.html import format_html
 from django.utils.translation import gettext
 
+from ..cursors.pointers import LONGEST_NAME
 from ..live.rendering import Part, Place, active_regions
 
 register = Library()
@@ -17,8 +18,6 @@ register = Library()
 # What is kept of a template's live tags in its ``extra_data``: how many there are, and whether one is inline.
 COUNT = "djust_presence.count"
 INLINE = "djust_presence.inline"
-
-LONGEST_NAME = 128  # characters, as the server takes them
 
 
 class LiveNode(Node):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
 from typing import Any
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Browser, CDPSession, Page
 
 from tests.browser.conftest import NewPage
 from tests.browser.harness import DRAWN, Site, Wire, board, draw
 
 TEXT = "The quick brown fox jumps over the lazy dog while everybody looks on from far away "
 WORDS = "<live-cursors><main>{}</main></live-cursors>".format(
-    " ".join(f'<span id="w{number}">{word}</span>' for number, word in enumerate((TEXT * 40).split()))
+    " ".join(f'<span id="w{number}">{word}</span>' for number, word in enumerate((TEXT * 100).split()))
 )
 PICTURE = "<live-cursors><main>{}</main></live-cursors>".format(
     "".join(f'<b data-place="{x} {y}">w{x}-{y}</b>' for y in range(30) for x in range(5))
@@ -33,7 +36,7 @@ PLACE = """
   }
 }
 """
-# The word under a point, as its text and number.
+# The number of the word under a point.
 UNDER = """
 ([x, y]) => {
   const word = document.elementFromPoint(x, y);
@@ -108,7 +111,8 @@ async def test_the_word_under_a_pointer_is_under_the_cursor_in_windows_of_other_
             await there.scroll_to(word, top)
             assert await there.under(await tip(there.page)) == word
 
-    for word in (20, 90, 145):
+    words = await here.page.locator("main > *").count()
+    for word in (words // 5, words * 4 // 5, words * 3 // 5):
         await here.scroll_to(word, 250)
         box = await here.page.locator("main > *").nth(word).bounding_box()
         assert box
@@ -124,3 +128,64 @@ async def test_the_word_under_a_pointer_is_under_the_cursor_in_windows_of_other_
     await here.page.evaluate("(y) => scrollBy(0, -y)", further)
     assert await here.under(place) == other != word
     await follow(other)
+
+
+# --- Many cursors
+
+MANY = 50
+RATE = 30
+WINDOWS = 4
+SECONDS = 1.5  # of each
+
+
+async def script_seconds(devtools: CDPSession) -> float:
+    metrics = (await devtools.send("Performance.getMetrics"))["metrics"]
+    return float(next(metric["value"] for metric in metrics if metric["name"] == "ScriptDuration"))
+
+
+async def move_many(wire: Wire, began: int, frames: int) -> None:
+    """All of them, over words that they change now and then."""
+    start = time.monotonic()
+    for frame in range(began, began + frames):
+        moves = [
+            [n, 9, 9, 1080, 1500, f"w{(n * 5 + frame // 10) % 300}", (frame * 3 + n) % 40, frame % 20, 40, 20]
+            for n in range(MANY)
+        ]
+        await wire.send("cursors", moves=moves)
+        await asyncio.sleep(max(0, start + (frame - began + 1) / RATE - time.monotonic()))
+
+
+async def test_fifty_moving_cursors_leave_the_page_its_time(
+    browser: Browser, site: Site, new_page: NewPage
+) -> None:
+    here = await open_window(site, new_page, WORDS, 1200, 800)
+    devtools = await here.page.context.new_cdp_session(here.page)
+    # The processor's time, as other processes are none of our doing.
+    await devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+    await browser.start_tracing(page=here.page, categories=["toplevel"])
+    who = {
+        str(n): {"id": str(n), "name": f"Person {n}", "color": f"hsl({n * 7} 70% 50%)"} for n in range(MANY)
+    }
+    await here.wire.send("cursors", who=who)
+    shares = []
+    for window in range(WINDOWS):
+        script, began = await script_seconds(devtools), time.monotonic()
+        frames = int(SECONDS * RATE)
+        await move_many(here.wire, window * frames, frames)
+        shares.append((await script_seconds(devtools) - script) / (time.monotonic() - began))
+    trace = json.loads(await browser.stop_tracing())
+    assert len(await here.page.evaluate(DRAWN)) == MANY
+    # What disturbs a measurement makes it larger.
+    assert 0 < min(shares) <= 0.05, shares
+    main = {
+        (event["pid"], event["tid"])
+        for event in trace["traceEvents"]
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    tasks = [
+        event["tdur"] / 1000
+        for event in trace["traceEvents"]
+        if event["name"].endswith("RunTask") and (event["pid"], event["tid"]) in main and "tdur" in event
+    ]
+    assert len(tasks) > WINDOWS * SECONDS * RATE
+    assert max(tasks) <= 50, sorted(tasks)[-5:]

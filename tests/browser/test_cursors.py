@@ -23,10 +23,13 @@ from tests.browser.harness import (
     paused,
     region,
     render,
+    told,
     visit,
+    welcome,
 )
 
 CURSOR = "presence-cursors .cursor"
+LOOK = "presence-cursors .look"
 NOWHERE = {"type": "cursor", "x": None}
 
 
@@ -36,16 +39,10 @@ async def point(page: Page, wire: Wire, x: float, y: float) -> dict[str, Any]:
     return await wire.read()
 
 
-async def told(wire: Wire, page: Page) -> None:
-    """The page has taken in what was sent."""
-    await wire.send("ping")
-    assert await wire.read() == {"type": "pong"}
-
-
 async def says_nothing(wire: Wire, page: Page) -> None:
     """What the page had to say has been read, and it has had the time to say more."""
     await page.wait_for_timeout(100)
-    await told(wire, page)
+    await told(wire)
 
 
 # --- The script
@@ -71,8 +68,19 @@ async def test_a_page_says_once_per_connection_that_it_shows_cursors(site: Site,
     await wire.close(1012)
     wire = await site.wire()
     await wire.ready()
-    assert await wire.read() == {"type": "cursors"}
+    await welcome(wire)
     await says_nothing(wire, page)
+
+
+async def test_a_server_that_knows_no_cursors_is_told_of_no_moves(site: Site, page: Page) -> None:
+    wire = await visit(site, page, SURFACE)
+    await add_rule(page, STYLE)
+    assert await wire.read() == {"type": "cursors"}
+    await wire.send("error", code="no-cursors", message="The view of this page is no LiveCursorMixin.")
+    await page.mouse.move(150, 80)
+    await says_nothing(wire, page)
+    await wire.send("cursors", you="me", rate=30, all=True)
+    assert (await wire.read())["x"] == 50
 
 
 async def test_a_surface_that_comes_later_is_announced_then(site: Site, page: Page) -> None:
@@ -171,6 +179,7 @@ async def test_scrolled_content_is_included(site: Site, page: Page) -> None:
     await page.evaluate("document.querySelector('main').scrollTo(70, 210)")
     assert await wire.read() == frame | {"x": 130, "y": 260}
     await page.evaluate("document.querySelector('main').dir = 'rtl'")
+    await page.evaluate("window.dispatchEvent(new Event('resize'))")
     await page.evaluate("document.querySelector('main').scrollTo(-5, 210)")
     # 600 pixels are hidden to the left, when nothing is scrolled.
     assert await wire.read() == frame | {"x": 655, "y": 260}
@@ -290,6 +299,7 @@ async def test_a_pointer_that_leaves_is_nowhere(site: Site, page: Page, new_page
     await page.evaluate(
         """() => {
             Object.defineProperty(document, "hidden", { value: true });
+            Object.defineProperty(document, "visibilityState", { value: "hidden" });
             document.dispatchEvent(new Event("visibilitychange"));
         }"""
     )
@@ -304,7 +314,7 @@ async def test_moves_are_sent_at_a_rate_and_the_last_one_always(site: Site, page
     await page.goto(site.url)
     wire = await site.wire()
     await wire.ready()
-    assert await wire.read() == {"type": "cursors"}
+    await welcome(wire)
     await add_rule(page, STYLE)
     for rate, interval in [(30, 33), (20, 50), (4, 250)]:
         await wire.send("cursors", rate=rate)
@@ -355,7 +365,13 @@ async def test_nothing_is_sent_without_a_connection_and_the_place_anew_with_the_
     site.accepting.set()
     wire = await site.wire()
     await wire.ready()
+    await page.mouse.move(170, 80)
     assert await wire.read() == {"type": "cursors"}
+    await says_nothing(wire, page)
+    await page.evaluate(
+        "document.documentElement.dispatchEvent(new PointerEvent('pointerleave', {pointerId: 1}))"
+    )
+    await wire.send("cursors", you="me", rate=30, all=True)
     await render(wire, page, SURFACE)
     await says_nothing(wire, page)
     await page.mouse.move(150, 80)
@@ -585,7 +601,7 @@ async def test_a_lost_connection_leaves_no_cursors(site: Site, page: Page) -> No
     site.accepting.clear()
     await page.evaluate(
         "document.addEventListener('presence-client:offline', () =>"
-        " window.left = document.querySelector('presence-cursors').shadowRoot.childElementCount)"
+        " window.left = document.querySelector('presence-cursors').shadowRoot.querySelectorAll('.cursor').length)"
     )
     await wire.close(1012)
     await eventually(page, "window.left", 0)
@@ -620,7 +636,7 @@ async def still_clock(site: Site, page: Page) -> Wire:
     site.body = region(SURFACE)
     wire = await paused(site, page)
     await wire.ready()
-    assert await wire.read() == {"type": "cursors"}
+    await welcome(wire)
     await add_rule(page, STYLE)
     await page.evaluate(
         """() => {
@@ -635,7 +651,7 @@ async def still_clock(site: Site, page: Page) -> Wire:
 async def left(page: Page) -> float:
     return float(
         await page.evaluate(
-            "document.querySelector('presence-cursors').shadowRoot.firstChild.getBoundingClientRect().left"
+            "document.querySelector('presence-cursors').shadowRoot.querySelector('.cursor').getBoundingClientRect().left"
         )
     )
 
@@ -646,15 +662,15 @@ async def test_a_move_takes_as_long_as_there_was_between_the_last_two(
 ) -> None:
     wire = await still_clock(site, page)
     await draw(wire, [1, 0, 0, 400, 300])
-    await told(wire, page)
+    await told(wire)
     await page.clock.run_for(500)
     assert await left(page) == 100
     await wire.send("cursors", moves=[[1, 1, 0, 400, 300]])
-    await told(wire, page)
+    await told(wire)
     await page.clock.run_for(interval)
     before = await left(page)
     await wire.send("cursors", moves=[[1, 201, 0, 400, 300]])
-    await told(wire, page)
+    await told(wire)
     shown = []
     for _ in range(step + 40):
         await page.clock.run_for(1)
@@ -676,21 +692,21 @@ async def test_with_reduced_motion_cursors_jump(site: Site, page: Page) -> None:
     await page.emulate_media(reduced_motion="reduce")
     wire = await still_clock(site, page)
     await draw(wire, [1, 0, 0, 400, 300])
-    await told(wire, page)
+    await told(wire)
     await page.clock.run_for(17)
     await wire.send("cursors", moves=[[1, 200, 0, 400, 300]])
-    await told(wire, page)
+    await told(wire)
     await page.clock.run_for(17)
     assert await left(page) == 300
-    await expect(page.locator("presence-cursors .cursor")).to_have_css("animation-name", "none")
+    await expect(page.locator(LOOK)).to_have_css("animation-name", "none")
 
 
 async def test_labels_fade_when_still_and_cursors_dim_when_idle(site: Site, page: Page) -> None:
     wire = await still_clock(site, page)
     await draw(wire, [1, 0, 0])
-    await told(wire, page)
+    await told(wire)
     await page.clock.run_for(2_000)
-    cursor, label = page.locator(CURSOR), page.locator("presence-cursors .label")
+    cursor, label = page.locator(LOOK), page.locator("presence-cursors .label")
     await expect(label).to_have_css("opacity", "1")
     await page.clock.run_for(2_000)
     await expect(label).to_have_css("opacity", "0")
@@ -699,11 +715,11 @@ async def test_labels_fade_when_still_and_cursors_dim_when_idle(site: Site, page
     await expect(cursor).to_have_css("opacity", "0.4")
     # To be told of again is not to have moved.
     await draw(wire, [1, 0, 0])
-    await told(wire, page)
+    await told(wire)
     await page.clock.run_for(1_000)
     await expect(label).to_have_css("opacity", "0")
     await wire.send("cursors", moves=[[1, 1, 0]])
-    await told(wire, page)
+    await told(wire)
     await page.clock.run_for(100)
     await expect(label).to_have_css("opacity", "1")
     await expect(cursor).to_have_css("opacity", "1")
@@ -715,9 +731,15 @@ async def test_a_finger_is_a_pulse_that_lingers_when_it_is_lifted(site: Site, pa
     await drawn(page, ["Ada", 110, 60])
     await expect(page.locator("presence-cursors .pulse")).to_be_visible()
     await expect(page.locator("presence-cursors .arrow")).to_be_hidden()
-    await page.evaluate("window.animate = Element.prototype.animate; window.lifted = 0")
     await page.evaluate(
-        "Element.prototype.animate = function (...some) { window.lifted += 1; return window.animate.apply(this, some) }"
+        """() => {
+            window.lifted = 0;
+            const { animate } = Element.prototype;
+            Element.prototype.animate = function (...some) {
+                window.lifted += 1;
+                return animate.apply(this, some);
+            };
+        }"""
     )
     await wire.send("cursors", gone=[1])
     await drawn(page)
@@ -827,13 +849,14 @@ async def test_cursors_can_be_switched_off(site: Site, page: Page, switch: str) 
             document.querySelector(switched).dataset.presenceCursors = "off";
             await null;
             const layer = document.querySelector("presence-cursors");
-            return layer.shadowRoot.childElementCount || (switched === "html" && getComputedStyle(layer).display !== "none");
+            const { length } = layer.shadowRoot.querySelectorAll(".cursor");
+            return length || (switched === "html" && getComputedStyle(layer).display !== "none");
         }""",
         switch,
     )
     assert not visible
     await wire.send("cursors", moves=[[1, 20, 20]])
-    await told(wire, page)
+    await told(wire)
     await drawn(page)
     # One's own pointer goes on being shown to the others.
     assert (await point(page, wire, 150, 80))["x"] == 50

@@ -23,28 +23,45 @@
   const SWITCH = "data-presence-cursors";
   const LONGEST_NAME = 128; // characters
   const USUAL_RATE = 30; // a second
-  const MOST = 50; // drawn at once
+  const MOST = 50; // drawn
+  const NEW_AT_ONCE = 10; // drawn for the first time
   const SHORTEST_STEP = 16; // milliseconds, like all times here
   const LONGEST_STEP = 120;
   const STILL = 3_000;
   const IDLE = 6_000;
   const LOOK_AGAIN = 500;
+  const LOOK_CLOSELY = 2_000;
   const LIFT = 500;
-  const EDGE = 260; // pixels, about the widest label
+  const CHARACTER = 10; // pixels that one takes in a label: to measure them would hold up the drawing
+  const PADDING = 40;
+  const EDGE = 240;
+  const FOOT = 48;
 
   // --- Where things are -------------------------------------------------------------------------------
 
   const tags = document.getElementsByTagName(TAG);
-  const boxes = new Map(); // element → its box, for as long as nothing moves
-  const layouts = new Map(); // element → what its style and content say, for as long as LOOK_AGAIN
+  const rects = new Map(); // element → where it is, for as long as nothing moves
+  const boxes = new Map();
+  const layouts = new Map(); // element → what of it changes seldom, for as long as LOOK_CLOSELY
+  let studiedAt = 0;
   let lookedAt = 0;
+  let fresh = false;
 
-  /** Begin to look at the page. What layouts miss is put right with the next look: a script may change anything. */
+  /**
+   * Begin to look at the page. It is looked at anew when it has scrolled or was rendered, and when a pointer has
+   * moved; and every now and then, as a script may change anything.
+   */
   function look(now) {
+    if (now - studiedAt >= LOOK_CLOSELY) {
+      layouts.clear();
+      studiedAt = now;
+      fresh = false;
+    }
+    if (fresh && now - lookedAt < LOOK_AGAIN) return;
+    rects.clear();
     boxes.clear();
-    if (now - lookedAt < LOOK_AGAIN) return;
-    layouts.clear();
     lookedAt = now;
+    fresh = true;
   }
 
   const nameOf = (tag) => tag.getAttribute("name") || null;
@@ -69,55 +86,68 @@
     return tag;
   }
 
+  const scale = (shown, own) => (own && Math.abs(shown - own) >= 1 ? shown / own : 1);
+
   function layoutOf(element) {
     let layout = layouts.get(element);
-    if (!layout) {
-      const { overflowX, overflowY, direction } = getComputedStyle(element);
-      const outer = element.parentElement;
-      // What overflows the body scrolls with the page.
-      const around = !outer || outer === document.body ? [] : layoutOf(outer).clips;
-      const clips = overflowX === "visible" && overflowY === "visible" ? around : [element, ...around];
-      const scrolls = /auto|scroll|hidden/.test(overflowX + overflowY);
-      layout = { clips, scrolls, fromRight: direction === "rtl", anchors: new Map() };
-      layouts.set(element, layout);
-    }
+    if (layout) return layout;
+    const { overflowX, overflowY, direction } = getComputedStyle(element);
+    const outer = element.parentElement;
+    // What overflows the body scrolls with the page.
+    const around = !outer || outer === document.body ? [] : layoutOf(outer).clips;
+    const { clientLeft, clientTop, clientWidth, clientHeight } = element;
+    const { offsetWidth = clientWidth, offsetHeight = clientHeight } = element; // SVG has none
+    const rect = rectOf(element);
+    layout = {
+      clips: overflowX === "visible" && overflowY === "visible" ? around : [element, ...around],
+      scrolls: /auto|scroll|hidden/.test(overflowX + overflowY),
+      fromRight: direction === "rtl",
+      left: clientLeft,
+      top: clientTop,
+      // Borders and scroll bars. Inline elements have no inside.
+      edgesX: clientWidth && offsetWidth - clientWidth,
+      edgesY: clientHeight && offsetHeight - clientHeight,
+      scaleX: scale(rect.width, offsetWidth),
+      scaleY: scale(rect.height, offsetHeight),
+      anchors: new Map(),
+    };
+    layouts.set(element, layout);
     return layout;
   }
 
-  const scale = (shown, own) => (own && Math.abs(shown - own) >= 1 ? shown / own : 1);
+  function rectOf(element) {
+    let rect = rects.get(element);
+    if (!rect) rects.set(element, (rect = element.getBoundingClientRect()));
+    return rect;
+  }
 
   /**
-   * Where an element's content is: its upper left corner on the screen, scrolled as it is; its size in pixels of
-   * its own; and how large these are on the screen, which transforms and zoom may have changed.
+   * What is inside an element: its upper left corner on the screen, scrolled as it is; its size in pixels of its
+   * own; and how large these are on the screen, which transforms and zoom may have changed.
    */
   function boxOf(element) {
     let box = boxes.get(element);
     if (box) return box;
-    const rect = element.getBoundingClientRect();
-    const { clientLeft, clientTop, clientWidth, clientHeight } = element;
-    const scaleX = scale(rect.width, element.offsetWidth ?? clientWidth);
-    const scaleY = scale(rect.height, element.offsetHeight ?? clientHeight);
-    let left = clientLeft;
-    let top = clientTop;
-    let width = clientWidth || rect.width / scaleX; // inline elements have none
-    let height = clientHeight || rect.height / scaleY;
-    const { scrolls, fromRight } = layoutOf(element);
+    const rect = rectOf(element);
+    const { scrolls, fromRight, left, top, edgesX, edgesY, scaleX, scaleY } = layoutOf(element);
+    const width = rect.width / scaleX - edgesX;
+    const height = rect.height / scaleY - edgesY;
+    box = { x: rect.left + left * scaleX, y: rect.top + top * scaleY, width, height, scaleX, scaleY };
     if (scrolls) {
       const { scrollLeft, scrollTop, scrollWidth, scrollHeight } = element;
-      left -= scrollLeft + (fromRight ? scrollWidth - clientWidth : 0);
-      top -= scrollTop;
-      width = scrollWidth;
-      height = scrollHeight;
+      box.width = scrollWidth;
+      box.height = scrollHeight;
+      box.x -= (scrollLeft + (fromRight ? scrollWidth - width : 0)) * scaleX;
+      box.y -= scrollTop * scaleY;
     }
-    box = { rect, x: rect.left + left * scaleX, y: rect.top + top * scaleY, width, height, scaleX, scaleY };
     boxes.set(element, box);
     return box;
   }
 
-  const hasBox = (element) => {
-    const { width, height } = boxOf(element).rect;
+  function hasBox(element) {
+    const { width, height } = rectOf(element);
     return width >= 0.5 && height >= 0.5;
-  };
+  }
 
   /** From the screen into a box. */
   const inside = ({ x, y, scaleX, scaleY }, point) => ({
@@ -131,8 +161,10 @@
     y: box.y + y * (h > 0 ? box.height / h : 1) * box.scaleY,
   });
 
-  const contains = ({ left, top, right, bottom }, { x, y }) =>
-    x >= left && x <= right && y >= top && y <= bottom;
+  function contains(element, { x, y }) {
+    const { left, top, right, bottom } = rectOf(element);
+    return x >= left && x <= right && y >= top && y <= bottom;
+  }
 
   /** The first element on a surface that has this name, as an anchor or an id. */
   function anchorNamed(surface, name) {
@@ -161,6 +193,7 @@
   let send = null;
   let live = false;
   let announced = false;
+  let heard = false; // whether the server has said anything of cursors since: else it wants to hear nothing
   let rate = USUAL_RATE;
   let pointer = null;
   let said = JSON.stringify(NOWHERE);
@@ -202,7 +235,7 @@
 
   /** Say where the pointer is, if it is not where it was said to be; not more often than the rate allows. */
   function report() {
-    if (!live) return;
+    if (!live || !heard) return;
     const now = performance.now();
     const wait = pointer ? saidAt + 1_000 / rate - now : 0;
     if (wait > 0) {
@@ -214,6 +247,7 @@
     }
     clearTimeout(reportTimer);
     reportTimer = null;
+    fresh = false;
     look(now);
     const frame = position();
     const text = JSON.stringify(frame);
@@ -236,6 +270,8 @@
 
   // --- Everybody else's -------------------------------------------------------------------------------
 
+  const [SURFACE, TOUCH] = [10, 11]; // in a move: number, x, y, w, h, anchor, ax, ay, aw, ah, surface, touch
+
   const people = new Map(); // number → {id, name, color}
   const cursors = new Map(); // number → cursor, whoever moved last at the end
   const drawn = new Set();
@@ -252,24 +288,33 @@
     }
     for (const [number, person] of Object.entries(who)) people.set(Number(number), person);
     const now = performance.now();
-    for (const [number, ...place] of moves) move(number, place, now);
+    for (const move of moves) take(move, now);
     for (const number of gone) forget(number);
     schedule();
+    fresh = false;
+    if (!heard) {
+      heard = true;
+      if (pointer) report();
+    }
   }
 
-  function move(number, place, now) {
-    const cursor = cursors.get(number) ?? { number, movedAt: -Infinity };
-    const text = place.join();
-    if (cursor.text === text) return; // it is mentioned, but has not moved
-    const [x, y, w, h, anchor, ax, ay, aw, ah, surface = null, touch] = place;
-    // From where it is drawn by now, which may be short of where it was.
-    const from = cursor.surface === surface ? cursor.at : null;
-    const step = Math.min(Math.max(now - cursor.movedAt, SHORTEST_STEP), LONGEST_STEP);
-    Object.assign(cursor, { x, y, w, h, anchor, ax, ay, aw, ah, surface, touch: Boolean(touch) });
-    Object.assign(cursor, { text, from, step, movedAt: now });
+  function take(move, now) {
+    const [number] = move;
+    const surface = move[SURFACE] ?? null;
+    let cursor = cursors.get(number);
+    if (!cursor) cursor = { number, move: null, movedAt: -Infinity, at: null, point: null };
+    else if (isSame(cursor.move, move)) return; // it is mentioned, but has not moved
+    cursor.from = cursor.surface === surface ? cursor.at : null; // where it is drawn by now
+    cursor.step = Math.min(Math.max(now - cursor.movedAt, SHORTEST_STEP), LONGEST_STEP);
+    cursor.move = move;
+    cursor.movedAt = now;
+    cursor.surface = surface;
+    cursor.touch = Boolean(move[TOUCH]);
     cursors.delete(number);
     cursors.set(number, cursor);
   }
+
+  const isSame = (a, b) => a.length === b.length && a.every((field, index) => field === b[index]);
 
   function forget(number) {
     const cursor = cursors.get(number);
@@ -280,7 +325,7 @@
     erase(cursor);
     // A tap is over before anybody has seen it.
     if (touch && !calm.matches) {
-      layer.shadowRoot.append(element);
+      stage.append(element);
       element.animate({ opacity: [1, 0] }, LIFT).finished.then(() => element.remove());
     }
   }
@@ -289,7 +334,7 @@
     people.clear();
     cursors.clear();
     drawn.clear();
-    layer.shadowRoot.replaceChildren();
+    stage.replaceChildren();
     you = null;
     rate = USUAL_RATE;
   }
@@ -304,17 +349,27 @@
     look(now);
     const on = isOn(document.documentElement);
     if (layer.hidden === on) layer.hidden = !on;
-    const places = new Map();
+    const surfaces = new Map();
+    let places = on ? MOST : 0;
+    let first = NEW_AT_ONCE;
     let moving = false;
-    for (const cursor of on ? [...cursors.values()].reverse() : []) {
-      if (places.size === MOST) break;
-      const progress = !cursor.from || calm.matches ? 1 : Math.max(now - cursor.movedAt, 0) / cursor.step;
-      const point = place(cursor, Math.min(progress, 1));
-      if (point) places.set(cursor, point);
+    for (const cursor of [...cursors.values()].reverse()) {
+      const { surface: name, from, movedAt, step } = cursor;
+      cursor.point = null;
+      if (!places) continue;
+      if (!surfaces.has(name)) surfaces.set(name, surfaceNamed(name));
+      const progress = !from || calm.matches ? 1 : Math.min(Math.max(now - movedAt, 0) / step, 1);
+      cursor.point = place(cursor, surfaces.get(name), progress);
+      if (cursor.point && !cursor.element && !first--) {
+        cursor.point = null;
+        places = 0;
+        moving = true;
+      }
+      if (cursor.point) places -= 1;
       moving ||= progress < 1;
     }
-    for (const cursor of drawn) if (!places.has(cursor)) erase(cursor);
-    for (const [cursor, point] of places) paint(cursor, point, now);
+    for (const cursor of drawn) if (!cursor.point) erase(cursor);
+    for (const cursor of cursors.values()) if (cursor.point) paint(cursor, now);
     if (moving) schedule();
     // For labels that fade, and for what has changed in the page without a word.
     if (cursors.size) drawTimer ??= setTimeout(onDrawTimer, LOOK_AGAIN);
@@ -326,25 +381,35 @@
     else schedule();
   }
 
-  /** The cursor's point on the screen, and in the layer; null if there is nothing to be seen of it. */
-  function place(cursor, progress) {
-    const tag = tagNamed(cursor.surface);
-    const surface = tag && isOn(tag) && surfaceOf(tag);
+  /** The surface of that name, if cursors are drawn on it. */
+  function surfaceNamed(name) {
+    const tag = tagNamed(name);
+    const element = tag && isOn(tag) && surfaceOf(tag);
+    if (!element || !hasBox(element)) return null;
+    return { element, box: boxOf(element), guest: tag.getAttribute("guest") || "Guest" };
+  }
+
+  /** The cursor's point on the screen; null if there is nothing to be seen of it. */
+  function place(cursor, surface, progress) {
     const person = people.get(cursor.number);
-    if (!surface || !hasBox(surface) || !person || person.id === you) return null;
-    const { x, y, w, h, anchor, ax, ay, aw, ah, from } = cursor;
-    const named = anchor && anchorNamed(surface, anchor);
-    const over = named && hasBox(named) ? named : surface;
-    const point = over === surface ? outside(boxOf(surface), x, y, w, h) : outside(boxOf(over), ax, ay, aw, ah);
+    if (!surface || !person || person.id === you) return null;
+    const [, x, y, w, h, anchor, ax, ay, aw, ah] = cursor.move;
+    const named = anchor && anchorNamed(surface.element, anchor);
+    const over = named && hasBox(named) ? named : surface.element;
+    const point = over === named ? outside(boxOf(over), ax, ay, aw, ah) : outside(surface.box, x, y, w, h);
     if (progress < 1) {
-      const start = outside(boxOf(surface), from.x, from.y);
+      const start = outside(surface.box, cursor.from.x, cursor.from.y);
       point.x = start.x + (point.x - start.x) * progress;
       point.y = start.y + (point.y - start.y) * progress;
     }
-    const visible = [layer, ...layoutOf(over).clips].every((element) => contains(boxOf(element).rect, point));
-    if (!visible) return null;
-    const at = inside(boxOf(surface), point);
-    return { at, tag, still: progress === 1, ...inside(boxOf(layer), point) };
+    point.surface = surface;
+    point.still = progress === 1;
+    return contains(layer, point) && isShown(over, point) ? point : null;
+  }
+
+  function isShown(element, point) {
+    for (const clip of layoutOf(element).clips) if (!contains(clip, point)) return false;
+    return true;
   }
 
   function erase(cursor) {
@@ -353,51 +418,53 @@
     drawn.delete(cursor);
   }
 
-  function paint(cursor, { x, y, at, tag, still }, now) {
+  function paint(cursor, now) {
+    const { point } = cursor;
+    const { surface, still } = point;
+    const person = people.get(cursor.number);
     cursor.element ??= build(cursor);
-    dress(cursor, people.get(cursor.number), tag.getAttribute("guest") || "Guest");
+    if (cursor.person !== person || cursor.guest !== surface.guest) dress(cursor, person, surface.guest);
     if (!drawn.has(cursor)) {
       drawn.add(cursor);
-      layer.shadowRoot.append(cursor.element);
+      stage.append(cursor.element);
     }
-    cursor.at = at;
+    cursor.at = inside(surface.box, point);
+    const { x, y } = inside(boxOf(layer), point);
     // Text is sharp on whole pixels, and only there.
-    const [left, top] = still ? [Math.round(x), Math.round(y)] : [x, y];
-    const transform = `translate(${left.toFixed(2)}px, ${top.toFixed(2)}px)`;
+    const grain = still ? 1 : 8;
+    const transform = `translate(${Math.round(x * grain) / grain}px, ${Math.round(y * grain) / grain}px)`;
     if (cursor.transform !== transform) cursor.element.style.transform = cursor.transform = transform;
     const { width, height } = boxOf(layer);
     const rest = now - cursor.movedAt;
-    const state = [
-      "cursor",
-      cursor.touch && "touch",
-      rest >= STILL && "still",
-      rest >= IDLE && "idle",
-      x > width - EDGE && x + labelWidth(cursor) > width && "left",
-      y > height - 48 && "up",
-    ];
-    const names = state.filter(Boolean).join(" ");
-    if (cursor.names !== names) cursor.element.className = cursor.names = names;
+    let look = "look";
+    if (cursor.touch) look += " touch";
+    if (rest >= STILL) look += " still";
+    if (rest >= IDLE) look += " idle";
+    if (x + cursor.reach > width) look += " left";
+    if (y > height - FOOT) look += " up";
+    if (cursor.state !== look) cursor.look.className = cursor.state = look;
   }
-
-  const labelWidth = (cursor) => (cursor.width ??= cursor.label.offsetWidth + 20);
 
   function build(cursor) {
     const element = pattern.cloneNode(true);
+    cursor.look = element.firstElementChild;
     cursor.label = element.querySelector(".label");
     return element;
   }
 
-  function dress(cursor, { name, color }, guest) {
+  function dress(cursor, person, guest) {
+    const { name, color } = person;
+    Object.assign(cursor, { person, guest });
     const shown = typeof name === "string" && name.trim() ? name : guest;
     if (cursor.name !== shown) {
       cursor.label.textContent = cursor.name = shown;
-      cursor.width = null;
+      cursor.reach = Math.min(CHARACTER * shown.length + PADDING, EDGE);
     }
     if (cursor.color === color) return;
     cursor.color = color;
     if (typeof color === "string" && CSS.supports("color", color)) {
-      cursor.element.style.setProperty("--presence-color", color);
-    } else cursor.element.style.removeProperty("--presence-color");
+      cursor.look.style.setProperty("--presence-color", color);
+    } else cursor.look.style.removeProperty("--presence-color");
   }
 
   // --- What they are drawn with -----------------------------------------------------------------------
@@ -408,13 +475,11 @@
     :host { position: fixed; inset: 0; z-index: 2147483646; contain: strict; pointer-events: none }
     :host([hidden]) { display: none }
     @media print { :host { display: none } }
-    .cursor {
-      --color: var(--presence-color, #5b5bd6);
-      all: initial; direction: ltr; pointer-events: none; forced-color-adjust: none;
-      position: absolute; inset: 0 auto auto 0; width: 0; height: 0;
-      will-change: transform; transition: opacity 0.4s; animation: appear 0.15s;
-    }
-    .cursor.idle { opacity: var(--presence-cursor-idle, 0.4) }
+    .stage { all: initial; direction: ltr; pointer-events: none; forced-color-adjust: none }
+    /* What is set on each frame: to be kept short. */
+    .cursor { position: absolute; inset: 0 auto auto 0; width: 0; height: 0; will-change: transform }
+    .look { --color: var(--presence-color, #5b5bd6); animation: appear 0.15s; transition: opacity 0.4s }
+    .look.idle { opacity: var(--presence-cursor-idle, 0.4) }
     .arrow {
       --size: var(--presence-cursor-size, 21px);
       position: absolute; inset: 0 auto auto 0; width: var(--size); height: var(--size); overflow: visible;
@@ -453,7 +518,7 @@
     @keyframes appear { from { opacity: 0 } }
     @keyframes pulse { to { transform: scale(2.2); opacity: 0 } }
     @media (prefers-reduced-motion: reduce) {
-      .cursor, .label { animation: none; transition: none }
+      .look, .label { animation: none; transition: none }
       .pulse::after { animation: none; transform: scale(1.4); opacity: 0.35 }
     }
   `);
@@ -461,15 +526,20 @@
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const layer = document.createElement("presence-cursors");
   layer.ariaHidden = "true";
-  layer.attachShadow({ mode: "open" }).adoptedStyleSheets = [sheet];
+  const root = layer.attachShadow({ mode: "open" });
+  root.adoptedStyleSheets = [sheet];
+  const stage = root.appendChild(document.createElement("div"));
+  stage.className = "stage";
 
   const template = document.createElement("template");
   const arrow = "M0 0 5.9 17.2 8.9 10 16.2 7.1Z";
   template.innerHTML = `
     <div class="cursor" part="cursor">
-      <svg class="arrow" part="arrow" viewBox="0 0 20 20"><path class="shade" d="${arrow}"/><path d="${arrow}"/></svg>
-      <span class="pulse" part="pulse"></span>
-      <span class="label" part="label" dir="auto"></span>
+      <div class="look">
+        <svg class="arrow" part="arrow" viewBox="0 0 20 20"><path class="shade" d="${arrow}"/><path d="${arrow}"/></svg>
+        <span class="pulse" part="pulse"></span>
+        <span class="label" part="label" dir="auto"></span>
+      </div>
     </div>`;
   const pattern = template.content.firstElementChild;
 
@@ -488,18 +558,19 @@
       ({ pointerId }) => pointerId === pointer?.id && leave(),
     );
     document.addEventListener("visibilitychange", () => document.hidden && leave());
-    document.addEventListener(
-      "scroll",
-      () => {
-        if (pointer) report();
-        if (cursors.size) schedule();
-      },
-      options,
-    );
+    const moved = () => {
+      fresh = false;
+      if (cursors.size) schedule();
+    };
+    const scrolled = () => {
+      if (pointer) report();
+      moved();
+    };
+    document.addEventListener("scroll", scrolled, options);
     const rendered = () => {
       layouts.clear();
       announce();
-      if (cursors.size) schedule();
+      moved();
     };
     window.addEventListener("resize", rendered);
     const switches = { subtree: true, attributes: true, attributeFilter: [SWITCH] };
@@ -510,7 +581,7 @@
       rendered,
       online() {
         live = true;
-        announced = false;
+        announced = heard = false;
         announce();
       },
       offline() {

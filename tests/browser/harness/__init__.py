@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.browser.harness.cursors import ADA, DRAWN, STYLE, SURFACE, board, draw, drawn
+from tests.browser.harness.cursors import ADA, DRAWN, STYLE, SURFACE, board, draw, drawn, told, welcome
 from tests.browser.harness.live import SOCKETS, STATE, paused, region, render, visit
 from tests.browser.harness.pages import add_rule, events, eventually, listen
 from tests.browser.harness.polling import turns
@@ -27,6 +27,8 @@ __all__ = [
     "paused",
     "region",
     "render",
+    "told",
     "turns",
     "visit",
+    "welcome",
 ]

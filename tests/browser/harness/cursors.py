@@ -22,16 +22,29 @@ DRAWN = """
 Array.from(document.querySelector("presence-cursors")?.shadowRoot.querySelectorAll(".cursor") ?? [], (cursor) => {
   const { left, top } = cursor.getBoundingClientRect();
   return [cursor.textContent.trim(), Math.round(left), Math.round(top)];
-}).sort()
+}).sort(([a, left], [b, right]) => (a === b ? left - right : a < b ? -1 : 1))
 """
 
 
 async def board(site: Site, page: Page, html: str = SURFACE, style: str = "") -> Wire:
     """A live page with a surface, 400 by 300 pixels at (100, 50) unless *style* says otherwise."""
     wire = await visit(site, page, html)
-    assert await wire.read() == {"type": "cursors"}
+    await welcome(wire)
     await add_rule(page, STYLE + style)
     return wire
+
+
+async def welcome(wire: Wire) -> None:
+    """Answer a page that says that it draws cursors."""
+    assert await wire.read() == {"type": "cursors"}
+    await wire.send("cursors", you="me", rate=30, all=True)
+    await told(wire)
+
+
+async def told(wire: Wire) -> None:
+    """The page has taken in what was sent, and has nothing to say that was not read."""
+    await wire.send("ping")
+    assert await wire.read() == {"type": "pong"}
 
 
 async def draw(wire: Wire, *moves: list[Any], **fields: Any) -> None:
