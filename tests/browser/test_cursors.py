@@ -252,6 +252,21 @@ async def test_an_anchor_that_scrolls_counts_its_content(site: Site, page: Page)
     await drawn(page, ["Guest", 150, 80])
 
 
+@pytest.mark.parametrize("tag", ["svg", "g"])
+async def test_a_drawing_is_an_anchor_of_the_size_that_it_has(site: Site, page: Page, tag: str) -> None:
+    html = """
+        <live-cursors><main><svg {} viewBox="0 0 10 10"><g {}><path d="M2 2H6V6H2Z"/></g>
+        <path d="M9 9H900V900Z"/></svg></main></live-cursors>
+    """.format(*('id="it"' if name == tag else "" for name in ("svg", "g")))
+    style = "svg { display: block; width: 200px; height: 200px; transform: scale(0.5); transform-origin: 0 0 }"
+    wire = await board(site, page, html, style)
+    frame = await point(page, wire, 150, 80)
+    expected = [100, 60, 200, 200] if tag == "svg" else [30, 10, 40, 40]
+    assert [frame[name] for name in ("ax", "ay", "aw", "ah")] == expected
+    await draw(wire, [1, 1, 1, 400, 300, "it", 50, 25, 100, 100])
+    await drawn(page, ["Ada", *([150, 75] if tag == "svg" else [140, 80])])
+
+
 async def test_a_surface_says_its_name_and_each_name_is_one(site: Site, page: Page) -> None:
     html = """
         <live-cursors name="a&quot;b"><div><b></b></div><div>not shared</div></live-cursors>
