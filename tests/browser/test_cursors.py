@@ -258,7 +258,9 @@ async def test_a_drawing_is_an_anchor_of_the_size_that_it_has(site: Site, page: 
         <live-cursors><main><svg {} viewBox="0 0 10 10"><g {}><path d="M2 2H6V6H2Z"/></g>
         <path d="M9 9H900V900Z"/></svg></main></live-cursors>
     """.format(*('id="it"' if name == tag else "" for name in ("svg", "g")))
-    style = "svg { display: block; width: 200px; height: 200px; transform: scale(0.5); transform-origin: 0 0 }"
+    style = (
+        "svg { display: block; width: 200px; height: 200px; transform: scale(0.5); transform-origin: 0 0 }"
+    )
     wire = await board(site, page, html, style)
     frame = await point(page, wire, 150, 80)
     expected = [100, 60, 200, 200] if tag == "svg" else [30, 10, 40, 40]

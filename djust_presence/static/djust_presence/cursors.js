@@ -349,7 +349,7 @@
   const schedule = () => (request ??= requestAnimationFrame(onFrame));
   const redraw = () => draw(performance.now());
 
-  /** Draw, with rests in between: many cursors move in larger steps on a slow machine, and leave the page its time. */
+  /** Draw, with rests in between: on a slow machine many cursors take larger steps, and not the page's time. */
   function onFrame(now) {
     request = null;
     if (now < restUntil) {
@@ -556,7 +556,9 @@
   template.innerHTML = `
     <div class="cursor" part="cursor">
       <div class="look">
-        <svg class="arrow" part="arrow" viewBox="0 0 20 20"><path class="shade" d="${arrow}"/><path d="${arrow}"/></svg>
+        <svg class="arrow" part="arrow" viewBox="0 0 20 20">
+          <path class="shade" d="${arrow}"/><path d="${arrow}"/>
+        </svg>
         <span class="pulse" part="pulse"></span>
         <span class="label" part="label" dir="auto"></span>
       </div>
