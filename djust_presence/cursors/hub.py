@@ -20,6 +20,7 @@ __all__ = ["Hub", "hub_of"]
 MOVES_PER_SECOND = 2_000  # of all cursors, to one page: some 60 KB
 TURNS_PER_SECOND = 7_500  # moves taken in and frames sent, for one group in this process
 SECOND = 1.0  # between writes to the cache, and between looks for pointers that are too old
+LONGEST_REST = 0.25  # seconds that a late tick makes the next one wait, and so leaves to others
 READ_INTERVAL = 0.5  # seconds between renderings of a template with cursors
 MISSED = 3  # announcements, and a process is believed not to look any more
 
@@ -161,7 +162,8 @@ class Hub:
     def _tick(self) -> None:
         self._tick_timer = None
         now, rate = self._tracker.now, self._rate()
-        self._quiet_until = now + max(1 / rate, now - self._due)  # a late tick: there is too much to do
+        late = min(now - self._due, LONGEST_REST)  # there is too much to do
+        self._quiet_until = now + max(1 / rate, late)
         news = self._pointers.news()
         self._tell_pages(news, round(rate))
         self._tell_processes(now)
