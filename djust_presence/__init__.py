@@ -28,7 +28,7 @@ _HOMES = {
     "LiveView": ".live",
     "PresenceError": ".errors",
     "PresenceKeyError": ".errors",
-    "PresenceMixin": ".mixins",
+    "PresenceMixin": ".hosts",
     "PresenceUnavailable": ".errors",
     "event_handler": ".events",
 }

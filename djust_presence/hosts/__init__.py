@@ -1,0 +1,12 @@
+"""``PresenceMixin``, ready for the live views of every other framework that is installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from ..mixins import PresenceMixin
+
+__all__ = ["PresenceMixin"]
+
+if find_spec("djust"):
+    from . import djust  # noqa: F401
