@@ -75,7 +75,7 @@ class DjustPage(WebsocketCommunicator):  # type: ignore[misc]
         # Of two patches close to each other, the page as it is after the second answers both.
         assert frame["type"] != "error" or "Recovery HTML" in frame["error"], frame
         if frame["type"] in ("mount", "html_recovery", "html_update"):
-            self.html = frame["html"]
+            self.html = frame.get("html", self.html)  # which a restored view's mount leaves out
         elif frame["type"] == "patch":
             await self.send_json_to({"type": "request_html"})
         return frame

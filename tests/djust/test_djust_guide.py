@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from djust import LiveView
 from pytest_django import Settings
 
 from djust_presence import PresenceMixin
-from djust_presence.testing import presence
 from tests.djust.pages import DjustVisitor, djust_site
 
 # Channels looks after database connections at every frame.
@@ -135,12 +133,6 @@ def guide_site(request: pytest.FixtureRequest, settings: Settings) -> None:
         }
         ours |= {"BACKEND": "redis", "LOCATION": url}
     settings.DJUST_PRESENCE = ours
-
-
-@pytest.fixture(autouse=True)
-async def nothing_is_left() -> AsyncIterator[None]:
-    async with presence():
-        yield
 
 
 async def test_the_minimal_view_counts_browsers() -> None:
