@@ -18,6 +18,7 @@ from tests import pages
 
 __all__ = ["DjustPage", "DjustVisitor", "djust_site"]
 
+PATIENCE = 30
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
@@ -70,7 +71,7 @@ class DjustPage(WebsocketCommunicator):  # type: ignore[misc]
 
     async def frame(self) -> dict[str, Any]:
         """The next frame. After one that patches the page, the page is asked for as a whole."""
-        frame: dict[str, Any] = json.loads(await self.receive_from(timeout=5))
+        frame: dict[str, Any] = json.loads(await self.receive_from(timeout=PATIENCE))
         self.frames.append(frame)
         # Of two patches close to each other, the page as it is after the second answers both.
         assert frame["type"] != "error" or "Recovery HTML" in frame["error"], frame
