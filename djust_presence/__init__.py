@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import presence
+    from .cursor_mixin import LiveCursorMixin
     from .cursors import CursorTracker
     from .errors import PresenceError, PresenceKeyError, PresenceUnavailable
     from .events import event_handler
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CursorTracker",
+    "LiveCursorMixin",
     "LiveView",
     "PresenceError",
     "PresenceKeyError",
@@ -25,6 +27,7 @@ __all__ = [
 
 _HOMES = {
     "CursorTracker": ".cursors",
+    "LiveCursorMixin": ".cursor_mixin",
     "LiveView": ".live",
     "PresenceError": ".errors",
     "PresenceKeyError": ".errors",

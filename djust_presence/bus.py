@@ -55,6 +55,10 @@ class Bus:
         """Tell the other processes that serve *key*."""
         raise NotImplementedError
 
+    def waits(self, key: str) -> bool:
+        """Whether what was published for *key* has not been sent yet."""
+        return False
+
     def again(self, always: bool = False) -> None:
         """Subscribe anew where the transport may have forgotten us: after a while, or *always* at once."""
 
@@ -158,6 +162,9 @@ class LayerBus(Bus):
         waiting += items
         del waiting[:-MOST_WAITING]
         self._start()
+
+    def waits(self, key: str) -> bool:
+        return key in self._waiting
 
     def again(self, always: bool = False) -> None:
         if always or self._loop.time() - self._added_at > ADD_AGAIN:

@@ -265,6 +265,7 @@ class PresenceMixin:
         return self._presence_last
 
     def _listen(self, session: Session) -> None:
+        """Called by the view before it tracks or watches: what it wants to hear of."""
         session.listens = callable(getattr(self, "handle_presence_event", None))
 
     def _count(self) -> None:

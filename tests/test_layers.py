@@ -23,6 +23,7 @@ LAYERS = [
     {"cursors"},
     {"events"},
     {"mixins"},
+    {"cursor_mixin"},
     {"live"},
     {"hosts"},
     {"templatetags", "context_processors", "checks", "testing", "contract", "management"},

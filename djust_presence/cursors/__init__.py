@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from .positions import CursorTracker
+from .hub import Hub, hub_of
+from .pointers import Position
+from .positions import Cursor, CursorTracker
 
-__all__ = ["CursorTracker"]
+__all__ = ["Cursor", "CursorTracker", "Hub", "Position", "hub_of"]

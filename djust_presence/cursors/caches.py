@@ -32,9 +32,10 @@ LOCK_LIFE = 5  # seconds after which the lock of a process that died is nobody's
 class Positions(Protocol):
     """The positions of groups, each a text by user. *timeout* is in seconds: older ones are not there any more."""
 
-    def write(self, group: str, positions: Mapping[str, str], timeout: float) -> None: ...
+    def write(self, group: str, positions: Mapping[str, str | None], timeout: float) -> None:
+        """None removes."""
+
     def read(self, group: str, timeout: float) -> dict[str, Moved]: ...
-    def remove(self, group: str, user: str, timeout: float) -> None: ...
 
 
 def positions_in(cache: BaseCache) -> Positions:
@@ -51,12 +52,16 @@ def positions_in(cache: BaseCache) -> Positions:
 # Redis: a hash for each group
 
 
-# KEYS: the group. ARGV: timeout in seconds, then user and text in turn.
+# KEYS: the group. ARGV: timeout in seconds, then user and text in turn; no text removes.
 WRITE = """
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1000000
 for i = 2, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[i], string.format('%.6f ', now) .. ARGV[i + 1])
+  if ARGV[i + 1] == '' then
+    redis.call('HDEL', KEYS[1], ARGV[i])
+  else
+    redis.call('HSET', KEYS[1], ARGV[i], string.format('%.6f ', now) .. ARGV[i + 1])
+  end
 end
 redis.call('PEXPIRE', KEYS[1], math.ceil(ARGV[1] * 1000))
 """
@@ -85,17 +90,14 @@ class HashPositions:
         self._cache = cache
         self._get_client = get_client
 
-    def write(self, group: str, positions: Mapping[str, str], timeout: float) -> None:
-        self._run(WRITE, group, timeout, *(text for pair in positions.items() for text in pair))
+    def write(self, group: str, positions: Mapping[str, str | None], timeout: float) -> None:
+        self._run(WRITE, group, timeout, *(text or "" for pair in positions.items() for text in pair))
 
     def read(self, group: str, timeout: float) -> dict[str, Moved]:
         rows = [_text(row) for row in self._run(READ, group, timeout)]
         return {
             user: (float(at), text) for user, at, text in zip(rows[::3], rows[1::3], rows[2::3], strict=True)
         }
-
-    def remove(self, group: str, user: str, timeout: float) -> None:
-        self._get_client().hdel(self._cache.make_key(group), user)
 
     def _run(self, script: str, group: str, *arguments: Any) -> Any:
         client = self._get_client()
@@ -129,25 +131,19 @@ class LockedPositions:
         self._cache = cache
         self._lock = lock
 
-    def write(self, group: str, positions: Mapping[str, str], timeout: float) -> None:
+    def write(self, group: str, positions: Mapping[str, str | None], timeout: float) -> None:
         now = time.time()
         with self._lock(group):
-            self._keep(
-                group,
-                self.read(group, timeout) | {user: (now, text) for user, text in positions.items()},
-                timeout,
-            )
+            before = self.read(group, timeout)
+            rows = {user: row for user, row in before.items() if user not in positions}
+            rows |= {user: (now, text) for user, text in positions.items() if text is not None}
+            if rows != before:
+                self._keep(group, rows, timeout)
 
     def read(self, group: str, timeout: float) -> dict[str, Moved]:
         rows: dict[str, Moved] = self._cache.get(group) or {}
         now = time.time()
         return {user: row for user, row in rows.items() if now - row[0] < timeout}
-
-    def remove(self, group: str, user: str, timeout: float) -> None:
-        with self._lock(group):
-            rows = self.read(group, timeout)
-            if rows.pop(user, None):
-                self._keep(group, rows, timeout)
 
     def _keep(self, group: str, rows: dict[str, Moved], timeout: float) -> None:
         """Write, and see that it was: a database that is busy drops what it is given, without a word."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, ParamSpec, TypeVar
@@ -15,13 +14,15 @@ from ..conf import get_settings
 from ..keys import checked_key
 from ..state.records import encode_meta
 from .caches import Positions, positions_in
+from .pointers import checked_coordinate
 
-__all__ = ["CursorTracker", "checked_coordinate"]
+__all__ = ["Cursor", "CursorTracker", "Place", "save"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 Cursor = dict[str, Any]
+Place = tuple[float, float, str]  # x, y and the encoded meta
 
 
 class CursorTracker:
@@ -42,13 +43,8 @@ class CursorTracker:
 
         Raises ``ValueError`` for coordinates that are not finite numbers and for a meta that does not fit.
         """
-        position = [
-            checked_coordinate("x", x),
-            checked_coordinate("y", y),
-            json.loads(encode_meta(meta or {})),
-        ]
-        text = json.dumps(position, separators=(",", ":"))
-        _store().write(_name(key), {str(user_id): text}, get_settings().cursor_timeout)
+        place = checked_coordinate("x", x), checked_coordinate("y", y)
+        save(key, {str(user_id): (*place, encode_meta(meta or {}))})
 
     @staticmethod
     def get_cursors(key: str) -> dict[str, Cursor]:
@@ -59,7 +55,7 @@ class CursorTracker:
     @staticmethod
     def remove_cursor(key: str, user_id: object) -> None:
         """The pointer of *user_id* is nowhere."""
-        _store().remove(_name(key), str(user_id), get_settings().cursor_timeout)
+        save(key, {str(user_id): None})
 
     @staticmethod
     async def aupdate_cursor(
@@ -74,6 +70,15 @@ class CursorTracker:
     @staticmethod
     async def aremove_cursor(key: str, user_id: object) -> None:
         await _in_a_thread(CursorTracker.remove_cursor, key, user_id)
+
+
+def save(key: str, places: Mapping[str, Place | None]) -> None:
+    """Write where several users of a group are, at once; None removes. Blocks."""
+    texts = {
+        user: place and json.dumps([*place[:2], json.loads(place[2])], separators=(",", ":"))
+        for user, place in places.items()
+    }
+    _store().write(_name(key), texts, get_settings().cursor_timeout)
 
 
 def _store() -> Positions:
@@ -92,10 +97,3 @@ def _cursor(moved_at: float, x: float, y: float, meta: dict[str, Any]) -> Cursor
 
 async def _in_a_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return await sync_to_async(function)(*args, **kwargs)
-
-
-def checked_coordinate(name: str, value: object) -> float:
-    """*value*, if it is a finite number. Raises ``ValueError``."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return value
-    raise ValueError(f"The coordinate {name} is not a finite number.")

@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 from channels.consumer import AsyncConsumer
 
 from ..conf import get_settings
+from ..cursor_mixin import LiveCursorMixin, move_cursor, show_cursors
+from ..cursors import Position
 from ..events import ArgumentError, bind, find_handler
 from ..tracker import Refresh, Session, Tracker, get_tracker
 from .host import live_host
 from .incoming import FrameError, read_frame
 from .limits import Limits
+from .moves import goes_straight, moves_of_loop
 from .outgoing import PONG, Message, Outgoing, Send, encode
 from .request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond
 from .threads import lanes, own_thread, spawn
@@ -61,6 +64,8 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
     _session: Session | None = None
     _busy = False
     _over = False
+    _position: Position | None = None  # a move that the view has not taken in
+    slow = False  # whether it took long over the last one
 
     def __init__(self) -> None:
         self._limits = Limits()
@@ -137,6 +142,11 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
                     self._view._live_shown.owe_page()
                     self._refreshes.append(Refresh())
                     self._go_on()
+            case {"type": "cursor", **move}:
+                self._take_in_move(move)
+            case {"type": "cursors"}:
+                if self._session is not None and self._has_cursors():
+                    show_cursors(self._session)
             case {"type": "event", "name": str(name), **rest}:
                 self._take_in_event(name, rest.get("ref"), rest.get("params", {}))
             case _:
@@ -160,6 +170,27 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         else:
             self._inbox.append(Event(ref, name, params))
             self._go_on()
+
+    def _has_cursors(self) -> bool:
+        if isinstance(self._view, LiveCursorMixin):
+            return True
+        self._refuse("no-cursors", "The view of this page is no LiveCursorMixin.")
+        return False
+
+    def _take_in_move(self, move: dict[str, Any]) -> None:
+        if self._session is None or not self._has_cursors():
+            return
+        try:
+            position = None if move.get("x", 0) is None else Position.read(move)
+        except ValueError as error:
+            self._refuse("bad-frame", str(error))
+            return
+        if position is None or goes_straight(self._view):
+            self._position = None
+            move_cursor(self._session, position)
+        else:
+            self._position = position
+            moves_of_loop().add(self)
 
     def _refuse(self, code: str, message: str, ref: int | None = None) -> None:
         if self._limits.may_log(monotonic()):
@@ -263,6 +294,20 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
     def end_refresh(self, update: Update) -> None:
         self._show(update)
         self.end()
+
+    def take_in_move(self) -> Update:
+        """Let the view take in where the pointer is by now. In a thread, between `begin` and `end_move`."""
+        position, self._position = self._position, None
+        return self._view._live_move(position) if position else Update()
+
+    def end_move(self, update: Update) -> None:
+        if update.stale and self._session is not None:
+            self._session.refresh()
+        self.end_refresh(update)
+
+    def point(self, frame: str) -> bool:
+        """Send a frame of cursors; False if something is being sent already."""
+        return not self._over and self._outgoing.idle and self._outgoing.put(frame)
 
     def expel(self, code: int, reason: str) -> None:
         """Close the socket of somebody who may not be here any more: they are gone at once, whatever GRACE is."""

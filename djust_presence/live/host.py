@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,11 @@ class LiveHost:
         frame = encode("event", event=event, payload=payload)
         for session in sessions:
             _consumer(session).put(frame)
+
+    def show_cursors(self, sessions: Sequence[Session], fields: Mapping[str, Any]) -> list[Session]:
+        """Put a frame of cursors into the pages of *sessions*; those that are still being sent to are returned."""
+        frame = encode("cursors", **fields)
+        return [session for session in sessions if not _consumer(session).point(frame)]
 
     def ping(self, sessions: Sequence[Session]) -> None:
         """Ask the pages of *sessions* for a sign of life."""

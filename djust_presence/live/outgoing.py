@@ -68,6 +68,10 @@ class Outgoing:
         self._regions = Changed()
         self._sender: asyncio.Task[None] | None = None
 
+    @property
+    def idle(self) -> bool:
+        return self._sender is None
+
     def put(self, frame: str) -> bool:
         """Send *frame* after what waits; False if that is too much already."""
         if len(self._frames) >= MAX_WAITING_FRAMES:

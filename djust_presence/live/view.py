@@ -17,6 +17,8 @@ from django.utils.cache import patch_cache_control
 from django.utils.crypto import get_random_string
 from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
 
+from ..cursor_mixin import LiveCursorMixin
+from ..events import bind, find_handler
 from ..mixins import PresenceMixin
 from . import sessions
 from .access import Visitor, still_passes
@@ -26,6 +28,7 @@ from .request import LiveRequest
 from .threads import Ambient, call
 
 if TYPE_CHECKING:
+    from ..cursors import Position
     from ..tracker import Refresh, Session
     from .consumer import LiveViewConsumer
 
@@ -44,6 +47,7 @@ class Update(NamedTuple):
     pushed: Sequence[str] = ()
     failed: bool = False
     ended: bool = False
+    stale: bool = False  # whether it has to be rendered yet
 
 
 class LiveView(TemplateResponseMixin, ContextMixin, View):
@@ -186,6 +190,37 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         except Exception:
             logger.exception("What surrounds the live view at %r failed, or its session.", self.request.path)
         return Update(regions, self._take_pushed(), failed, ended)
+
+    def _live_move(self, position: Position) -> Update:
+        """Let the view's own code take a move in. It is rendered only if it has changed by that."""
+        assert isinstance(self, LiveCursorMixin)
+        handler = find_handler(self, "cursor_move")
+        if handler is None:
+            logger.warning("%s.cursor_move() is not an @event_handler().", type(self).__qualname__)
+            return Update()
+        fields = {name: value for name, value in position._asdict().items() if value is not None}
+        params = {"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields}
+        before = vars(self).copy()
+        failed = ended = False
+        self._presence_position = position
+        try:
+            with self._live_surroundings():
+                try:
+                    with _transaction(self._live_request):
+                        call(handler, **bind(handler, params))
+                except Exception:
+                    self._live_failed(handler)
+                    failed = True
+                ended = not sessions.finish(self._live_request, failed=failed)
+        except Exception:
+            logger.exception("What surrounds the live view at %r failed, or its session.", self.request.path)
+        finally:
+            self._presence_position = None
+        stale = any(
+            not name.startswith("_") and (name not in before or before[name] is not value)
+            for name, value in vars(self).items()
+        )
+        return Update(pushed=self._take_pushed(), failed=failed, ended=ended, stale=stale)
 
     def _live_check(self, user: Any) -> bool | None:
         """Whether *user* may go on seeing this page; None if that could not be found out."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from .group import Companion, Group
 from .process import SESSIONS_PER_HOP, Tracker, chunks
 from .reads import acount, amembers, count, members
 from .registry import close_all, drain_all, get_tracker, serving
-from .session import Event, Host, Own, Refresh, Session
+from .session import Event, Host, Own, Refresh, Session, by_host
 
 __all__ = [
     "SESSIONS_PER_HOP",
+    "Companion",
     "Event",
+    "Group",
     "Host",
     "Own",
     "Refresh",
@@ -17,6 +20,7 @@ __all__ = [
     "Tracker",
     "acount",
     "amembers",
+    "by_host",
     "chunks",
     "close_all",
     "count",

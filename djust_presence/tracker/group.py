@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..state.records import NOWHERE, Change, Snapshot, Step
 from ..state.replica import Replica
@@ -11,6 +12,23 @@ from .session import Event, Session, by_host
 
 if TYPE_CHECKING:
     from .process import Tracker
+
+
+class Companion(Protocol):
+    """What else a group does for its sessions in this process, beside presence."""
+
+    def add(self, session: Session) -> None:
+        """A session of the group; again whenever its wishes may have changed."""
+
+    def remove(self, session: Session) -> None: ...
+
+    def moved(self, steps: Sequence[Step]) -> None:
+        """Who is present has changed."""
+
+    def hear(self, kind: str, *rest: Any) -> None:
+        """A message of another process, of a kind that is not presence's."""
+
+    def discard(self) -> None: ...
 
 
 class Group:
@@ -21,7 +39,8 @@ class Group:
         self.replica = Replica(tracker.settings.lease_ttl / 2)
         self.sessions: dict[Session, None] = {}
         self.idle_since = tracker.now
-        self._tracker = tracker
+        self.tracker = tracker
+        self.companion: Companion | None = None
         self._batch: list[Step | Event] = []
         self._timer: asyncio.Handle | None = None
         self._quiet_until = 0.0
@@ -36,12 +55,22 @@ class Group:
         session.group = self
         if self.replica.ready:
             self._welcome(session)
+        self.follow(session)
+
+    def follow(self, session: Session) -> None:
+        """What a session of the group wishes may be something else by now."""
+        if session.companion and self.companion is None:
+            self.companion = session.companion(self)
+        if self.companion:
+            self.companion.add(session)
 
     def remove(self, session: Session) -> None:
         session.group = None
         del self.sessions[session]
+        if self.companion:
+            self.companion.remove(session)
         if not self.sessions:
-            self.idle_since = self._tracker.now
+            self.idle_since = self.tracker.now
 
     def _welcome(self, session: Session) -> None:
         """Tell it what has come since it read the group, before it was served; who joins is refreshed by that."""
@@ -68,22 +97,24 @@ class Group:
         self.apply(change)
 
     def apply(self, change: Change) -> None:
-        self._moved(self.replica.apply(change, self._tracker.now))
+        self._moved(self.replica.apply(change, self.tracker.now))
 
     def receive(self, snapshot: Snapshot) -> None:
         first = not self.replica.ready
-        self._moved(self.replica.receive(snapshot, self._tracker.now))
+        self._moved(self.replica.receive(snapshot, self.tracker.now))
         if first and self.replica.ready:
             for session in tuple(self.sessions):  # some may wish to be elsewhere by now
                 self._welcome(session)
-                self._tracker.follow(session)
-        self._tracker.settle()
+                self.tracker.follow(session)
+        self.tracker.settle()
 
     def _moved(self, steps: list[Step]) -> None:
         if steps and self.sessions:
             self._batch += steps
             self.schedule()
-        self._tracker.fetch(self)
+        if steps and self.companion:
+            self.companion.moved(steps)
+        self.tracker.fetch(self)
 
     def happened(self, event: Event) -> None:
         """A broadcast has come: for the browsers at once, for the views that handle it with the next refresh."""
@@ -98,8 +129,8 @@ class Group:
     def schedule(self) -> None:
         """Refresh who is stale, or becomes so by what is gathered: now, or when the last refresh is long enough ago."""
         if self._timer is None:
-            delay = max(0.0, self._quiet_until - self._tracker.now)
-            self._timer = self._tracker.later(delay, self._flush)
+            delay = max(0.0, self._quiet_until - self.tracker.now)
+            self._timer = self.tracker.later(delay, self._flush)
 
     def _share(self) -> None:
         batch, self._batch = self._batch, []
@@ -112,14 +143,16 @@ class Group:
 
     def _flush(self) -> None:
         self._timer = None
-        self._quiet_until = self._tracker.now + self._tracker.settings.refresh_interval
+        self._quiet_until = self.tracker.now + self.tracker.settings.refresh_interval
         self._share()
         for session in self.sessions:
             if session.stale:
-                self._tracker.refresh(session)
+                self.tracker.refresh(session)
 
     def discard(self) -> None:
         """Nobody is here any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.companion:
+            self.companion.discard()

@@ -81,7 +81,9 @@ class Tracker:
         if session.group and session.group.key != session.key:
             session.group.remove(session)
             session.confirmed = None
-        if session.key is not None and session.group is None:
+        if session.group:
+            session.group.follow(session)
+        elif session.key is not None:
             self._serve(session.key).add(session)
         self._writer.follow(session)
 
@@ -159,6 +161,8 @@ class Tracker:
                     group.apply(Change.unpack(key, rest))
                 elif kind == "event":
                     group.happened(Event(*rest))
+                elif group.companion:
+                    group.companion.hear(kind, *rest)
 
     # Refreshes
 

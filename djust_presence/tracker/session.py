@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ from ..state.outbox import Wish
 from ..state.records import Member, Step
 
 if TYPE_CHECKING:
-    from .group import Group
+    from .group import Companion, Group
     from .process import Tracker
 
 
@@ -45,6 +45,9 @@ class Host(Protocol):
 
     def send(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
         """Put a broadcast into their browsers. Never waits."""
+
+    def show_cursors(self, sessions: Sequence[Session], fields: Mapping[str, Any]) -> list[Session]:
+        """Put one frame of cursors into their browsers, but for those that are still being sent to: they are returned."""
 
     def ping(self, sessions: Sequence[Session]) -> None:
         """Ask their browsers for a sign of life. Never waits."""
@@ -102,6 +105,7 @@ class Session:
         "_live",
         "_taken",
         "_watched",
+        "companion",
         "confirmed",
         "group",
         "heard_at",
@@ -112,6 +116,7 @@ class Session:
         "pinged_at",
         "refreshing",
         "seen",
+        "shows_cursors",
         "stale",
         "told",
         "tracker",
@@ -123,6 +128,8 @@ class Session:
         self.host = host
         self.view = view
         self.listens = False  # whether the view handles broadcasts
+        self.companion: Callable[[Group], Companion] | None = None  # what its view needs its group to have
+        self.shows_cursors = False  # whether its page draws them
         self.own: Own | None = None  # what is wished
         self.told: Own | None = None  # what the outbox knows of it
         self.confirmed: Own | None = None  # what the group's replica holds of it
@@ -250,6 +257,12 @@ class Session:
             return None
         self._ended = True
         return self.tracker.dismiss(self, going_away) if self._live else None
+
+    def refresh(self) -> None:
+        """Its page may differ: let it be rendered with the next refresh of its group."""
+        self.stale = True
+        if self.group:
+            self.group.schedule()
 
     def take(self) -> Refresh:
         """What has come since the last time. In a thread: while the host refreshes this session."""

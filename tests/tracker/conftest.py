@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -37,6 +37,8 @@ class Pages:
         self.notices: list[tuple[Any, ...]] = []
         self.checked: list[Session] = []
         self.closed: list[tuple[Session, int, str]] = []
+        self.cursors: dict[Session, list[dict[str, Any]]] = {}
+        self.busy: set[Session] = set()
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
         self.hops.append(list(sessions))
@@ -54,6 +56,12 @@ class Pages:
 
     def send(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
         self.events += [(session, event, payload) for session in sessions]
+
+    def show_cursors(self, sessions: Sequence[Session], fields: Mapping[str, Any]) -> list[Session]:
+        for session in sessions:
+            if session not in self.busy:
+                self.cursors.setdefault(session, []).append(dict(fields))
+        return [session for session in sessions if session in self.busy]
 
     def ping(self, sessions: Sequence[Session]) -> None:
         self.pinged += sessions

@@ -1,0 +1,315 @@
+"""The live cursors of a group in one process: moves come in one by one, and go out all together, once a tick."""
+
+from __future__ import annotations
+
+import time
+from asyncio import TimerHandle
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum, auto
+from typing import Any
+
+from ..state.records import Step, decode_meta
+from ..tracker import Group, Session, by_host
+from .pointers import Picture, Pointers, Position, pseudonym
+from .positions import Cursor, Place
+from .saving import Saving
+
+__all__ = ["Hub", "hub_of"]
+
+MOVES_PER_SECOND = 2_000  # of all cursors, to one page: some 60 KB
+TURNS_PER_SECOND = 7_500  # moves taken in and frames sent, for one group in this process
+SECOND = 1.0  # between writes to the cache, and between looks for pointers that are too old
+READ_INTERVAL = 0.5  # seconds between renderings of a template with cursors
+MISSED = 3  # announcements, and a process is believed not to look any more
+
+
+class Knows(Enum):
+    """What a page knows of the cursors."""
+
+    NOTHING = auto()  # not even who it is to the others
+    OLD = auto()  # it missed something
+    ALL = auto()
+
+
+class Page:
+    """A page that shows cursors, to somebody who is present as *user*."""
+
+    __slots__ = ("knows", "user")
+
+    def __init__(self, user: str | None) -> None:
+        self.user = user
+        self.knows = Knows.NOTHING
+
+
+class Hub:
+    """What a group does about cursors. On the tracker's loop, but for :meth:`read`.
+
+    The first move after stillness goes out at once, later ones with the next tick: one frame for all pages here,
+    and one message for all other processes if anybody there looks. A page that is still being sent to is left
+    out, and then told everything.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._tracker = group.tracker
+        self._settings = group.tracker.settings
+        self._pointers = Pointers(group.replica.member)
+        self._refs: dict[Session, str] = {}  # whose pointers are somewhere
+        self._pages: dict[Session, Page] = {}
+        self._readers: dict[Session, None] = {}
+        self._elsewhere: dict[str, float] = {}  # processes that look, and until when that is believed
+        self._saving = Saving(group.key)
+        self._wanted_rate = 1.0
+        self._told_rate = 0
+        self._due = self._quiet_until = self._announce_at = 0.0
+        self._tick_timer: TimerHandle | None = None
+        self._clock_timer: TimerHandle | None = None
+        self._read_timer: TimerHandle | None = None
+        self._announce(ask=True)
+
+    # Sessions
+
+    def add(self, session: Session) -> None:
+        """A session of the group, or what it wishes has changed: whether its page shows cursors, and who it is."""
+        own = session.own
+        if session in self._refs and (own is None or own.ref != self._refs[session]):
+            self._hide(session)
+        user, page = own and own.wish.user, self._pages.get(session)
+        if session.companion:
+            self._wanted_rate = max(self._wanted_rate, session.view.presence_cursor_rate)
+        if session.shows_cursors and (page is None or page.user != user):
+            with self._looking():
+                self._pages[session] = Page(user)
+            self._schedule()
+
+    def remove(self, session: Session) -> None:
+        """It is not of the group any more."""
+        self._hide(session)
+        with self._looking():
+            self._pages.pop(session, None)
+            self._readers.pop(session, None)
+
+    def discard(self) -> None:
+        """The group is not served any more."""
+        for timer in (self._tick_timer, self._clock_timer, self._read_timer):
+            if timer is not None:
+                timer.cancel()
+
+    # What happens
+
+    def move(self, session: Session, position: Position | None) -> None:
+        """The session's pointer is there, or (None) nowhere. Who is not present has none."""
+        own = session.own
+        if position is None or own is None:
+            self._hide(session)
+        elif session.group is self._group and own.wish.key == self._group.key:
+            self._refs[session] = own.ref
+            self._pointers.move(own.ref, own.wish.user, position, self._tracker.now, ours=True)
+            self._saving.moved(own.wish.user)
+            self._schedule()
+            self._start_clock()
+
+    def read(self, session: Session) -> dict[str, Cursor]:
+        """The cursors by user, for a view that is to be rendered again when they move. From any thread."""
+        if session not in self._readers:
+            self._tracker.call(self._add_reader, session)
+        now, at = self._tracker.now, time.time()
+        return {
+            user: {
+                "x": pointer.position.x,
+                "y": pointer.position.y,
+                "timestamp": at - (now - pointer.moved_at),
+                "meta": decode_meta(member.meta).copy(),
+            }
+            for user, pointer in self._pointers.latest().items()
+            if (member := self._group.replica.member(user))
+        }
+
+    def moved(self, steps: Iterable[Step]) -> None:
+        """Somebody has come or left, or has another meta."""
+        if len(self._pointers):
+            self._pointers.touch(step.user for step in steps)
+            self._schedule()
+
+    def hear(self, kind: str, *rest: Any) -> None:
+        """What another process says: where its pointers are, or whether it looks."""
+        if kind == "cursors":
+            self._hear_moves(*rest)
+        elif kind == "looking":
+            self._hear_looking(*rest)
+
+    def _add_reader(self, session: Session) -> None:
+        if session.open and session.group is self._group:
+            with self._looking():
+                self._readers[session] = None
+
+    def _hide(self, session: Session) -> None:
+        ref = self._refs.pop(session, None)
+        if ref is not None and (pointer := self._pointers.remove(ref)):
+            self._saving.moved(pointer.user)
+            self._schedule()
+            self._start_clock()
+
+    # The tick
+
+    def _schedule(self) -> None:
+        if self._tick_timer is None:
+            self._due = max(self._tracker.now, self._quiet_until)
+            self._tick_timer = self._tracker.later(self._due - self._tracker.now, self._tick)
+
+    def _tick(self) -> None:
+        self._tick_timer = None
+        now, rate = self._tracker.now, self._rate()
+        self._quiet_until = now + max(
+            1 / rate, min(SECOND, 2 * (now - self._due))
+        )  # a late tick: too much to do
+        news = self._pointers.news()
+        self._tell_pages(news, round(rate))
+        self._tell_processes(now)
+        if self._readers and (news.moves or news.gone) and self._read_timer is None:
+            self._read_timer = self._tracker.later(READ_INTERVAL, self._render)
+        if self._pointers.unsent or any(page.knows is not Knows.ALL for page in self._pages.values()):
+            self._schedule()
+
+    def _rate(self) -> float:
+        """Ticks a second: fewer, the more there is to do at each."""
+        pointers, turns = len(self._pointers) or 1, len(self._refs) + len(self._pages) or 1
+        return max(1.0, min(self._wanted_rate, MOVES_PER_SECOND / pointers, TURNS_PER_SECOND / turns))
+
+    def _tell_pages(self, news: Picture, rate: int) -> None:
+        changed: dict[str, Any] = {} if rate == self._told_rate else {"rate": rate}
+        self._told_rate = rate
+        if news.moves or news.gone:
+            up_to_date = [
+                session
+                for session, page in self._pages.items()
+                if page.knows is Knows.ALL and not news.users <= {page.user}
+            ]
+            self._send(up_to_date, changed | _fields(news))
+        behind = {session: page for session, page in self._pages.items() if page.knows is not Knows.ALL}
+        if behind:
+            fields = {"rate": rate, "all": True, **_fields(self._pointers.everything())}
+            self._send([session for session, page in behind.items() if page.knows is Knows.OLD], fields)
+            for session, page in behind.items():
+                if page.knows is Knows.NOTHING:
+                    self._send([session], {"you": pseudonym(page.user) if page.user else "", **fields})
+
+    def _send(self, sessions: Iterable[Session], fields: Mapping[str, Any]) -> None:
+        for host, some in by_host(sessions).items():
+            missed = set(host.show_cursors(some, fields))
+            for session in some:
+                page = self._pages[session]
+                if session not in missed:
+                    page.knows = Knows.ALL
+                elif page.knows is Knows.ALL:
+                    page.knows = Knows.OLD
+
+    def _render(self) -> None:
+        self._read_timer = None
+        for session in self._readers:
+            session.refresh()
+
+    # Other processes
+
+    def _tell_processes(self, now: float) -> None:
+        if not self._pointers.unsent or self._tracker.bus.waits(self._group.key):
+            return
+        moves, gone = self._pointers.unsent_moves(now)
+        if any(until > now for until in self._elsewhere.values()):
+            self._publish("cursors", moves, gone)
+
+    def _tell_all_moves(self, now: float) -> None:
+        if self._refs and any(until > now for until in self._elsewhere.values()):
+            self._publish("cursors", self._pointers.our_moves(now), [])
+
+    def _hear_moves(self, moves: Mapping[str, Sequence[Any]], gone: Sequence[str]) -> None:
+        now = self._tracker.now
+        for ref, (user, age, *position) in moves.items():
+            self._pointers.move(ref, user, Position(*position), now - age, ours=False)
+        for ref in gone:
+            self._pointers.remove(ref)
+        self._schedule()
+        self._start_clock()
+
+    def _hear_looking(self, process: str, looks: bool, ask: bool) -> None:
+        now = self._tracker.now
+        known = self._elsewhere.pop(process, 0.0) > now
+        if looks:
+            self._elsewhere[process] = now + MISSED * self._settings.renew_interval
+            if ask or not known:
+                self._tell_all_moves(now)
+        if ask and self._looks:
+            self._announce()
+
+    @property
+    def _looks(self) -> bool:
+        return bool(self._pages or self._readers)
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Say so, if by what happens in this block the process looks, or does not any more."""
+        looked = self._looks
+        yield
+        if self._looks != looked:
+            self._announce()
+            self._start_clock()
+
+    def _announce(self, *, ask: bool = False) -> None:
+        """Whether this process looks; with *ask*, others say the same, and where their pointers are."""
+        self._publish("looking", self._tracker.bus.id, self._looks, ask)
+
+    def _publish(self, kind: str, *rest: Any) -> None:
+        self._tracker.bus.publish(self._group.key, [[kind, *rest]])
+
+    # The clock
+
+    def _start_clock(self) -> None:
+        if len(self._pointers) or self._saving.due:
+            delay = SECOND
+        elif self._looks:
+            delay = self._settings.renew_interval
+        else:
+            return
+        if self._clock_timer is not None:
+            if self._clock_timer.when() <= self._tracker.now + delay:
+                return
+            self._clock_timer.cancel()
+        self._clock_timer = self._tracker.later(delay, self._clock)
+
+    def _clock(self) -> None:
+        self._clock_timer = None
+        now = self._tracker.now
+        old = set(self._pointers.expire(now - self._settings.cursor_timeout))
+        if old:
+            self._refs = {session: ref for session, ref in self._refs.items() if ref not in old}
+            self._schedule()
+        self._saving.save(self._places)
+        if now >= self._announce_at:
+            self._announce_at = now + self._settings.renew_interval
+            self._elsewhere = {process: until for process, until in self._elsewhere.items() if until > now}
+            if self._looks:
+                self._announce()
+            self._tell_all_moves(now)
+        self._start_clock()
+
+    def _places(self, users: Iterable[str]) -> dict[str, Place | None]:
+        """Where *users* are by now, for the cache."""
+        latest = self._pointers.latest()
+        places: dict[str, Place | None] = {}
+        for user in users:
+            pointer, member = latest.get(user), self._group.replica.member(user)
+            places[user] = (*pointer.position[:2], member.meta) if pointer and member else None
+        return places
+
+
+def hub_of(session: Session) -> Hub | None:
+    """The hub of the session's group, if that has one."""
+    companion = session.group and session.group.companion
+    return companion if isinstance(companion, Hub) else None
+
+
+def _fields(picture: Picture) -> dict[str, Any]:
+    """What of *picture* is not empty, as fields of a frame."""
+    fields = {"who": picture.who, "moves": picture.moves, "gone": picture.gone}
+    return {name: value for name, value in fields.items() if value}
