@@ -27,7 +27,7 @@ __all__ = [
 
 _HOMES = {
     "CursorTracker": ".cursors",
-    "LiveCursorMixin": ".cursor_mixin",
+    "LiveCursorMixin": ".hosts",
     "LiveView": ".live",
     "PresenceError": ".errors",
     "PresenceKeyError": ".errors",

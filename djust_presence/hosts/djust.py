@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,13 @@ MAX_WAITING_FRAMES = 256
 LEAST_TIMEOUT = 90.0  # djust's client pings by a timer, and those of hidden pages run once a minute
 
 # What a view holds for as long as it lives and no longer: nothing to be saved, compared or restored.
-FLEETING = ("_presence", "_presence_uncounted", "_presence_alone")
+FLEETING = (
+    "_presence",
+    "_presence_uncounted",
+    "_presence_alone",
+    "_presence_position",
+    "_presence_misplaced",
+)
 UNUSED = "unused"
 
 Frame = dict[str, Any]
@@ -54,7 +60,8 @@ class _ConsumerOfView:
         view.__dict__["_ws_consumer"] = consumer
         if consumer is None:
             # The view is being made. What it has by the end of that, djust takes for its own and leaves alone.
-            view.__dict__.update({name: getattr(type(view), name) for name in FLEETING})
+            kind = type(view)
+            view.__dict__.update({name: getattr(kind, name) for name in FLEETING if hasattr(kind, name)})
         else:
             _seat(view, consumer)
 
@@ -176,6 +183,13 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         if self._presence_sender is None:
             self._presence_sender = asyncio.create_task(self._presence_send())
 
+    def presence_point(self, frame: Frame) -> bool:
+        """Send a frame of cursors; False if something is being sent already."""
+        if self._presence_sender is not None:
+            return False
+        self.presence_put(frame)
+        return True
+
     async def _presence_send(self) -> None:
         try:
             while self._presence_frames:
@@ -220,6 +234,11 @@ class DjustHost:
         )
         for session in sessions:
             _consumer(session).presence_put(*frames)
+
+    def show_cursors(self, sessions: Sequence[Session], fields: Mapping[str, Any]) -> list[Session]:
+        """Put one frame of cursors into the pages of *sessions*; those that are still being sent to are returned."""
+        frame = {"type": "push_event", "event": "djust_presence:cursors", "payload": fields}
+        return [session for session in sessions if not _consumer(session).presence_point(frame)]
 
     def ping(self, sessions: Sequence[Session]) -> None:
         """Nothing: djust's client gives a sign of life by itself."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, closing
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from django.http import HttpRequest
 from django.urls import path
 from djust import LiveView
 from pytest_django import Settings
 
 from djust_presence import PresenceMixin
+from djust_presence.testing import presence
+from djust_presence.tracker import get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.test_costs import Monitor
@@ -65,55 +68,81 @@ def site(settings: Settings, server: RedisServer) -> None:
     settings.DJUST_PRESENCE = {"BACKEND": "redis", "LOCATION": server.url(), "LEASE_TTL": 600}
 
 
-async def opened(stack: AsyncExitStack, numbers: Iterable[int]) -> list[DjustPage]:
-    """Pages of these documents, mounted all at once."""
-    visitor = DjustVisitor()
-    pages = []
-    for number in numbers:
-        page = visitor.socket(f"/document/{number}/", f"{__name__}.{DocumentView.__name__}")
-        pages.append(await stack.enter_async_context(page))
-    for page in pages:
-        await page.mount()
-    for page in pages:
-        while not page.of_type("mount"):
-            await page.frame()
-    return pages
+@pytest_asyncio.fixture(autouse=True)
+async def nothing_is_left(server: RedisServer) -> AsyncIterator[None]:
+    """Before the server is not there any more."""
+    async with presence():
+        yield
 
 
-async def quiet(pages: list[DjustPage]) -> list[list[dict[str, Any]]]:
-    """The frames that each page gets until none of them has got any for a second."""
+class Desk:
+    """Pages that are mounted, and in the end closed, all at once: else each has a refresh for each of the others."""
+
+    def __init__(self) -> None:
+        self.pages: list[DjustPage] = []
+        self._visitor = DjustVisitor()
+        self._stack = AsyncExitStack()
+
+    async def open(self, numbers: Iterable[int]) -> None:
+        new = []
+        for number in numbers:
+            page = self._visitor.socket(f"/document/{number}/", f"{__name__}.{DocumentView.__name__}")
+            new.append(await self._stack.enter_async_context(page))
+        for page in new:
+            await page.mount()
+        for page in new:
+            while not page.of_type("mount"):
+                await page.frame()
+        self.pages += new
+
+    async def close(self) -> None:
+        await asyncio.gather(*(page.disconnect(timeout=30) for page in self.pages))
+        await self._stack.aclose()
+
+
+@pytest_asyncio.fixture
+async def desk(nothing_is_left: None) -> AsyncIterator[Desk]:
+    desk = Desk()
+    yield desk
+    await desk.close()
+
+
+async def quiet(pages: Sequence[DjustPage]) -> list[list[dict[str, Any]]]:
+    """The frames that each page has got when nothing is under way any more."""
+    sessions = get_tracker()._sessions
+    calm = 0
+    while calm < 10:
+        await asyncio.sleep(0.05)
+        busy = any(one.stale or one.refreshing or one.pending or not one.served for one in sessions)
+        calm = 0 if busy else calm + 1
     frames: list[list[dict[str, Any]]] = [[] for _ in pages]
-    while True:
-        await asyncio.sleep(1)
-        if not any(page.output_queue.qsize() for page in pages):
-            return frames
-        for page, got in zip(pages, frames, strict=True):
-            while page.output_queue.qsize():
-                got.append(json.loads((await page.receive_output())["text"]))
+    for page, got in zip(pages, frames, strict=True):
+        while page.output_queue.qsize():
+            got.append(json.loads((await page.receive_output())["text"]))
+    return frames
 
 
-async def test_joining_200_others_is_a_script_and_a_message_and_a_patch_for_each(monitor: Monitor) -> None:
-    async with AsyncExitStack() as stack:
-        pages = await opened(stack, 200 * [1])
-        await quiet(pages)
-        await monitor.take()
-        pages += await opened(stack, [1])
-        seen = await monitor.take()
-        # The subscription is to the channel of djust's new consumer.
-        assert seen == {"EVALSHA": 1, "PUBLISH": 1, "SUBSCRIBE": 1}
-        frames = await quiet(pages)
-        for got in frames[:-1]:
-            assert [frame["type"] for frame in got] == ["patch"]
-            assert "201 online" in json.dumps(got)
-        assert len(frames[-1]) <= 1
-        assert "201 online" in pages[-1].html + json.dumps(frames[-1])
+async def test_joining_200_others_is_a_script_and_a_message_and_a_patch_for_each(
+    monitor: Monitor, desk: Desk
+) -> None:
+    await desk.open(200 * [1])
+    await quiet(desk.pages)
+    await monitor.take()
+    await desk.open([1])
+    *others, own = await quiet(desk.pages)
+    # The subscription is to the channel of djust's new consumer.
+    assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1, "SUBSCRIBE": 1}
+    for frames in others:
+        assert [frame["type"] for frame in frames] == ["patch"], frames
+        assert "201 online" in json.dumps(frames)
+    assert len(own) <= 1
+    assert "201 online" in desk.pages[-1].html + json.dumps(own)
 
 
-async def test_pages_of_other_documents_get_nothing() -> None:
-    async with AsyncExitStack() as stack:
-        pages = await opened(stack, range(100))
-        await quiet(pages)
-        await opened(stack, [7])
-        frames = await quiet(pages)
-        assert [frame["type"] for frame in frames.pop(7)] == ["patch"]
-        assert frames == [[] for _ in range(99)]
+async def test_pages_of_other_documents_get_nothing(desk: Desk) -> None:
+    await desk.open(range(100))
+    await quiet(desk.pages)
+    await desk.open([7])
+    frames = await quiet(desk.pages[:100])
+    assert [frame["type"] for frame in frames.pop(7)] == ["patch"]
+    assert frames == [[] for _ in range(99)]
