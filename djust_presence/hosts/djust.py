@@ -118,6 +118,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
     _presence_frames: deque[Frame]
     _presence_sender: asyncio.Task[None] | None = None
     _presence_refreshes: tuple[Refresh, ...] = ()
+    _presence_alone = False  # whether the push that is under way is all ours
     _presence_stop: asyncio.Task[None] | None = None
 
     # The view that djust holds is the one that is live
@@ -164,6 +165,19 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         if view is self.view_instance:
             self._presence_refreshes += (refresh,)
             await self.server_push(REFRESH)
+
+    async def _run_server_push_turn(self, *events: Frame) -> None:
+        self._presence_alone = all(event is REFRESH for event in events)
+        try:
+            await super()._run_server_push_turn(*events)
+        finally:
+            self._presence_alone = False
+
+    async def _send_update(self, *args: Any, **fields: Any) -> None:
+        if self._presence_alone:
+            # The page would take a broadcast for somebody's new content of its fields, and drop what was typed.
+            fields["broadcast"] = False
+        await super()._send_update(*args, **fields)
 
     async def _apply_server_push(self, view: Any, event: Frame) -> None:
         if event is not REFRESH:

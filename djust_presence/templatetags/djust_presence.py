@@ -1,4 +1,4 @@
-"""The template tags: ``{% live %}``."""
+"""The template tags: ``{% live %}`` and ``{% presence_script %}``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 
 from django.template import Context, Library, Node, NodeList, TemplateSyntaxError
 from django.template.base import UNKNOWN_SOURCE, FilterExpression, Origin, Parser, Token
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from ..live.rendering import Part, Place, active_regions
 
@@ -77,6 +80,17 @@ def live(parser: Parser, token: Token) -> Node:
     nodelist = parser.parse(("endlive",))
     parser.delete_first_token()
     return LiveNode(place, nodelist)
+
+
+@register.simple_tag
+def presence_script() -> SafeString | str:
+    """For the ``<head>`` of pages of real djust's views: what gives them ``presence:<event>`` and colours.
+
+    The built-in host's pages have a script of their own: there it is nothing.
+    """
+    if active_regions() is not None:
+        return ""
+    return format_html('<script src="{}" defer></script>', static("djust_presence/djust.js"))
 
 
 def _name(origin: Origin | None) -> str:

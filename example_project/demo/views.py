@@ -12,9 +12,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from djust_presence import LiveView, PresenceMixin, event_handler
+from djust_presence import PresenceMixin
 
 from .forms import MessageForm
+from .host import LiveView, event_handler
 from .models import Message, profile_of
 
 # White text is readable on each of them.
