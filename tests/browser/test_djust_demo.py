@@ -104,7 +104,7 @@ async def chat(story: Story) -> None:
     guest = await story.open("/chat/tea/")
     await shows(ada.get_by_role("heading", name="Online"), "Online (2)")
     await expect(ada.locator(".user-list img").first).to_have_attribute("src", "/static/demo/avatars/ada.svg")
-    await guest.get_by_label("Message").press_sequentially("Is it h")
+    await guest.get_by_role("textbox").press_sequentially("Is it h")
     await expect(ada.locator("p.typing")).to_contain_text("Guest", timeout=SOON)
     await story.see(ada)
     await guest.keyboard.type("ot?")
