@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from .cursors import Cursor, CursorTracker, Hub, Position, hub_of
 from .errors import PresenceError
@@ -29,7 +30,7 @@ class LiveCursorMixin(PresenceMixin):
     _presence_misplaced = False
 
     @event_handler()
-    def cursor_move(self, x: float = 0, y: float = 0, **kwargs: Any) -> None:
+    def cursor_move(self, x: Any = 0, y: Any = 0, **kwargs: Any) -> Any:
         """The pointer of this page has moved to *x*, *y*, in CSS pixels of the shared surface.
 
         Overridden, it is called with the latest position only. In *kwargs* are the surface's size, ``w`` and ``h``,
@@ -75,9 +76,26 @@ class LiveCursorMixin(PresenceMixin):
             return hub.read(session)
         return await CursorTracker.aget_cursors(self._read_key())
 
+    def _presence_moved(self, position: Position | None) -> None:
+        """Called by the host around ``cursor_move``: what the page has sent."""
+        self._presence_position = position
+
     def _listen(self, session: Session) -> None:
         super()._listen(session)
         session.companion = Hub
+
+
+OVERRIDABLE = ("cursor_move", "handle_cursor_move", "update_cursor_position")
+
+_straight: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
+def goes_straight(view: object) -> bool:
+    """Whether moves may go to the cursors without a word to *view*, which has no code of its own for them."""
+    kind = type(view)
+    if kind not in _straight:
+        _straight[kind] = all(getattr(kind, name) is getattr(LiveCursorMixin, name) for name in OVERRIDABLE)
+    return _straight[kind]
 
 
 def show_cursors(session: Session) -> None:

@@ -87,7 +87,7 @@ class Mover:
                 self.bytes += len(text)
                 self.drawing.take(frame)
                 for _, step, number, *_ in frame.get("moves", ()):
-                    if number != self.number and step > self.at.get(number, -1):
+                    if number != self.number and number < len(self.movers) and step > self.at.get(number, -1):
                         self.at[number] = step
                         self.delays.append(now - self.movers[number].sent[step])
 

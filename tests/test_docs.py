@@ -24,7 +24,7 @@ from tests.servers import ROOT
 
 PACKAGE = ROOT / "djust_presence"
 REFERENCE = ROOT / "docs" / "reference"
-SCRIPT = (PACKAGE / "static" / "djust_presence" / "presence.js").read_text()
+SCRIPT = "".join(path.read_text() for path in sorted(PACKAGE.glob("static/djust_presence/*.js")))
 LIVE = "".join(path.read_text() for path in sorted((PACKAGE / "live").glob("*.py")))
 
 

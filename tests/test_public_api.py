@@ -10,6 +10,7 @@ from tests.servers import ROOT
 
 PUBLIC = [
     "CursorTracker",
+    "LiveCursorMixin",
     "LiveView",
     "PresenceError",
     "PresenceKeyError",

@@ -81,7 +81,7 @@ class Hub:
         if session.shows_cursors and (page is None or page.user != user):
             with self._looking():
                 self._pages[session] = Page(user)
-            self._schedule()
+        self._schedule()  # its person may be known only by now
 
     def remove(self, session: Session) -> None:
         """It is not of the group any more."""
@@ -105,7 +105,7 @@ class Hub:
             self._hide(session)
         elif session.group is self._group and own.wish.key == self._group.key:
             self._refs[session] = own.ref
-            self._pointers.move(own.ref, own.wish.user, position, self._tracker.now, ours=True)
+            self._pointers.move(own.ref, own.wish.user, position, self._tracker.now)
             self._saving.moved(own.wish.user)
             self._schedule()
             self._start_clock()
@@ -161,9 +161,7 @@ class Hub:
     def _tick(self) -> None:
         self._tick_timer = None
         now, rate = self._tracker.now, self._rate()
-        self._quiet_until = now + max(
-            1 / rate, min(SECOND, 2 * (now - self._due))
-        )  # a late tick: too much to do
+        self._quiet_until = now + max(1 / rate, now - self._due)  # a late tick: there is too much to do
         news = self._pointers.news()
         self._tell_pages(news, round(rate))
         self._tell_processes(now)
@@ -180,13 +178,12 @@ class Hub:
     def _tell_pages(self, news: Picture, rate: int) -> None:
         changed: dict[str, Any] = {} if rate == self._told_rate else {"rate": rate}
         self._told_rate = rate
-        if news.moves or news.gone:
-            up_to_date = [
-                session
-                for session, page in self._pages.items()
-                if page.knows is Knows.ALL and not news.users <= {page.user}
-            ]
-            self._send(up_to_date, changed | _fields(news))
+        up_to_date = [
+            session
+            for session, page in self._pages.items()
+            if page.knows is Knows.ALL and (changed or not news.users <= {page.user})
+        ]
+        self._send(up_to_date, changed | _fields(news))
         behind = {session: page for session, page in self._pages.items() if page.knows is not Knows.ALL}
         if behind:
             fields = {"rate": rate, "all": True, **_fields(self._pointers.everything())}
@@ -224,11 +221,7 @@ class Hub:
             self._publish("cursors", self._pointers.our_moves(now), [])
 
     def _hear_moves(self, moves: Mapping[str, Sequence[Any]], gone: Sequence[str]) -> None:
-        now = self._tracker.now
-        for ref, (user, age, *position) in moves.items():
-            self._pointers.move(ref, user, Position(*position), now - age, ours=False)
-        for ref in gone:
-            self._pointers.remove(ref)
+        self._pointers.hear(moves, gone, self._tracker.now)
         self._schedule()
         self._start_clock()
 

@@ -16,7 +16,7 @@ FARTHEST = 10_000_000  # CSS pixels; no page is so large
 LONGEST_NAME = 128  # characters of a surface's or an anchor's name
 SECRET = token_bytes(32)
 
-Moves = Mapping[str, Sequence[Any]]  # ref -> user, age in seconds, position
+Moves = Mapping[str, Sequence[Any]]  # ref -> user, step, age in seconds, position
 
 
 def checked_coordinate(name: str, value: object) -> float:
@@ -109,13 +109,14 @@ class Picture(NamedTuple):
 class Pointer:
     """One connection's pointer. *moved_at* is in seconds of the process's clock."""
 
-    __slots__ = ("meta", "moved_at", "number", "position", "told", "user")
+    __slots__ = ("meta", "moved_at", "number", "position", "step", "told", "user")
 
     def __init__(self, number: int, user: str) -> None:
         self.number = number  # what pages call it
         self.user = user
         self.position = Position(0, 0)
         self.moved_at = 0.0
+        self.step = 0  # rises with each move
         self.told: dict[str, Any] | None = None  # what pages know of its user; None: they do not see it
         self.meta: str | None = None  # from which that was made
 
@@ -130,6 +131,7 @@ class Pointers:
         self._find = find
         self._pointers: dict[str, Pointer] = {}
         self._numbers = count(1)
+        self._steps = count(1)
         self._changed: dict[str, None] = {}  # refs: for the pages
         self._gone: list[Pointer] = []
         self._unsent: dict[str, None] = {}  # refs of this process: for the others
@@ -145,20 +147,28 @@ class Pointers:
 
     # What happens
 
-    def move(self, ref: str, user: str, position: Position, now: float, ours: bool) -> None:
-        """It is there since *now*. Of another process's (not *ours*) the same may be heard again, and late."""
+    def move(self, ref: str, user: str, position: Position, now: float) -> None:
+        """A pointer of this process is there."""
+        self._set(ref, user, position, now, next(self._steps))
+        self._ours.add(ref)
+        self._unsent[ref] = None
+
+    def hear(self, moves: Moves, gone: Iterable[str], now: float) -> None:
+        """What another process has said of its pointers, perhaps late, or for the second time."""
+        for ref, (user, step, age, *position) in moves.items():
+            pointer = self._pointers.get(ref)
+            if pointer is None or pointer.step < step:
+                self._set(ref, user, Position(*position), now - age, step)
+        for ref in gone:
+            self.remove(ref)
+
+    def _set(self, ref: str, user: str, position: Position, at: float, step: int) -> None:
         pointer = self._pointers.get(ref)
         if pointer is None or pointer.user != user:
             self.remove(ref)
             pointer = self._pointers[ref] = Pointer(next(self._numbers), user)
-        elif not ours and (now < pointer.moved_at or position == pointer.position):
-            pointer.moved_at = max(now, pointer.moved_at)
-            return
-        pointer.position, pointer.moved_at = position, now
+        pointer.position, pointer.moved_at, pointer.step = position, at, step
         self._changed[ref] = None
-        if ours:
-            self._ours.add(ref)
-            self._unsent[ref] = None
 
     def remove(self, ref: str) -> Pointer | None:
         """The pointer is nowhere any more; it is returned if it was somewhere."""
@@ -195,10 +205,12 @@ class Pointers:
         changed, self._changed = self._changed, {}
         who, moves, users = {}, [], {pointer.user for pointer in gone}
         numbers = [pointer.number for pointer in gone]
-        for pointer in map(self._pointers.__getitem__, changed):
+        for ref in changed:
+            pointer = self._pointers[ref]
             told = pointer.told
             self._describe(pointer)
             if pointer.told is None:
+                self._changed[ref] = None  # until its user is present, or it is gone
                 if told is None:
                     continue
                 numbers.append(pointer.number)
@@ -234,7 +246,7 @@ class Pointers:
         for ref in refs:
             pointer = self._pointers[ref]
             age = round(now - pointer.moved_at, 3)
-            moves[ref] = [pointer.user, max(age, 0), *pointer.position.pack()]
+            moves[ref] = [pointer.user, pointer.step, max(age, 0), *pointer.position.pack()]
         return moves
 
     def latest(self) -> dict[str, Pointer]:

@@ -7,16 +7,22 @@ view the consumer holds, how that hears of its end, and how a server push render
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
+from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest
 from django.urls import Resolver404, resolve
 
+from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cursors
+from ..cursors import Position
+from ..events import ArgumentError, bind
 from ..mixins import PresenceMixin
 from ..tracker import Refresh, Session, get_tracker, reads
 
@@ -27,6 +33,8 @@ logger = logging.getLogger("djust_presence")
 GOING_AWAY = 1012
 SLOW = 4000
 MAX_WAITING_FRAMES = 256
+MAX_MOVES = 100  # a second
+TICK = 1 / 30
 LEAST_TIMEOUT = 90.0  # djust's client pings by a timer, and those of hidden pages run once a minute
 
 # What a view holds for as long as it lives and no longer: nothing to be saved, compared or restored.
@@ -43,6 +51,9 @@ Frame = dict[str, Any]
 
 # To djust a push like any other: it waits its turn, renders once, and of several that wait one remains.
 REFRESH: Frame = {"type": "server_push", "djust_presence": "refresh"}
+# What djust lets a page say of its pointer. Ours says more: {"type": "cursor_move", "cursors": true} is that it draws
+# those of others.
+MOVE = "cursor_move"
 
 
 class _ConsumerOfView:
@@ -115,8 +126,12 @@ else:
 class SeatedConsumer(Consumer):  # type: ignore[misc]
     """What djust's consumer becomes when it has a view with presence: the view's session goes by what happens to it."""
 
-    _presence_frames: deque[Frame]
+    _presence_frames: deque[str]
     _presence_sender: asyncio.Task[None] | None = None
+    _presence_mover: asyncio.Task[None] | None = None
+    _presence_position: Position | None = None  # a move that the view has not taken in
+    _presence_moves = 0  # in the second that began at
+    _presence_second = 0.0
     _presence_refreshes: tuple[Refresh, ...] = ()
     _presence_alone = False  # whether the push that is under way is all ours
     _presence_stop: asyncio.Task[None] | None = None
@@ -137,6 +152,8 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         self._presence_refreshes = ()
         if session := session_of(view):
             session.live()
+            if isinstance(view, LiveCursorMixin):
+                self.presence_put(_pushed("ready", {}))
 
     def _presence_end(self, view: Any, going_away: bool = False) -> None:
         if (session := session_of(view)) and (stop := session.end(going_away)):
@@ -145,6 +162,9 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if session := session_of(self.view_instance):
             session.heard()
+            if text_data and MOVE in text_data[:40] and (frame := _move_in(text_data)):
+                self._presence_take_in(session, frame)
+                return
         await super().receive(text_data=text_data, bytes_data=bytes_data)
 
     async def disconnect(self, close_code: int) -> None:
@@ -186,9 +206,51 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         refreshes, self._presence_refreshes = self._presence_refreshes, ()
         await sync_to_async(_take_in)(view, refreshes)
 
+    # Pointers
+
+    def _presence_take_in(self, session: Session, frame: Frame) -> None:
+        """What the page says of pointers, which djust's own limit on frames would cut its socket for."""
+        now = session.tracker.now
+        if now - self._presence_second >= 1:
+            self._presence_second, self._presence_moves = now, 0
+        self._presence_moves += 1
+        if self._presence_moves > MAX_MOVES or not isinstance(session.view, LiveCursorMixin):
+            return
+        if frame.get("cursors"):
+            show_cursors(session)
+            return
+        try:
+            position = None if frame.get("x", 0) is None else Position.read(frame)
+        except ValueError:
+            return
+        if position is None or goes_straight(session.view):
+            self._presence_position = None
+            move_cursor(session, position)
+        else:
+            self._presence_position = position
+            if self._presence_mover is None:
+                self._presence_mover = asyncio.create_task(self._presence_move())
+
+    async def _presence_move(self) -> None:
+        """Let the view's own code take in where the pointer is by then, once a tick at most."""
+        try:
+            while (position := self._presence_position) is not None:
+                self._presence_position = None
+                async with self._render_lock:
+                    view = self.view_instance
+                    if not (session := session_of(view)) or not session.open:
+                        return
+                    changed = await sync_to_async(_take_in_move)(view, position)
+                await self._flush_push_events()
+                if changed:
+                    session.refresh()
+                await asyncio.sleep(TICK)
+        finally:
+            self._presence_mover = None
+
     # Frames, one after the other
 
-    def presence_put(self, *frames: Frame) -> None:
+    def presence_put(self, *frames: str) -> None:
         """Send *frames* when their turn comes. Whoever does not take them in is cut off, to come back for the whole."""
         if len(self._presence_frames) + len(frames) > MAX_WAITING_FRAMES:
             self.presence_close(SLOW)
@@ -197,7 +259,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         if self._presence_sender is None:
             self._presence_sender = asyncio.create_task(self._presence_send())
 
-    def presence_point(self, frame: Frame) -> bool:
+    def presence_point(self, frame: str) -> bool:
         """Send a frame of cursors; False if something is being sent already."""
         if self._presence_sender is not None:
             return False
@@ -207,7 +269,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
     async def _presence_send(self) -> None:
         try:
             while self._presence_frames:
-                await self.send_json(self._presence_frames.popleft())
+                await self._send_frame(text_data=self._presence_frames.popleft())
         except Exception:
             logger.debug("A socket is gone.", exc_info=True)
         finally:
@@ -227,6 +289,42 @@ def _take_in(view: PresenceMixin, refreshes: Sequence[Refresh]) -> None:
         view._presence_refresh(refresh)
 
 
+def _move_in(text: str) -> Frame | None:
+    try:
+        frame = json.loads(text)
+    except ValueError:
+        return None
+    return frame if isinstance(frame, dict) and frame.get("type") == MOVE else None
+
+
+def _take_in_move(view: LiveCursorMixin, position: Position) -> bool:
+    """Let the view's own code take a move in. In a thread. Whether the view is another by that."""
+    fields = {name: value for name, value in position._asdict().items() if value is not None}
+    params = {"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields}
+    handler = MethodType(type(view).cursor_move, view)
+    before = vars(view).copy()
+    view._presence_moved(position)
+    try:
+        view._presence_call(handler, **bind(handler, params))
+    except ArgumentError as error:
+        logger.warning("A move for %s was refused: %s", type(view).__qualname__, error)
+    finally:
+        view._presence_moved(None)
+    return any(
+        not name.startswith("_") and (name not in before or before[name] is not value)
+        for name, value in vars(view).items()
+    )
+
+
+def _pushed(event: str, payload: Any) -> str:
+    """A frame that djust's client hands to our script."""
+    return _push(f"djust_presence:{event}", payload)
+
+
+def _push(event: str, payload: Any) -> str:
+    return json.dumps({"type": "push_event", "event": event, "payload": payload}, cls=DjangoJSONEncoder)
+
+
 class DjustHost:
     """What the tracker sees of djust's live views."""
 
@@ -238,20 +336,13 @@ class DjustHost:
 
     def send(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
         """Put a broadcast into the pages of *sessions*: djust's event, and what our script makes its own of."""
-        frames: tuple[Frame, ...] = (
-            {"type": "push_event", "event": event, "payload": payload},
-            {
-                "type": "push_event",
-                "event": "djust_presence:broadcast",
-                "payload": {"event": event, "payload": payload},
-            },
-        )
+        frames = _push(event, payload), _pushed("broadcast", {"event": event, "payload": payload})
         for session in sessions:
             _consumer(session).presence_put(*frames)
 
     def show_cursors(self, sessions: Sequence[Session], fields: Mapping[str, Any]) -> list[Session]:
         """Put one frame of cursors into the pages of *sessions*; those that are still being sent to are returned."""
-        frame = {"type": "push_event", "event": "djust_presence:cursors", "payload": fields}
+        frame = _pushed("cursors", fields)
         return [session for session in sessions if not _consumer(session).presence_point(frame)]
 
     def ping(self, sessions: Sequence[Session]) -> None:

@@ -260,9 +260,10 @@ def inject_script(response: HttpResponse, request: HttpRequest) -> None:
 def _script(request: HttpRequest) -> str:
     nonce = _nonce(request)
     return format_html(
-        '<script src="{}" defer data-engine="{}" data-socket-prefix="{}"{}></script>',
+        '<script src="{}" defer data-engine="{}" data-cursors="{}" data-socket-prefix="{}"{}></script>',
         static("djust_presence/presence.js"),
         static("django_htmx/htmx-4.min.js"),
+        static("djust_presence/cursors.js"),
         get_settings().socket_prefix,
         "" if nonce is None else format_html(' nonce="{}"', nonce),
     )

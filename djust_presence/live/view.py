@@ -202,7 +202,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         params = {"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields}
         before = vars(self).copy()
         failed = ended = False
-        self._presence_position = position
+        self._presence_moved(position)
         try:
             with self._live_surroundings():
                 try:
@@ -215,7 +215,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         except Exception:
             logger.exception("What surrounds the live view at %r failed, or its session.", self.request.path)
         finally:
-            self._presence_position = None
+            self._presence_moved(None)
         stale = any(
             not name.startswith("_") and (name not in before or before[name] is not value)
             for name, value in vars(self).items()

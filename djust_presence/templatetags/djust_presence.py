@@ -1,4 +1,4 @@
-"""The template tags: ``{% live %}`` and ``{% presence_script %}``."""
+"""The template tags: ``{% live %}``, ``{% live_cursors %}`` and ``{% presence_script %}``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from django.template.base import UNKNOWN_SOURCE, FilterExpression, Origin, Parse
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
+from ..cursors.pointers import LONGEST_NAME
 from ..live.rendering import Part, Place, active_regions
 
 register = Library()
@@ -82,15 +84,57 @@ def live(parser: Parser, token: Token) -> Node:
     return LiveNode(place, nodelist)
 
 
+class LiveCursorsNode(Node):
+    def __init__(self, name: FilterExpression | None, nodelist: NodeList) -> None:
+        self.name = name
+        self.nodelist = nodelist
+
+    def render(self, context: Context) -> str:
+        attributes = format_html(' guest="{}"', gettext("Guest"))
+        if self.name is not None:
+            attributes = format_html(' name="{}"{}', self._surface(self.name, context), attributes)
+        return f"<live-cursors{attributes}>{self.nodelist.render(context)}</live-cursors>"
+
+    def _surface(self, expression: FilterExpression, context: Context) -> str:
+        name = expression.resolve(context, ignore_failures=True)
+        if isinstance(name, int):
+            name = str(name)
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+            raise TemplateSyntaxError(
+                f"{{% live_cursors {expression.token} %}} wants the name of a surface, a text of up to "
+                f"{LONGEST_NAME} characters, not {name!r}."
+            )
+        return name
+
+
+@register.tag
+def live_cursors(parser: Parser, token: Token) -> Node:
+    """``{% live_cursors %}…{% endlive_cursors %}``: the first element inside is a surface that shows everybody's pointer.
+
+    A page with several gives each a name: ``{% live_cursors "canvas" %}``.
+    """
+    name, *arguments = token.split_contents()
+    if len(arguments) > 1:
+        raise TemplateSyntaxError(f"{{% {name} %}} takes at most one argument, the name of its surface.")
+    surface = parser.compile_filter(arguments[0]) if arguments else None
+    nodelist = parser.parse(("endlive_cursors",))
+    parser.delete_first_token()
+    return LiveCursorsNode(surface, nodelist)
+
+
 @register.simple_tag
 def presence_script() -> SafeString | str:
-    """For the ``<head>`` of pages of real djust's views: what gives them ``presence:<event>`` and colours.
+    """For the ``<head>`` of pages of real djust's views: ``presence:<event>``, colours and cursors.
 
     The built-in host's pages have a script of their own: there it is nothing.
     """
     if active_regions() is not None:
         return ""
-    return format_html('<script src="{}" defer></script>', static("djust_presence/djust.js"))
+    return format_html(
+        '<script src="{}" defer data-cursors="{}"></script>',
+        static("djust_presence/djust.js"),
+        static("djust_presence/cursors.js"),
+    )
 
 
 def _name(origin: Origin | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.harness import STATE, Site, Wire, eventually, paused, visit
+from tests.browser.harness import STATE, Site, Wire, add_rule, eventually, paused, visit
 
 STATUS = "document.querySelector('presence-status').textContent"
 
@@ -89,14 +89,3 @@ async def test_it_stays_when_the_whole_page_is_patched(site: Site, page: Page) -
     await wire.render("<p>new</p>", "*")
     await expect(page.locator("p")).to_have_text("new")
     assert await page.locator("presence-status").count() == 1
-
-
-async def add_rule(page: Page, rule: str) -> None:
-    await page.evaluate(
-        """(rule) => {
-            const sheet = new CSSStyleSheet();
-            sheet.replaceSync(rule);
-            document.adoptedStyleSheets.unshift(sheet);
-        }""",
-        rule,
-    )

@@ -85,9 +85,9 @@ class Room:
         self.follower = Drawing()
         self.now = 0.0
 
-    def move(self, ref: str, user: str, *position: Any, ours: bool = True) -> None:
+    def move(self, ref: str, user: str, *position: Any) -> None:
         self.now += 1
-        self.pointers.move(ref, user, Position(*position), self.now, ours)
+        self.pointers.move(ref, user, Position(*position), self.now)
 
     def told(self) -> dict[str, Any]:
         news = self.pointers.news()._asdict()
@@ -123,7 +123,10 @@ def test_nobody_sees_the_pointer_of_somebody_who_is_not_present() -> None:
     del room.present["7"]
     room.pointers.touch(["7"])
     assert room.told()["gone"] == [1]
+    assert room.told()["gone"] == []
     assert room.pointers.latest() == {}
+    room.present["7"] = member("Ann")  # though nobody has told of it
+    assert room.told()["moves"] == [[1, 1, 2]]
 
 
 def test_pages_learn_no_user_id_and_no_more_of_a_meta_than_they_draw() -> None:
@@ -140,26 +143,34 @@ def test_pages_learn_no_user_id_and_no_more_of_a_meta_than_they_draw() -> None:
 def test_an_older_or_repeated_word_of_another_process_moves_nothing() -> None:
     room = Room()
     room.present["7"] = member("Ann")
-    room.pointers.move("a", "7", Position(1, 1), 10, ours=False)
-    room.told()
-    room.pointers.move("a", "7", Position(0, 0), 9, ours=False)
-    room.pointers.move("a", "7", Position(1, 1), 12, ours=False)
+    room.pointers.hear({"a": ["7", 2, 0, 1, 1]}, [], 10)
+    assert room.told()["moves"] == [[1, 1, 1]]
+    room.pointers.hear({"a": ["7", 1, 0, 0, 0]}, [], 11)
+    room.pointers.hear({"a": ["7", 2, 2.5, 1, 1]}, [], 12)
     assert room.told()["moves"] == []
-    assert room.pointers.expire(11) == []
-    assert room.pointers.expire(12) == ["a"]
+    assert room.pointers.expire(9) == []
+    assert room.pointers.expire(10) == ["a"]
     assert room.told()["gone"] == [1]
+
+
+def test_a_later_move_counts_though_its_message_was_quicker() -> None:
+    room = Room()
+    room.present["7"] = member("Ann")
+    room.pointers.hear({"a": ["7", 1, 0, 1, 1]}, [], 10)
+    room.pointers.hear({"a": ["7", 2, 0.03, 2, 2]}, [], 10)
+    assert room.told()["moves"] == [[1, 2, 2]]
 
 
 def test_other_processes_are_told_of_ours_only() -> None:
     room = Room()
     room.move("a", "7", 1, 2)
-    room.move("b", "8", 3, 4, ours=False)
-    assert room.pointers.unsent_moves(room.now) == ({"a": ["7", 1, 1, 2]}, [])
-    assert room.pointers.unsent_moves(room.now) == ({}, [])
-    assert room.pointers.our_moves(room.now) == {"a": ["7", 1, 1, 2]}
+    room.pointers.hear({"b": ["8", 1, 0, 3, 4]}, [], 1)
+    assert room.pointers.unsent_moves(1.25) == ({"a": ["7", 1, 0.25, 1, 2]}, [])
+    assert room.pointers.unsent_moves(2) == ({}, [])
+    assert room.pointers.our_moves(2) == {"a": ["7", 1, 1, 1, 2]}
     room.pointers.remove("a")
     room.pointers.remove("b")
-    assert room.pointers.unsent_moves(room.now) == ({}, ["a"])
+    assert room.pointers.unsent_moves(2) == ({}, ["a"])
 
 
 USERS = st.sampled_from(["7", "8", "9"])
@@ -202,8 +213,8 @@ def test_who_follows_the_news_draws_the_same_as_who_is_told_everything(steps: li
     )
 
 
-@given(st.lists(STEPS, max_size=60))
-def test_who_follows_the_messages_knows_the_same_pointers(steps: list[tuple[Any, ...]]) -> None:
+@given(st.lists(STEPS, max_size=60), st.floats(-100, 100))
+def test_who_follows_the_messages_knows_the_same_pointers(steps: list[tuple[Any, ...]], late: float) -> None:
     room = Room()
     elsewhere = Pointers(room.present.get)
     for kind, *arguments in [*steps, ("tell",)]:
@@ -215,11 +226,8 @@ def test_who_follows_the_messages_knows_the_same_pointers(steps: list[tuple[Any,
             case "expire", [age]:
                 room.pointers.expire(room.now - age)
             case "tell", []:
-                moves, gone = room.pointers.unsent_moves(room.now)
-                for ref, (user, age, *position) in moves.items():
-                    elsewhere.move(ref, user, Position(*position), room.now - age, ours=False)
-                for ref in gone:
-                    elsewhere.remove(ref)
+                elsewhere.hear(*room.pointers.unsent_moves(room.now), late)
+                elsewhere.hear(room.pointers.our_moves(room.now), [], late + 1)
     assert {ref: (one.user, one.position) for ref, one in elsewhere._pointers.items()} == {
         ref: (one.user, one.position) for ref, one in room.pointers._pointers.items()
     }

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import re
+import struct
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import django
@@ -9,6 +12,7 @@ from django.contrib.sessions.models import Session
 from django.http import HttpResponse
 from django.template import TemplateSyntaxError, engines
 from django.test import Client, RequestFactory
+from django.utils.translation import override
 from pytest_django import Settings
 
 from djust_presence.live.outgoing import MAX_WAITING_FRAMES, Changed, Outgoing, encode
@@ -93,6 +97,74 @@ def test_a_template_without_regions_is_live_as_a_whole_even_with_another_engine(
         {"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": settings.TEMPLATES[0]["DIRS"]},
     ]
     assert '<p id="count">7</p>' in client.get("/counter/7/").content.decode()
+
+
+# Shared surfaces
+
+
+def surface(tag: str, **context: Any) -> str:
+    template = engines["django"].from_string("{% load djust_presence %}" + tag)
+    return template.render(context)
+
+
+def test_a_surface_is_what_stands_in_the_tag() -> None:
+    html = surface("{% live_cursors %}<main>{{ word }}</main>{% endlive_cursors %}", word="<b>")
+    assert html == '<live-cursors guest="Guest"><main>&lt;b&gt;</main></live-cursors>'
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [('"canvas"', "canvas"), ("name", "a&quot;&lt;b"), ("number", "7"), ('name|default:"x"', "a&quot;&lt;b")],
+)
+def test_a_surface_may_have_a_name(argument: str, name: str) -> None:
+    tag = "{% live_cursors " + argument + " %}<main></main>{% endlive_cursors %}"
+    assert f'<live-cursors name="{name}" guest="Guest">' in surface(tag, name='a"<b', number=7)
+
+
+def catalogue(**texts: str) -> bytes:
+    """A compiled catalogue of translations, in gettext's format."""
+    pairs = [("", "Content-Type: text/plain; charset=UTF-8\n"), *sorted(texts.items())]
+    words = [pair[side].encode() for side in (0, 1) for pair in pairs]
+    ends = list(accumulate(len(word) + 1 for word in words))
+    start, places = 28 + 8 * len(words), list(zip(words, [0, *ends], strict=False))
+    table = b"".join(struct.pack("<2I", len(word), start + place) for word, place in places)
+    head = struct.pack("<7I", 0x950412DE, 0, len(pairs), 28, 28 + 8 * len(pairs), 0, start)
+    return head + table + b"".join(word + b"\0" for word in words)
+
+
+def test_who_has_no_name_is_called_a_guest_in_the_readers_language(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "fr" / "LC_MESSAGES").mkdir(parents=True)
+    (tmp_path / "fr" / "LC_MESSAGES" / "django.mo").write_bytes(catalogue(Guest='L"invité'))
+    settings.LOCALE_PATHS = [tmp_path]
+    with override("fr"):
+        html = surface("{% live_cursors %}<main></main>{% endlive_cursors %}")
+    assert html.startswith('<live-cursors guest="L&quot;invité">')
+
+
+@pytest.mark.parametrize(
+    ("tag", "message"),
+    [
+        ('{% live_cursors "a" "b" %}{% endlive_cursors %}', "at most one argument"),
+        ("{% live_cursors %}", "Unclosed tag .*'live_cursors'.*endlive_cursors"),
+        ("{% live_cursors | %}{% endlive_cursors %}", "parse"),
+        ("{% live_cursors nothing %}{% endlive_cursors %}", "live_cursors nothing .* wants the name"),
+        ('{% live_cursors "" %}{% endlive_cursors %}', "not ''"),
+        ("{% live_cursors word %}{% endlive_cursors %}", "up to 128 characters"),
+        ("{% endlive_cursors %}", "Invalid block tag"),
+    ],
+)
+def test_wrong_surfaces_are_syntax_errors(tag: str, message: str) -> None:
+    with pytest.raises(TemplateSyntaxError, match=message):
+        surface(tag, word="x" * 129)
+
+
+async def test_surfaces_stand_around_regions_and_in_them() -> None:
+    async with live("/board/") as socket:
+        regions = await started(socket)
+    assert regions["live-1"] == "0"
+    assert regions["live-2"] == '<live-cursors name="inside" guest="Guest"><p>0</p></live-cursors>'
 
 
 # The token
@@ -185,6 +257,12 @@ def test_the_script_is_told_the_socket_prefix_escaped(settings: Settings) -> Non
     response = HttpResponse("")
     inject_script(response, RequestFactory().get("/"))
     assert b'data-socket-prefix="/w&quot;s"' in response.content
+
+
+def test_the_script_is_told_where_the_one_for_cursors_is() -> None:
+    response = HttpResponse("")
+    inject_script(response, RequestFactory().get("/"))
+    assert b' data-cursors="/static/djust_presence/cursors.js"' in response.content
 
 
 def test_the_script_has_the_nonce_that_a_middleware_gives() -> None:

@@ -16,6 +16,7 @@ urlpatterns = [
     path("child/", views.Counter.as_view(template_name="live/child.html")),
     path("nested/", views.Counter.as_view(template_name="live/nested.html")),
     path("included/", views.Counter.as_view(template_name="live/included.html")),
+    path("board/", views.Counter.as_view(template_name="live/board.html")),
     path("form/", views.Form.as_view()),
     path("slow/", views.Slow.as_view()),
     path("here/", views.Here.as_view()),

@@ -14,13 +14,16 @@ import pytest
 import pytest_asyncio
 from django.test import override_settings
 
+from djust_presence import CursorTracker
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
 from djust_presence.bus import LayerBus
+from djust_presence.cursors import hub_of
 from djust_presence.state.records import Op, Renewal, Reply, Snapshot
 from djust_presence.tracker import Session
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.conftest import Process, StartProcess, processes
+from tests.tracker.test_cursors import drawn, move, open_page
 from tests.tracker.until import until
 
 
@@ -128,6 +131,33 @@ async def test_a_join_or_a_leave_is_one_script_and_one_message_whatever_the_size
     one.untrack()
     await until(lambda: "leave one more" in a.pages.comings(sessions[0]))
     assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
+
+
+@pytest.mark.parametrize("movers", [2, 50])
+async def test_cursors_are_one_message_a_tick_and_one_write_a_second_whatever_their_number(
+    movers: int, server: RedisServer, monitor: Monitor, start_there: StartProcess
+) -> None:
+    a, b = start_there(lease_ttl=300.0), start_there(lease_ttl=300.0)
+    pages = [open_page(a, f"u{n}", rate=20) for n in range(movers)]
+    watcher = open_page(b, None)
+    await b.shows(watcher, movers)
+    await a.shows(pages[-1], movers)
+    await until(lambda: all(hub_of(page)._elsewhere for page in pages))  # type: ignore[union-attr]
+    cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": server.url(1)}
+    with override_settings(CACHES={"default": cache}):
+        await monitor.take()
+        began = time.monotonic()
+        for n in range(100):
+            for page in pages:
+                move(page, n, n)
+            await asyncio.sleep(0.015)
+        await until(lambda: drawn(b, watcher) == {f"u{n}": [[99, 99]] for n in range(movers)})
+        seconds = time.monotonic() - began
+        commands = await monitor.take()
+        await until(lambda: len(CursorTracker.get_cursors("board")) == movers)
+    assert 5 <= commands.pop("PUBLISH") <= 20 * seconds + 2
+    assert commands.pop("EVALSHA", 0) + commands.pop("EVAL", 0) + commands.pop("SCRIPT", 0) <= seconds + 2
+    assert not commands
 
 
 async def test_reads_in_a_served_group_ask_nobody(monitor: Monitor, start_there: StartProcess) -> None:

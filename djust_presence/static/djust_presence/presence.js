@@ -3,7 +3,8 @@
  * person did.
  *
  * Its tag says where the rest is: `data-engine` is htmx 4 out of django-htmx, whose morph does the patching
- * as a private copy, and `data-socket-prefix` goes in front of the page's path in the socket's URL.
+ * as a private copy, `data-cursors` is the script for pages with live cursors, and `data-socket-prefix` goes in
+ * front of the page's path in the socket's URL.
  *
  * What the page's own scripts and styles can go by:
  *   presence:<event>            on the document: a broadcast to the group, its payload in `detail`
@@ -27,7 +28,7 @@
     return;
   }
   if (!script?.dataset.engine) return;
-  const { engine: engineUrl, socketPrefix = "" } = script.dataset;
+  const { engine: engineUrl, cursors: cursorsUrl, socketPrefix = "" } = script.dataset;
 
   const COLOR = "data-presence-color";
   const PENDING = "data-presence-pending";
@@ -42,7 +43,7 @@
   const LONGEST_DELAY_AFTER_FAULT = 60_000;
   const CONNECT_TIMEOUT = 10_000;
   const PROBE_TIMEOUT = 4_000;
-  const ENGINE_RETRY = 5_000;
+  const SCRIPT_RETRY = 5_000;
   const STATUS_DELAY = 1_000;
   const TYPING_DEBOUNCE = 300;
   const LARGEST_FRAME = 64 * 1024; // bytes
@@ -79,8 +80,13 @@
     const final = next === "stopped";
     state = next;
     document.documentElement.dataset.presenceState = next;
-    if (next === "live") emit("online");
-    else if (was === "live" || final) emit("offline", { code, final });
+    if (next === "live") {
+      cursors?.online();
+      emit("online");
+    } else if (was === "live" || final) {
+      cursors?.offline();
+      emit("offline", { code, final });
+    }
     showStatus(next === "reconnecting");
   }
 
@@ -197,6 +203,7 @@
       window.dispatchEvent(new CustomEvent("djust:push_event", { detail: { event, payload } })),
     event: ({ event, payload }) =>
       document.dispatchEvent(new CustomEvent(`presence:${event}`, { detail: payload })),
+    cursors: (message) => cursors?.show(message),
     // Timers of hidden tabs are throttled, message handlers are not: so the server asks and the page answers.
     ping: () => send({ type: "pong" }),
   };
@@ -439,6 +446,7 @@
       const regions = [...waiting];
       waiting.clear();
       for (const [id, html] of regions) patch(id, html);
+      lookForCursors();
       emit("render", { regions: regions.map(([id]) => id) });
       if (uninformed && !waiting.size) {
         uninformed = false;
@@ -647,7 +655,7 @@
     };
     tag.onerror = () => {
       restore();
-      setTimeout(loadEngine, ENGINE_RETRY);
+      setTimeout(loadEngine, SCRIPT_RETRY);
     };
     document.head.append(tag);
   }
@@ -668,12 +676,40 @@
     if (!morph) throw new Error("djust_presence: htmx-config has to approve the extension djust-presence.");
   }
 
+  // --- Cursors: a script of its own, for pages that have a surface for them ----------------------------
+
+  const CURSORS = Symbol.for("djust_presence.cursors");
+  let cursors = null;
+  let cursorsTag = null;
+
+  /** The page may have got its first surface, or another. */
+  function lookForCursors() {
+    if (cursors) cursors.rendered();
+    else if (cursorsUrl && !cursorsTag && document.querySelector("live-cursors")) loadCursors();
+  }
+
+  function loadCursors() {
+    cursorsTag = document.createElement("script");
+    cursorsTag.src = cursorsUrl;
+    cursorsTag.nonce = script.nonce;
+    cursorsTag.onload = () => {
+      cursorsTag.remove();
+      cursors = document[CURSORS]({ send });
+      if (state === "live") cursors.online();
+    };
+    cursorsTag.onerror = () => {
+      cursorsTag.remove();
+      setTimeout(loadCursors, SCRIPT_RETRY);
+    };
+    document.head.append(cursorsTag);
+  }
+
   // --- Start ------------------------------------------------------------------------------------------
 
   const sheet = new CSSStyleSheet();
   // Of no specificity, so that any rule of the page has its way.
   sheet.replaceSync(`
-    :where(live-region) { display: contents }
+    :where(live-region, live-cursors) { display: contents }
     :where(presence-status:not(:empty)) {
       position: fixed; z-index: 2147483647; inset-block-end: 1rem; inset-inline-start: 1rem;
       padding: 0.4em 0.9em; border: 1px solid #ffffff59; border-radius: 2em; pointer-events: none;
@@ -686,6 +722,7 @@
 
   document[VISIT] = () => {
     paint(document);
+    lookForCursors();
     if (state !== "stopped" && openedUrl === socketUrl()) return;
     forget("reconnecting")?.close(1000);
     everReady = false;
@@ -725,6 +762,7 @@
 
   paint(document);
   loadEngine();
+  lookForCursors();
   if (document.prerendering) document.addEventListener("prerenderingchange", probe, { once: true });
   else connect();
 })();

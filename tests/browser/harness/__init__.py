@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from tests.browser.harness.cursors import ADA, DRAWN, STYLE, SURFACE, board, draw, drawn, told, welcome
 from tests.browser.harness.live import SOCKETS, STATE, paused, region, render, visit
-from tests.browser.harness.pages import events, eventually, listen
+from tests.browser.harness.pages import add_rule, events, eventually, listen
 from tests.browser.harness.polling import turns
 from tests.browser.harness.site import Site, Wire
 
 __all__ = [
+    "ADA",
+    "DRAWN",
     "SOCKETS",
     "STATE",
+    "STYLE",
+    "SURFACE",
     "Site",
     "Wire",
+    "add_rule",
+    "board",
+    "draw",
+    "drawn",
     "events",
     "eventually",
     "listen",
     "paused",
     "region",
     "render",
+    "told",
     "turns",
     "visit",
+    "welcome",
 ]

@@ -36,3 +36,15 @@ async def events(page: Page) -> list[list[Any]]:
     """The events recorded so far: pairs of name and detail."""
     recorded: list[list[Any]] = await page.evaluate("window.recorded")
     return recorded
+
+
+async def add_rule(page: Page, rules: str) -> None:
+    """Style the page before all that scripts have adopted."""
+    await page.evaluate(
+        """(rules) => {
+            const sheet = new CSSStyleSheet();
+            sheet.replaceSync(rules);
+            document.adoptedStyleSheets.unshift(sheet);
+        }""",
+        rules,
+    )

@@ -23,11 +23,13 @@ Send = Callable[[Message], Awaitable[None]]
 POLICY = "default-src 'self'"
 STATIC = {
     "presence.js": Path(djust_presence.__path__[0], "static/djust_presence/presence.js"),
+    "cursors.js": Path(djust_presence.__path__[0], "static/djust_presence/cursors.js"),
     "htmx-2.min.js": Path(django_htmx.__path__[0], "static/django_htmx/htmx-2.min.js"),
     "htmx-4.min.js": Path(django_htmx.__path__[0], "static/django_htmx/htmx-4.min.js"),
 }
 SCRIPT = (
-    '<script src="/static/presence.js" defer data-engine="{engine}" data-socket-prefix="{prefix}"></script>'
+    '<script src="/static/presence.js" defer data-engine="{engine}" data-cursors="/static/cursors.js" '
+    'data-socket-prefix="{prefix}"></script>'
 )
 
 

@@ -1,0 +1,597 @@
+/**
+ * Live cursors: says where this page's pointer is on a shared surface, and draws those of the others there.
+ *
+ * `document[Symbol.for("djust_presence.cursors")]` connects it with a server: given `send(frame)`, it returns
+ * what it wants to be told: online(), offline(), rendered() after changes to the page, and show(frame) with
+ * what the server says. The frames are those of the protocol, "cursors" and "cursor".
+ *
+ * What the page can go by:
+ *   <live-cursors name guest>     its first element is a surface; `guest` is whoever has no name
+ *   [data-cursor-anchor], [id]    in a surface: what the pointer is over, and is drawn over elsewhere
+ *   [data-presence-cursors=off]   on <html> or <live-cursors>: the others' cursors are not drawn
+ *   <presence-cursors>            what they are drawn in: the parts cursor, arrow, pulse and label, and
+ *                                 --presence-color, --presence-cursor-size, -font, -text and -idle
+ */
+(() => {
+  "use strict";
+
+  const CURSORS = Symbol.for("djust_presence.cursors");
+  if (document[CURSORS]) return;
+
+  const TAG = "live-cursors";
+  const ANCHOR = "data-cursor-anchor";
+  const SWITCH = "data-presence-cursors";
+  const LONGEST_NAME = 128; // characters
+  const USUAL_RATE = 30; // a second
+  const MOST = 50; // drawn
+  const NEW_AT_ONCE = 10; // drawn for the first time
+  const SHORTEST_STEP = 16; // milliseconds, like all times here
+  const LONGEST_STEP = 120;
+  const STILL = 3_000;
+  const IDLE = 6_000;
+  const LOOK_AGAIN = 500;
+  const LOOK_CLOSELY = 2_000;
+  const LIFT = 500;
+  const CHARACTER = 10; // pixels that one takes in a label: to measure them would hold up the drawing
+  const PADDING = 40;
+  const EDGE = 240;
+  const FOOT = 48;
+
+  // --- Where things are -------------------------------------------------------------------------------
+
+  const tags = document.getElementsByTagName(TAG);
+  const rects = new Map(); // element → where it is, for as long as nothing moves
+  const boxes = new Map();
+  const layouts = new Map(); // element → what of it changes seldom, for as long as LOOK_CLOSELY
+  let studiedAt = 0;
+  let lookedAt = 0;
+  let fresh = false;
+
+  /**
+   * Begin to look at the page. It is looked at anew when it has scrolled or was rendered, and when a pointer has
+   * moved; and every now and then, as a script may change anything.
+   */
+  function look(now) {
+    if (now - studiedAt >= LOOK_CLOSELY) {
+      layouts.clear();
+      studiedAt = now;
+      fresh = false;
+    }
+    if (fresh && now - lookedAt < LOOK_AGAIN) return;
+    rects.clear();
+    boxes.clear();
+    lookedAt = now;
+    fresh = true;
+  }
+
+  const nameOf = (tag) => tag.getAttribute("name") || null;
+  const isOn = (element) => element.getAttribute(SWITCH) !== "off";
+
+  /** The tag of that name: the first, if there are several. */
+  const tagNamed = (name) => Array.prototype.find.call(tags, (tag) => nameOf(tag) === name);
+
+  /** The first element of a tag that is more than a frame around others. */
+  function surfaceOf(tag) {
+    let element = tag.firstElementChild;
+    while (element?.matches(`live-region, ${TAG}`)) element = element.firstElementChild;
+    return element;
+  }
+
+  /** The tag on whose surface the element is. */
+  function tagAround(element) {
+    let tag = element?.closest(TAG);
+    while (tag && !(surfaceOf(tag)?.contains(element) && tagNamed(nameOf(tag)) === tag)) {
+      tag = tag.parentElement?.closest(TAG);
+    }
+    return tag;
+  }
+
+  const scale = (shown, own) => (own && Math.abs(shown - own) >= 1 ? shown / own : 1);
+
+  function layoutOf(element) {
+    let layout = layouts.get(element);
+    if (layout) return layout;
+    const { overflowX, overflowY, direction } = getComputedStyle(element);
+    const outer = element.parentElement;
+    // What overflows the body scrolls with the page.
+    const around = !outer || outer === document.body ? [] : layoutOf(outer).clips;
+    const { clientLeft, clientTop, clientWidth, clientHeight } = element;
+    const { offsetWidth = clientWidth, offsetHeight = clientHeight } = element; // SVG has none
+    const rect = rectOf(element);
+    layout = {
+      clips: overflowX === "visible" && overflowY === "visible" ? around : [element, ...around],
+      scrolls: /auto|scroll|hidden/.test(overflowX + overflowY),
+      fromRight: direction === "rtl",
+      left: clientLeft,
+      top: clientTop,
+      // Borders and scroll bars. Inline elements have no inside.
+      edgesX: clientWidth && offsetWidth - clientWidth,
+      edgesY: clientHeight && offsetHeight - clientHeight,
+      scaleX: scale(rect.width, offsetWidth),
+      scaleY: scale(rect.height, offsetHeight),
+      anchors: new Map(),
+    };
+    layouts.set(element, layout);
+    return layout;
+  }
+
+  function rectOf(element) {
+    let rect = rects.get(element);
+    if (!rect) rects.set(element, (rect = element.getBoundingClientRect()));
+    return rect;
+  }
+
+  /**
+   * What is inside an element: its upper left corner on the screen, scrolled as it is; its size in pixels of its
+   * own; and how large these are on the screen, which transforms and zoom may have changed.
+   */
+  function boxOf(element) {
+    let box = boxes.get(element);
+    if (box) return box;
+    const rect = rectOf(element);
+    const { scrolls, fromRight, left, top, edgesX, edgesY, scaleX, scaleY } = layoutOf(element);
+    const width = rect.width / scaleX - edgesX;
+    const height = rect.height / scaleY - edgesY;
+    box = { x: rect.left + left * scaleX, y: rect.top + top * scaleY, width, height, scaleX, scaleY };
+    if (scrolls) {
+      const { scrollLeft, scrollTop, scrollWidth, scrollHeight } = element;
+      box.width = scrollWidth;
+      box.height = scrollHeight;
+      box.x -= (scrollLeft + (fromRight ? scrollWidth - width : 0)) * scaleX;
+      box.y -= scrollTop * scaleY;
+    }
+    boxes.set(element, box);
+    return box;
+  }
+
+  function hasBox(element) {
+    const { width, height } = rectOf(element);
+    return width >= 0.5 && height >= 0.5;
+  }
+
+  /** From the screen into a box. */
+  const inside = ({ x, y, scaleX, scaleY }, point) => ({
+    x: (point.x - x) / scaleX,
+    y: (point.y - y) / scaleY,
+  });
+
+  /** From a box to the screen; `w` and `h` are the size that it has where the point was taken. */
+  const outside = (box, x, y, w, h) => ({
+    x: box.x + x * (w > 0 ? box.width / w : 1) * box.scaleX,
+    y: box.y + y * (h > 0 ? box.height / h : 1) * box.scaleY,
+  });
+
+  function contains(element, { x, y }) {
+    const { left, top, right, bottom } = rectOf(element);
+    return x >= left && x <= right && y >= top && y <= bottom;
+  }
+
+  /** The first element on a surface that has this name, as an anchor or an id. */
+  function anchorNamed(surface, name) {
+    const { anchors } = layoutOf(surface);
+    if (!anchors.has(name)) {
+      const escaped = CSS.escape(name);
+      anchors.set(name, surface.querySelector(`[${ANCHOR}="${escaped}"], #${escaped}`));
+    }
+    return anchors.get(name);
+  }
+
+  /** The nearest element around that others can find as well. */
+  function anchorAround(element, surface) {
+    for (; element !== surface; element = element.parentElement) {
+      const name = element.getAttribute(ANCHOR) || element.getAttribute("id");
+      if (!name || name.length > LONGEST_NAME || element.localName === "live-region") continue;
+      if (hasBox(element) && anchorNamed(surface, name) === element) return { name, element };
+    }
+    return null;
+  }
+
+  // --- This page's pointer ----------------------------------------------------------------------------
+
+  const NOWHERE = { type: "cursor", x: null };
+
+  let send = null;
+  let live = false;
+  let announced = false;
+  let heard = false; // whether the server has said anything of cursors since: else it wants to hear nothing
+  let rate = USUAL_RATE;
+  let pointer = null;
+  let said = JSON.stringify(NOWHERE);
+  let saidAt = -Infinity;
+  let reportTimer = null;
+
+  /** Let the server know that there is something to draw on. */
+  function announce() {
+    if (!live || announced || !Array.prototype.some.call(tags, surfaceOf)) return;
+    announced = true;
+    send({ type: "cursors" });
+  }
+
+  function position() {
+    // Not the target of the event: that may have captured the pointer, or have been scrolled away.
+    const element = pointer && document.elementFromPoint(pointer.x, pointer.y);
+    const tag = tagAround(element);
+    const surface = tag && surfaceOf(tag);
+    if (!surface || !hasBox(surface)) return NOWHERE;
+    const [x, y, w, h] = measured(surface);
+    const frame = { type: "cursor", x, y, w, h };
+    const anchor = anchorAround(element, surface);
+    if (anchor) {
+      const [ax, ay, aw, ah] = measured(anchor.element);
+      Object.assign(frame, { anchor: anchor.name, ax, ay, aw, ah });
+    }
+    const name = nameOf(tag);
+    if (name) frame.surface = name;
+    if (pointer.touch) frame.touch = true;
+    return frame;
+  }
+
+  /** The pointer's place in an element, and that one's size. */
+  function measured(element) {
+    const box = boxOf(element);
+    const { x, y } = inside(box, pointer);
+    return [x, y, box.width, box.height].map(Math.round);
+  }
+
+  /** Say where the pointer is, if it is not where it was said to be; not more often than the rate allows. */
+  function report() {
+    if (!live || !heard) return;
+    const now = performance.now();
+    const wait = pointer ? saidAt + 1_000 / rate - now : 0;
+    if (wait > 0) {
+      reportTimer ??= setTimeout(() => {
+        reportTimer = null;
+        report();
+      }, wait);
+      return;
+    }
+    clearTimeout(reportTimer);
+    reportTimer = null;
+    fresh = false;
+    look(now);
+    const frame = position();
+    const text = JSON.stringify(frame);
+    if (text === said) return;
+    said = text;
+    if (frame !== NOWHERE) saidAt = now;
+    send(frame);
+  }
+
+  function onPointer({ isPrimary, pointerId, pointerType, clientX, clientY }) {
+    if (!isPrimary) return;
+    pointer = { id: pointerId, x: clientX, y: clientY, touch: pointerType === "touch" };
+    report();
+  }
+
+  function leave() {
+    pointer = null;
+    report();
+  }
+
+  // --- Everybody else's -------------------------------------------------------------------------------
+
+  const [SURFACE, TOUCH] = [10, 11]; // in a move: number, x, y, w, h, anchor, ax, ay, aw, ah, surface, touch
+
+  const people = new Map(); // number → {id, name, color}
+  const cursors = new Map(); // number → cursor, whoever moved last at the end
+  const drawn = new Set();
+  let you = null;
+  let request = null;
+  let drawTimer = null;
+
+  function show({ you: me, rate: limit, all, who = {}, moves = [], gone = [] }) {
+    if (me) you = me;
+    if (limit > 0) rate = limit;
+    if (all) {
+      const there = new Set(moves.map(([number]) => number));
+      for (const number of [...people.keys(), ...cursors.keys()]) if (!there.has(number)) forget(number);
+    }
+    for (const [number, person] of Object.entries(who)) people.set(Number(number), person);
+    const now = performance.now();
+    for (const move of moves) take(move, now);
+    for (const number of gone) forget(number);
+    schedule();
+    fresh = false;
+    if (!heard) {
+      heard = true;
+      if (pointer) report();
+    }
+  }
+
+  function take(move, now) {
+    const [number] = move;
+    const surface = move[SURFACE] ?? null;
+    let cursor = cursors.get(number);
+    if (!cursor) cursor = { number, move: null, movedAt: -Infinity, at: null, point: null };
+    else if (isSame(cursor.move, move)) return; // it is mentioned, but has not moved
+    cursor.from = cursor.surface === surface ? cursor.at : null; // where it is drawn by now
+    cursor.step = Math.min(Math.max(now - cursor.movedAt, SHORTEST_STEP), LONGEST_STEP);
+    cursor.move = move;
+    cursor.movedAt = now;
+    cursor.surface = surface;
+    cursor.touch = Boolean(move[TOUCH]);
+    cursors.delete(number);
+    cursors.set(number, cursor);
+  }
+
+  const isSame = (a, b) => a.length === b.length && a.every((field, index) => field === b[index]);
+
+  function forget(number) {
+    const cursor = cursors.get(number);
+    people.delete(number);
+    cursors.delete(number);
+    if (!drawn.has(cursor)) return;
+    const { element, touch } = cursor;
+    erase(cursor);
+    // A tap is over before anybody has seen it.
+    if (touch && !calm.matches) {
+      stage.append(element);
+      element.animate({ opacity: [1, 0] }, LIFT).finished.then(() => element.remove());
+    }
+  }
+
+  function forgetAll() {
+    people.clear();
+    cursors.clear();
+    drawn.clear();
+    stage.replaceChildren();
+    you = null;
+    rate = USUAL_RATE;
+  }
+
+  const schedule = () => (request ??= requestAnimationFrame(draw));
+  const redraw = () => draw(performance.now());
+
+  /** Put every cursor where it is at that time: first all reading of the page, then all writing. */
+  function draw(now) {
+    cancelAnimationFrame(request);
+    request = null;
+    look(now);
+    const on = isOn(document.documentElement);
+    if (layer.hidden === on) layer.hidden = !on;
+    const surfaces = new Map();
+    let places = on ? MOST : 0;
+    let first = NEW_AT_ONCE;
+    let moving = false;
+    for (const cursor of [...cursors.values()].reverse()) {
+      const { surface: name, from, movedAt, step } = cursor;
+      cursor.point = null;
+      if (!places) continue;
+      if (!surfaces.has(name)) surfaces.set(name, surfaceNamed(name));
+      const progress = !from || calm.matches ? 1 : Math.min(Math.max(now - movedAt, 0) / step, 1);
+      cursor.point = place(cursor, surfaces.get(name), progress);
+      if (cursor.point && !cursor.element && !first--) {
+        cursor.point = null;
+        places = 0;
+        moving = true;
+      }
+      if (cursor.point) places -= 1;
+      moving ||= progress < 1;
+    }
+    for (const cursor of drawn) if (!cursor.point) erase(cursor);
+    for (const cursor of cursors.values()) if (cursor.point) paint(cursor, now);
+    if (moving) schedule();
+    // For labels that fade, and for what has changed in the page without a word.
+    if (cursors.size) drawTimer ??= setTimeout(onDrawTimer, LOOK_AGAIN);
+  }
+
+  function onDrawTimer() {
+    drawTimer = null;
+    if (!document.hidden) redraw();
+    else schedule();
+  }
+
+  /** The surface of that name, if cursors are drawn on it. */
+  function surfaceNamed(name) {
+    const tag = tagNamed(name);
+    const element = tag && isOn(tag) && surfaceOf(tag);
+    if (!element || !hasBox(element)) return null;
+    return { element, box: boxOf(element), guest: tag.getAttribute("guest") || "Guest" };
+  }
+
+  /** The cursor's point on the screen; null if there is nothing to be seen of it. */
+  function place(cursor, surface, progress) {
+    const person = people.get(cursor.number);
+    if (!surface || !person || person.id === you) return null;
+    const [, x, y, w, h, anchor, ax, ay, aw, ah] = cursor.move;
+    const named = anchor && anchorNamed(surface.element, anchor);
+    const over = named && hasBox(named) ? named : surface.element;
+    const point = over === named ? outside(boxOf(over), ax, ay, aw, ah) : outside(surface.box, x, y, w, h);
+    if (progress < 1) {
+      const start = outside(surface.box, cursor.from.x, cursor.from.y);
+      point.x = start.x + (point.x - start.x) * progress;
+      point.y = start.y + (point.y - start.y) * progress;
+    }
+    point.surface = surface;
+    point.still = progress === 1;
+    return contains(layer, point) && isShown(over, point) ? point : null;
+  }
+
+  function isShown(element, point) {
+    for (const clip of layoutOf(element).clips) if (!contains(clip, point)) return false;
+    return true;
+  }
+
+  function erase(cursor) {
+    cursor.element.remove();
+    cursor.at = null;
+    drawn.delete(cursor);
+  }
+
+  function paint(cursor, now) {
+    const { point } = cursor;
+    const { surface, still } = point;
+    const person = people.get(cursor.number);
+    cursor.element ??= build(cursor);
+    if (cursor.person !== person || cursor.guest !== surface.guest) dress(cursor, person, surface.guest);
+    if (!drawn.has(cursor)) {
+      drawn.add(cursor);
+      stage.append(cursor.element);
+    }
+    cursor.at = inside(surface.box, point);
+    const { x, y } = inside(boxOf(layer), point);
+    // Text is sharp on whole pixels, and only there.
+    const grain = still ? 1 : 8;
+    const transform = `translate(${Math.round(x * grain) / grain}px, ${Math.round(y * grain) / grain}px)`;
+    if (cursor.transform !== transform) cursor.element.style.transform = cursor.transform = transform;
+    const { width, height } = boxOf(layer);
+    const rest = now - cursor.movedAt;
+    let look = "look";
+    if (cursor.touch) look += " touch";
+    if (rest >= STILL) look += " still";
+    if (rest >= IDLE) look += " idle";
+    if (x + cursor.reach > width) look += " left";
+    if (y > height - FOOT) look += " up";
+    if (cursor.state !== look) cursor.look.className = cursor.state = look;
+  }
+
+  function build(cursor) {
+    const element = pattern.cloneNode(true);
+    cursor.look = element.firstElementChild;
+    cursor.label = element.querySelector(".label");
+    return element;
+  }
+
+  function dress(cursor, person, guest) {
+    const { name, color } = person;
+    Object.assign(cursor, { person, guest });
+    const shown = typeof name === "string" && name.trim() ? name : guest;
+    if (cursor.name !== shown) {
+      cursor.label.textContent = cursor.name = shown;
+      cursor.reach = Math.min(CHARACTER * shown.length + PADDING, EDGE);
+    }
+    if (cursor.color === color) return;
+    cursor.color = color;
+    if (typeof color === "string" && CSS.supports("color", color)) {
+      cursor.look.style.setProperty("--presence-color", color);
+    } else cursor.look.style.removeProperty("--presence-color");
+  }
+
+  // --- What they are drawn with -----------------------------------------------------------------------
+
+  const sheet = new CSSStyleSheet();
+  // No filters, no blending: dozens of these move at once.
+  sheet.replaceSync(`
+    :host { position: fixed; inset: 0; z-index: 2147483646; contain: strict; pointer-events: none }
+    :host([hidden]) { display: none }
+    @media print { :host { display: none } }
+    .stage { all: initial; direction: ltr; pointer-events: none; forced-color-adjust: none }
+    /* What is set on each frame: to be kept short. */
+    .cursor { position: absolute; inset: 0 auto auto 0; width: 0; height: 0; will-change: transform }
+    .look { --color: var(--presence-color, #5b5bd6); animation: appear 0.15s; transition: opacity 0.4s }
+    .look.idle { opacity: var(--presence-cursor-idle, 0.4) }
+    .arrow {
+      --size: var(--presence-cursor-size, 21px);
+      position: absolute; inset: 0 auto auto 0; width: var(--size); height: var(--size); overflow: visible;
+      fill: var(--color); stroke: #fff; stroke-width: 3px; stroke-linejoin: round; paint-order: stroke;
+    }
+    .shade { fill: none; stroke: #00000040; stroke-width: 5px }
+    .pulse {
+      display: none; position: absolute; inset: -13px auto auto -13px; width: 26px; height: 26px;
+      border-radius: 50%; box-shadow: 0 0 0 1.5px #fff, 0 0 4px 2px #0004;
+    }
+    .pulse::before, .pulse::after {
+      content: ""; position: absolute; inset: 0; border-radius: 50%; background: var(--color); opacity: 0.75;
+    }
+    .pulse::after { animation: pulse 1.2s ease-out infinite }
+    .touch .arrow { display: none }
+    .touch .pulse { display: block }
+    .label {
+      position: absolute; inset: 16px auto auto 13px; box-sizing: border-box; width: max-content;
+      max-width: 220px; padding: 1px 9px 2px; border: 1px solid #ffffffa6; border-radius: 4px 11px 11px 11px;
+      box-shadow: 0 1px 4px #0000003d; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+      font: var(--presence-cursor-font, 600 12px/18px system-ui, sans-serif);
+      background: var(--color); color: var(--presence-cursor-text, #fff); transition: opacity 0.4s;
+    }
+    .touch .label { inset: 12px auto auto 16px }
+    .left .label { inset: 16px 2px auto auto; border-radius: 11px 4px 11px 11px }
+    .up .label { inset: auto auto 6px 16px; border-radius: 11px 11px 11px 4px }
+    .left.up .label { inset: auto 6px 6px auto; border-radius: 11px 11px 4px 11px }
+    .still .label { opacity: 0 }
+    @supports (color: lch(from red l 0 h)) {
+      /* Black above the lightness at which black and white stand out alike, white below. */
+      .label { color: var(--presence-cursor-text, lch(from var(--color) calc((49.44 - l) * 1000) 0 h)) }
+    }
+    @supports not (color: lch(from red l 0 h)) {
+      .label { text-shadow: 0 0 2px #000, 0 0 1px #000 }
+    }
+    @keyframes appear { from { opacity: 0 } }
+    @keyframes pulse { to { transform: scale(2.2); opacity: 0 } }
+    @media (prefers-reduced-motion: reduce) {
+      .look, .label { animation: none; transition: none }
+      .pulse::after { animation: none; transform: scale(1.4); opacity: 0.35 }
+    }
+  `);
+
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const layer = document.createElement("presence-cursors");
+  layer.ariaHidden = "true";
+  const root = layer.attachShadow({ mode: "open" });
+  root.adoptedStyleSheets = [sheet];
+  const stage = root.appendChild(document.createElement("div"));
+  stage.className = "stage";
+
+  const template = document.createElement("template");
+  const arrow = "M0 0 5.9 17.2 8.9 10 16.2 7.1Z";
+  template.innerHTML = `
+    <div class="cursor" part="cursor">
+      <div class="look">
+        <svg class="arrow" part="arrow" viewBox="0 0 20 20"><path class="shade" d="${arrow}"/><path d="${arrow}"/></svg>
+        <span class="pulse" part="pulse"></span>
+        <span class="label" part="label" dir="auto"></span>
+      </div>
+    </div>`;
+  const pattern = template.content.firstElementChild;
+
+  // --- Start ------------------------------------------------------------------------------------------
+
+  document[CURSORS] = (transport) => {
+    send = transport.send;
+    // Outside the body, which may be patched or swapped as a whole.
+    document.documentElement.append(layer);
+
+    const options = { capture: true, passive: true };
+    window.addEventListener("pointermove", onPointer, options);
+    window.addEventListener("pointerdown", onPointer, options);
+    document.documentElement.addEventListener(
+      "pointerleave",
+      ({ pointerId }) => pointerId === pointer?.id && leave(),
+    );
+    document.addEventListener("visibilitychange", () => document.hidden && leave());
+    const moved = () => {
+      fresh = false;
+      if (cursors.size) schedule();
+    };
+    const scrolled = () => {
+      if (pointer) report();
+      moved();
+    };
+    document.addEventListener("scroll", scrolled, options);
+    const rendered = () => {
+      layouts.clear();
+      announce();
+      moved();
+    };
+    window.addEventListener("resize", rendered);
+    const switches = { subtree: true, attributes: true, attributeFilter: [SWITCH] };
+    new MutationObserver(redraw).observe(document.documentElement, switches);
+
+    return {
+      show,
+      rendered,
+      online() {
+        live = true;
+        announced = heard = false;
+        announce();
+      },
+      offline() {
+        live = false;
+        pointer = null; // whoever has not moved since is not there, for all that is known
+        said = JSON.stringify(NOWHERE);
+        clearTimeout(reportTimer);
+        reportTimer = null;
+        forgetAll();
+      },
+    };
+  };
+})();
