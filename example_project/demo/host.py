@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-if TYPE_CHECKING or not settings.DJUST:
+if TYPE_CHECKING or not getattr(settings, "DJUST", False):
     from djust_presence import LiveView, event_handler
 else:
     from djust import LiveView

@@ -18,7 +18,7 @@ http = get_asgi_application()
 def sockets() -> Any:
     from django.conf import settings
 
-    if not settings.DJUST:
+    if not getattr(settings, "DJUST", False):
         return LiveViewConsumer.as_asgi()
     from channels.auth import AuthMiddlewareStack
     from channels.routing import URLRouter

@@ -47,7 +47,7 @@ def logged_in(inner: Application) -> Application:
     return middleware
 
 
-class DjustPage(WebsocketCommunicator):  # type: ignore[misc]
+class DjustPage(WebsocketCommunicator):
     """The socket of an open page, and what it has got so far."""
 
     def __init__(self, path: str, view: str, headers: list[tuple[bytes, bytes]]) -> None:

@@ -139,7 +139,8 @@ async def test_what_is_no_place_and_what_is_too_much_changes_nothing() -> None:
         await one.until("2 here")
         await draws(one)
         await draws(two)
-        for x in ("left", float("1e999"), [1], {}):
+        nowhere: list[object] = ["left", float("1e999"), [1], {}]
+        for x in nowhere:
             await two.send_json_to({"type": "cursor_move", "x": x, "y": 1})
         for number in range(400):
             await move(two, number, 1)

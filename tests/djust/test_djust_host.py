@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.urls import path
+from django.utils import translation
 from djust import LiveView
 from djust.decorators import event_handler
 from djust.websocket import LiveViewConsumer, _snapshot_assigns
@@ -20,7 +21,8 @@ from pytest_django import Settings
 
 from djust_presence import PresenceMixin
 from djust_presence import presence as facade
-from djust_presence.hosts.djust import SeatedConsumer, _consumer
+from djust_presence.hosts.djust import _consumer
+from djust_presence.hosts.djust_consumer import SeatedConsumer
 from djust_presence.tracker import Session, get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 
@@ -116,6 +118,12 @@ class Silent(PresenceMixin, LiveView):
         pass
 
 
+class German(Room):
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        translation.activate("de")
+        super().mount(request, **kwargs)
+
+
 class EachTab(Room):
     presence_unique_per_connection = True
 
@@ -162,6 +170,7 @@ urlpatterns = [
     path("odd/<str:room>/", OddKey.as_view()),
     path("watch/<str:room>/", Watching.as_view()),
     path("silent/", Silent.as_view()),
+    path("german/<str:room>/", German.as_view()),
     path("tabs/<str:room>/", EachTab.as_view()),
     path("failing/<str:room>/", Failing.as_view()),
     path("refused/<str:room>/", Refused.as_view()),
@@ -203,11 +212,10 @@ async def test_a_view_is_handed_its_consumer_before_it_is_mounted_and_not_over_h
 
     def mount(self: Room, request: HttpRequest, **kwargs: Any) -> None:
         seen.append(self._presence)
-        Room.begin(self)  # type: ignore[attr-defined]
+        self.track_presence()
 
     visitor = DjustVisitor()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Room, "begin", Room.track_presence, raising=False)
         patch.setattr(Room, "mount", mount)
         await visitor.get("/room/a/")
         assert seen == [None]
@@ -435,6 +443,15 @@ async def test_a_refresh_is_a_push_of_djusts_and_waits_for_an_event_that_is_hand
         last = page.of_type("patch")[-1]
         assert last["source"] == "broadcast"  # so that the page keeps it back while it waits for an answer
         assert "broadcast" not in last  # or it would empty the fields of the page
+
+
+async def test_a_refresh_runs_in_what_surrounds_the_view() -> None:
+    async with DjustVisitor("ada").opens("/german/a/") as page:
+        await page.until("1 here")
+        async with DjustVisitor().opens("/room/a/") as other:
+            await page.until("2 here", "[Gast red x1]")
+            await other.until("2 here", "[Guest red x1]")
+        assert [one["name"] for one in await page.until_pushed("leave")] == ["Gast"]
 
 
 async def test_pushes_of_djusts_own_still_arrive() -> None:
