@@ -20,7 +20,10 @@ SOON = LEASE_TTL + LEASE_TTL / 6 + 5  # a crash is noticed after a lease and a r
 
 
 class DjustPage(LivePage):
-    """An open page of a djust view: what it shows is asked for as a whole after every patch."""
+    """An open page of a djust view: what it shows is asked for as a whole after every patch.
+
+    djust keeps one for that, and loses it when it is rendered while it is asked: then it has to be rendered again.
+    """
 
     async def _connect(self) -> None:
         view = re.search(r'dj-view="([\w.]+)"', self.html)
@@ -42,6 +45,9 @@ class DjustPage(LivePage):
                     self.regions["*"] = frame["html"]
                 elif frame["type"] == "patch":
                     await self.send(type="request_html")
+                elif frame["type"] == "error":
+                    assert "Recovery HTML" in frame["error"], frame
+                    await self.send(type="url_change", params={}, uri=self.path)
                 self._changed.set()
         except websockets.ConnectionClosed:
             pass

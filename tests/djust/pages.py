@@ -70,12 +70,16 @@ class DjustPage(WebsocketCommunicator):
         return [one["payload"] for one in self.of_type("push_event") if one["event"] == event]
 
     async def frame(self) -> dict[str, Any]:
-        """The next frame. After one that patches the page, the page is asked for as a whole."""
+        """The next frame. After one that patches the page, the page is asked for as a whole.
+
+        djust keeps one for that, and loses it when it is rendered while it is asked: then it has to be rendered again.
+        """
         frame: dict[str, Any] = json.loads(await self.receive_from(timeout=PATIENCE))
         self.frames.append(frame)
-        # Of two patches close to each other, the page as it is after the second answers both.
-        assert frame["type"] != "error" or "Recovery HTML" in frame["error"], frame
-        if frame["type"] in ("mount", "html_recovery", "html_update"):
+        if frame["type"] == "error":
+            assert "Recovery HTML" in frame["error"], frame
+            await self.send_json_to({"type": "url_change", "params": {}, "uri": self.path})
+        elif frame["type"] in ("mount", "html_recovery", "html_update"):
             self.html = frame.get("html", self.html)  # which a restored view's mount leaves out
         elif frame["type"] == "patch":
             await self.send_json_to({"type": "request_html"})
