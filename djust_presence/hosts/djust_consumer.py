@@ -31,6 +31,7 @@ MAX_WAITING_FRAMES = 256
 MAX_MOVES = 100  # a second
 LONGEST_MOVE = 4096  # characters
 TICK = 1 / 30
+PATIENCE = 0.1  # seconds that other sessions wait for one that is busy
 
 Frame = dict[str, Any]
 
@@ -52,6 +53,7 @@ def seat(consumer: Any) -> None:
     kind: type = type(consumer)
     consumer.__class__ = _seated(kind)
     consumer._presence_frames = deque()
+    consumer._presence_turn = asyncio.Lock()
     task = asyncio.current_task()
     assert task is not None
     task.add_done_callback(consumer._presence_over)
@@ -68,7 +70,12 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
     _presence_frames: deque[str]
     _presence_sender: asyncio.Task[None] | None = None
     _presence_context: Context
+    _presence_turn: (
+        asyncio.Lock
+    )  # djust's consumers do one thing after the other, but for what takes its render lock
     _presence_refreshes: tuple[Refresh, ...] = ()
+    _presence_pusher: asyncio.Task[None] | None = None
+    _presence_pushing = False  # whether it is its turn
     _presence_alone = False  # whether the push that is under way is all ours
     _presence_mover: asyncio.Task[None] | None = None
     _presence_position: Position | None = None  # a move that the view has not taken in
@@ -106,7 +113,8 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
             if text_data and MOVE in text_data[:40] and (frame := _read_move(text_data)):
                 self._presence_take_in(session, frame)
                 return
-        await super().receive(text_data=text_data, bytes_data=bytes_data)
+        async with self._presence_turn:
+            await super().receive(text_data=text_data, bytes_data=bytes_data)
 
     async def disconnect(self, close_code: int) -> None:
         # First, as djust calls untrack_presence() on its way, which is no wish to leave.
@@ -123,12 +131,29 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
     # Refreshes, by way of a server push
 
     async def presence_refresh(self, view: Any, refresh: Refresh) -> None:
+        """Have *view* take *refresh* in and rendered; returns before that if a frame of its page is being handled."""
         if view is not self.view_instance:
             return
         self._presence_refreshes += (refresh,)
-        # In what surrounds the view: the visitor's language, the tenant.
-        context = self._presence_context.copy()
-        await asyncio.get_running_loop().create_task(self.server_push(REFRESH), context=context)
+        if self._presence_pusher is None:
+            # In what surrounds the view: the visitor's language, the tenant.
+            context = self._presence_context.copy()
+            loop = asyncio.get_running_loop()
+            self._presence_pusher = loop.create_task(self._presence_push(), context=context)
+        handled = self._presence_turn.locked() and not self._presence_pushing
+        await asyncio.wait([self._presence_pusher], timeout=PATIENCE if handled else None)
+
+    async def _presence_push(self) -> None:
+        try:
+            async with self._presence_turn:
+                self._presence_pushing = True
+                before: tuple[Refresh, ...] = ()
+                # If they are still the same, djust has put the push off, and comes back to it.
+                while (refreshes := self._presence_refreshes) and refreshes is not before:
+                    before = refreshes
+                    await self.server_push(REFRESH)
+        finally:
+            self._presence_pusher, self._presence_pushing = None, False
 
     async def _run_server_push_turn(self, *events: Frame) -> None:
         self._presence_alone = all(event is REFRESH for event in events)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -72,6 +73,10 @@ class Room(PresenceMixin, LiveView):
     @event_handler()
     def leave(self, **kwargs: Any) -> None:
         self.untrack_presence()
+
+    @event_handler()
+    def think(self, seconds: float = 0, **kwargs: Any) -> None:
+        time.sleep(seconds)
 
     @event_handler()
     def go(self, to: str = "", **kwargs: Any) -> None:
@@ -391,7 +396,8 @@ async def test_every_frame_of_the_page_is_a_sign_of_life() -> None:
             session.heard_at = 0.0
             await page.send_json_to(frame)
             await until(lambda: session.heard_at > 0)
-        assert "pong" in [(await page.frame())["type"], (await page.frame())["type"]]
+        while not page.of_type("pong"):
+            await page.frame()
 
 
 async def test_a_silent_page_is_closed_but_not_for_timers_that_browsers_slow_down() -> None:
@@ -447,6 +453,35 @@ async def test_a_refresh_is_a_push_of_djusts_and_waits_for_an_event_that_is_hand
         last = pushed[-1]
         assert last["source"] == "broadcast"  # so that the page keeps it back while it waits for an answer
         assert "broadcast" not in last  # or it would empty the fields of the page
+
+
+async def test_a_page_that_is_being_handled_holds_up_no_other() -> None:
+    async with (
+        DjustVisitor("ada").opens("/room/a/") as busy,
+        DjustVisitor().opens("/room/a/") as other,
+    ):
+        await busy.until("2 here")
+        await other.until("2 here")
+        busy_session, _ = sessions()
+        async with _consumer(busy_session)._presence_turn:
+            async with DjustVisitor("grace").opens("/room/a/"):
+                await other.until("3 here")
+                assert "3 here" not in busy.html
+            await other.until("2 here")
+        await busy.until_pushed("leave")
+        assert [one["name"] for one in busy.pushed("join")] == ["ada", "Guest", "grace"]
+
+
+async def test_what_comes_while_a_handler_runs_is_shown_after_it() -> None:
+    async with DjustVisitor("ada").opens("/room/a/") as page:
+        await page.until("1 here")
+        (session,) = sessions()
+        thinking = asyncio.create_task(page.call("think", seconds=0.5))
+        while not _consumer(session)._presence_turn.locked():
+            await asyncio.sleep(0.01)
+        get_tracker().broadcast("room:a", "shout", 1)
+        await thinking
+        await page.until("seen 1")
 
 
 async def test_a_refresh_runs_in_what_surrounds_the_view() -> None:
