@@ -129,7 +129,7 @@ class German(Room):
         super().mount(request, **kwargs)
 
     def handle_presence_join(self, presence: dict[str, Any]) -> None:
-        self.push_event("language", translation.get_language())
+        self.push_event("language", {"code": translation.get_language()})
 
 
 class EachTab(Room):
@@ -486,7 +486,7 @@ async def test_what_comes_while_a_handler_runs_is_shown_after_it() -> None:
 
 async def test_a_refresh_runs_in_what_surrounds_the_view() -> None:
     async with DjustVisitor("ada").opens("/german/a/") as page, DjustVisitor().opens("/room/a/"):
-        assert await page.until_pushed("language", 2) == ["de", "de"]
+        assert await page.until_pushed("language", 2) == 2 * [{"code": "de"}]
 
 
 async def test_pushes_of_djusts_own_still_arrive() -> None:
