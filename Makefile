@@ -7,6 +7,8 @@ PORT ?= 8000
 WORKERS ?= 2
 ARGS ?=
 comma := ,
+# Tests mostly wait, so two at a time take half as long; files are kept together.
+JOBS ?= 2
 
 TAG := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Real djust needs Django < 6, so that where there is a newer one it has an environment of its own.
@@ -35,7 +37,7 @@ help:
 	@echo 'make demo      the example site at http://$(HOST):$(PORT)/     HOST= PORT= REDIS_URL= PYTHON='
 	@echo '               HOST_FRAMEWORK=djust: as views of real djust, not of our own host'
 	@echo 'make serve     the same as in production, several processes    WORKERS= and the above'
-	@echo 'make test      the test suite                                  ARGS="-k name" SKIP_BROWSER=1 PYTHON='
+	@echo 'make test      the test suite                                  ARGS="-k name" JOBS= SKIP_BROWSER=1 PYTHON='
 	@echo 'make soak      the long exploration, for minutes'
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    what ruff can put right by itself'
@@ -54,7 +56,7 @@ serve: $(call stamp,$(DEMO_EXTRAS))
 	@$(BIN)/python example_project/serve.py --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 test: $(call stamp,$(TEST_EXTRAS)) $(if $(SKIP_BROWSER),,browser)
-	$(BIN)/python -m pytest $(if $(SKIP_BROWSER),-m 'not soak and not browser') $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(if $(SKIP_BROWSER),-m 'not soak and not browser') $(ARGS)
 
 soak: $(call stamp,$(TEST_EXTRAS))
 	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)

@@ -1,4 +1,4 @@
-"""Takes docs/_static/screenshot.png: the demo's document in the browsers of two people, side by side."""
+"""Takes docs/_static/screenshot.png: the demo's whiteboard in the browsers of two people, side by side."""
 
 from __future__ import annotations
 
@@ -17,8 +17,25 @@ from tests.servers import SiteServer  # noqa: E402
 
 TARGET = ROOT / "docs" / "_static" / "screenshot.png"
 PEOPLE = {"ada": "light", "grace": "dark"}
-SIZE = (880, 700)
-PAGE = "/document/42/"
+SIZE = (820, 740)
+PAGE = "/whiteboard/tea/"
+# A cup of tea. The last stroke of each is drawn at the moment of the picture.
+DRAWING = {
+    "ada": [
+        "M470 430C480 700 560 800 690 800S900 700 910 430Z",
+        "M905 500C1040 470 1040 680 870 680",
+        "M400 830C540 890 840 890 980 830",
+    ],
+    "grace": [
+        "M600 360C550 300 650 260 600 190",
+        "M700 350C650 280 750 230 700 150",
+        "M800 360C750 300 850 260 805 180",
+    ],
+    "alan": [
+        "M1180 330C1110 200 1010 330 1180 460C1350 330 1250 200 1180 330Z",
+        "M1120 600C1180 640 1260 640 1330 580",
+    ],
+}
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -39,10 +56,10 @@ FRAMES = """<!doctype html><meta charset="utf-8"><style>
 </style>"""
 
 
-async def open_page(browser: Browser, url: str, person: str, scheme: str) -> Page:
+async def open_page(browser: Browser, url: str, person: str) -> Page:
     width, height = SIZE
     context = await browser.new_context(
-        color_scheme="dark" if scheme == "dark" else "light",
+        color_scheme="dark" if PEOPLE.get(person) == "dark" else "light",
         viewport={"width": width, "height": height},
         device_scale_factor=2,
         reduced_motion="reduce",
@@ -50,6 +67,26 @@ async def open_page(browser: Browser, url: str, person: str, scheme: str) -> Pag
     page = await context.new_page()
     await page.goto(f"{url}/as/{person}/?next={PAGE}")
     return page
+
+
+async def draw(page: Page, path: str) -> None:
+    """Draw along a path of the board, with the mouse."""
+    points, box = await page.evaluate(
+        """(d) => {
+          const drawing = document.getElementById("drawing");
+          const path = document.createElementNS(drawing.namespaceURI, "path");
+          path.setAttribute("d", d);
+          const at = (part) => path.getPointAtLength(part * path.getTotalLength());
+          const points = Array.from({ length: 41 }, (_, n) => at(n / 40)).map(({ x, y }) => [x, y]);
+          return [points, drawing.getBoundingClientRect().toJSON()];
+        }""",
+        path,
+    )
+    for number, (x, y) in enumerate(points):
+        await page.mouse.move(box["x"] + x * box["width"] / 1600, box["y"] + y * box["height"] / 1000)
+        if number == 0:
+            await page.mouse.down()
+    await page.mouse.up()
 
 
 async def compose(browser: Browser, shots: list[tuple[str, bytes]]) -> bytes:
@@ -71,18 +108,16 @@ async def main() -> None:
             browser = await playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=ARGUMENTS
             )
-            pages = []
-            for person, scheme in PEOPLE.items():
-                pages.append(await open_page(browser, site.url, person, scheme))
-                if len(pages) == 1:  # its own arrival is no news to the reader
-                    await pages[0].get_by_text("joined").wait_for()
-                    await pages[0].get_by_text("joined").wait_for(state="detached")
-            for page in pages:
-                await page.get_by_text("2 users online").wait_for()
-            await pages[1].get_by_role("button", name="Wave").dispatch_event("click")  # a click would scroll
-            for page in pages:
-                await page.get_by_text("waves").wait_for()
-            shots = list(zip(PEOPLE.values(), [await page.screenshot() for page in pages], strict=True))
+            pages = {person: await open_page(browser, site.url, person) for person in DRAWING}
+            for page in pages.values():
+                await page.get_by_text(f"Here now {len(pages)}").wait_for()
+            for person, page in pages.items():
+                for path in DRAWING[person][:-1]:
+                    await draw(page, path)
+            for person, page in pages.items():
+                await draw(page, DRAWING[person][-1])
+            await pages["ada"].locator("path[data-id]").nth(sum(map(len, DRAWING.values())) - 1).wait_for()
+            shots = [(scheme, await pages[person].screenshot()) for person, scheme in PEOPLE.items()]
             picture = await compose(browser, shots)
             await browser.close()
     TARGET.parent.mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.servers import ROOT, SiteServer
 
-PAGES = ["/", "/counter/", "/document/42/", "/chat/tea/", "/private/"]
+PAGES = ["/", "/counter/", "/document/42/", "/chat/tea/", "/whiteboard/friends/", "/private/"]
 
 
 class Visitor:

@@ -109,9 +109,10 @@ class LiveCursorsNode(Node):
 
 @register.tag
 def live_cursors(parser: Parser, token: Token) -> Node:
-    """``{% live_cursors %}…{% endlive_cursors %}``: the first element inside is a surface that shows everybody's pointer.
+    """An element that shows everybody's pointer: the first in ``{% live_cursors %}…{% endlive_cursors %}``.
 
-    A page with several gives each a name: ``{% live_cursors "canvas" %}``.
+    A page with several gives each a name: ``{% live_cursors "canvas" %}``. In pages of other views there are none
+    to show.
     """
     name, *arguments = token.split_contents()
     if len(arguments) > 1:

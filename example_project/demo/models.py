@@ -1,8 +1,8 @@
-"""What the chat keeps: a profile for each person, and what was said."""
+"""What the pages keep: a profile for each person, what was said in the chat, what was drawn on a whiteboard."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -10,7 +10,7 @@ from django.db import models
 from django.templatetags.static import static
 from django.utils.translation import gettext
 
-__all__ = ["Message", "Profile", "profile_of"]
+__all__ = ["Message", "Profile", "Stroke", "profile_of"]
 
 
 class Profile(models.Model):
@@ -57,3 +57,56 @@ class Message(models.Model):
     def latest(cls, room: str, count: int = 50) -> list[Self]:
         """The last messages of a room, the newest at the end."""
         return [*cls.objects.filter(room=room).select_related("user__profile").order_by("-id")[:count]][::-1]
+
+
+class Stroke(models.Model):
+    """A line on a whiteboard. A board measures 1600 by 1000 units in a window of whatever size."""
+
+    BOARD = (1600, 1000)
+    WIDTHS = (6, 14, 32)
+    MOST_POINTS = 500
+    MOST_STROKES = 500  # of a board: then the oldest go
+
+    board = models.SlugField()
+    sender = models.CharField(max_length=255)  # as whom the others saw them: their presence's id
+    token = models.UUIDField()  # the page's own name for it: sent twice, it is drawn once
+    color = models.CharField(max_length=7)
+    width = models.PositiveSmallIntegerField()
+    points = models.JSONField()  # x and y in turns
+
+    objects: ClassVar[models.Manager[Stroke]] = models.Manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["board", "-id"], name="newest_of_a_board")]
+        constraints = [models.UniqueConstraint(fields=["board", "sender", "token"], name="drawn_once")]
+
+    def __str__(self) -> str:
+        return f"{self.sender} on {self.board}"
+
+    @classmethod
+    def can_be(cls, width: int, points: list[int]) -> bool:
+        """Whether somebody may draw this: *points* are x and y in turns."""
+        xs, ys = points[::2], points[1::2]
+        return (
+            width in cls.WIDTHS
+            and 1 <= len(xs) == len(ys) <= cls.MOST_POINTS
+            and 0 <= min(xs) <= max(xs) <= cls.BOARD[0]
+            and 0 <= min(ys) <= max(ys) <= cls.BOARD[1]
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a page has to know to draw it."""
+        return {
+            "id": self.pk,
+            "token": self.token.hex,
+            "color": self.color,
+            "width": self.width,
+            "points": self.points,
+        }
+
+    @classmethod
+    def erase(cls, strokes: models.QuerySet[Stroke]) -> list[int]:
+        """Delete these, and say which they were."""
+        ids = [*strokes.values_list("pk", flat=True)]
+        cls.objects.filter(pk__in=ids).delete()
+        return ids

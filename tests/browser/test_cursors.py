@@ -252,6 +252,23 @@ async def test_an_anchor_that_scrolls_counts_its_content(site: Site, page: Page)
     await drawn(page, ["Guest", 150, 80])
 
 
+@pytest.mark.parametrize("tag", ["svg", "g"])
+async def test_a_drawing_is_an_anchor_of_the_size_that_it_has(site: Site, page: Page, tag: str) -> None:
+    html = """
+        <live-cursors><main><svg {} viewBox="0 0 10 10"><g {}><path d="M2 2H6V6H2Z"/></g>
+        <path d="M9 9H900V900Z"/></svg></main></live-cursors>
+    """.format(*('id="it"' if name == tag else "" for name in ("svg", "g")))
+    style = (
+        "svg { display: block; width: 200px; height: 200px; transform: scale(0.5); transform-origin: 0 0 }"
+    )
+    wire = await board(site, page, html, style)
+    frame = await point(page, wire, 150, 80)
+    expected = [100, 60, 200, 200] if tag == "svg" else [30, 10, 40, 40]
+    assert [frame[name] for name in ("ax", "ay", "aw", "ah")] == expected
+    await draw(wire, [1, 1, 1, 400, 300, "it", 50, 25, 100, 100])
+    await drawn(page, ["Ada", *([150, 75] if tag == "svg" else [140, 80])])
+
+
 async def test_a_surface_says_its_name_and_each_name_is_one(site: Site, page: Page) -> None:
     html = """
         <live-cursors name="a&quot;b"><div><b></b></div><div>not shared</div></live-cursors>
@@ -626,6 +643,25 @@ async def test_the_fifty_who_moved_last_are_drawn(site: Site, page: Page) -> Non
     await drawn(page, *expected, ["03", 133, 83])
     await wire.send("cursors", gone=[20])
     await drawn(page, *(place for place in expected if place[0] != "20"), ["03", 133, 83], ["09", 109, 59])
+
+
+async def test_many_who_come_take_the_place_of_those_alone_who_moved_first(site: Site, page: Page) -> None:
+    wire = await board(site, page)
+    who = {str(n): {"id": str(n), "name": f"{n:02}"} for n in range(60)}
+    await draw(wire, *([n, n, n] for n in range(30)), who=who)
+    await drawn(page, *([f"{n:02}", 100 + n, 50 + n] for n in range(30)))
+    await page.evaluate(
+        """() => {
+            window.removed = 0;
+            const stage = document.querySelector("presence-cursors").shadowRoot.firstElementChild;
+            new MutationObserver((records) => {
+                for (const { removedNodes } of records) window.removed += removedNodes.length;
+            }).observe(stage, { childList: true });
+        }"""
+    )
+    await wire.send("cursors", moves=[[n, n, n] for n in range(30, 60)])
+    await drawn(page, *([f"{n:02}", 100 + n, 50 + n] for n in range(10, 60)))
+    assert await page.evaluate("window.removed") == 10
 
 
 # --- What is drawn: how

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -266,3 +267,28 @@ async def test_lost_messages_are_made_good_with_the_next_renewals(start: StartPr
     await until(lambda: not hub_of(ann)._pointers.unsent)  # type: ignore[union-attr]
     here.tracker.bus.publish = publish  # type: ignore[method-assign]
     await shows(there, bob, ann=(3, 4))
+
+
+async def test_with_many_pointers_there_are_fewer_frames_and_pages_are_told_to_send_less(
+    start: StartProcess,
+) -> None:
+    here = start()
+    movers = [open_page(here, f"user {n}", shows=False) for n in range(400)]
+    watcher = open_page(here, None)
+    await here.shows(watcher, 400)
+    drawing = Drawing()
+    for mover in movers:
+        move(mover, 0, 0)
+    await shows(here, watcher, **{f"user {n}": (0, 0) for n in range(400)})
+    before = len(here.pages.cursors[watcher])
+    began = here.tracker.now
+    while here.tracker.now < began + 1:
+        for mover in movers:
+            move(mover, here.tracker.now % 7, 0)
+        await asyncio.sleep(0.01)
+    frames = here.pages.cursors[watcher]
+    for frame in frames:
+        drawing.take(frame)
+    assert drawing.rate == 5  # 400 cursors of which 2,000 moves a second are sent
+    moves = sum(len(frame.get("moves", [])) for frame in frames[before:])
+    assert moves <= 2_000 * (here.tracker.now - began) + 400

@@ -23,19 +23,22 @@
   const SWITCH = "data-presence-cursors";
   const LONGEST_NAME = 128; // characters
   const USUAL_RATE = 30; // a second
-  const MOST = 50; // drawn
-  const NEW_AT_ONCE = 10; // drawn for the first time
+  const MOST = 50; // cursors that are drawn
+  const NEW_AT_ONCE = 10; // that are made in one frame, as that takes some time
   const SHORTEST_STEP = 16; // milliseconds, like all times here
   const LONGEST_STEP = 120;
   const STILL = 3_000;
   const IDLE = 6_000;
-  const LOOK_AGAIN = 500;
+  const LOOK_AGAIN = 100;
   const LOOK_CLOSELY = 2_000;
+  const DRAW_AGAIN = 500;
+  const LONGEST_REST = 50;
+  const SHARE = 1 / 40; // of the page's time, that drawing may take
   const LIFT = 500;
   const CHARACTER = 10; // pixels that one takes in a label: to measure them would hold up the drawing
   const PADDING = 40;
-  const EDGE = 240;
-  const FOOT = 48;
+  const WIDEST = 240; // pixels that any label takes
+  const HIGHEST = 48;
 
   // --- Where things are -------------------------------------------------------------------------------
 
@@ -48,8 +51,8 @@
   let fresh = false;
 
   /**
-   * Begin to look at the page. It is looked at anew when it has scrolled or was rendered, and when a pointer has
-   * moved; and every now and then, as a script may change anything.
+   * Begin to look at the page. It is looked at anew when it has scrolled or was rendered; and every now and then,
+   * as a script may change anything.
    */
   function look(now) {
     if (now - studiedAt >= LOOK_CLOSELY) {
@@ -117,7 +120,10 @@
 
   function rectOf(element) {
     let rect = rects.get(element);
-    if (!rect) rects.set(element, (rect = element.getBoundingClientRect()));
+    if (!rect) {
+      const { left, top, right, bottom, width, height } = element.getBoundingClientRect();
+      rects.set(element, (rect = { left, top, right, bottom, width, height }));
+    }
     return rect;
   }
 
@@ -278,6 +284,8 @@
   let you = null;
   let request = null;
   let drawTimer = null;
+  let effort = 0; // what drawing takes, on average
+  let restUntil = 0;
 
   function show({ you: me, rate: limit, all, who = {}, moves = [], gone = [] }) {
     if (me) you = me;
@@ -291,7 +299,6 @@
     for (const move of moves) take(move, now);
     for (const number of gone) forget(number);
     schedule();
-    fresh = false;
     if (!heard) {
       heard = true;
       if (pointer) report();
@@ -339,14 +346,26 @@
     rate = USUAL_RATE;
   }
 
-  const schedule = () => (request ??= requestAnimationFrame(draw));
+  const schedule = () => (request ??= requestAnimationFrame(onFrame));
   const redraw = () => draw(performance.now());
+
+  /** Draw, with rests in between: on a slow machine many cursors take larger steps, and not the page's time. */
+  function onFrame(now) {
+    request = null;
+    if (now < restUntil) {
+      schedule();
+      return;
+    }
+    const began = performance.now();
+    draw(now);
+    effort += (performance.now() - began - effort) / 10;
+    restUntil = now + Math.min(effort / SHARE, LONGEST_REST);
+  }
 
   /** Put every cursor where it is at that time: first all reading of the page, then all writing. */
   function draw(now) {
-    cancelAnimationFrame(request);
-    request = null;
     look(now);
+    const jumps = calm.matches;
     const on = isOn(document.documentElement);
     if (layer.hidden === on) layer.hidden = !on;
     const surfaces = new Map();
@@ -358,27 +377,29 @@
       cursor.point = null;
       if (!places) continue;
       if (!surfaces.has(name)) surfaces.set(name, surfaceNamed(name));
-      const progress = !from || calm.matches ? 1 : Math.min(Math.max(now - movedAt, 0) / step, 1);
+      const progress = !from || jumps ? 1 : Math.min(Math.max(now - movedAt, 0) / step, 1);
       cursor.point = place(cursor, surfaces.get(name), progress);
-      if (cursor.point && !cursor.element && !first--) {
-        cursor.point = null;
-        places = 0;
-        moving = true;
-      }
-      if (cursor.point) places -= 1;
       moving ||= progress < 1;
+      if (!cursor.point) continue;
+      places -= 1;
+      if (cursor.element) continue;
+      first -= 1;
+      if (first >= 0) continue;
+      cursor.point = null; // it has to wait for the next frame
+      moving = true;
     }
     for (const cursor of drawn) if (!cursor.point) erase(cursor);
-    for (const cursor of cursors.values()) if (cursor.point) paint(cursor, now);
+    const screen = boxOf(layer);
+    for (const cursor of cursors.values()) if (cursor.point) paint(cursor, screen, now);
     if (moving) schedule();
     // For labels that fade, and for what has changed in the page without a word.
-    if (cursors.size) drawTimer ??= setTimeout(onDrawTimer, LOOK_AGAIN);
+    if (cursors.size) drawTimer ??= setTimeout(onDrawTimer, DRAW_AGAIN);
   }
 
   function onDrawTimer() {
     drawTimer = null;
-    if (!document.hidden) redraw();
-    else schedule();
+    if (document.hidden || request !== null) schedule();
+    else redraw();
   }
 
   /** The surface of that name, if cursors are drawn on it. */
@@ -418,7 +439,7 @@
     drawn.delete(cursor);
   }
 
-  function paint(cursor, now) {
+  function paint(cursor, screen, now) {
     const { point } = cursor;
     const { surface, still } = point;
     const person = people.get(cursor.number);
@@ -429,20 +450,19 @@
       stage.append(cursor.element);
     }
     cursor.at = inside(surface.box, point);
-    const { x, y } = inside(boxOf(layer), point);
+    const { x, y } = inside(screen, point);
     // Text is sharp on whole pixels, and only there.
     const grain = still ? 1 : 8;
     const transform = `translate(${Math.round(x * grain) / grain}px, ${Math.round(y * grain) / grain}px)`;
     if (cursor.transform !== transform) cursor.element.style.transform = cursor.transform = transform;
-    const { width, height } = boxOf(layer);
     const rest = now - cursor.movedAt;
-    let look = "look";
-    if (cursor.touch) look += " touch";
-    if (rest >= STILL) look += " still";
-    if (rest >= IDLE) look += " idle";
-    if (x + cursor.reach > width) look += " left";
-    if (y > height - FOOT) look += " up";
-    if (cursor.state !== look) cursor.look.className = cursor.state = look;
+    let state = "look";
+    if (cursor.touch) state += " touch";
+    if (rest >= STILL) state += " still";
+    if (rest >= IDLE) state += " idle";
+    if (x + cursor.reach > screen.width) state += " left";
+    if (y > screen.height - HIGHEST) state += " up";
+    if (cursor.state !== state) cursor.look.className = cursor.state = state;
   }
 
   function build(cursor) {
@@ -458,7 +478,7 @@
     const shown = typeof name === "string" && name.trim() ? name : guest;
     if (cursor.name !== shown) {
       cursor.label.textContent = cursor.name = shown;
-      cursor.reach = Math.min(CHARACTER * shown.length + PADDING, EDGE);
+      cursor.reach = Math.min(CHARACTER * shown.length + PADDING, WIDEST);
     }
     if (cursor.color === color) return;
     cursor.color = color;
@@ -525,7 +545,7 @@
 
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const layer = document.createElement("presence-cursors");
-  layer.ariaHidden = "true";
+  layer.setAttribute("aria-hidden", "true");
   const root = layer.attachShadow({ mode: "open" });
   root.adoptedStyleSheets = [sheet];
   const stage = root.appendChild(document.createElement("div"));
@@ -536,7 +556,9 @@
   template.innerHTML = `
     <div class="cursor" part="cursor">
       <div class="look">
-        <svg class="arrow" part="arrow" viewBox="0 0 20 20"><path class="shade" d="${arrow}"/><path d="${arrow}"/></svg>
+        <svg class="arrow" part="arrow" viewBox="0 0 20 20">
+          <path class="shade" d="${arrow}"/><path d="${arrow}"/>
+        </svg>
         <span class="pulse" part="pulse"></span>
         <span class="label" part="label" dir="auto"></span>
       </div>

@@ -1,4 +1,5 @@
-// Shows what the views of the demo say: flashes (push_event) and waves (broadcast_to_presence), as short messages in a corner.
+// Shows what the views of the demo say: flashes (push_event), waves and cleared boards (broadcast_to_presence), as short
+// messages in a corner.
 // And the times of day, which the server writes in UTC, are those of the reader.
 (() => {
   "use strict";
@@ -32,6 +33,8 @@
 
   tellTimes();
   document.addEventListener("presence-client:render", tellTimes);
+
+  document.addEventListener("presence:cleared", ({ detail }) => toast(`${detail.name} cleared the board`, detail.color));
 
   document.addEventListener("presence:wave", ({ detail }) => {
     toast(`${detail.name} waves`, detail.color);

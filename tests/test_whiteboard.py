@@ -1,0 +1,263 @@
+"""The whiteboard of the example project: what is drawn, who sees it, and what is not drawn at all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.live_pages import LivePage, Person
+from tests.servers import SiteServer
+
+LINE = [100, 200, 300, 400]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[SiteServer]:
+    with SiteServer() as server:
+        server.allow(r"A frame for '/whiteboard/.+' was refused")
+        yield server
+
+
+class Board(LivePage):
+    """Somebody's page of a whiteboard."""
+
+    refs = 0
+
+    async def call(self, name: str, **params: Any) -> str | None:
+        """Call an event handler, and wait until it has been handled; the code of the error, if it is one."""
+        self.refs += 1
+        ref = self.refs
+        await self.send(type="event", ref=ref, name=name, params=params)
+        await self.until(lambda: self.answer(ref))
+        return self.answer(ref).get("code")
+
+    def answer(self, ref: int) -> dict[str, Any]:
+        return next((frame for frame in self.frames if frame.get("ref") == ref), {})
+
+    async def draw(self, points: object = LINE, *, width: object = 6, token: object = None) -> str | None:
+        return await self.call("draw", token=token or uuid4().hex, width=width, points=points)
+
+    def heard(self, event: str) -> list[Any]:
+        """The payloads of a broadcast or push."""
+        return [frame["payload"] for frame in self.frames if frame.get("event") == event]
+
+    @property
+    def strokes(self) -> list[Any]:
+        """The points of what is on the board, by what this page has heard."""
+        erased = [number for payload in self.heard("erased") for number in payload["ids"]]
+        kept = {one["id"]: one["points"] for one in self.heard("stroke") if one["id"] not in erased}
+        return list(kept.values())
+
+    @property
+    def loaded(self) -> list[tuple[str, str]]:
+        """The colours and points of what is on the board in the page as it was loaded."""
+        return re.findall(r'<path data-id="\d+" data-points="([\d,]+)" color="(#\w+)"', self.html)
+
+    async def compare(self, have: str = "") -> Any:
+        before = len(self.heard("strokes"))
+        assert await self.call("compare", have=have) is None
+        return self.heard("strokes")[before]
+
+    @property
+    def colors(self) -> list[str]:
+        """Of those who are here, as they stand in the page's HTML."""
+        return re.findall(r'class="avatar" data-presence-color="(#\w+)"', "".join(self.regions.values()))
+
+
+@pytest.fixture
+async def board(site: SiteServer, request: pytest.FixtureRequest) -> AsyncIterator[list[Board]]:
+    """The pages of Ada and of a guest at a whiteboard that nobody else comes to."""
+    name = re.sub(r"\W", "-", request.node.name)[:50]
+    path = f"/whiteboard/{name}/"
+    async with Board(site, path, Person(site, "ada")) as ada, Board(site, path, Person(site)) as guest:
+        for page in (ada, guest):
+            await page.until(lambda page=page: len(page.colors) == 2)  # type: ignore[misc]
+        yield [ada, guest]
+
+
+async def test_everybody_at_the_board_sees_a_stroke_and_nobody_at_another(
+    site: SiteServer, board: list[Board]
+) -> None:
+    ada, guest = board
+    async with Board(site, "/whiteboard/elsewhere/", Person(site, "grace")) as elsewhere:
+        await ada.draw([1, 2])
+        await guest.draw("3,4,5,6")  # as it comes from an attribute
+        for page in (ada, guest):
+            await page.until(lambda page=page: page.strokes == [[1, 2], [3, 4, 5, 6]])  # type: ignore[misc]
+        await elsewhere.draw([7, 8])
+        await elsewhere.until(lambda: elsewhere.strokes == [[7, 8]])
+    assert len(ada.strokes) == 2
+
+
+async def test_a_stroke_has_the_colour_of_its_person(board: list[Board]) -> None:
+    ada, guest = board
+    await ada.draw()
+    await guest.draw()
+    await guest.until(lambda: len(guest.strokes) == 2)
+    assert [one["color"] for one in guest.heard("stroke")] == guest.colors
+    assert len(set(guest.colors)) == 2
+
+
+async def test_a_stroke_is_not_rendered_again_for_those_who_are_here(board: list[Board]) -> None:
+    ada, guest = board
+    frames = len(guest.frames)
+    await ada.draw()
+    await guest.until(lambda: guest.strokes)
+    assert [frame["type"] for frame in guest.frames[frames:]] == ["event"]
+    assert not any("<path" in str(frame) for frame in ada.frames + guest.frames)
+
+
+async def test_what_was_drawn_is_there_for_who_comes_later(site: SiteServer, board: list[Board]) -> None:
+    ada, _ = board
+    await ada.draw([1, 2, 3, 4], width=32)
+    async with Board(site, ada.path, Person(site, "grace")) as late:
+        assert late.loaded == [("1,2,3,4", ada.colors[0])]
+
+
+async def test_others_see_a_stroke_grow_and_nothing_of_it_is_kept(board: list[Board]) -> None:
+    ada, guest = board
+    token = uuid4().hex
+    for at in (0, 2):
+        assert await ada.call("sketch", token=token, width=6, at=at, points=LINE) is None
+    await guest.until(lambda: len(guest.heard("sketch")) == 2)
+    assert [(one["token"], one["at"], one["points"]) for one in guest.heard("sketch")] == [
+        (token, 0, LINE),
+        (token, 2, LINE),
+    ]
+    assert await guest.compare() == {"ids": [], "strokes": []}
+
+
+async def test_a_stroke_that_is_sent_twice_is_drawn_once(board: list[Board]) -> None:
+    ada, guest = board
+    token = uuid4().hex
+    await ada.draw([1, 2], token=token)
+    await ada.draw([1, 2], token=token)
+    await guest.draw([3, 4], token=token)  # another person's stroke is another stroke
+    compared = await guest.compare()
+    assert [stroke["points"] for stroke in compared["strokes"]] == [[1, 2], [3, 4]]
+
+
+async def test_a_page_that_comes_back_catches_up(board: list[Board]) -> None:
+    ada, guest = board
+    for number in range(3):
+        await ada.draw([number, number])
+    await guest.until(lambda: len(guest.strokes) == 3)
+    first, second, third = (stroke["id"] for stroke in guest.heard("stroke"))
+    await ada.call("undo")
+    compared = await guest.compare(f"{second},{third}")
+    assert compared["ids"] == [first, second]
+    assert [stroke["id"] for stroke in compared["strokes"]] == [first]
+
+
+async def test_undo_takes_ones_own_last_stroke_away(board: list[Board]) -> None:
+    ada, guest = board
+    await ada.draw([1, 1])
+    await ada.draw([2, 2])
+    await guest.draw([3, 3])
+    for left in ([[1, 1], [3, 3]], [[3, 3]], [[3, 3]]):
+        await ada.call("undo")
+        await guest.until(lambda left=left: guest.strokes == left)  # type: ignore[misc]
+
+
+async def test_clearing_the_board_is_told_with_a_name(site: SiteServer, board: list[Board]) -> None:
+    ada, guest = board
+    async with Board(site, "/whiteboard/untouched/", Person(site, "grace")) as untouched:
+        await untouched.draw()
+        await ada.draw()
+        await guest.draw()
+        await guest.call("clear")
+        await ada.until(lambda: ada.heard("cleared"))
+        assert ada.strokes == []
+        assert ada.heard("cleared") == [{"name": "Guest", "color": ada.colors[1]}]
+        await guest.call("clear")  # of an empty board nothing is told
+        assert len((await untouched.compare())["ids"]) == 1
+    assert len(guest.heard("cleared")) == 1
+
+
+@pytest.mark.parametrize(
+    ("points", "code"),
+    [
+        ([], None),
+        ([1], None),
+        ([1, 2, 3], None),
+        ([-1, 2], None),
+        ([1, 1001], None),
+        ([1601, 2], None),
+        ([1, 2] * 501, None),
+        ([1, 10**400], None),
+        ([1, 2.5], "bad-arguments"),
+        ([1, None], "bad-arguments"),
+        ([1, [2]], "bad-arguments"),
+        ({"0": 1}, "bad-arguments"),
+        ("1,NaN", "bad-arguments"),
+        ("1,1e3", "bad-arguments"),
+        ("1,2,<b>", "bad-arguments"),
+    ],
+    ids=str,
+)
+async def test_what_is_no_stroke_is_not_drawn(board: list[Board], points: object, code: str | None) -> None:
+    ada, guest = board
+    assert await ada.draw(points) == code
+    assert await ada.call("sketch", token=uuid4().hex, width=6, at=0, points=points) == code
+    await ada.draw([0, 0, 1600, 1000])
+    await guest.until(lambda: guest.strokes)
+    assert guest.strokes == [[0, 0, 1600, 1000]]
+    assert guest.heard("sketch") == []
+
+
+async def test_a_stroke_has_one_of_the_widths_and_a_token(board: list[Board]) -> None:
+    ada, guest = board
+    for width in (0, 7, -6, 10**30):
+        assert await ada.draw(width=width) is None
+    assert await ada.draw(width="broad") == "bad-arguments"
+    assert await ada.draw(token="mine") == "bad-arguments"
+    assert await ada.draw([1, 1] * 500, width=14) is None
+    await guest.until(lambda: guest.strokes)
+    assert guest.strokes == [[1, 1] * 500]
+
+
+async def test_of_a_full_board_the_oldest_strokes_go(site: SiteServer, board: list[Board]) -> None:
+    ada, guest = board
+    name = ada.path.split("/")[2]
+    site.manage(
+        "shell",
+        "--no-imports",
+        "--command",
+        "from demo.models import Stroke; from uuid import uuid4; Stroke.objects.bulk_create("
+        f"Stroke(board={name!r}, sender='x', token=uuid4(), color='#000000', width=6, points=[1, 1]) "
+        "for _ in range(Stroke.MOST_STROKES))",
+    )
+    before = (await guest.compare())["ids"]
+    await ada.draw()
+    await guest.until(lambda: guest.heard("erased"))
+    assert guest.heard("erased") == [{"ids": before[:1]}]
+    after = (await guest.compare(",".join(map(str, before))))["ids"]
+    assert after[:-1] == before[1:]
+
+
+async def test_colours_differ_as_long_as_there_are_any_left(site: SiteServer) -> None:
+    """Eight come at the same moment, and there are eight colours. The ninth shares one."""
+    pages = [Board(site, "/whiteboard/colours/", Person(site)) for _ in range(8)]
+    async with AsyncExitStack() as stack:
+        async with asyncio.TaskGroup() as group:
+            for page in pages:
+                group.create_task(stack.enter_async_context(page))
+        for page in pages:
+            await page.until(lambda page=page: len(set(page.colors)) == 8)  # type: ignore[misc]
+        ninth = await stack.enter_async_context(Board(site, "/whiteboard/colours/", Person(site)))
+        await ninth.until(lambda: len(ninth.colors) == 9)
+
+
+async def test_who_reloads_keeps_the_colour(site: SiteServer, board: list[Board]) -> None:
+    ada, guest = board
+    colors = guest.colors
+    await ada.close()
+    await ada.open()
+    await ada.until(lambda: len(ada.colors) == 2)
+    assert ada.colors == guest.colors == colors
