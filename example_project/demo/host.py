@@ -12,4 +12,7 @@ else:
     from djust import LiveView
     from djust.decorators import event_handler
 
-__all__ = ["LiveView", "event_handler"]
+__all__ = ["HAS_PARTS", "LiveView", "event_handler"]
+
+# djust has no {% live "part.html" %}: it finds out by itself what of a page differs.
+HAS_PARTS = not getattr(settings, "DJUST", False)

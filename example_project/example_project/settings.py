@@ -118,7 +118,7 @@ if DJUST:
     LIVEVIEW_CONFIG = {"rate_limit": {"max_connections_per_ip": 100}, "hvr_enabled": False}
     # Its checks read the source and know neither the blocks of base.html nor what these methods return. These
     # pages are for everybody.
-    SILENCED_SYSTEM_CHECKS = [f"djust.{check}" for check in ("T012", "T018", "V008", "S004", "S005")]
+    SILENCED_SYSTEM_CHECKS = [f"djust.{check}" for check in ("T002", "T012", "T018", "V008", "S004", "S005")]
     if REDIS_URL:
         DJUST_CONFIG = {"STATE_BACKEND": "redis", "REDIS_URL": REDIS_URL, "COMPRESSION_ENABLED": False}
     else:
