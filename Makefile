@@ -6,27 +6,36 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 2
 ARGS ?=
+comma := ,
 # Tests mostly wait, so two at a time take half as long; files are kept together.
 JOBS ?= 2
 
 TAG := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
-VENV ?= .venv$(if $(TAG),-$(TAG))
+# Real djust needs Django < 6, so that where there is a newer one it has an environment of its own.
+HOST_FRAMEWORK ?=
+REAL_DJUST := $(filter djust,$(HOST_FRAMEWORK))
+DEMO_EXTRAS := demo,redis$(if $(REAL_DJUST),$(comma)djust)
+OWN := $(if $(and $(REAL_DJUST),$(filter-out 3.11,$(TAG))),-djust)
+VENV ?= .venv$(if $(TAG),-$(TAG))$(OWN)
 BIN = $(VENV)/bin
 # Real djust views need Django < 6, which is all that Python 3.11 can have. Newer Pythons test the newest Django.
 TEST_EXTRAS ?= test$(if $(filter 3.11,$(TAG)),$(comma)djust)
-comma := ,
 
 SETUP = PYTHON="$(PYTHON)" tools/venv.sh "$(VENV)"
 # An environment is made anew when pyproject.toml changes: one stamp per set of extras.
 stamp = $(VENV)/.installed-$(subst $(comma),-,$(1))
 
 export HOST PORT REDIS_URL
+ifneq ($(REAL_DJUST),)
+export DJUST := 1
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test soak lint format docs screenshot browser clean
 
 help:
 	@echo 'make demo      the example site at http://$(HOST):$(PORT)/     HOST= PORT= REDIS_URL= PYTHON='
+	@echo '               HOST_FRAMEWORK=djust: as views of real djust, not of our own host'
 	@echo 'make serve     the same as in production, several processes    WORKERS= and the above'
 	@echo 'make test      the test suite                                  ARGS="-k name" JOBS= SKIP_BROWSER=1 PYTHON='
 	@echo 'make soak      the long exploration, for minutes'
@@ -36,14 +45,14 @@ help:
 	@echo 'make screenshot   the picture in the README, anew'
 	@echo 'make clean     remove what the above made'
 
-demo: $(call stamp,demo$(comma)redis)
+demo: $(call stamp,$(DEMO_EXTRAS))
 	@$(BIN)/python example_project/manage.py migrate --verbosity 0
 	@echo
 	@echo '  The demo:  http://$(if $(filter 0.0.0.0,$(HOST)),localhost,$(HOST)):$(PORT)/   (Ctrl-C ends it)'
 	@echo
 	@$(BIN)/python example_project/manage.py runserver $(HOST):$(PORT)
 
-serve: $(call stamp,demo$(comma)redis)
+serve: $(call stamp,$(DEMO_EXTRAS))
 	@$(BIN)/python example_project/serve.py --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 test: $(call stamp,$(TEST_EXTRAS)) $(if $(SKIP_BROWSER),,browser)

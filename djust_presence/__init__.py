@@ -27,11 +27,11 @@ __all__ = [
 
 _HOMES = {
     "CursorTracker": ".cursors",
-    "LiveCursorMixin": ".cursor_mixin",
+    "LiveCursorMixin": ".hosts",
     "LiveView": ".live",
     "PresenceError": ".errors",
     "PresenceKeyError": ".errors",
-    "PresenceMixin": ".mixins",
+    "PresenceMixin": ".hosts",
     "PresenceUnavailable": ".errors",
     "event_handler": ".events",
 }

@@ -12,7 +12,7 @@ class PresenceConfig(AppConfig):
     verbose_name = "Presence"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401
+        from . import checks, hosts  # noqa: F401
 
         if apps.is_installed("django.contrib.auth"):
             from .live.access import watch_log_ins_and_outs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from .cursors import Cursor, CursorTracker, Hub, Position, hub_of
 from .errors import PresenceError
@@ -82,6 +83,19 @@ class LiveCursorMixin(PresenceMixin):
     def _listen(self, session: Session) -> None:
         super()._listen(session)
         session.companion = Hub
+
+
+OVERRIDABLE = ("cursor_move", "handle_cursor_move", "update_cursor_position")
+
+_straight: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
+def goes_straight(view: object) -> bool:
+    """Whether moves may go to the cursors without a word to *view*, which has no code of its own for them."""
+    kind = type(view)
+    if kind not in _straight:
+        _straight[kind] = all(getattr(kind, name) is getattr(LiveCursorMixin, name) for name in OVERRIDABLE)
+    return _straight[kind]
 
 
 def show_cursors(session: Session) -> None:

@@ -96,12 +96,12 @@ class PresenceMixin:
 
     def untrack_presence(self) -> None:
         """Be no longer present, at once; the view goes on watching."""
-        if self._presence:
+        if self._presence and not self._presence.ended:
             self._presence.untrack()
             self._count()
 
     async def auntrack_presence(self) -> None:
-        if self._presence:
+        if self._presence and not self._presence.ended:
             self._presence.untrack()
             self.online_count = await self.apresence_count()
 

@@ -24,7 +24,8 @@ from tests.servers import ROOT
 
 PACKAGE = ROOT / "djust_presence"
 REFERENCE = ROOT / "docs" / "reference"
-SCRIPT = "".join(path.read_text() for path in sorted(PACKAGE.glob("static/djust_presence/*.js")))
+SCRIPTS = sorted({*PACKAGE.glob("static/djust_presence/*.js")} - {*PACKAGE.glob("static/*/djust.js")})
+SCRIPT = "".join(path.read_text() for path in SCRIPTS)
 LIVE = "".join(path.read_text() for path in sorted((PACKAGE / "live").glob("*.py")))
 
 

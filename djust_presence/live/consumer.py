@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 from channels.consumer import AsyncConsumer
 
 from ..conf import get_settings
-from ..cursor_mixin import LiveCursorMixin, move_cursor, show_cursors
+from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cursors
 from ..cursors import Position
 from ..events import ArgumentError, bind, find_handler
 from ..tracker import Refresh, Session, Tracker, get_tracker
 from .host import live_host
 from .incoming import FrameError, read_frame
 from .limits import Limits
-from .moves import goes_straight, moves_of_loop
+from .moves import moves_of_loop
 from .outgoing import PONG, Message, Outgoing, Send, encode
 from .request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond
 from .threads import lanes, own_thread, spawn

@@ -10,28 +10,15 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from ..cursor_mixin import LiveCursorMixin
 from .threads import lanes, spawn
 
 if TYPE_CHECKING:
     from .consumer import LiveViewConsumer
 
-__all__ = ["Moves", "goes_straight", "moves_of_loop"]
+__all__ = ["Moves", "moves_of_loop"]
 
 TICK = 1 / 30
 SLOW = 0.05  # seconds; a handler that took so long gets hops of its own
-
-OVERRIDABLE = ("cursor_move", "handle_cursor_move", "update_cursor_position")
-
-_straight: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
-
-
-def goes_straight(view: object) -> bool:
-    """Whether moves may go to the cursors without a word to *view*, which has no code of its own for them."""
-    kind = type(view)
-    if kind not in _straight:
-        _straight[kind] = all(getattr(kind, name) is getattr(LiveCursorMixin, name) for name in OVERRIDABLE)
-    return _straight[kind]
 
 
 class Moves:

@@ -1,4 +1,4 @@
-"""The template tags: ``{% live %}`` and ``{% live_cursors %}``."""
+"""The template tags: ``{% live %}``, ``{% live_cursors %}`` and ``{% presence_script %}``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 from django.template import Context, Library, Node, NodeList, TemplateSyntaxError
 from django.template.base import UNKNOWN_SOURCE, FilterExpression, Origin, Parser, Token
+from django.templatetags.static import static
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from ..cursors.pointers import LONGEST_NAME
@@ -119,6 +121,21 @@ def live_cursors(parser: Parser, token: Token) -> Node:
     nodelist = parser.parse(("endlive_cursors",))
     parser.delete_first_token()
     return LiveCursorsNode(surface, nodelist)
+
+
+@register.simple_tag
+def presence_script() -> SafeString | str:
+    """For the ``<head>`` of pages of real djust's views: ``presence:<event>``, colours and cursors.
+
+    The built-in host's pages have a script of their own: there it is nothing.
+    """
+    if active_regions() is not None:
+        return ""
+    return format_html(
+        '<script src="{}" defer data-cursors="{}"></script>',
+        static("djust_presence/djust.js"),
+        static("djust_presence/cursors.js"),
+    )
 
 
 def _name(origin: Origin | None) -> str:

@@ -229,6 +229,11 @@ class Session:
     def open(self) -> bool:
         return self._live and not self._ended
 
+    @property
+    def ended(self) -> bool:
+        """Whether the connection is over, and nothing can be wished any more. For any thread."""
+        return self._ended
+
     def live(self) -> None:
         """The page is live: what was wished takes effect."""
         if not self._ended and not self._live:

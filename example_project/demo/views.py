@@ -14,9 +14,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from djust_presence import LiveCursorMixin, LiveView, PresenceMixin, event_handler
+from djust_presence import LiveCursorMixin, PresenceMixin
 
 from .forms import MessageForm
+from .host import HAS_PARTS, LiveView, event_handler
 from .models import Message, Stroke, profile_of
 
 # White text is readable on each of them.
@@ -130,7 +131,7 @@ class ChatView(PresenceMixin, LiveView):
 
 
 class WhiteboardView(LiveCursorMixin, LiveView):
-    template_name = "whiteboard.html"
+    template_name = "whiteboard.html" if HAS_PARTS else "demo/whiteboard_page.html"
     presence_key = "whiteboard:{board_id}"
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:

@@ -1,7 +1,8 @@
 """A small site that shows djust_presence: on the memory backend, or on Redis where ``REDIS_URL`` is set.
 
-Everything that differs between a trial and a server comes from the environment:
-``REDIS_URL``, ``DB`` (a file), ``DEBUG`` (``1`` or ``0``), ``DEMO`` (``1`` or ``0``), ``SECRET_KEY``, ``HOST``.
+Everything that differs between a trial and a server comes from the environment: ``REDIS_URL``, ``DB`` (a file),
+``DEBUG`` (``1`` or ``0``), ``DEMO`` (``1`` or ``0``), ``SECRET_KEY``, ``HOST``, and ``DJUST`` (``1``: the same pages as
+views of real djust, which needs Django below 6).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = os.environ.get("DEBUG", "1") == "1"
 DEMO = os.environ.get("DEMO", "1") == "1"  # log in as anybody with one click
+DJUST = os.environ.get("DJUST", "0") == "1"
 SECRET_KEY = os.environ.get("SECRET_KEY") or "not-secret: this is an example"
 REDIS_URL = os.environ.get("REDIS_URL", "")
 
@@ -108,3 +110,16 @@ if REDIS_URL:
         },
     }
     CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": REDIS_URL}}
+
+if DJUST:
+    INSTALLED_APPS += ["djust"]
+    MIDDLEWARE.remove("demo.middleware.ContentSecurityPolicyMiddleware")  # djust's pages have inline scripts
+    # All windows of a demo come from one address.
+    LIVEVIEW_CONFIG = {"rate_limit": {"max_connections_per_ip": 100}, "hvr_enabled": False}
+    # Its checks read the source and know neither the blocks of base.html nor what these methods return. These
+    # pages are for everybody.
+    SILENCED_SYSTEM_CHECKS = [f"djust.{check}" for check in ("T002", "T012", "T018", "V008", "S004", "S005")]
+    if REDIS_URL:
+        DJUST_CONFIG = {"STATE_BACKEND": "redis", "REDIS_URL": REDIS_URL, "COMPRESSION_ENABLED": False}
+    else:
+        CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}

@@ -13,12 +13,14 @@ __all__ = ["DeskServer"]
 class DeskServer(SiteServer):
     """The desk under uvicorn. It has no database: sessions are in cookies."""
 
+    site = "tests.browser.desk"
+
     def command(self) -> list[str]:
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--ws-per-message-deflate", "false"]
-        return [sys.executable, "-m", "uvicorn", *options, "tests.browser.desk.asgi:application"]
+        return [sys.executable, "-m", "uvicorn", *options, f"{self.site}.asgi:application"]
 
     def environment(self) -> dict[str, str]:
-        return super().environment() | {"DJANGO_SETTINGS_MODULE": "tests.browser.desk.settings"}
+        return super().environment() | {"DJANGO_SETTINGS_MODULE": f"{self.site}.settings"}
 
     def start(self) -> Self:
         Server.start(self)

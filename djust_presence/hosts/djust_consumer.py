@@ -1,0 +1,305 @@
+"""djust's consumer, when a view of its has presence: a session that goes by what happens to the consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Sequence
+from contextvars import Context, copy_context
+from functools import cache
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+from django.core.serializers.json import DjangoJSONEncoder
+
+from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cursors
+from ..cursors import Position
+from ..events import ArgumentError, bind
+from ..mixins import PresenceMixin
+from ..tracker import Refresh, Session
+
+__all__ = ["SeatedConsumer", "for_script", "push_event", "seat", "session_of"]
+
+logger = logging.getLogger("djust_presence")
+
+GOING_AWAY = 1012
+SLOW = 4000
+MAX_WAITING_FRAMES = 256
+MAX_MOVES = 100  # a second
+LONGEST_MOVE = 4096  # characters
+TICK = 1 / 30
+PATIENCE = 0.1  # seconds that other sessions wait for one that is busy
+
+Frame = dict[str, Any]
+
+# To djust a push like any other: it waits its turn, renders once, and of several that wait one remains.
+REFRESH: Frame = {"type": "server_push", "djust_presence": "refresh"}
+# What djust lets a page say of its pointer. Our script says more: with "cursors" that it draws those of others.
+MOVE = "cursor_move"
+
+if TYPE_CHECKING:
+    Consumer = Any
+else:
+    Consumer = object
+
+
+def seat(consumer: Any) -> None:
+    """Make *consumer* one that has views with presence. On its loop, in its task."""
+    if isinstance(consumer, SeatedConsumer):
+        return
+    kind: type = type(consumer)
+    consumer.__class__ = _seated(kind)
+    consumer._presence_frames = deque()
+    consumer._presence_turn = asyncio.Lock()
+    task = asyncio.current_task()
+    assert task is not None
+    task.add_done_callback(consumer._presence_over)
+
+
+@cache
+def _seated(kind: type) -> type:
+    return type(kind.__name__, (SeatedConsumer, kind), {"__module__": kind.__module__})
+
+
+class SeatedConsumer(Consumer):  # type: ignore[misc]
+    """What a consumer of djust's becomes. What it overrides is all of djust that it relies on."""
+
+    _presence_frames: deque[str]
+    _presence_sender: asyncio.Task[None] | None = None
+    _presence_context: Context
+    _presence_turn: (
+        asyncio.Lock
+    )  # djust's consumers do one thing after the other, but for what takes its render lock
+    _presence_refreshes: tuple[Refresh, ...] = ()
+    _presence_pusher: asyncio.Task[None] | None = None
+    _presence_pushing = False  # whether it is its turn
+    _presence_alone = False  # whether the push that is under way is all ours
+    _presence_mover: asyncio.Task[None] | None = None
+    _presence_position: Position | None = None  # a move that the view has not taken in
+    _presence_moves = 0  # in the second that began at
+    _presence_second = 0.0
+    _presence_end_of: asyncio.Task[None] | None = None  # the socket, or the server
+
+    # The view that djust holds is the one that is live
+
+    @property
+    def view_instance(self) -> Any:
+        return self.__dict__.get("view_instance")
+
+    @view_instance.setter
+    def view_instance(self, view: Any) -> None:
+        before = self.view_instance
+        self.__dict__["view_instance"] = view
+        if view is before:
+            return
+        self._presence_end(before)
+        self._presence_refreshes = ()
+        if session := session_of(view):
+            self._presence_context = copy_context()
+            session.live()
+            if isinstance(view, LiveCursorMixin):
+                self.presence_put(for_script("ready", {}))
+
+    def _presence_end(self, view: Any, going_away: bool = False) -> None:
+        if (session := session_of(view)) and (stop := session.end(going_away)):
+            self._presence_end_of = stop
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if session := session_of(self.view_instance):
+            session.heard()
+            if text_data and MOVE in text_data[:40] and (frame := _read_move(text_data)):
+                self._presence_take_in(session, frame)
+                return
+        async with self._presence_turn:
+            await super().receive(text_data=text_data, bytes_data=bytes_data)
+
+    async def disconnect(self, close_code: int) -> None:
+        # First, as djust calls untrack_presence() on its way, which is no wish to leave.
+        self._presence_end(self.view_instance, close_code == GOING_AWAY)
+        self._presence_frames.clear()
+        await super().disconnect(close_code)
+        if self._presence_end_of:
+            await asyncio.shield(self._presence_end_of)
+
+    def _presence_over(self, task: asyncio.Task[Any]) -> None:
+        """The task of the socket has ended, in whatever way: a server that stops may just cancel it."""
+        self._presence_end(self.view_instance, task.cancelled())
+
+    # Refreshes, by way of a server push
+
+    async def presence_refresh(self, view: Any, refresh: Refresh) -> None:
+        """Have *view* take *refresh* in and rendered; returns before that if a frame of its page is being handled."""
+        if view is not self.view_instance:
+            return
+        self._presence_refreshes += (refresh,)
+        if self._presence_pusher is None:
+            # In what surrounds the view: the visitor's language, the tenant.
+            context = self._presence_context.copy()
+            loop = asyncio.get_running_loop()
+            self._presence_pusher = loop.create_task(self._presence_push(), context=context)
+        handled = self._presence_turn.locked() and not self._presence_pushing
+        await asyncio.wait([self._presence_pusher], timeout=PATIENCE if handled else None)
+
+    async def _presence_push(self) -> None:
+        try:
+            async with self._presence_turn:
+                self._presence_pushing = True
+                before: tuple[Refresh, ...] = ()
+                # If they are still the same, djust has put the push off, and comes back to it.
+                while (refreshes := self._presence_refreshes) and refreshes is not before:
+                    before = refreshes
+                    await self.server_push(REFRESH)
+        finally:
+            self._presence_pusher, self._presence_pushing = None, False
+
+    async def _run_server_push_turn(self, *events: Frame) -> None:
+        self._presence_alone = all(event is REFRESH for event in events)
+        try:
+            await super()._run_server_push_turn(*events)
+        finally:
+            self._presence_alone = False
+
+    async def _apply_server_push(self, view: Any, event: Frame) -> None:
+        if event is not REFRESH:
+            await super()._apply_server_push(view, event)
+            return
+        refreshes, self._presence_refreshes = self._presence_refreshes, ()
+        await sync_to_async(_take_in)(view, refreshes)
+
+    async def _send_update(self, *args: Any, **fields: Any) -> None:
+        if self._presence_alone:
+            # The page would take a broadcast for somebody's new content of its fields, and drop what was typed.
+            fields["broadcast"] = False
+        await super()._send_update(*args, **fields)
+
+    # Pointers
+
+    def _presence_take_in(self, session: Session, frame: Frame) -> None:
+        """What the page says of pointers, which djust's own limit on frames would cut its socket for."""
+        now = session.tracker.now
+        if now - self._presence_second >= 1:
+            self._presence_second, self._presence_moves = now, 0
+        self._presence_moves += 1
+        if self._presence_moves > MAX_MOVES or not isinstance(session.view, LiveCursorMixin):
+            return
+        if frame.get("cursors"):
+            show_cursors(session)
+            return
+        try:
+            position = None if frame.get("x", 0) is None else Position.read(frame)
+        except ValueError:
+            return
+        if position is None or goes_straight(session.view):
+            self._presence_position = None
+            move_cursor(session, position)
+        else:
+            self._presence_position = position
+            if self._presence_mover is None:
+                self._presence_mover = asyncio.create_task(self._presence_move())
+
+    async def _presence_move(self) -> None:
+        """Let the view's own code take in where the pointer is by then, once a tick at most."""
+        try:
+            while (position := self._presence_position) is not None:
+                self._presence_position = None
+                async with self._render_lock:
+                    view = self.view_instance
+                    if not (session := session_of(view)) or not session.open:
+                        return
+                    changed = await sync_to_async(_take_in_move)(view, position)
+                await self._flush_push_events()
+                if changed:
+                    session.refresh()
+                await asyncio.sleep(TICK)
+        finally:
+            self._presence_mover = None
+
+    # Frames, one after the other
+
+    def presence_put(self, *frames: str) -> None:
+        """Send *frames* when their turn comes. Whoever does not take them in is cut off, to come back for the whole."""
+        if len(self._presence_frames) + len(frames) > MAX_WAITING_FRAMES:
+            self.presence_close(SLOW)
+            return
+        self._presence_frames.extend(frames)
+        if self._presence_sender is None:
+            self._presence_sender = asyncio.create_task(self._presence_send())
+
+    def presence_point(self, frame: str) -> bool:
+        """Send a frame of cursors; False if something is being sent already."""
+        if self._presence_sender is not None:
+            return False
+        self.presence_put(frame)
+        return True
+
+    async def _presence_send(self) -> None:
+        try:
+            while self._presence_frames:
+                await self._send_frame(text_data=self._presence_frames.popleft())
+        except Exception:
+            logger.debug("A socket is gone.", exc_info=True)
+        finally:
+            self._presence_sender = None
+
+    def presence_close(self, code: int) -> None:
+        """Close the socket; whatever becomes of it, its page is not there any more."""
+        self._presence_frames.clear()
+        self._presence_end(self.view_instance)
+        self._presence_end_of = asyncio.create_task(self._presence_close(code))
+
+    async def _presence_close(self, code: int) -> None:
+        try:
+            await self.close(code)
+        except Exception:
+            logger.debug("A socket is gone.", exc_info=True)
+
+
+def session_of(view: Any) -> Session | None:
+    return view._presence if isinstance(view, PresenceMixin) else None
+
+
+def push_event(event: str, payload: Any) -> str:
+    """A frame that djust's client makes an event in the page of."""
+    return json.dumps({"type": "push_event", "event": event, "payload": payload}, cls=DjangoJSONEncoder)
+
+
+def for_script(kind: str, payload: Any) -> str:
+    """A frame for our script, by way of djust's client."""
+    return push_event(f"djust_presence:{kind}", payload)
+
+
+def _take_in(view: PresenceMixin, refreshes: Sequence[Refresh]) -> None:
+    for refresh in refreshes:
+        view._presence_refresh(refresh)
+
+
+def _read_move(text: str) -> Frame | None:
+    if len(text) > LONGEST_MOVE:
+        return None
+    try:
+        frame = json.loads(text)
+    except ValueError:
+        return None
+    return frame if isinstance(frame, dict) and frame.get("type") == MOVE else None
+
+
+def _take_in_move(view: LiveCursorMixin, position: Position) -> bool:
+    """Let the view's own code take a move in. In a thread. Whether the view is another by that."""
+    fields = {name: value for name, value in position._asdict().items() if value is not None}
+    params = {"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields}
+    handler = MethodType(type(view).cursor_move, view)
+    before = vars(view).copy()
+    view._presence_moved(position)
+    try:
+        view._presence_call(handler, **bind(handler, params))
+    except ArgumentError as error:
+        logger.warning("A move for %s was refused: %s", type(view).__qualname__, error)
+    finally:
+        view._presence_moved(None)
+    return any(
+        not name.startswith("_") and (name not in before or before[name] is not value)
+        for name, value in vars(view).items()
+    )

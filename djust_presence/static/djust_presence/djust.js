@@ -1,0 +1,124 @@
+/**
+ * The page side of djust_presence under the views of real djust, whose own client has the socket and patches the page.
+ *
+ * Its tag says where the rest is: `data-cursors` is the script for pages with live cursors.
+ *
+ * What the page's own scripts and styles can go by, as with the built-in host:
+ *   presence:<event>         on the document: a broadcast to the group, its payload in `detail`
+ *   presence-client:render   on the document: what djust's views show has changed
+ *   --presence-color         on every element with a valid data-presence-color
+ */
+(() => {
+  "use strict";
+
+  const script = document.currentScript;
+  const HERE = Symbol.for("djust_presence.djust");
+  if (document[HERE] || !script) return;
+  document[HERE] = true;
+
+  const COLOR = "data-presence-color";
+  const PROPERTY = "--presence-color";
+  const LIVE = "[dj-root], [dj-view]";
+  const DISCONNECTED = "dj-disconnected";
+  const SCRIPT_RETRY = 5_000; // milliseconds
+
+  const emit = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
+
+  // --- What the server says to this script ------------------------------------------------------------
+
+  const PREFIX = "djust_presence:";
+
+  const receive = {
+    broadcast: ({ event, payload }) => emit(`presence:${event}`, payload),
+    /** A view with cursors is live, on whatever socket. */
+    ready() {
+      cursors?.offline();
+      live = true;
+      cursors?.online();
+    },
+    cursors: (message) => cursors?.show(message),
+  };
+
+  window.addEventListener("djust:push_event", ({ detail: { event, payload } }) => {
+    const name = event.startsWith(PREFIX) && event.slice(PREFIX.length);
+    if (name && Object.hasOwn(receive, name)) receive[name](payload);
+  });
+
+  // --- Cursors: a script of its own, for pages that have a surface for them ---------------------------
+
+  const CURSORS = Symbol.for("djust_presence.cursors");
+  let cursors = null;
+  let cursorsTag = null;
+  let live = false;
+
+  /** As what djust's consumer takes from a page; `cursors` is that it draws those of others. */
+  function send({ type, ...position }) {
+    const socket = window.djust?.liveViewInstance?.ws;
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    const fields = type === "cursors" ? { cursors: true } : position;
+    socket.send(JSON.stringify({ type: "cursor_move", ...fields }));
+  }
+
+  function lookForCursors() {
+    if (cursors) cursors.rendered();
+    else if (script.dataset.cursors && !cursorsTag && document.querySelector("live-cursors")) loadCursors();
+  }
+
+  function loadCursors() {
+    cursorsTag = document.createElement("script");
+    cursorsTag.src = script.dataset.cursors;
+    cursorsTag.nonce = script.nonce;
+    cursorsTag.onload = () => {
+      cursorsTag.remove();
+      cursors = document[CURSORS]({ send });
+      if (live) cursors.online();
+    };
+    cursorsTag.onerror = () => {
+      cursorsTag.remove();
+      setTimeout(loadCursors, SCRIPT_RETRY);
+    };
+    document.head.append(cursorsTag);
+  }
+
+  function onBody() {
+    if (!live || !document.body.classList.contains(DISCONNECTED)) return;
+    live = false;
+    cursors?.offline();
+  }
+
+  // --- After each patch -------------------------------------------------------------------------------
+
+  /** A strict policy refuses style attributes in HTML, but not what a script sets on an element. */
+  function paint() {
+    for (const element of document.querySelectorAll(`[${COLOR}]`)) {
+      const color = element.getAttribute(COLOR);
+      if (!CSS.supports("color", color)) element.style.removeProperty(PROPERTY);
+      else if (element.style.getPropertyValue(PROPERTY) !== color) {
+        element.style.setProperty(PROPERTY, color);
+      }
+    }
+  }
+
+  const changed = { subtree: true, childList: true, characterData: true, attributeFilter: [COLOR, "style"] };
+  const observer = new MutationObserver((records) => {
+    // What is done about a change is none.
+    observer.disconnect();
+    paint();
+    const elements = records.map(({ target }) => target.parentElement ?? target);
+    if (elements.some((element) => element.closest?.(LIVE))) {
+      emit("presence-client:render", { regions: ["*"] });
+      lookForCursors();
+    }
+    observer.observe(document, changed);
+  });
+
+  function start() {
+    paint();
+    observer.observe(document, changed);
+    new MutationObserver(onBody).observe(document.body, { attributeFilter: ["class"] });
+    lookForCursors();
+  }
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();

@@ -1,0 +1,20 @@
+"""What the server of the whiteboard runs."""
+
+from __future__ import annotations
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.asgi import get_asgi_application
+from django.urls import path
+
+http = ASGIStaticFilesHandler(get_asgi_application())
+
+from djust.routing import DjustMiddlewareStack  # noqa: E402
+from djust.websocket import LiveViewConsumer  # noqa: E402
+
+from djust_presence.live import lifespan  # noqa: E402
+
+sockets = URLRouter([path("ws/live/", LiveViewConsumer.as_asgi())])
+application = ProtocolTypeRouter(
+    {"http": http, "websocket": DjustMiddlewareStack(sockets), "lifespan": lifespan}
+)

@@ -1,0 +1,1 @@
+"""Real djust's views and its real consumer."""
