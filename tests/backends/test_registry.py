@@ -76,8 +76,8 @@ def test_giving_a_name_that_is_in_use_takes_effect() -> None:
 @pytest.mark.parametrize(
     ("configured", "message"),
     [
-        ({"BACKEND": "rediss"}, "'rediss', which is neither a dotted path nor one of: memory, redis"),
-        ({"BACKEND": ""}, "'', which is neither a dotted path nor one of: memory, redis"),
+        ({"BACKEND": "rediss"}, "'rediss', which is neither a dotted path nor one of: .*memory, redis"),
+        ({"BACKEND": ""}, "'', which is neither a dotted path nor one of: .*memory, redis"),
         ({"BACKEND": "no.such.Backend"}, "'no.such.Backend' cannot be imported: No module named 'no'"),
         ({"BACKEND": "djust_presence.backends.memory.Nothing"}, "cannot be imported: .*Nothing"),
         ({"BACKEND": "collections.OrderedDict"}, "'collections.OrderedDict' is not a subclass of .*Backend"),

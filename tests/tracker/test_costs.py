@@ -155,7 +155,7 @@ async def test_cursors_are_one_message_a_tick_and_one_write_a_second_whatever_th
         seconds = time.monotonic() - began
         commands = await monitor.take()
         await until(lambda: len(CursorTracker.get_cursors("board")) == movers)
-    assert 5 <= commands.pop("PUBLISH") <= 20 * seconds + 2
+    assert 5 <= commands.pop("PUBLISH") <= 20 * seconds + 6  # with what is said of looking, and at renewals
     assert commands.pop("EVALSHA", 0) + commands.pop("EVAL", 0) + commands.pop("SCRIPT", 0) <= seconds + 2
     assert not commands
 

@@ -124,6 +124,11 @@ class Site:
         for wire in self._open:
             wire.finished.set()
         await self._task
+        # Of sockets that were never accepted: uvicorn leaves them to the garbage collector, wherever that strikes.
+        left = set(self._server.server_state.tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         # Of a page that was back before the server had gone.
         self._wires = asyncio.Queue()
 
