@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import NewPage
-from tests.servers import SiteServer
+from tests.servers import RedisServer, SiteServer, find_valkey_server
 
 SOON = 10_000  # milliseconds: a closed tab is gone after GRACE
 
@@ -20,8 +20,12 @@ def ours(valkey_url: str) -> Iterator[SiteServer]:
 
 
 @pytest.fixture
-def djusts(valkey_url: str) -> Iterator[SiteServer]:
-    with SiteServer({"DJUST": "1", "REDIS_URL": valkey_url}) as site:
+def djusts() -> Iterator[SiteServer]:
+    # A store of its own: whoever has just left the other site is there until their GRACE is over.
+    with (
+        RedisServer(find_valkey_server()) as redis,
+        SiteServer({"DJUST": "1", "REDIS_URL": redis.url()}) as site,
+    ):
         site.allow(r"\bsetex\b")  # djust calls what redis-py has deprecated
         site.allow(r"^\[JIT\]")  # djust prints how it reads a queryset
         yield site
