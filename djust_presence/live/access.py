@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import (
@@ -191,7 +192,22 @@ def watch_log_ins_and_outs() -> None:
 def _session_ends(request: HttpRequest | None, **kwargs: Any) -> None:
     session = getattr(request, "session", None)
     if isinstance(session, SessionBase):
-        _announce(mark(session))
+        _announce_after_flush(session, mark(session))
+
+
+def _announce_after_flush(session: SessionBase, ended: str | None) -> None:
+    """The signal comes before the session is flushed, and a page that is reloaded at once would still find it."""
+    flush, aflush = session.flush, session.aflush
+
+    def flush_and_tell() -> None:
+        flush()
+        _announce(ended)
+
+    async def aflush_and_tell() -> None:
+        await aflush()
+        await sync_to_async(_announce)(ended)
+
+    session.flush, session.aflush = flush_and_tell, aflush_and_tell  # type: ignore[method-assign]
 
 
 def _session_changes(request: HttpRequest | None, **kwargs: Any) -> None:
