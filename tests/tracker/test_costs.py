@@ -57,7 +57,8 @@ class Monitor:
         return Counter(one for one in commands if one not in ("CLIENT", "HELLO", "SELECT"))
 
     def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+        # Only our half: the server answers with its own, and what it still has to say is not an error.
+        self._socket.shutdown(socket.SHUT_WR)
         self._thread.join()
         self._lines.close()
         self._socket.close()
