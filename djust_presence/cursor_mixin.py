@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,6 +18,14 @@ from .tracker import Session, reads
 __all__ = ["LiveCursorMixin"]
 
 logger = logging.getLogger("djust_presence")
+
+
+@dataclass
+class Move:
+    """What ``cursor_move`` is called with, and, once it was, whether the view is another by that."""
+
+    params: dict[str, Any]
+    changed: bool = False
 
 
 class LiveCursorMixin(PresenceMixin):
@@ -76,9 +87,21 @@ class LiveCursorMixin(PresenceMixin):
             return hub.read(session)
         return await CursorTracker.aget_cursors(self._read_key())
 
-    def _presence_moved(self, position: Position | None) -> None:
-        """Called by the host around ``cursor_move``: what the page has sent."""
+    @contextmanager
+    def _presence_moving(self, position: Position) -> Iterator[Move]:
+        """Called by the host around the ``cursor_move`` of a view with code of its own for it."""
+        fields = {name: value for name, value in position._asdict().items() if value is not None}
+        move = Move({"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields})
+        before = vars(self).copy()
         self._presence_position = position
+        try:
+            yield move
+        finally:
+            self._presence_position = None
+            move.changed = any(
+                not name.startswith("_") and (name not in before or before[name] is not value)
+                for name, value in vars(self).items()
+            )
 
     def _listen(self, session: Session) -> None:
         super()._listen(session)

@@ -288,18 +288,10 @@ def _read_move(text: str) -> Frame | None:
 
 def _take_in_move(view: LiveCursorMixin, position: Position) -> bool:
     """Let the view's own code take a move in. In a thread. Whether the view is another by that."""
-    fields = {name: value for name, value in position._asdict().items() if value is not None}
-    params = {"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields}
     handler = MethodType(type(view).cursor_move, view)
-    before = vars(view).copy()
-    view._presence_moved(position)
-    try:
-        view._presence_call(handler, **bind(handler, params))
-    except ArgumentError as error:
-        logger.warning("A move for %s was refused: %s", type(view).__qualname__, error)
-    finally:
-        view._presence_moved(None)
-    return any(
-        not name.startswith("_") and (name not in before or before[name] is not value)
-        for name, value in vars(view).items()
-    )
+    with view._presence_moving(position) as move:
+        try:
+            view._presence_call(handler, **bind(handler, move.params))
+        except ArgumentError as error:
+            logger.warning("A move for %s was refused: %s", type(view).__qualname__, error)
+    return move.changed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -21,6 +22,7 @@ from django.contrib.sessions.backends import cache, cached_db, db
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
 from django.core.cache import caches
+from django.db import router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -201,11 +203,11 @@ def _announce_after_flush(session: SessionBase, ended: str | None) -> None:
 
     def flush_and_tell() -> None:
         flush()
-        _announce(ended)
+        _announce(session, ended)
 
     async def aflush_and_tell() -> None:
         await aflush()
-        await sync_to_async(_announce)(ended)
+        await sync_to_async(_announce)(session, ended)
 
     session.flush, session.aflush = flush_and_tell, aflush_and_tell  # type: ignore[method-assign]
 
@@ -214,16 +216,23 @@ def _session_changes(request: HttpRequest | None, **kwargs: Any) -> None:
     """By this signal the session has its new key; the cookie that came with the request has the old one."""
     session = getattr(request, "session", None)
     if isinstance(session, SignedCookies):
-        _announce(mark(session))
+        _announce(session, mark(session))
     elif request is not None and isinstance(session, SessionBase):
         old = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
         if old and old != session.session_key:
-            _announce(mark_of(old))
+            _announce(session, mark_of(old))
 
 
-def _announce(mark: str | None) -> None:
-    if mark is not None:
-        publish(get_backend().shared, NOTICES, [[ENDED, mark]])
+def _announce(session: SessionBase, ended: str | None) -> None:
+    """At once, and again when a transaction is over, until which a page that is reloaded would still find *session*."""
+    if ended is None:
+        return
+    tell = partial(publish, get_backend().shared, NOTICES, [[ENDED, ended]])
+    tell()
+    if isinstance(session, db.SessionStore):
+        connection = transaction.get_connection(router.db_for_write(session.model))
+        if connection.in_atomic_block:
+            connection.on_commit(tell)
 
 
 def _chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:

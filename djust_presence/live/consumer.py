@@ -36,6 +36,7 @@ SLOW = 4000
 FLOOD = 4408
 GOING_AWAY = 1012
 NO_STATUS = 1005
+WHAT_FAILED = {"failed": "The event could not be handled.", "forbidden": "This is not allowed."}
 CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
 
 Receive = Callable[[], Awaitable[Message]]
@@ -254,14 +255,15 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         if inspect.iscoroutinefunction(handler):
             async with own_thread():
-                failed = not await self._view._live_await(handler, arguments)
-            update = await lanes.run(partial(self._view._live_update, self._due(), event=True, failed=failed))
+                failure = await self._view._live_await(handler, arguments)
+            update = await lanes.run(
+                partial(self._view._live_update, self._due(), event=True, failure=failure)
+            )
         else:
             update = await lanes.run(partial(self._view._live_call, handler, arguments, self._due()))
-            failed = update.failed
         self._show(update)
-        if failed:
-            self._put_error("failed", "The event could not be handled.", event.ref)
+        if update.failure:
+            self._put_error(update.failure, WHAT_FAILED[update.failure], event.ref)
         elif event.ref is not None:
             self.put(encode("ack", ref=event.ref))
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import MethodType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from django.core.exceptions import PermissionDenied
 from django.db import connections, transaction
@@ -40,12 +40,16 @@ logger = logging.getLogger("djust_presence")
 NOT_IN_CONTEXT = frozenset({"request", "args", "kwargs", "head"})
 
 
+# What became of an event handler that raised: a code of the protocol.
+Failure = Literal["failed", "forbidden"]
+
+
 class Update(NamedTuple):
     """What user code and rendering have left for the browser; with *ended*, the visitor's session is over."""
 
     regions: Changed = Changed()
     pushed: Sequence[str] = ()
-    failed: bool = False
+    failure: Failure | None = None  # of the event handler
     ended: bool = False
     stale: bool = False  # whether it has to be rendered yet
 
@@ -149,30 +153,28 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         self, handler: MethodType, arguments: dict[str, Any], refreshes: Sequence[Refresh]
     ) -> Update:
         """Run a sync event handler, and update."""
-        failed = False
+        failure = None
         try:
             with self._live_surroundings():
                 sessions.begin(self._live_request)
                 with _transaction(self._live_request):
                     call(handler, **arguments)
-        except Exception:
-            self._live_failed(handler)
-            failed = True
-        return self._live_update(refreshes, event=True, failed=failed)
+        except Exception as error:
+            failure = self._live_failed(handler, error)
+        return self._live_update(refreshes, event=True, failure=failure)
 
-    async def _live_await(self, handler: MethodType, arguments: dict[str, Any]) -> bool:
-        """Run an async event handler, on the loop, in a task of its own. Says whether it succeeded."""
+    async def _live_await(self, handler: MethodType, arguments: dict[str, Any]) -> Failure | None:
+        """Run an async event handler, on the loop, in a task of its own."""
         try:
             with self._live_surroundings():
                 sessions.begin(self._live_request)
                 await handler(**arguments)
-        except Exception:
-            self._live_failed(handler)
-            return False
-        return True
+        except Exception as error:
+            return self._live_failed(handler, error)
+        return None
 
     def _live_update(
-        self, refreshes: Sequence[Refresh], *, event: bool = False, failed: bool = False
+        self, refreshes: Sequence[Refresh], *, event: bool = False, failure: Failure | None = None
     ) -> Update:
         """Let the view take in what has come, render it, and see what of the page is another now."""
         regions = Changed()
@@ -186,10 +188,10 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
                     regions = self._live_shown.refresh(self)
                 except Exception:
                     logger.exception("The live view at %r could not be rendered.", self.request.path)
-                ended = not sessions.finish(self._live_request, event=event, failed=failed)
+                ended = not sessions.finish(self._live_request, event=event, failed=bool(failure))
         except Exception:
-            logger.exception("What surrounds the live view at %r failed, or its session.", self.request.path)
-        return Update(regions, self._take_pushed(), failed, ended)
+            self._live_surroundings_failed()
+        return Update(regions, self._take_pushed(), failure, ended)
 
     def _live_move(self, position: Position) -> Update:
         """Let the view's own code take a move in. It is rendered only if it has changed by that."""
@@ -198,29 +200,19 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         if handler is None:
             logger.warning("%s.cursor_move() is not an @event_handler().", type(self).__qualname__)
             return Update()
-        fields = {name: value for name, value in position._asdict().items() if value is not None}
-        params = {"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields}
-        before = vars(self).copy()
-        failed = ended = False
-        self._presence_moved(position)
-        try:
-            with self._live_surroundings():
-                try:
-                    with _transaction(self._live_request):
-                        call(handler, **bind(handler, params))
-                except Exception:
-                    self._live_failed(handler)
-                    failed = True
-                ended = not sessions.finish(self._live_request, failed=failed)
-        except Exception:
-            logger.exception("What surrounds the live view at %r failed, or its session.", self.request.path)
-        finally:
-            self._presence_moved(None)
-        stale = any(
-            not name.startswith("_") and (name not in before or before[name] is not value)
-            for name, value in vars(self).items()
-        )
-        return Update(pushed=self._take_pushed(), failed=failed, ended=ended, stale=stale)
+        failure, ended = None, False
+        with self._presence_moving(position) as move:
+            try:
+                with self._live_surroundings():
+                    try:
+                        with _transaction(self._live_request):
+                            call(handler, **bind(handler, move.params))
+                    except Exception as error:
+                        failure = self._live_failed(handler, error)
+                    ended = not sessions.finish(self._live_request, failed=bool(failure))
+            except Exception:
+                self._live_surroundings_failed()
+        return Update(pushed=self._take_pushed(), failure=failure, ended=ended, stale=move.changed)
 
     def _live_check(self, user: Any) -> bool | None:
         """Whether *user* may go on seeing this page; None if that could not be found out."""
@@ -245,10 +237,17 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         pushed, self._pushed = self._pushed, []
         return pushed
 
-    def _live_failed(self, handler: MethodType) -> None:
-        logger.exception(
-            "The event handler %s failed at %r.", handler.__func__.__qualname__, self.request.path
-        )
+    def _live_surroundings_failed(self) -> None:
+        logger.exception("What surrounds the live view at %r failed, or its session.", self.request.path)
+
+    def _live_failed(self, handler: MethodType, error: Exception) -> Failure:
+        name = handler.__func__.__qualname__
+        if isinstance(error, PermissionDenied):
+            # Anybody can bring this about: no traceback, as Django logs none where a view raises it.
+            logger.warning("Forbidden: the event handler %s at %r.", name, self.request.path)
+            return "forbidden"
+        logger.error("The event handler %s failed at %r.", name, self.request.path, exc_info=error)
+        return "failed"
 
 
 @contextmanager

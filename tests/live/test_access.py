@@ -12,6 +12,7 @@ from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMix
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session as SessionRow
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
@@ -184,6 +185,31 @@ async def test_who_logged_out_is_gone_at_once_whatever_the_grace(client: Client)
     await sync_to_async(client.logout)()
     assert await close_code(socket) == 4401
     await until(_gone)
+
+
+async def test_a_page_that_reloads_before_a_log_out_is_committed_is_closed_as_well(
+    ada: Any, settings: Settings
+) -> None:
+    settings.DJUST_PRESENCE = {"REAUTH_INTERVAL": 0}
+    client = Client()
+    await sync_to_async(client.force_login)(ada)
+    socket = await opened(client, "/members/")
+    reloaded = threading.Event()
+
+    def log_out() -> None:
+        with transaction.atomic():
+            client.logout()
+            assert reloaded.wait(10)
+
+    again = Socket("/members/", cookies(client))
+    leaving = asyncio.create_task(sync_to_async(log_out, thread_sensitive=False)())
+    assert await close_code(socket) == 4401
+    assert (await again.connect(timeout=5))[0]
+    while (await again.frame())["type"] != "render":
+        pass
+    reloaded.set()
+    assert await close_code(again) == 4401
+    await leaving
 
 
 async def _here() -> bool:

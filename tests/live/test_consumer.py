@@ -106,6 +106,21 @@ async def test_a_failing_handler_is_logged_and_costs_only_itself(
     assert f"Counter.{name}" in record.getMessage()
 
 
+@pytest.mark.parametrize("name", ["forbid", "aforbid"])
+async def test_what_a_handler_forbids_is_a_warning_and_no_failure(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with live("/counter/") as socket:
+        await started(socket)
+        *_, error = await socket.call(1, name)
+        assert (error["type"], error["code"], error["ref"]) == ("error", "forbidden", 1)
+        assert (await socket.call(2, "add"))[-1] == {"type": "ack", "ref": 2}
+    (record,) = [record for record in caplog.records if record.name == "djust_presence"]
+    assert record.levelno == logging.WARNING
+    assert not record.exc_info
+    assert f"Counter.{name}" in record.getMessage()
+
+
 async def test_a_payload_that_is_not_json_fails_where_it_was_pushed(caplog: pytest.LogCaptureFixture) -> None:
     async with live("/counter/") as socket:
         await started(socket)

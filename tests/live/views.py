@@ -54,6 +54,14 @@ class Counter(LiveView):
         raise RuntimeError("an async handler's failure")
 
     @event_handler()
+    def forbid(self) -> None:
+        raise PermissionDenied
+
+    @event_handler()
+    async def aforbid(self) -> None:
+        raise PermissionDenied
+
+    @event_handler()
     def pick(self, token: UUID) -> None:
         self.count = token.int
 
