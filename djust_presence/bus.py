@@ -10,7 +10,6 @@ import asyncio
 import contextvars
 import json
 import logging
-import os
 import random
 import threading
 from collections.abc import Callable, Coroutine
@@ -22,6 +21,8 @@ from asgiref.sync import async_to_sync
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
+
+from .forks import after_fork
 
 __all__ = ["NOTICES", "Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish"]
 
@@ -114,7 +115,7 @@ class LocalBus(Bus):
         cls._listening, cls._lock = {}, threading.Lock()
 
 
-os.register_at_fork(after_in_child=LocalBus.forget)
+after_fork(LocalBus.forget)
 
 
 def group_name(key: str) -> str:

@@ -100,7 +100,7 @@ class LiveCursorMixin(PresenceMixin):
             self._presence_position = None
             move.changed = any(
                 not name.startswith("_") and (name not in before or before[name] is not value)
-                for name, value in vars(self).items()
+                for name, value in vars(self).copy().items()  # other threads of the view's may be at it
             )
 
     def _listen(self, session: Session) -> None:

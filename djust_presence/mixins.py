@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
-from inspect import iscoroutine
 from typing import Any
 from uuid import uuid4
 
-from asgiref.sync import async_to_sync
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
+from .calls import call
 from .errors import PresenceError
 from .keys import checked_key, fill_in, is_whole
 from .state.records import Member, Step, decode_meta, encode_meta, record, records
@@ -227,9 +226,7 @@ class PresenceMixin:
     @staticmethod
     def _presence_call(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         try:
-            result = callback(*args, **kwargs)
-            if iscoroutine(result):
-                async_to_sync(_finished)(result)
+            call(callback, *args, **kwargs)
         except Exception:
             logger.exception("%s failed.", getattr(callback, "__qualname__", callback))
 
@@ -286,7 +283,3 @@ class PresenceMixin:
         if user is None or user == "" or not is_whole(str(user)):
             raise PresenceError(f"get_presence_user_id() of {type(self).__qualname__} has returned {user!r}.")
         return str(user)
-
-
-async def _finished(coroutine: Coroutine[Any, Any, Any]) -> None:
-    await coroutine

@@ -12,7 +12,7 @@ NAME = PACKAGE.name
 
 # From the bottom up: each may import what stands in the lines above its own.
 LAYERS = [
-    {"conf"},
+    {"conf", "forks", "calls"},
     {"errors"},
     {"keys"},
     {"state"},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from ..conf import get_settings, on_change
+from ..forks import after_fork
 from .base import Backend
 
 __all__ = ["get_backend", "load_backend_class", "register_backend", "reset"]
@@ -75,9 +75,9 @@ def reset() -> None:
         old.close()
 
 
-def _after_fork() -> None:
+def _forget() -> None:
     global _instance, _lock
     _instance, _lock = None, threading.Lock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+after_fork(_forget)

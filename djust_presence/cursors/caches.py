@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.files import locks
 
 from ..errors import PresenceUnavailable
+from ..forks import after_fork
 
 __all__ = ["Positions", "positions_in"]
 
@@ -114,11 +116,12 @@ def _redis_client(cache: Any) -> Callable[[], Any] | None:
 
     if isinstance(cache, RedisCache):
         return lambda: cache._cache.get_client(None, write=True)
-    try:
-        from django_redis.cache import RedisCache as DjangoRedisCache
-    except ImportError:
-        return None
-    return (lambda: cache.client.get_client(True)) if isinstance(cache, DjangoRedisCache) else None
+    django_redis = sys.modules.get(
+        "django_redis.cache"
+    )  # where there is a cache of its, it has been imported
+    if django_redis and isinstance(cache, django_redis.RedisCache):
+        return lambda: cache.client.get_client(True)
+    return None
 
 
 # Others: one entry for each group, written by one at a time
@@ -155,6 +158,15 @@ class LockedPositions:
 
 
 _thread_lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked child: nobody is left to let go of it."""
+    global _thread_lock
+    _thread_lock = threading.Lock()
+
+
+after_fork(_renew_lock)
 
 
 @contextmanager

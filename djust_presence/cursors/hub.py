@@ -64,6 +64,7 @@ class Hub:
         self._wanted_rate = 1.0
         self._told_rate = 0
         self._due = self._quiet_until = self._announce_at = 0.0
+        self._rest = 0.0  # before pages that still were being sent to are tried again
         self._tick_timer: TimerHandle | None = None
         self._clock_timer: TimerHandle | None = None
         self._read_timer: TimerHandle | None = None
@@ -105,6 +106,8 @@ class Hub:
         if position is None or own is None:
             self._hide(session)
         elif session.group is self._group and own.wish.key == self._group.key:
+            if self._refs.get(session, own.ref) != own.ref:  # it was another until just now
+                self._hide(session)
             self._refs[session] = own.ref
             self._pointers.move(own.ref, own.wish.user, position, self._tracker.now)
             self._saving.moved(own.wish.user)
@@ -116,16 +119,18 @@ class Hub:
         if session not in self._readers:
             self._tracker.call(self._add_reader, session)
         now, at = self._tracker.now, time.time()
-        return {
-            user: {
-                "x": pointer.position.x,
-                "y": pointer.position.y,
-                "timestamp": at - (now - pointer.moved_at),
-                "meta": decode_meta(member.meta).copy(),
-            }
-            for user, pointer in self._pointers.latest().items()
-            if (member := self._group.replica.member(user))
-        }
+        cursors: dict[str, Cursor] = {}
+        for user, pointer in self._pointers.latest().items():
+            if member := self._group.replica.member(user):
+                x, y, *_ = pointer.position
+                timestamp = at - (now - pointer.moved_at)
+                cursors[user] = {
+                    "x": x,
+                    "y": y,
+                    "timestamp": timestamp,
+                    "meta": decode_meta(member.meta).copy(),
+                }
+        return cursors
 
     def moved(self, steps: Iterable[Step]) -> None:
         """Somebody has come or left, or has another meta."""
@@ -154,10 +159,15 @@ class Hub:
 
     # The tick
 
-    def _schedule(self) -> None:
-        if self._tick_timer is None:
-            self._due = max(self._tracker.now, self._quiet_until)
-            self._tick_timer = self._tracker.later(self._due - self._tracker.now, self._tick)
+    def _schedule(self, rest: float = 0.0) -> None:
+        now = self._tracker.now
+        due = max(now + rest, self._quiet_until)
+        if self._tick_timer is not None:
+            if self._due <= due:
+                return
+            self._tick_timer.cancel()
+        self._due = due
+        self._tick_timer = self._tracker.later(due - now, self._tick)
 
     def _tick(self) -> None:
         self._tick_timer = None
@@ -169,8 +179,11 @@ class Hub:
         self._tell_processes(now)
         if self._readers and (news.moves or news.gone) and self._read_timer is None:
             self._read_timer = self._tracker.later(READ_INTERVAL, self._render)
-        if self._pointers.unsent or any(page.knows is not Knows.ALL for page in self._pages.values()):
+        if self._pointers.unsent:
             self._schedule()
+        elif any(page.knows is not Knows.ALL for page in self._pages.values()):
+            self._rest = 1 / rate if news.moves or news.gone else max(1 / rate, min(2 * self._rest, SECOND))
+            self._schedule(self._rest)
 
     def _rate(self) -> float:
         """Ticks a second: fewer, the more there is to do at each."""
@@ -215,24 +228,29 @@ class Hub:
         if not self._pointers.unsent or self._tracker.bus.waits(self._group.key):
             return
         moves, gone = self._pointers.unsent_moves(now)
-        if any(until > now for until in self._elsewhere.values()):
+        if self._is_looked_at(now):
             self._publish("cursors", moves, gone)
 
     def _tell_all_moves(self, now: float) -> None:
-        if self._refs and any(until > now for until in self._elsewhere.values()):
+        if self._refs and self._is_looked_at(now):
             self._publish("cursors", self._pointers.our_moves(now), [])
 
+    def _is_looked_at(self, now: float) -> bool:
+        """Whether any other process looks."""
+        return any(until > now for until in self._elsewhere.values())
+
     def _hear_moves(self, moves: Mapping[str, Sequence[Any]], gone: Sequence[str]) -> None:
-        self._pointers.hear(moves, gone, self._tracker.now)
-        self._schedule()
-        self._start_clock()
+        if self._looks:
+            self._pointers.hear(moves, gone, self._tracker.now)
+            self._schedule()
+            self._start_clock()
 
     def _hear_looking(self, process: str, looks: bool, ask: bool) -> None:
         now = self._tracker.now
         known = self._elsewhere.pop(process, 0.0) > now
         if looks:
             self._elsewhere[process] = now + MISSED * self._settings.renew_interval
-            if ask or not known:
+            if not known:
                 self._tell_all_moves(now)
         if ask and self._looks:
             self._announce()
@@ -247,11 +265,13 @@ class Hub:
         looked = self._looks
         yield
         if self._looks != looked:
+            if looked:  # nobody will say which of these are gone
+                self._pointers.forget_others()
             self._announce()
             self._start_clock()
 
     def _announce(self, *, ask: bool = False) -> None:
-        """Whether this process looks; with *ask*, others say the same, and where their pointers are."""
+        """Whether this process looks; with *ask*, others are to say the same."""
         self._publish("looking", self._tracker.bus.id, self._looks, ask)
 
     def _publish(self, kind: str, *rest: Any) -> None:

@@ -183,6 +183,11 @@ class Pointers:
             self._unsent[ref] = None
         return pointer
 
+    def forget_others(self) -> None:
+        """What other processes have said is not known any more."""
+        for ref in self._pointers.keys() - self._ours:
+            self.remove(ref)
+
     def touch(self, users: Iterable[str]) -> None:
         """These users have come, left, or changed their meta."""
         some = set(users)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.cache import caches
@@ -17,9 +17,6 @@ from .caches import Positions, positions_in
 from .pointers import checked_coordinate
 
 __all__ = ["Cursor", "CursorTracker", "Place", "save"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 Cursor = dict[str, Any]
 Place = tuple[float, float, str]  # x, y and the encoded meta
@@ -61,21 +58,21 @@ class CursorTracker:
     async def aupdate_cursor(
         key: str, user_id: object, x: float, y: float, meta: Mapping[str, Any] | None = None
     ) -> None:
-        await _in_a_thread(CursorTracker.update_cursor, key, user_id, x, y, meta)
+        await sync_to_async(CursorTracker.update_cursor)(key, user_id, x, y, meta)
 
     @staticmethod
     async def aget_cursors(key: str) -> dict[str, Cursor]:
-        return await _in_a_thread(CursorTracker.get_cursors, key)
+        return await sync_to_async(CursorTracker.get_cursors)(key)
 
     @staticmethod
     async def aremove_cursor(key: str, user_id: object) -> None:
-        await _in_a_thread(CursorTracker.remove_cursor, key, user_id)
+        await sync_to_async(CursorTracker.remove_cursor)(key, user_id)
 
 
 def save(key: str, places: Mapping[str, Place | None]) -> None:
     """Write where several users of a group are, at once; None removes. Blocks."""
     texts = {
-        user: place and json.dumps([*place[:2], json.loads(place[2])], separators=(",", ":"))
+        user: place and f"[{json.dumps(place[0])},{json.dumps(place[1])},{place[2]}]"
         for user, place in places.items()
     }
     _store().write(_name(key), texts, get_settings().cursor_timeout)
@@ -93,7 +90,3 @@ def _name(key: str) -> str:
 
 def _cursor(moved_at: float, x: float, y: float, meta: dict[str, Any]) -> Cursor:
     return {"x": x, "y": y, "timestamp": moved_at, "meta": meta}
-
-
-async def _in_a_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    return await sync_to_async(function)(*args, **kwargs)

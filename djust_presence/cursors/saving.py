@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from django.db import connections
 
+from ..forks import after_fork
 from .positions import Place, save
 
 __all__ = ["Saving"]
@@ -59,4 +59,4 @@ class Saving:
         cls._thread = ThreadPoolExecutor(1, "djust_presence-cursors")
 
 
-os.register_at_fork(after_in_child=Saving.forget)
+after_fork(Saving.forget)

@@ -66,6 +66,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
     _busy = False
     _over = False
     _position: Position | None = None  # a move that the view has not taken in
+    _nowhere = True  # whether that is where the page says that its pointer is
     slow = False  # whether it took long over the last one
 
     def __init__(self) -> None:
@@ -141,7 +142,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             case {"type": "page"}:
                 if self._session is not None:
                     self._view._live_shown.owe_page()
-                    self._refreshes.append(Refresh())
+                    self._refreshes = self._refreshes or [Refresh()]
                     self._go_on()
             case {"type": "cursor", **move}:
                 self._take_in_move(move)
@@ -186,6 +187,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         except ValueError as error:
             self._refuse("bad-frame", str(error))
             return
+        self._nowhere = position is None
         if position is None or goes_straight(self._view):
             self._position = None
             move_cursor(self._session, position)
@@ -193,8 +195,12 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             self._position = position
             moves_of_loop().add(self)
 
+    def may_log(self) -> bool:
+        """Whether what this page has brought about may have a line in the log. From any thread."""
+        return self._limits.may_log(monotonic())
+
     def _refuse(self, code: str, message: str, ref: int | None = None) -> None:
-        if self._limits.may_log(monotonic()):
+        if self.may_log():
             logger.warning("A frame for %r was refused (%s): %s", self._path, code, message)
         self._put_error(code, message, ref)
 
@@ -277,6 +283,11 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
     def over(self) -> bool:
         return self._over
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being sent."""
+        return not self._over and self._outgoing.idle
+
     def begin(self) -> bool:
         """Take the view, if nothing is done with it; then call `end`."""
         if self._busy or self._over:
@@ -303,13 +314,12 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         return self._view._live_move(position) if position else Update()
 
     def end_move(self, update: Update) -> None:
-        if update.stale and self._session is not None:
-            self._session.refresh()
+        if self._session is not None:
+            if self._nowhere:  # it has left while the view took in where it was
+                move_cursor(self._session, None)
+            if update.stale:
+                self._session.refresh()
         self.end_refresh(update)
-
-    def point(self, frame: str) -> bool:
-        """Send a frame of cursors; False if something is being sent already."""
-        return not self._over and self._outgoing.idle and self._outgoing.put(frame)
 
     def expel(self, code: int, reason: str) -> None:
         """Close the socket of somebody who may not be here any more: they are gone at once, whatever GRACE is."""

@@ -94,8 +94,19 @@ class LiveHost:
 
     def show_cursors(self, sessions: Sequence[Session], fields: Mapping[str, Any]) -> list[Session]:
         """Put a frame of cursors into the pages of *sessions*; those that are still being sent to are returned."""
-        frame = encode("cursors", **fields)
-        return [session for session in sessions if not _consumer(session).point(frame)]
+        idle: list[LiveViewConsumer] = []
+        busy: list[Session] = []
+        for session in sessions:
+            consumer = _consumer(session)
+            if consumer.idle:
+                idle.append(consumer)
+            else:
+                busy.append(session)
+        if idle:
+            frame = encode("cursors", **fields)
+            for consumer in idle:
+                consumer.put(frame)
+        return busy
 
     def ping(self, sessions: Sequence[Session]) -> None:
         """Ask the pages of *sessions* for a sign of life."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from .threads import lanes, spawn
+from .view import Update
 
 if TYPE_CHECKING:
     from .consumer import LiveViewConsumer
@@ -24,13 +25,16 @@ SLOW = 0.05  # seconds; a handler that took so long gets hops of its own
 class Moves:
     """Whose views are to take in a move, of which each has its latest. On one loop.
 
-    A view that hangs holds up its own hop: the others of that hop are taken over by the next.
+    A hop takes what waits when it begins. A view that hangs holds up its own hop: what that was to take is taken
+    over by another.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[LiveViewConsumer, None] = {}
         self._queue: deque[LiveViewConsumer] = deque()  # they are begun
-        self._asking = False  # whether a hop has no lane yet
+        self._hops = 0  # that are to take from it
+        self._asking = False  # whether one of them has no lane yet
+        self._going_on = False  # whether any of them has done something since the last tick
         self._timer: asyncio.Handle | None = None
         self._quiet_until = 0.0
 
@@ -52,37 +56,47 @@ class Moves:
             elif consumer.begin():
                 del self._waiting[consumer]
                 if consumer.slow:
-                    spawn(self._hop(deque([consumer]), refresh=False))
+                    spawn(self._hop_alone(consumer))
                 else:
                     self._queue.append(consumer)
-        if self._queue and not self._asking:
+        hanging = not self._asking and not self._going_on
+        self._going_on = False
+        if self._queue and (not self._hops or hanging):
+            self._hops += 1
             self._asking = True
-            spawn(self._hop(self._queue, refresh=True))
+            spawn(self._hop())
         if self._waiting or self._queue:
             self._schedule()
 
-    async def _hop(self, queue: deque[LiveViewConsumer], refresh: bool) -> None:
+    async def _hop(self) -> None:
         try:
-            await lanes.run(
-                partial(self._take_in, queue, refresh, asyncio.get_running_loop()), refresh=refresh
-            )
+            await lanes.run(partial(self._take_all, asyncio.get_running_loop()), refresh=True)
         finally:
-            if refresh:
-                self._asking = False
+            self._hops -= 1
 
-    def _take_in(self, queue: deque[LiveViewConsumer], shared: bool, loop: asyncio.AbstractEventLoop) -> None:
+    async def _hop_alone(self, consumer: LiveViewConsumer) -> None:
+        await lanes.run(partial(_take_in, consumer, asyncio.get_running_loop()))
+
+    def _take_all(self, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread."""
-        if shared:
-            self._asking = False
-        while queue:
+        self._asking, self._going_on = False, True
+        for _ in range(len(self._queue)):
             try:
-                consumer = queue.popleft()
+                consumer = self._queue.popleft()
             except IndexError:  # another hop was faster
                 return
-            began = perf_counter()
-            update = consumer.take_in_move()
-            consumer.slow = perf_counter() - began > SLOW
-            loop.call_soon_threadsafe(consumer.end_move, update, context=Context())
+            _take_in(consumer, loop)
+            self._going_on = True
+
+
+def _take_in(consumer: LiveViewConsumer, loop: asyncio.AbstractEventLoop) -> None:
+    """In a thread."""
+    began, update = perf_counter(), Update()
+    try:
+        update = consumer.take_in_move()
+    finally:
+        consumer.slow = perf_counter() - began > SLOW
+        loop.call_soon_threadsafe(consumer.end_move, update, context=Context())
 
 
 _moves: WeakKeyDictionary[asyncio.AbstractEventLoop, Moves] = WeakKeyDictionary()

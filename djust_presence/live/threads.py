@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import os
-import sys
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
@@ -17,13 +14,15 @@ from datetime import tzinfo
 from enum import Enum, auto
 from typing import Any, TypeVar
 
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connections
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
-__all__ = ["LANES", "Ambient", "Lanes", "call", "lanes", "own_thread", "spawn"]
+from ..forks import after_fork
+
+__all__ = ["LANES", "Ambient", "Lanes", "lanes", "own_thread", "spawn"]
 
 T = TypeVar("T")
 
@@ -133,8 +132,7 @@ class Lanes:
 
 
 lanes = Lanes()
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=lanes.reset)
+after_fork(lanes.reset)
 
 
 def _nothing() -> None:
@@ -204,16 +202,6 @@ def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
     return task
-
-
-def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """What sync or async *function* returns, called from a thread without a running loop."""
-    result = function(*args, **kwargs)
-    return async_to_sync(_awaited)(result) if inspect.iscoroutine(result) else result
-
-
-async def _awaited(awaitable: Awaitable[T]) -> T:
-    return await awaitable
 
 
 @dataclass(frozen=True, slots=True)

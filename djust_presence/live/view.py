@@ -17,15 +17,16 @@ from django.utils.cache import patch_cache_control
 from django.utils.crypto import get_random_string
 from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
 
+from ..calls import awaited, call
 from ..cursor_mixin import LiveCursorMixin
-from ..events import bind, find_handler
+from ..events import ArgumentError, bind, find_handler
 from ..mixins import PresenceMixin
 from . import sessions
 from .access import Visitor, still_passes
 from .outgoing import Changed, encode
 from .rendering import Shown, inject_script, render
 from .request import LiveRequest
-from .threads import Ambient, call
+from .threads import Ambient
 
 if TYPE_CHECKING:
     from ..cursors import Position
@@ -168,7 +169,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         try:
             with self._live_surroundings():
                 sessions.begin(self._live_request)
-                await handler(**arguments)
+                await awaited(handler(**arguments))
         except Exception as error:
             return self._live_failed(handler, error)
         return None
@@ -200,7 +201,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         if handler is None:
             logger.warning("%s.cursor_move() is not an @event_handler().", type(self).__qualname__)
             return Update()
-        failure, ended = None, False
+        failed = ended = False
         with self._presence_moving(position) as move:
             try:
                 with self._live_surroundings():
@@ -208,11 +209,13 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
                         with _transaction(self._live_request):
                             call(handler, **bind(handler, move.params))
                     except Exception as error:
-                        failure = self._live_failed(handler, error)
-                    ended = not sessions.finish(self._live_request, failed=bool(failure))
+                        failed = True
+                        if self._live_consumer and self._live_consumer.may_log():  # moves come by the dozen
+                            self._live_failed(handler, error)
+                    ended = not sessions.finish(self._live_request, failed=failed)
             except Exception:
                 self._live_surroundings_failed()
-        return Update(pushed=self._take_pushed(), failure=failure, ended=ended, stale=move.changed)
+        return Update(pushed=self._take_pushed(), ended=ended, stale=move.changed)
 
     def _live_check(self, user: Any) -> bool | None:
         """Whether *user* may go on seeing this page; None if that could not be found out."""
@@ -246,7 +249,10 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
             # Anybody can bring this about: no traceback, as Django logs none where a view raises it.
             logger.warning("Forbidden: the event handler %s at %r.", name, self.request.path)
             return "forbidden"
-        logger.error("The event handler %s failed at %r.", name, self.request.path, exc_info=error)
+        if isinstance(error, ArgumentError):
+            logger.warning("The event handler %s at %r was not called: %s", name, self.request.path, error)
+        else:
+            logger.error("The event handler %s failed at %r.", name, self.request.path, exc_info=error)
         return "failed"
 
 

@@ -178,7 +178,7 @@ class Tracker:
         for host, sessions in by_host(due).items():
             for some in chunks(sessions, SESSIONS_PER_HOP):
                 for session in some:
-                    session.prepare()
+                    session.refreshing = True
                 self._spawn(self._refresh(host, some))
 
     async def _refresh(self, host: Host, sessions: Sequence[Session]) -> None:

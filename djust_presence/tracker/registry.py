@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
-import os
 import threading
 
 from ..backends.registry import get_backend
 from ..conf import get_settings
 from ..errors import PresenceUnavailable
+from ..forks import after_fork
 from .group import Group
 from .process import Tracker
 
@@ -75,10 +75,10 @@ def _at_exit() -> None:
                 logger.warning("The presence store did not hear of this process's end (%s).", error)
 
 
-def _after_fork() -> None:
+def _forget() -> None:
     global _trackers, _lock
     _trackers, _lock = {}, threading.Lock()
 
 
 atexit.register(_at_exit)
-os.register_at_fork(after_in_child=_after_fork)
+after_fork(_forget)

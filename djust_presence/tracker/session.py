@@ -103,7 +103,6 @@ class Session:
         "_early",
         "_ended",
         "_live",
-        "_taken",
         "_watched",
         "companion",
         "confirmed",
@@ -142,7 +141,6 @@ class Session:
         self.refreshing = False
         self.heard_at = self.pinged_at = tracker.now
         self._watched: str | None = None
-        self._taken = Refresh()
         self._early: list[tuple[str, str, Any]] = []  # broadcasts of a mount that is not live yet
         self._live = False
         self._ended = False
@@ -265,12 +263,6 @@ class Session:
             self.group.schedule()
 
     def take(self) -> Refresh:
-        """What has come since the last time. In a thread: while the host refreshes this session."""
-        taken, self._taken = self._taken, Refresh()
+        """What has come since the last time."""
+        taken, self.pending, self.stale = Refresh(self.pending), [], False
         return taken
-
-    def prepare(self) -> None:
-        """Put what is pending where :meth:`take` finds it."""
-        self.refreshing, self.stale = True, False
-        self._taken = Refresh(self.pending)
-        self.pending = []

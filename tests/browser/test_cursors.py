@@ -578,6 +578,9 @@ async def test_own_cursors_are_not_drawn_whichever_comes_first(site: Site, page:
     await wire.send("cursors", you="a")
     await wire.send("cursors", moves=[[1, 5, 5]])
     await drawn(page, ["Me", 102, 52], ["Me, elsewhere", 103, 53])
+    await wire.send("cursors", you="")  # not present any more
+    await wire.send("cursors", moves=[[1, 6, 6]])
+    await drawn(page, ["Me", 102, 52], ["Me, elsewhere", 103, 53], ["Ada", 106, 56])
 
 
 async def test_whoever_has_no_name_is_called_what_the_surface_says(site: Site, page: Page) -> None:

@@ -136,3 +136,37 @@ async def test_a_boosted_navigation_to_a_plain_page_is_not_overwritten(site: Sit
     assert await leaving == 1000
     assert await page.locator("p").text_content() == "plain"
     assert await page.evaluate(STATE) == "stopped"
+
+
+async def test_what_was_typed_goes_to_the_page_it_was_typed_on(site: Site, page: Page) -> None:
+    site.head = '<script src="/static/htmx-4.min.js" defer></script>'
+    site.pages["/next"] = region("<p>next</p>")
+    wire = await visit(
+        site,
+        page,
+        '<input name="text" dj-input="edit" dj-debounce="60000"><a href="/next" hx-boost="true">next</a>',
+    )
+    await page.locator("input").press_sequentially("a draft")
+    await page.locator("a").click()
+    frame = await wire.read()
+    assert (frame["name"], frame["params"]["value"]) == ("edit", "a draft")
+    following = await site.wire()
+    await following.ready()
+    await render(following, page, "<p>live</p>")
+    await following.send("ping")
+    assert await following.read() == {"type": "pong"}
+
+
+async def test_a_boosted_return_to_the_same_address_brings_a_view_as_new_as_the_page(
+    site: Site, page: Page
+) -> None:
+    site.head = '<script src="/static/htmx-4.min.js" defer></script>'
+    wire = await visit(site, page, '<a href="/" hx-boost="true">again</a>')
+    leaving = asyncio.create_task(wire.gone())
+    await page.locator("a").click()
+    following = await site.wire()
+    assert following.url == "/"
+    assert await leaving == 1000
+    await following.ready()
+    await render(following, page, "<p>live</p>")
+    assert site.unclaimed_wires == 0

@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 from django.core.cache import caches
+from django.core.exceptions import PermissionDenied
 from django.template import engines
 from django.urls import path
 from pytest_django import Settings
 
 from djust_presence import CursorTracker, LiveCursorMixin, LiveView, PresenceMixin, event_handler
+from djust_presence.cursors import Hub
+from djust_presence.tracker import get_tracker
 from tests.cursors.drawing import Drawing
 from tests.live.conftest import Socket, live
 from tests.tracker.until import until
@@ -70,8 +73,28 @@ class Guide(LiveCursorMixin, LiveView):
         return colors[self.presence_count() % len(colors)]
 
 
+class AtWork:
+    """How many are in this block, and at most were."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self.now -= 1
+
+
+at_work = AtWork()
+
+
 class Recording(Board):
-    """Notes its calls, shows the last and says so; "hang" waits, "fail" raises."""
+    """Notes its calls, shows the last and says so; "hang" waits, "fail" and "forbid" raise, "busy" takes a while."""
 
     source = "{{ last }}"
     last = ""
@@ -83,6 +106,11 @@ class Recording(Board):
             may_go_on.wait(20)
         if self.name == "fail":
             raise RuntimeError("a handler's failure")
+        if self.name == "forbid":
+            raise PermissionDenied
+        if self.name.startswith("busy"):
+            with at_work:
+                time.sleep(0.02)
         if x == 77:
             self.last = f"at {x}"
             self.push_event("moved", x)
@@ -92,7 +120,10 @@ class Recording(Board):
 class Awaiting(Board):
     @event_handler()
     async def cursor_move(self, x: int = 0, y: int = 0) -> None:  # type: ignore[override]
-        await asyncio.sleep(0)
+        if self.name == "cancelled":
+            task = asyncio.ensure_future(asyncio.sleep(60))
+            task.cancel()
+            await task
         self.handle_cursor_move(x + 1, y + 1)
 
 
@@ -288,6 +319,63 @@ async def test_a_handler_that_hangs_holds_up_nobody_elses_cursor() -> None:
         await others[0].shows(**{str(n): (2, 2) for n in range(1, 10)})
         assert time.monotonic() - began < 10
         may_go_on.set()
+
+
+async def test_a_pointer_that_leaves_while_a_handler_is_at_it_does_not_come_back() -> None:
+    async with pages("/recording/?name=hang", "/recording/?name=bob") as [ann, bob]:
+        await ann.move(1)
+        await until(lambda: calls)
+        await ann.move(None)
+        await ann.socket.send_json_to({"type": "ping"})
+        await until(lambda: {"type": "pong"} in ann.frames)
+        may_go_on.set()
+        await ann.socket.send_event(1, "nothing")  # whose turn comes after the move's
+        await until(lambda: ann.errors)
+        [group] = get_tracker().groups.values()
+        assert isinstance(group.companion, Hub)
+        assert len(group.companion._pointers) == 0
+        await ann.move(2)
+        await bob.shows(hang=(2, 0))
+
+
+async def test_moves_that_keep_coming_leave_lanes_for_everything_else() -> None:
+    async with pages(*(f"/recording/?name=busy{n}" for n in range(24))) as movers:
+        began = time.monotonic()
+        while time.monotonic() - began < 1.5:
+            for page in movers:
+                await page.move(len(calls))
+            await asyncio.sleep(0.03)
+        assert len({name for name, *_ in calls}) == 24
+        assert 1 <= at_work.most <= 3  # of eight lanes
+        await until(lambda: not at_work.now)
+
+
+async def test_a_handler_that_awaits_something_cancelled_costs_that_move_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with pages("/awaiting/?name=cancelled", "/awaiting/?name=bob") as [ann, bob]:
+        await ann.move(1)
+        await until(lambda: "was cancelled" in caplog.text)
+        await ann.socket.send_event(1, "nothing")
+        await until(lambda: ann.errors == ["unknown-event"])
+        await bob.move(2, 2)
+        await ann.shows(bob=(3, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "text"),
+    [("fail", 1, "a handler's failure"), ("ann", 1.5, "was not called: "), ("forbid", 1, "Forbidden")],
+)
+async def test_moves_that_fail_do_not_flood_the_log(
+    name: str, x: float, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with pages(f"/recording/?name={name}") as [ann]:
+        for n in range(20):
+            await ann.move(x, n)
+            await asyncio.sleep(0.05)
+        lines = [record for record in caplog.records if "cursor_move" in record.getMessage()]
+        assert 1 <= len(lines) <= 8
+        assert text in caplog.text
 
 
 async def test_what_a_handler_changes_and_pushes_arrives() -> None:

@@ -575,11 +575,11 @@ def test_equal_regions_are_one_while_refreshes_are_under_way_and_then_let_go() -
     with shared.used():
         with shared.used():
             first = shared.update(Update(Changed(a="1", b="2"), pushed=["x"]))
-            again = shared.update(Update(Changed(a="1", b="2"), failed=True))
+            again = shared.update(Update(Changed(a="1", b="2"), failure="failed"))
         other = shared.update(Update(Changed(a="1", b="3")))
         last = shared.update(Update(Changed(a="1", b="2")))
         assert first.regions is again.regions is last.regions
-        assert (first.pushed, first.failed, again.pushed, again.failed) == (["x"], False, (), True)
+        assert (first.pushed, first.failure, again.pushed, again.failure) == (["x"], None, (), "failed")
         assert other.regions == {"a": "1", "b": "3"}
         kept = weakref.ref(first.regions)
         del first, again, last

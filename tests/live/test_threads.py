@@ -23,8 +23,9 @@ from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_u
 from django.utils import timezone, translation
 from django.utils.timezone import get_fixed_timezone
 
+from djust_presence.calls import call
 from djust_presence.live import threads
-from djust_presence.live.threads import Ambient, Lanes, Turn, call, own_thread, spawn
+from djust_presence.live.threads import Ambient, Lanes, Turn, own_thread, spawn
 
 from .conftest import live
 from .test_consumer import started

@@ -39,6 +39,7 @@ class Pages:
         self.closed: list[tuple[Session, int, str]] = []
         self.cursors: dict[Session, list[dict[str, Any]]] = {}
         self.busy: set[Session] = set()
+        self.put_off = 0  # how often one of these was to be shown cursors
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
         self.hops.append(list(sessions))
@@ -61,7 +62,9 @@ class Pages:
         for session in sessions:
             if session not in self.busy:
                 self.cursors.setdefault(session, []).append(dict(fields))
-        return [session for session in sessions if session in self.busy]
+        busy = [session for session in sessions if session in self.busy]
+        self.put_off += len(busy)
+        return busy
 
     def ping(self, sessions: Sequence[Session]) -> None:
         self.pinged += sessions

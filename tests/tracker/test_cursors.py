@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -213,6 +215,63 @@ async def test_a_page_that_is_still_being_sent_to_is_left_out_and_then_told_ever
     assert len(here.pages.cursors[bob]) == frames
     here.pages.busy.clear()
     await shows(here, bob, ann=(5, 5))
+
+
+async def test_a_page_that_takes_nothing_in_is_tried_ever_more_rarely_until_something_moves(
+    start: StartProcess,
+) -> None:
+    here = start()
+    ann, bob, cleo = (open_page(here, name) for name in ("ann", "bob", "cleo"))
+    await here.shows(bob, 3)
+    move(ann, 1, 2)
+    await shows(here, bob, ann=(1, 2))
+    here.pages.busy.add(bob)
+    move(ann, 3, 4)
+    await shows(here, cleo, ann=(3, 4))
+    before = here.pages.put_off
+    await asyncio.sleep(2)
+    assert 1 <= here.pages.put_off - before <= 10  # of 60 ticks
+    began = time.monotonic()
+    move(ann, 5, 6)
+    await shows(here, cleo, ann=(5, 6))
+    assert time.monotonic() - began < 0.5  # a second would be left
+    here.pages.busy.clear()
+    await shows(here, bob, ann=(5, 6))
+
+
+async def test_who_looks_again_is_not_shown_who_has_gone_meanwhile(start: StartProcess) -> None:
+    here, there = start(), start()
+    ann, bob, cleo = open_page(here, "ann"), open_page(here, "bob"), open_page(there, "cleo")
+    await there.shows(cleo, 3)
+    await here.shows(ann, 3)
+    move(ann, 1, 2)
+    move(bob, 3, 4)
+    await shows(there, cleo, ann=(1, 2), bob=(3, 4))
+    cleo.end()
+    await until(lambda: not hub_of(ann)._elsewhere)  # type: ignore[union-attr]
+    move(ann)
+    await until(lambda: not hub_of(ann)._pointers.unsent)  # type: ignore[union-attr]
+    dan = open_page(there, None)
+    await until(lambda: hub_of(ann)._elsewhere)  # type: ignore[union-attr]
+    await shows(there, dan, bob=(3, 4))
+
+
+async def test_a_move_that_overtakes_another_wish_leaves_no_second_pointer(start: StartProcess) -> None:
+    here = start()
+    ann, bob = open_page(here, "ann"), open_page(here, "bob")
+    await here.shows(bob, 2)
+    move(ann, 1, 2)
+    await shows(here, bob, ann=(1, 2))
+
+    def become_another() -> None:
+        ann.track("board", "anne", json.dumps({"name": "anne"}))
+
+    handler = threading.Thread(target=become_another)
+    handler.start()
+    handler.join()  # the loop has not followed yet
+    move(ann, 3, 4)
+    await shows(here, bob, anne=(3, 4))
+    assert len(hub_of(ann)._pointers) == 1  # type: ignore[union-attr]
 
 
 async def test_views_that_read_cursors_are_refreshed_at_a_modest_rate(start: StartProcess) -> None:

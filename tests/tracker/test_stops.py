@@ -167,7 +167,7 @@ async def test_who_comes_while_an_idle_tracker_stops_is_present(monkeypatch: pyt
     ada = a.open("ada")
     await a.shows(ada, 1)
     ada.end()
-    await until(lambda: not a.tracker.groups)
+    await until(lambda: not a.tracker.groups and not backend.users())
     backend.answering.clear()  # the stop itself hangs
     await until(lambda: not a.tracker._running)
     grace = a.open("grace")

@@ -288,7 +288,7 @@
   let restUntil = 0;
 
   function show({ you: me, rate: limit, all, who = {}, moves = [], gone = [] }) {
-    if (me) you = me;
+    if (me !== undefined) you = me;
     if (limit > 0) rate = limit;
     if (all) {
       const there = new Set(moves.map(([number]) => number));

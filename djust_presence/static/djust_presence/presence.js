@@ -723,7 +723,11 @@
   document[VISIT] = () => {
     paint(document);
     lookForCursors();
-    if (state !== "stopped" && openedUrl === socketUrl()) return;
+    // A view that has yet to be mounted will be as new as the page; the one behind a socket that is live is not.
+    if (state !== "stopped" && state !== "live" && openedUrl === socketUrl()) return;
+    hurry(); // what was typed is for the view that is being left
+    waiting.clear();
+    handled.length = 0;
     forget("reconnecting")?.close(1000);
     everReady = false;
     connect();

@@ -1,0 +1,41 @@
+"""Calls of user code, which may be sync or async, and of which no failure is a cancellation of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from asgiref.sync import async_to_sync
+
+__all__ = ["awaited", "call"]
+
+T = TypeVar("T")
+
+CANCELLED = "It awaited something that was cancelled."
+
+
+def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """What sync or async *function* returns, called from a thread without a running loop."""
+    try:
+        result = function(*args, **kwargs)
+        return async_to_sync(_awaited)(result) if inspect.iscoroutine(result) else result
+    except asyncio.CancelledError as error:
+        # No task of ours is cancelled in a thread. Let through, it would pass for the end of whoever waits for this.
+        raise RuntimeError(CANCELLED) from error
+
+
+async def awaited(awaitable: Awaitable[T]) -> T:
+    """What *awaitable* gives, in the task of whoever awaits this."""
+    try:
+        return await awaitable
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError(CANCELLED) from error
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
