@@ -47,7 +47,7 @@ LONG_DEAD = (
 
 
 def list(key: str) -> builtins.list[dict[str, Any]]:
-    """The records of all who are present in *key*, who came first first."""
+    """The records of all who are present in *key*, oldest first."""
     return records(_swept(alist).snapshots([key])[0].members, gettext("Guest"))
 
 

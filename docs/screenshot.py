@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from playwright.async_api import Browser, Page, async_playwright
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.servers import SiteServer  # noqa: E402
+from tests.servers import SiteServer, find_chromium  # noqa: E402
 
 TARGET = ROOT / "docs" / "_static" / "screenshot.png"
 PEOPLE = {"ada": "light", "grace": "dark"}
@@ -105,9 +104,7 @@ async def compose(browser: Browser, shots: list[tuple[str, bytes]]) -> bytes:
 async def main() -> None:
     with SiteServer() as site:
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=ARGUMENTS
-            )
+            browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
             pages = {person: await open_page(browser, site.url, person) for person in DRAWING}
             for page in pages.values():
                 await page.get_by_text(f"Here now {len(pages)}").wait_for()

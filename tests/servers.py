@@ -20,7 +20,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["RedisServer", "Server", "SiteServer", "find_redis_server", "find_valkey_server", "free_port"]
+__all__ = [
+    "RedisServer",
+    "Server",
+    "SiteServer",
+    "find_chromium",
+    "find_redis_server",
+    "find_valkey_server",
+    "free_port",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTUP = 60.0
@@ -48,6 +56,11 @@ def find_valkey_server() -> str:
 def find_redis_server() -> str | None:
     """The path of the machine's own ``redis-server``, if it has one."""
     return shutil.which("redis-server")
+
+
+def find_chromium() -> str | None:
+    """The path of the machine's own Chromium, if it has one, by any of the names that the Makefile looks for."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 class Server:

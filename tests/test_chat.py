@@ -131,3 +131,28 @@ def test_the_pictures_are_served_by_the_site_itself(site: SiteServer) -> None:
 
 def test_the_migrations_are_those_of_the_models(site: SiteServer) -> None:
     assert "No changes detected" in site.manage("makemigrations", "--check", "--dry-run")
+
+
+BROADCASTS = """
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection, transaction
+from django.test import RequestFactory
+from demo.views import ChatView
+
+class Chat(ChatView):
+    room_id, me = "tea", "guest"
+
+    def broadcast_to_presence(self, event, payload=None):
+        print(event, "before" if connection.in_atomic_block else "after", "the commit")
+
+request = RequestFactory().get("/")
+request.user = AnonymousUser()
+view = Chat()
+view.setup(request)
+with transaction.atomic():
+    view.send(text="Tea?")
+"""
+
+
+def test_the_others_hear_of_a_message_once_it_is_committed(site: SiteServer) -> None:
+    assert "message after the commit" in site.manage("shell", "-c", BROADCASTS)

@@ -51,7 +51,7 @@ class CursorTracker:
 
     @staticmethod
     def remove_cursor(key: str, user_id: object) -> None:
-        """The pointer of *user_id* is nowhere."""
+        """Remove the position of *user_id*."""
         save(key, {str(user_id): None})
 
     @staticmethod

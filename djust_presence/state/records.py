@@ -190,6 +190,6 @@ def record(user: str, member: Member, guest: str) -> dict[str, Any]:
 
 
 def records(members: Mapping[str, Member], guest: str) -> list[dict[str, Any]]:
-    """The records of a group, who came first first."""
+    """The records of a group, oldest first."""
     ordered = sorted(members.items(), key=lambda item: (item[1].joined_at, item[0]))
     return [record(user, member, guest) for user, member in ordered]

@@ -9,6 +9,7 @@ from zlib import crc32
 from django.conf import settings
 from django.contrib.auth import get_user_model, login, logout
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, resolve_url
@@ -110,7 +111,8 @@ class ChatView(PresenceMixin, LiveView):
         self.say_that_i_am_typing(False)
         if form.is_valid():
             form.save()
-            self.broadcast_to_presence("message")
+            # Whoever hears of it looks into the database: not before it is there.
+            transaction.on_commit(lambda: self.broadcast_to_presence("message"))
 
     def handle_presence_event(self, event: str, payload: Any) -> None:
         """Somebody has said something. The page is rendered after this, which is all that it takes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from playwright.async_api import (
 )
 
 from tests.browser.harness import Site
+from tests.servers import find_chromium
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -42,9 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 async def launch(chromium: BrowserType, **options: Any) -> Browser:
     """The machine's own Chromium, else the one that Playwright has installed. Without any the test fails."""
-    executable = shutil.which("chromium")
     try:
-        return await chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS, **options)
+        return await chromium.launch(executable_path=find_chromium(), args=CHROMIUM_ARGUMENTS, **options)
     except Error as error:
         pytest.fail(
             f"These tests need Chromium: put it on PATH, or run `playwright install chromium`.\n{error}",

@@ -289,6 +289,21 @@ async def test_what_happens_during_a_handler_is_seen_after_it(slow: type[views.S
             assert "2 online, 100" in renders[-1]
 
 
+async def test_what_a_page_asks_for_again_and_again_is_not_gathered(slow: type[views.Slow]) -> None:
+    async with live("/here-slow/") as socket:
+        await started(socket)
+        (session,) = get_tracker()._sessions
+        await socket.send_event(1, "hold")
+        await asyncio.to_thread(slow.entered.wait, 5)
+        for _ in range(50):
+            await socket.send_json_to({"type": "page"})
+        await socket.send_json_to({"type": "ping"})
+        while await socket.frame() != {"type": "pong"}:
+            pass
+        assert len(session.view._live_consumer._refreshes) <= 2
+        slow.leave.set()
+
+
 async def test_the_host_pings_and_closes() -> None:
     async with live("/here/") as socket:
         await started(socket)

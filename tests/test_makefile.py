@@ -1,0 +1,21 @@
+"""What the Makefile takes for granted of the code beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT, find_chromium
+
+BROWSERS = re.search(r"command -v (.+) >/dev/null \|\| \$\(BIN\)/playwright", (ROOT / "Makefile").read_text())
+
+
+@pytest.mark.parametrize("name", BROWSERS[1].split() if BROWSERS else [])
+def test_the_browser_that_make_test_finds_is_the_one_that_the_tests_use(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_chromium() == str(tmp_path / name)
