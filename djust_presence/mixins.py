@@ -87,18 +87,18 @@ class PresenceMixin:
         While a page is rendered over HTTP this only sets ``online_count``. Raises ``ValueError`` for a meta that is
         not JSON or too large, and ``PresenceKeyError``.
         """
-        self._track(meta)
-        self._count()
+        self._presence_track(meta)
+        self._presence_recount()
 
     async def atrack_presence(self, meta: Mapping[str, Any] | None = None) -> None:
-        self._track(meta)
+        self._presence_track(meta)
         self.online_count = await self.apresence_count()
 
     def untrack_presence(self) -> None:
         """Be no longer present, at once; the view goes on watching."""
         if self._presence and not self._presence.ended:
             self._presence.untrack()
-            self._count()
+            self._presence_recount()
 
     async def auntrack_presence(self) -> None:
         if self._presence and not self._presence.ended:
@@ -116,7 +116,7 @@ class PresenceMixin:
         if own is None:
             raise PresenceError("There is nothing to update: call track_presence() first.")
         meta = decode_meta(own.wish.meta).copy() | changes
-        text = self._encode({key: value for key, value in meta.items() if value is not None})
+        text = self._presence_encode({key: value for key, value in meta.items() if value is not None})
         self._presence.track(own.wish.key, own.wish.user, text, own.lasting)
 
     async def aupdate_presence(self, **changes: Any) -> None:
@@ -124,11 +124,11 @@ class PresenceMixin:
 
     def watch_presence(self) -> None:
         """See the group, and hear of its changes, without being counted."""
-        self._watch()
-        self._count()
+        self._presence_watch()
+        self._presence_recount()
 
     async def awatch_presence(self) -> None:
-        self._watch()
+        self._presence_watch()
         self.online_count = await self.apresence_count()
 
     def broadcast_to_presence(self, event: str, payload: Any = None) -> None:
@@ -139,7 +139,7 @@ class PresenceMixin:
         """
         payload = json.loads(json.dumps(payload, allow_nan=False))
         if self._presence:
-            self._presence.broadcast(self._presence.key or self._checked_key(), event, payload)
+            self._presence.broadcast(self._presence.key or self._presence_checked_key(), event, payload)
 
     async def abroadcast_to_presence(self, event: str, payload: Any = None) -> None:
         self.broadcast_to_presence(event, payload)
@@ -156,14 +156,14 @@ class PresenceMixin:
         session = self._presence
         if session and session.served:
             return records(session.members(), gettext("Guest"))
-        members = reads.members(self._read_key())
+        members = reads.members(self._presence_read_key())
         return records(session.members(members) if session else members, gettext("Guest"))
 
     async def alist_presences(self) -> list[Record]:
         session = self._presence
         if session and session.served:
             return records(session.members(), gettext("Guest"))
-        members = await reads.amembers(self._read_key())
+        members = await reads.amembers(self._presence_read_key())
         return records(session.members(members) if session else members, gettext("Guest"))
 
     def presence_count(self) -> int:
@@ -171,7 +171,7 @@ class PresenceMixin:
         session = self._presence
         if session and session.served:
             return session.count()
-        key = self._read_key()
+        key = self._presence_read_key()
         count = reads.count(key)
         if session is None or session.own is None:
             return count
@@ -181,7 +181,7 @@ class PresenceMixin:
         session = self._presence
         if session and session.served:
             return session.count()
-        key = self._read_key()
+        key = self._presence_read_key()
         count = await reads.acount(key)
         if session is None or session.own is None:
             return count
@@ -241,20 +241,20 @@ class PresenceMixin:
             self._presence_uncounted = False
             self.online_count = self.presence_count()
 
-    def _track(self, meta: Mapping[str, Any] | None) -> None:
-        key, user = self._checked_key(), self._checked_user()
-        text = self._encode(meta or {})
+    def _presence_track(self, meta: Mapping[str, Any] | None) -> None:
+        key, user = self._presence_checked_key(), self._presence_checked_user()
+        text = self._presence_encode(meta or {})
         if self._presence:
-            self._listen(self._presence)
+            self._presence_listen(self._presence)
             self._presence.track(key, user, text, lasting=user != self._presence_alone)
 
-    def _watch(self) -> None:
-        key = self._checked_key()
+    def _presence_watch(self) -> None:
+        key = self._presence_checked_key()
         if self._presence:
-            self._listen(self._presence)
+            self._presence_listen(self._presence)
             self._presence.watch(key)
 
-    def _encode(self, meta: Mapping[str, Any]) -> str:
+    def _presence_encode(self, meta: Mapping[str, Any]) -> str:
         """With a name, which is always there (a guest's is filled in when it is read, in the reader's language)."""
         complete = json.loads(encode_meta(meta))
         user = getattr(self.request, "user", None)
@@ -264,24 +264,24 @@ class PresenceMixin:
         self._presence_last = encode_meta(complete)
         return self._presence_last
 
-    def _listen(self, session: Session) -> None:
+    def _presence_listen(self, session: Session) -> None:
         """Called by the view before it tracks or watches: what it wants to hear of."""
         session.listens = callable(getattr(self, "handle_presence_event", None))
 
-    def _count(self) -> None:
+    def _presence_recount(self) -> None:
         if reads.in_loop() and not (self._presence and self._presence.served):
             self._presence_uncounted = True
             self.online_count = self._presence.count() if self._presence else 0
         else:
             self.online_count = self.presence_count()
 
-    def _read_key(self) -> str:
-        return (self._presence and self._presence.key) or self._checked_key()
+    def _presence_read_key(self) -> str:
+        return (self._presence and self._presence.key) or self._presence_checked_key()
 
-    def _checked_key(self) -> str:
+    def _presence_checked_key(self) -> str:
         return checked_key(self.get_presence_key(), type(self).__qualname__)
 
-    def _checked_user(self) -> str:
+    def _presence_checked_user(self) -> str:
         user: object = self.get_presence_user_id()
         if user is None or user == "" or not is_whole(str(user)):
             raise PresenceError(f"get_presence_user_id() of {type(self).__qualname__} has returned {user!r}.")
