@@ -57,8 +57,8 @@ class PresenceMixin:
         Raises ``PresenceKeyError`` when a variable in ``presence_key`` is missing or None.
         """
         if self.presence_key is None:
-            return f"{type(self).__module__}.{type(self).__qualname__}"
-        return fill_in(self.presence_key, self)
+            return self._presence_scoped(f"{type(self).__module__}.{type(self).__qualname__}")
+        return self._presence_scoped(fill_in(self.presence_key, self))
 
     def get_presence_user_id(self) -> str:
         """Who this is to the others: the user's id, or what stands for somebody who is not logged in.
@@ -279,7 +279,12 @@ class PresenceMixin:
         return (self._presence and self._presence.key) or self._presence_checked_key()
 
     def _presence_checked_key(self) -> str:
-        return checked_key(self.get_presence_key(), type(self).__qualname__)
+        owner = type(self).__qualname__
+        return checked_key(self._presence_scoped(checked_key(self.get_presence_key(), owner)), owner)
+
+    def _presence_scoped(self, key: str) -> str:
+        """*key* where a host keeps those of several customers apart; again, it is the same."""
+        return key
 
     def _presence_checked_user(self) -> str:
         user: object = self.get_presence_user_id()

@@ -29,6 +29,7 @@ FLEETING = (
     "_presence_misplaced",
 )
 UNUSED = "unused"
+TENANTS = "djust.tenants.mixin"  # where its TenantMixin is, which a view has that has a tenant
 
 
 class _ConsumerOfView:
@@ -77,6 +78,14 @@ def _url_kwargs(request: HttpRequest) -> dict[str, Any]:
         return {}
 
 
+def _scoped_by_tenant(view: Any, key: str) -> str:
+    """*key* among those of the view's tenant, as djust's own mixins have it, in whichever order a view inherits them."""
+    if not any(kind.__module__ == TENANTS for kind in type(view).__mro__):
+        return key
+    tenant = view._tenant
+    return key if tenant is None or key.startswith(f"tenant:{tenant.id}:") else f"tenant:{tenant.id}:{key}"
+
+
 class DjustHost:
     """What the tracker sees of djust's live views."""
 
@@ -121,3 +130,4 @@ def _consumer(session: Session) -> SeatedConsumer:
 
 
 PresenceMixin._ws_consumer = _ConsumerOfView()  # type: ignore[attr-defined]
+PresenceMixin._presence_scoped = _scoped_by_tenant  # type: ignore[method-assign, assignment]
