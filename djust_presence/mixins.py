@@ -11,7 +11,9 @@ from typing import Any
 from uuid import uuid4
 
 from asgiref.sync import async_to_sync
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 
 from .errors import PresenceError
@@ -24,6 +26,7 @@ __all__ = ["PresenceMixin"]
 logger = logging.getLogger("djust_presence")
 
 VISITOR = "_presence_visitor"  # in the session: a random token, which is all that others see of a visitor
+WATCHING = ""
 
 Record = dict[str, Any]
 
@@ -45,8 +48,11 @@ class PresenceMixin:
 
     request: HttpRequest
     _presence: Session | None = None  # set by the host, on a live connection
-    _presence_last: str | None = None  # the meta that was tracked last
+    _presence_wish: str | None = (
+        None  # what was wished last, to be wished again: WATCHING, or the meta tracked
+    )
     _presence_uncounted = False  # tracked where the store could not be asked
+    _presence_visitor: str | None = None  # the id of the session, once it was looked for
     _presence_alone: str | None = None  # the id of this connection, where there is no other
 
     # Who and where
@@ -63,21 +69,24 @@ class PresenceMixin:
     def get_presence_user_id(self) -> str:
         """Who this is to the others: the user's id, or what stands for somebody who is not logged in.
 
-        That is a random token kept in their session, the same in all their tabs, or else (there is none on a
-        socket whose page could not set it, or ``presence_unique_per_connection`` is set) an id of this connection.
+        That is the same in all tabs of their session: a random token that is kept in it, or a hash of its key. Where
+        there is no session (nor can begin, on a socket), or with ``presence_unique_per_connection``, it is an id of
+        this connection.
         """
         user = getattr(self.request, "user", None)
         if user is not None and user.is_authenticated:
             return str(user.pk)
-        session = getattr(self.request, "session", None)
-        if session is not None and not self.presence_unique_per_connection:
-            if self._presence is None and VISITOR not in session:
-                session[VISITOR] = uuid4().hex
-            if token := session.get(VISITOR):
-                return f"anon_{token}"
+        if not self.presence_unique_per_connection and (visitor := self._presence_find_visitor()):
+            return visitor
         if self._presence_alone is None:
             self._presence_alone = f"anon_conn_{uuid4().hex}"
         return self._presence_alone
+
+    def _presence_find_visitor(self) -> str:
+        """The id of the session, or nothing where there is none. Looked for once, as that may load the session."""
+        if self._presence_visitor is None:
+            self._presence_visitor = _visitor(getattr(self.request, "session", None), self._presence is None)
+        return self._presence_visitor
 
     # Wishes
 
@@ -96,13 +105,11 @@ class PresenceMixin:
 
     def untrack_presence(self) -> None:
         """Be no longer present, at once; the view goes on watching."""
-        if self._presence and not self._presence.ended:
-            self._presence.untrack()
+        if self._presence_untrack():
             self._presence_recount()
 
     async def auntrack_presence(self) -> None:
-        if self._presence and not self._presence.ended:
-            self._presence.untrack()
+        if self._presence_untrack():
             self.online_count = await self.apresence_count()
 
     def update_presence(self, **changes: Any) -> None:
@@ -117,6 +124,7 @@ class PresenceMixin:
             raise PresenceError("There is nothing to update: call track_presence() first.")
         meta = decode_meta(own.wish.meta).copy() | changes
         text = self._presence_encode({key: value for key, value in meta.items() if value is not None})
+        self._presence_wish = text
         self._presence.track(own.wish.key, own.wish.user, text, own.lasting)
 
     async def aupdate_presence(self, **changes: Any) -> None:
@@ -145,9 +153,11 @@ class PresenceMixin:
         self.broadcast_to_presence(event, payload)
 
     def _restore_presence(self) -> None:
-        """Track again what was tracked last."""
-        if self._presence_last is not None:
-            self.track_presence(decode_meta(self._presence_last).copy())
+        """Wish again what was wished last: to be tracked with that meta, to watch, or nothing."""
+        if self._presence_wish:
+            self.track_presence(decode_meta(self._presence_wish).copy())
+        elif self._presence_wish == WATCHING:
+            self.watch_presence()
 
     # Reads
 
@@ -235,6 +245,12 @@ class PresenceMixin:
 
     # Helpers
 
+    def _presence_mounting(self) -> None:
+        """Called by the host, in a thread, before ``mount`` on a live connection: async code could load no session."""
+        user = getattr(self.request, "user", None)
+        if user is None or not user.is_authenticated:
+            self._presence_find_visitor()
+
     def _presence_mounted(self) -> None:
         """Called by the host, in a thread, after ``mount``: an async one could not ask the store."""
         if self._presence_uncounted:
@@ -243,16 +259,28 @@ class PresenceMixin:
 
     def _presence_track(self, meta: Mapping[str, Any] | None) -> None:
         key, user = self._presence_checked_key(), self._presence_checked_user()
-        text = self._presence_encode(meta or {})
+        self._presence_wish = text = self._presence_encode(meta or {})
         if self._presence:
             self._presence_listen(self._presence)
             self._presence.track(key, user, text, lasting=user != self._presence_alone)
+
+    def _presence_untrack(self) -> bool:
+        """Whether this view has a say: at the end of its connection djust calls it, and that is no wish to leave."""
+        if self._presence and self._presence.ended:
+            return False
+        if self._presence_wish:
+            self._presence_wish = WATCHING
+        if self._presence:
+            self._presence.untrack()
+        return self._presence is not None
 
     def _presence_watch(self) -> None:
         key = self._presence_checked_key()
         if self._presence:
             self._presence_listen(self._presence)
             self._presence.watch(key)
+        if not self._presence_wish or (self._presence and not self._presence.own):
+            self._presence_wish = WATCHING
 
     def _presence_encode(self, meta: Mapping[str, Any]) -> str:
         """With a name, which is always there (a guest's is filled in when it is read, in the reader's language)."""
@@ -261,8 +289,7 @@ class PresenceMixin:
         if user is not None and user.is_authenticated:
             complete["name"] = complete.get("name") or user.get_username()
             complete.setdefault("user_id", user.pk if isinstance(user.pk, int) else str(user.pk))
-        self._presence_last = encode_meta(complete)
-        return self._presence_last
+        return encode_meta(complete)
 
     def _presence_listen(self, session: Session) -> None:
         """Called by the view before it tracks or watches: what it wants to hear of."""
@@ -295,3 +322,19 @@ class PresenceMixin:
 
 async def _finished(coroutine: Coroutine[Any, Any, Any]) -> None:
     await coroutine
+
+
+def _visitor(session: Any, over_http: bool) -> str:
+    """What others see of somebody who is not logged in: nothing that leads to the key of their *session*."""
+    if session is None:
+        return ""
+    if VISITOR in session:
+        return f"anon_{session[VISITOR]}"
+    key = getattr(session, "session_key", None)
+    if key and not isinstance(session, SignedCookies):
+        # On a socket nothing can be put into a session that another page has begun, and so nothing is over HTTP.
+        return f"anon_{salted_hmac('djust_presence.visitor', key, algorithm='sha256').hexdigest()[:32]}"
+    if over_http:
+        session[VISITOR] = uuid4().hex
+        return f"anon_{session[VISITOR]}"
+    return ""

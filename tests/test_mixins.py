@@ -725,12 +725,20 @@ async def test_restoring_tracks_again_with_the_last_meta() -> None:
     async with Visitor("ada").opens("/room/a/?color=red") as page:
         await page.call("restore")
         await page.call("update", changes={"size": 3})
-        await page.call("untrack")
         await page.call("restore")
-        assert page.pushed("count") == [[1, 1, 1], [0, 0, 0], [1, 1, 1]]
+        assert page.pushed("count") == [[1, 1, 1], [1, 1, 1]]
         await page.until("1 here: [7 ada red x1]")
         (record,) = await stored_once("room:a", 1)
         assert record["meta"] == {"name": "ada", "user_id": 7, "color": "red", "size": 3}
+
+
+async def test_restoring_who_has_left_only_watches() -> None:
+    async with Visitor("ada").opens("/room/a/") as page:
+        await page.call("untrack")
+        await page.call("restore")
+        assert page.pushed("count") == [[0, 0, 0], [0, 0, 0]]
+        await facade.ajoin("room:a", "x")
+        await page.until("1 here: [x Guest")
 
 
 async def test_restoring_what_was_never_tracked_tracks_nothing() -> None:

@@ -1,0 +1,67 @@
+"""djust's views where there is no socket behind them: what they see of a group, and what they can say to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.http import HttpRequest
+from django.urls import path
+from djust import LiveView
+from pytest_django import Settings
+
+from djust_presence import PresenceMixin
+from djust_presence import presence as facade
+from tests.djust.pages import DjustVisitor, djust_site
+
+# Channels looks after database connections at every frame.
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
+
+PAGE = "<!doctype html><html><body><div dj-root><p>{{ online_count }} here</p></div></body></html>"
+INNER = "<div dj-root><i>{{ online_count }} in {{ key }}</i></div>"
+OUTER = f"""{{% load live_tags %}}<!doctype html><html><body><div dj-root>
+{{% live_render "{__name__}.Inner" %}}</div></body></html>"""
+
+
+class Room(PresenceMixin, LiveView):
+    template_name = "room.html"
+    presence_key = "room:{room}"
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        self.track_presence()
+
+
+class Inner(Room):
+    template_name = "inner.html"
+
+    def get_context_data(self, **kwargs: Any) -> Any:
+        context = super().get_context_data(**kwargs)
+        context["key"] = self.get_presence_key()
+        return context
+
+
+class Outer(LiveView):
+    template_name = "outer.html"
+
+
+urlpatterns = [
+    path("room/<str:room>/", Room.as_view()),
+    path("outer/<str:room>/", Outer.as_view()),
+]
+
+
+@pytest.fixture(autouse=True)
+def rooms(settings: Settings) -> None:
+    pages = {"room.html": PAGE, "inner.html": INNER, "outer.html": OUTER}
+    for name, value in djust_site(pages).items():
+        setattr(settings, name, value)
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    settings.DJUST_PRESENCE = {"GRACE": 0.05}
+
+
+async def test_a_view_within_another_has_the_arguments_of_the_pages_url() -> None:
+    await facade.ajoin("room:50%41", "x")
+    visitor = DjustVisitor("ada")
+    assert "1 in room:50%41" in await visitor.get("/outer/50%2541/")
+    async with visitor.opens("/outer/50%2541/") as page:
+        await page.until("1 in room:50%41")
