@@ -16,6 +16,8 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 
+from .backends.registry import get_backend
+from .bus import publish
 from .errors import PresenceError
 from .keys import checked_key, fill_in, is_whole
 from .state.records import Member, Step, decode_meta, encode_meta, record, records
@@ -144,10 +146,13 @@ class PresenceMixin:
 
         It arrives as ``handle_presence_event(event, payload)`` where a view has that, and in the browser as a
         ``presence:<event>`` event on the document. Raises ``TypeError`` or ``ValueError`` for what is not JSON.
+        While a page is rendered over HTTP it goes nowhere.
         """
         payload = json.loads(json.dumps(payload, allow_nan=False))
         if self._presence:
-            self._presence.broadcast(self._presence.key or self._presence_checked_key(), event, payload)
+            self._presence.broadcast(self._presence_read_key(), event, payload)
+        elif self.request.method == "POST":  # an event of a page that has no socket
+            publish(get_backend().shared, self._presence_checked_key(), [["event", event, payload]])
 
     async def abroadcast_to_presence(self, event: str, payload: Any = None) -> None:
         self.broadcast_to_presence(event, payload)

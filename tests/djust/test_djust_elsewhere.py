@@ -8,6 +8,7 @@ import pytest
 from django.http import HttpRequest
 from django.urls import path
 from djust import LiveView
+from djust.decorators import event_handler
 from pytest_django import Settings
 
 from djust_presence import PresenceMixin
@@ -29,6 +30,12 @@ class Room(PresenceMixin, LiveView):
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
         self.track_presence()
+        if request.method == "GET":
+            self.broadcast_to_presence("mounted", self.get_presence_user_id())
+
+    @event_handler()
+    def shout(self, text: str = "", **kwargs: Any) -> None:
+        self.broadcast_to_presence("shout", {"text": text})
 
 
 class Inner(Room):
@@ -65,3 +72,21 @@ async def test_a_view_within_another_has_the_arguments_of_the_pages_url() -> Non
     assert "1 in room:50%41" in await visitor.get("/outer/50%2541/")
     async with visitor.opens("/outer/50%2541/") as page:
         await page.until("1 in room:50%41")
+
+
+async def test_an_event_of_a_page_without_a_socket_still_reaches_the_others() -> None:
+    async with (
+        DjustVisitor("ada").opens("/room/a/") as one,
+        DjustVisitor().opens("/room/b/") as elsewhere,
+    ):
+        await one.until("1 here")
+        await one.until_pushed("mounted")
+        grace = DjustVisitor("grace")
+        await grace.get("/room/a/")
+        body = {"event": "shout", "params": {"text": "hi"}}
+        response = await grace.client.post("/room/a/", body, content_type="application/json")
+        assert response.status_code == 200
+        assert await one.until_pushed("shout") == [{"text": "hi"}]
+        assert one.pushed("mounted") == ["7"]
+        assert elsewhere.pushed("shout") == []
+        assert await facade.acount("room:a") == 1
