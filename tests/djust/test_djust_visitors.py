@@ -41,6 +41,12 @@ class Room(PresenceMixin, Plain):
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
         self.track_presence()
 
+    def handle_presence_leave(self, presence: dict[str, Any]) -> None:
+        self.push_event("leave", presence["id"])
+
+    def handle_presence_join(self, presence: dict[str, Any]) -> None:
+        self.push_event("join", presence["id"])
+
 
 class EachTab(Room):
     presence_unique_per_connection = True
@@ -135,3 +141,18 @@ async def test_a_tab_that_counts_by_itself_is_the_same_on_every_page_of_its_sock
         (id,) = await present("room:b", 1)
         assert id in ids
         assert id not in await present("room:a", 1)
+
+
+@pytest.mark.parametrize("kind", ["room", "tabs"])
+async def test_who_goes_to_another_page_of_the_group_is_not_reported_gone(
+    kind: str, settings: Settings
+) -> None:
+    settings.DJUST_PRESENCE = {"GRACE": 30}
+    async with DjustVisitor("ada").opens("/room/a/") as other:
+        async with DjustVisitor().opens(f"/{kind}/a/") as page:
+            await other.until_pushed("join", 2)
+            await redirected(page, f"/{kind}/a/")
+            await page.until("2 here")
+        async with DjustVisitor("grace").opens("/room/a/"):
+            await other.until_pushed("join", 3)
+    assert [id for id in other.pushed("leave") if id != "8"] == []
