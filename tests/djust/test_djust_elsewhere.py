@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from django.urls import path
 from djust import LiveView
 from djust.decorators import event_handler
+from djust.testing import LiveViewTestClient
 from pytest_django import Settings
 
-from djust_presence import PresenceMixin
+from djust_presence import PresenceKeyError, PresenceMixin
 from djust_presence import presence as facade
 from tests.djust.pages import DjustVisitor, djust_site
 
@@ -90,3 +91,20 @@ async def test_an_event_of_a_page_without_a_socket_still_reaches_the_others() ->
         assert one.pushed("mounted") == ["7"]
         assert elsewhere.pushed("shout") == []
         assert await facade.acount("room:a") == 1
+
+
+def test_djusts_test_client_sees_the_group_as_over_http() -> None:
+    class Attribute(Room):
+        def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+            self.room = kwargs["room"]
+            super().mount(request, **kwargs)
+
+    facade.join("room:a", "x")
+    client = LiveViewTestClient(Attribute)
+    client.mount(room="a")
+    client.send_event("shout", text="hi")
+    assert client.view_instance
+    assert client.view_instance.online_count == 1
+    assert [one["id"] for one in facade.list("room:a")] == ["x"]
+    with pytest.raises(PresenceKeyError, match="'room'"):
+        LiveViewTestClient(Room).mount(room="a")
