@@ -1,7 +1,8 @@
 """How processes tell each other what changed: within the process, or over the channel layer.
 
 A bus may lose, double and reorder what it carries; whoever listens copes. Nothing here ever waits for another
-process, and nothing here raises: what cannot be sent is dropped, said once in the log, and healed by comparison.
+process, and nothing but :func:`send` raises: what cannot be sent is dropped, said once in the log, and healed by
+comparison.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .forks import after_fork
 
-__all__ = ["NOTICES", "Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish"]
+__all__ = ["NOTICES", "Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish", "send"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -300,22 +301,23 @@ def publish(shared: bool, key: str, items: list[Item]) -> None:
         LocalBus.send(key, items)
         return
     try:
-        async_to_sync(_send)(key, items)
+        async_to_sync(send)(shared, key, items)
     except Exception as error:
         logger.warning("The channel layer did not take a message (%r); presence heals by itself.", error)
 
 
 async def apublish(shared: bool, key: str, items: list[Item]) -> None:
     """The same, awaited."""
-    if not shared:
-        LocalBus.send(key, items)
-        return
     try:
-        await _send(key, items)
+        await send(shared, key, items)
     except Exception as error:
         logger.warning("The channel layer did not take a message (%r); presence heals by itself.", error)
 
 
-async def _send(key: str, items: list[Item]) -> None:
+async def send(shared: bool, key: str, items: list[Item]) -> None:
+    """The same, for what does not heal: raises what the channel layer raises, or ``TimeoutError``."""
+    if not shared:
+        LocalBus.send(key, items)
+        return
     async with asyncio.timeout(LONGEST_WAIT):
         await channel_layer().group_send(group_name(key), message(key, items))

@@ -14,7 +14,7 @@ from django.core.management import get_commands
 from django.urls import get_resolver
 
 from .backends.registry import get_backend
-from .conf import Settings, get_settings
+from .conf import Settings, get_settings, name_of
 
 MIN_LEASE_TTL = 3
 WSGI_RUNSERVERS = {"django.core", "django.contrib.staticfiles"}
@@ -30,7 +30,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
         return [
             Error(
                 str(error),
-                hint="Correct DJUST_PRESENCE; all of its options may be left out.",
+                hint="Correct it; all options of DJUST_PRESENCE may be left out.",
                 id="djust_presence.E001",
             )
         ]
@@ -66,8 +66,8 @@ def _check_backend(settings: Settings) -> Iterable[CheckMessage]:
         backend = get_backend()
     except ImproperlyConfigured as error:
         hint = (
-            "BACKEND is 'memory', 'redis', a registered name, or the dotted path of a Backend subclass; OPTIONS are "
-            "its keyword arguments."
+            f"{name_of('BACKEND')} is 'memory', 'redis', a registered name, or the dotted path of a Backend subclass; "
+            "OPTIONS are its keyword arguments."
         )
         return [Error(str(error), hint=hint, id="djust_presence.E002")]
     return [*backend.check(), *(_check_layer(settings) if backend.shared else ())]
@@ -102,7 +102,7 @@ def check_deployment(app_configs: Sequence[AppConfig] | None = None, **kwargs: A
     return [
         Warning(
             "Presence is kept in the memory of one process: with several, each shows only its own visitors.",
-            hint="Set DJUST_PRESENCE['BACKEND'] to 'redis', or silence this if there is only ever one process.",
+            hint=f"Set {name_of('BACKEND')} to 'redis', or silence this if there is only ever one process.",
             id="djust_presence.W001",
         )
     ]

@@ -1,4 +1,4 @@
-"""The settings: ``DJUST_PRESENCE``, one flat dictionary, read once and again when it changes."""
+"""The settings: ``DJUST_PRESENCE``, one flat dictionary, or else what a djust project has set of them already."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-__all__ = ["Settings", "get_settings", "on_change"]
+__all__ = ["Settings", "get_settings", "name_of", "on_change"]
 
 RENEWALS_PER_TTL = 6
 ABOVE_ZERO = ("HEARTBEAT_INTERVAL", "TIMEOUT", "LEASE_TTL", "CURSOR_TIMEOUT")
@@ -43,6 +43,15 @@ class Settings:
 
 OPTIONS = {one.name.upper(): one for one in fields(Settings)}
 
+# Of DJUST_CONFIG; of several names the first that is set counts.
+OF_DJUST = {
+    "BACKEND": ("PRESENCE_BACKEND",),
+    "LOCATION": ("PRESENCE_REDIS_URL", "REDIS_URL"),
+    "OPTIONS": ("PRESENCE_REDIS_PREFIX",),
+}
+# To djust these are the same: what tells its tenants apart is in the keys.
+OF_TENANTS = {"tenant_memory": "memory", "tenant_redis": "redis"}
+
 
 @cache
 def get_settings() -> Settings:
@@ -52,7 +61,7 @@ def get_settings() -> Settings:
     """
     configured = getattr(django_settings, "DJUST_PRESENCE", None)
     if configured is None:
-        configured = _from_djust(getattr(django_settings, "DJUST_CONFIG", None) or {})
+        configured = _from_djust()
     if not isinstance(configured, Mapping):
         raise ImproperlyConfigured("DJUST_PRESENCE must be a dictionary.")
     values = {}
@@ -65,31 +74,50 @@ def get_settings() -> Settings:
     return Settings(**values)
 
 
+def name_of(option: str) -> str:
+    """What the project's settings call *option*: for messages."""
+    if getattr(django_settings, "DJUST_PRESENCE", None) is None and (name := _name_in_djust(option)):
+        return f"DJUST_CONFIG[{name!r}]"
+    return f"DJUST_PRESENCE[{option!r}]"
+
+
 def _checked(name: str, value: Any) -> Any:
     kind = OPTIONS[name].type
     if kind == "float":
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise ImproperlyConfigured(
-                f"DJUST_PRESENCE[{name!r}] must be a number of seconds, not {value!r}."
-            )
+            raise ImproperlyConfigured(f"{name_of(name)} must be a number of seconds, not {value!r}.")
         if value == 0 and name in ABOVE_ZERO:
-            raise ImproperlyConfigured(
-                f"DJUST_PRESENCE[{name!r}] must be a number of seconds above 0, not 0."
-            )
+            raise ImproperlyConfigured(f"{name_of(name)} must be a number of seconds above 0, not 0.")
         return float(value)
     if kind == "str" and not isinstance(value, str):
-        raise ImproperlyConfigured(f"DJUST_PRESENCE[{name!r}] must be a string, not {value!r}.")
+        raise ImproperlyConfigured(f"{name_of(name)} must be a string, not {value!r}.")
     if name == "SOCKET_PREFIX" and value and not value.startswith("/"):
-        raise ImproperlyConfigured(f"DJUST_PRESENCE['SOCKET_PREFIX'] must begin with '/', but is {value!r}.")
+        raise ImproperlyConfigured(f"{name_of(name)} must begin with '/', but is {value!r}.")
     if name == "OPTIONS" and not isinstance(value, Mapping):
-        raise ImproperlyConfigured(f"DJUST_PRESENCE['OPTIONS'] must be a dictionary, not {value!r}.")
+        raise ImproperlyConfigured(f"{name_of(name)} must be a dictionary, not {value!r}.")
     return value
 
 
-def _from_djust(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The two keys that a djust project may have already."""
-    known = {"PRESENCE_BACKEND": "BACKEND", "PRESENCE_REDIS_URL": "LOCATION"}
-    return {ours: config[theirs] for theirs, ours in known.items() if theirs in config}
+def _djust_config() -> Mapping[str, Any]:
+    return getattr(django_settings, "DJUST_CONFIG", None) or {}
+
+
+def _name_in_djust(option: str) -> str | None:
+    return next((name for name in OF_DJUST.get(option, ()) if name in _djust_config()), None)
+
+
+def _from_djust() -> dict[str, Any]:
+    """What is set of djust's own presence, as djust reads it: the rest of it is Redis's."""
+    config = _djust_config()
+    found = {option: config[name] for option in OF_DJUST if (name := _name_in_djust(option))}
+    backend = found.pop("BACKEND", "memory")
+    if isinstance(backend, str):
+        backend = OF_TENANTS.get(backend, backend)
+    if backend != "redis":
+        return {"BACKEND": backend}
+    if "OPTIONS" in found:
+        found["OPTIONS"] = {"prefix": found["OPTIONS"]}
+    return {"BACKEND": backend, **found}
 
 
 _listeners: list[Callable[[], None]] = []

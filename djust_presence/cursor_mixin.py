@@ -79,13 +79,13 @@ class LiveCursorMixin(PresenceMixin):
             raise PresenceError(
                 "This would ask the cache and hold up the event loop: await aget_cursors() instead."
             )
-        return CursorTracker.get_cursors(self._read_key())
+        return CursorTracker.get_cursors(self._presence_read_key())
 
     async def aget_cursors(self) -> dict[str, Cursor]:
         session = self._presence
         if session and session.served and (hub := hub_of(session)):
             return hub.read(session)
-        return await CursorTracker.aget_cursors(self._read_key())
+        return await CursorTracker.aget_cursors(self._presence_read_key())
 
     @contextmanager
     def _presence_moving(self, position: Position) -> Iterator[Move]:
@@ -103,8 +103,8 @@ class LiveCursorMixin(PresenceMixin):
                 for name, value in vars(self).copy().items()  # other threads of the view's may be at it
             )
 
-    def _listen(self, session: Session) -> None:
-        super()._listen(session)
+    def _presence_listen(self, session: Session) -> None:
+        super()._presence_listen(session)
         session.companion = Hub
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from string import Formatter
 from typing import Any
 
+from django.urls import Resolver404, resolve
+
 from .errors import PresenceKeyError
 
-__all__ = ["MAX_KEY_LENGTH", "checked_key", "fill_in", "is_whole"]
+__all__ = ["MAX_KEY_LENGTH", "checked_key", "fill_in", "is_whole", "url_arguments"]
 
 MAX_KEY_LENGTH = 255
 
@@ -44,6 +46,14 @@ def fill_in(presence_key: str, view: object) -> str:
         ) from error
 
 
+def url_arguments(path: str) -> dict[str, Any]:
+    """What the URL patterns find in *path*."""
+    try:
+        return dict(resolve(path).kwargs)
+    except Resolver404:
+        return {}
+
+
 class _KeyFormatter(Formatter):
     def __init__(self, view: object, subject: str) -> None:
         self._view = view
@@ -51,7 +61,13 @@ class _KeyFormatter(Formatter):
 
     def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
         value = getattr(self._view, str(key), None)
-        return (getattr(self._view, "kwargs", None) or {}).get(key) if value is None else value
+        return self._arguments().get(key) if value is None else value
+
+    def _arguments(self) -> Any:
+        arguments = getattr(self._view, "kwargs", None)
+        if arguments is None and (request := getattr(self._view, "request", None)):
+            return url_arguments(request.path_info)  # a view within another was never set up as one
+        return arguments or {}
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
         try:

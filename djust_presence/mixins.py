@@ -9,9 +9,13 @@ from copy import deepcopy
 from typing import Any
 from uuid import uuid4
 
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 
+from .backends.registry import get_backend
+from .bus import publish
 from .calls import call
 from .errors import PresenceError
 from .keys import checked_key, fill_in, is_whole
@@ -23,6 +27,7 @@ __all__ = ["PresenceMixin"]
 logger = logging.getLogger("djust_presence")
 
 VISITOR = "_presence_visitor"  # in the session: a random token, which is all that others see of a visitor
+TRACK, WATCH = "track", "watch"
 
 Record = dict[str, Any]
 
@@ -44,8 +49,10 @@ class PresenceMixin:
 
     request: HttpRequest
     _presence: Session | None = None  # set by the host, on a live connection
+    _presence_wish: str | None = None  # what was wished last: TRACK or WATCH
     _presence_last: str | None = None  # the meta that was tracked last
     _presence_uncounted = False  # tracked where the store could not be asked
+    _presence_visitor: str | None = None  # the id of the session, once it was looked for
     _presence_alone: str | None = None  # the id of this connection, where there is no other
 
     # Who and where
@@ -56,27 +63,30 @@ class PresenceMixin:
         Raises ``PresenceKeyError`` when a variable in ``presence_key`` is missing or None.
         """
         if self.presence_key is None:
-            return f"{type(self).__module__}.{type(self).__qualname__}"
-        return fill_in(self.presence_key, self)
+            return self._presence_scoped(f"{type(self).__module__}.{type(self).__qualname__}")
+        return self._presence_scoped(fill_in(self.presence_key, self))
 
     def get_presence_user_id(self) -> str:
         """Who this is to the others: the user's id, or what stands for somebody who is not logged in.
 
-        That is a random token kept in their session, the same in all their tabs, or else (there is none on a
-        socket whose page could not set it, or ``presence_unique_per_connection`` is set) an id of this connection.
+        That is the same in all tabs of their session: a random token that is kept in it, or a hash of its key. Where
+        there is no session (nor can begin, on a socket), or with ``presence_unique_per_connection``, it is an id of
+        this connection.
         """
         user = getattr(self.request, "user", None)
         if user is not None and user.is_authenticated:
             return str(user.pk)
-        session = getattr(self.request, "session", None)
-        if session is not None and not self.presence_unique_per_connection:
-            if self._presence is None and VISITOR not in session:
-                session[VISITOR] = uuid4().hex
-            if token := session.get(VISITOR):
-                return f"anon_{token}"
+        if not self.presence_unique_per_connection and (visitor := self._presence_find_visitor()):
+            return visitor
         if self._presence_alone is None:
             self._presence_alone = f"anon_conn_{uuid4().hex}"
         return self._presence_alone
+
+    def _presence_find_visitor(self) -> str:
+        """The id of the session, or nothing where there is none. Looked for once, as that may load the session."""
+        if self._presence_visitor is None:
+            self._presence_visitor = _visitor(getattr(self.request, "session", None), self._presence is None)
+        return self._presence_visitor
 
     # Wishes
 
@@ -86,22 +96,20 @@ class PresenceMixin:
         While a page is rendered over HTTP this only sets ``online_count``. Raises ``ValueError`` for a meta that is
         not JSON or too large, and ``PresenceKeyError``.
         """
-        self._track(meta)
-        self._count()
+        self._presence_track(meta)
+        self._presence_recount()
 
     async def atrack_presence(self, meta: Mapping[str, Any] | None = None) -> None:
-        self._track(meta)
+        self._presence_track(meta)
         self.online_count = await self.apresence_count()
 
     def untrack_presence(self) -> None:
         """Be no longer present, at once; the view goes on watching."""
-        if self._presence and not self._presence.ended:
-            self._presence.untrack()
-            self._count()
+        if self._presence_untrack():
+            self._presence_recount()
 
     async def auntrack_presence(self) -> None:
-        if self._presence and not self._presence.ended:
-            self._presence.untrack()
+        if self._presence_untrack():
             self.online_count = await self.apresence_count()
 
     def update_presence(self, **changes: Any) -> None:
@@ -115,7 +123,8 @@ class PresenceMixin:
         if own is None:
             raise PresenceError("There is nothing to update: call track_presence() first.")
         meta = decode_meta(own.wish.meta).copy() | changes
-        text = self._encode({key: value for key, value in meta.items() if value is not None})
+        text = self._presence_encode({key: value for key, value in meta.items() if value is not None})
+        self._presence_last = text
         self._presence.track(own.wish.key, own.wish.user, text, own.lasting)
 
     async def aupdate_presence(self, **changes: Any) -> None:
@@ -123,11 +132,11 @@ class PresenceMixin:
 
     def watch_presence(self) -> None:
         """See the group, and hear of its changes, without being counted."""
-        self._watch()
-        self._count()
+        self._presence_watch()
+        self._presence_recount()
 
     async def awatch_presence(self) -> None:
-        self._watch()
+        self._presence_watch()
         self.online_count = await self.apresence_count()
 
     def broadcast_to_presence(self, event: str, payload: Any = None) -> None:
@@ -135,34 +144,44 @@ class PresenceMixin:
 
         It arrives as ``handle_presence_event(event, payload)`` where a view has that, and in the browser as a
         ``presence:<event>`` event on the document. Raises ``TypeError`` or ``ValueError`` for what is not JSON.
+        While a page is rendered over HTTP it goes nowhere.
         """
         payload = json.loads(json.dumps(payload, allow_nan=False))
         if self._presence:
-            self._presence.broadcast(self._presence.key or self._checked_key(), event, payload)
+            self._presence.broadcast(self._presence_read_key(), event, payload)
+        elif self.request.method == "POST":  # an event of a page that has no socket
+            publish(get_backend().shared, self._presence_checked_key(), [["event", event, payload]])
 
     async def abroadcast_to_presence(self, event: str, payload: Any = None) -> None:
         self.broadcast_to_presence(event, payload)
 
     def _restore_presence(self) -> None:
-        """Track again what was tracked last."""
-        if self._presence_last is not None:
+        """Track again what was tracked last.
+
+        A view whose state was restored for another connection, where it has wished nothing yet, does what it had done
+        on that: who was watching, or had untracked, watches.
+        """
+        here = self._presence is not None and self._presence.key is not None
+        if self._presence_last is not None and (here or self._presence_wish == TRACK):
             self.track_presence(decode_meta(self._presence_last).copy())
+        elif self._presence_wish == WATCH:
+            self.watch_presence()
 
     # Reads
 
     def list_presences(self) -> list[Record]:
-        """The records of all who are present, who came first first: see the docs for what is in one."""
+        """The records of all who are present, oldest first: see the docs for what is in one."""
         session = self._presence
         if session and session.served:
             return records(session.members(), gettext("Guest"))
-        members = reads.members(self._read_key())
+        members = reads.members(self._presence_read_key())
         return records(session.members(members) if session else members, gettext("Guest"))
 
     async def alist_presences(self) -> list[Record]:
         session = self._presence
         if session and session.served:
             return records(session.members(), gettext("Guest"))
-        members = await reads.amembers(self._read_key())
+        members = await reads.amembers(self._presence_read_key())
         return records(session.members(members) if session else members, gettext("Guest"))
 
     def presence_count(self) -> int:
@@ -170,7 +189,7 @@ class PresenceMixin:
         session = self._presence
         if session and session.served:
             return session.count()
-        key = self._read_key()
+        key = self._presence_read_key()
         count = reads.count(key)
         if session is None or session.own is None:
             return count
@@ -180,7 +199,7 @@ class PresenceMixin:
         session = self._presence
         if session and session.served:
             return session.count()
-        key = self._read_key()
+        key = self._presence_read_key()
         count = await reads.acount(key)
         if session is None or session.own is None:
             return count
@@ -232,54 +251,93 @@ class PresenceMixin:
 
     # Helpers
 
+    def _presence_mounting(self) -> None:
+        """Called by the host, in a thread, before ``mount`` on a live connection: async code could load no session."""
+        user = getattr(self.request, "user", None)
+        if user is None or not user.is_authenticated:
+            self._presence_find_visitor()
+
     def _presence_mounted(self) -> None:
         """Called by the host, in a thread, after ``mount``: an async one could not ask the store."""
         if self._presence_uncounted:
             self._presence_uncounted = False
             self.online_count = self.presence_count()
 
-    def _track(self, meta: Mapping[str, Any] | None) -> None:
-        key, user = self._checked_key(), self._checked_user()
-        text = self._encode(meta or {})
+    def _presence_track(self, meta: Mapping[str, Any] | None) -> None:
+        key, user = self._presence_checked_key(), self._presence_checked_user()
+        text = self._presence_encode(meta or {})
+        self._presence_wish, self._presence_last = TRACK, text
         if self._presence:
-            self._listen(self._presence)
+            self._presence_listen(self._presence)
             self._presence.track(key, user, text, lasting=user != self._presence_alone)
 
-    def _watch(self) -> None:
-        key = self._checked_key()
+    def _presence_untrack(self) -> bool:
+        """Whether this view has a say: at the end of its connection djust calls it, and that is no wish to leave."""
+        if self._presence and self._presence.ended:
+            return False
+        if self._presence_wish:
+            self._presence_wish = WATCH
         if self._presence:
-            self._listen(self._presence)
-            self._presence.watch(key)
+            self._presence.untrack()
+        return self._presence is not None
 
-    def _encode(self, meta: Mapping[str, Any]) -> str:
+    def _presence_watch(self) -> None:
+        key = self._presence_checked_key()
+        if self._presence:
+            self._presence_listen(self._presence)
+            self._presence.watch(key)
+        if not self._presence_wish or (self._presence and not self._presence.own):
+            self._presence_wish = WATCH
+
+    def _presence_encode(self, meta: Mapping[str, Any]) -> str:
         """With a name, which is always there (a guest's is filled in when it is read, in the reader's language)."""
         complete = json.loads(encode_meta(meta))
         user = getattr(self.request, "user", None)
         if user is not None and user.is_authenticated:
             complete["name"] = complete.get("name") or user.get_username()
             complete.setdefault("user_id", user.pk if isinstance(user.pk, int) else str(user.pk))
-        self._presence_last = encode_meta(complete)
-        return self._presence_last
+        return encode_meta(complete)
 
-    def _listen(self, session: Session) -> None:
+    def _presence_listen(self, session: Session) -> None:
         """Called by the view before it tracks or watches: what it wants to hear of."""
         session.listens = callable(getattr(self, "handle_presence_event", None))
 
-    def _count(self) -> None:
+    def _presence_recount(self) -> None:
         if reads.in_loop() and not (self._presence and self._presence.served):
             self._presence_uncounted = True
             self.online_count = self._presence.count() if self._presence else 0
         else:
             self.online_count = self.presence_count()
 
-    def _read_key(self) -> str:
-        return (self._presence and self._presence.key) or self._checked_key()
+    def _presence_read_key(self) -> str:
+        return (self._presence and self._presence.key) or self._presence_checked_key()
 
-    def _checked_key(self) -> str:
-        return checked_key(self.get_presence_key(), type(self).__qualname__)
+    def _presence_checked_key(self) -> str:
+        owner = type(self).__qualname__
+        return checked_key(self._presence_scoped(checked_key(self.get_presence_key(), owner)), owner)
 
-    def _checked_user(self) -> str:
+    def _presence_scoped(self, key: str) -> str:
+        """*key* where a host keeps those of several customers apart; again, it is the same."""
+        return key
+
+    def _presence_checked_user(self) -> str:
         user: object = self.get_presence_user_id()
         if user is None or user == "" or not is_whole(str(user)):
             raise PresenceError(f"get_presence_user_id() of {type(self).__qualname__} has returned {user!r}.")
         return str(user)
+
+
+def _visitor(session: Any, over_http: bool) -> str:
+    """What others see of somebody who is not logged in: nothing that leads to the key of their *session*."""
+    if session is None:
+        return ""
+    if VISITOR in session:
+        return f"anon_{session[VISITOR]}"
+    key = getattr(session, "session_key", None)
+    if key and not isinstance(session, SignedCookies):
+        # On a socket nothing can be put into a session that another page has begun, and so nothing is over HTTP.
+        return f"anon_{salted_hmac('djust_presence.visitor', key, algorithm='sha256').hexdigest()[:32]}"
+    if over_http:
+        session[VISITOR] = uuid4().hex
+        return f"anon_{session[VISITOR]}"
+    return ""

@@ -1,37 +1,42 @@
 """Presence for whoever has no page open: jobs, plain views, management commands, shells.
 
-Every function asks the store, and raises ``PresenceUnavailable`` when that does not answer. The blocking ones raise
-``PresenceError`` inside a running event loop; there, await the twin whose name begins with an ``a``.
+Every function asks the store, or the channel layer, and raises ``PresenceUnavailable`` when that does not answer. The
+blocking ones raise ``PresenceError`` inside a running event loop; there, await the twin whose name begins with an ``a``.
 """
 
 from __future__ import annotations
 
 import builtins
+import json
 from collections.abc import Mapping
 from hashlib import blake2b
 from math import inf
 from typing import Any
 from uuid import uuid4
 
+from asgiref.sync import async_to_sync
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext
 
 from . import bus
 from .backends.base import Backend
 from .backends.registry import get_backend
 from .conf import get_settings
-from .errors import PresenceError
+from .errors import PresenceError, PresenceUnavailable
 from .keys import checked_key
 from .state.records import Change, Join, encode_meta, records
 from .state.store import JOB
 from .tracker import reads
 
 __all__ = [
+    "abroadcast",
     "acount",
     "aheartbeat",
     "ais_present",
     "ajoin",
     "aleave",
     "alist",
+    "broadcast",
     "count",
     "heartbeat",
     "is_present",
@@ -112,6 +117,26 @@ async def aleave(key: str, user_id: object) -> None:
     await _apublish(backend, await backend.arelease(key, _ref(key, user_id), uuid4().hex))
 
 
+def broadcast(key: str, event: str, payload: Any = None) -> None:
+    """Send *event* with *payload* (JSON) to every page of the group *key*: ``broadcast_to_presence`` for who has no page.
+
+    Raises ``PresenceKeyError``, and ``TypeError`` or ``ValueError`` for what is not JSON.
+    """
+    _blocking(abroadcast)
+    async_to_sync(abroadcast)(key, event, payload)
+
+
+async def abroadcast(key: str, event: str, payload: Any = None) -> None:
+    checked_key(key, "presence.broadcast()")
+    items = [["event", event, json.loads(json.dumps(payload, allow_nan=False))]]
+    try:
+        await bus.send(get_backend().shared, key, items)
+    except ImproperlyConfigured:
+        raise
+    except Exception as error:
+        raise PresenceUnavailable(f"The channel layer: {error!r}") from error
+
+
 def _lease() -> str:
     return JOB + uuid4().hex
 
@@ -140,10 +165,14 @@ async def _apublish(backend: Backend, change: Change | None) -> None:
         await bus.apublish(backend.shared, change.key, [["change", *change.pack()]])
 
 
-def _swept(twin: Any) -> Backend:
-    """The backend, without what has expired: open pages see to that, but there may be none."""
+def _blocking(twin: Any) -> None:
     if reads.in_loop():
         raise PresenceError(f"This would hold up the event loop: await presence.{twin.__name__}() instead.")
+
+
+def _swept(twin: Any) -> Backend:
+    """The backend, without what has expired: open pages see to that, but there may be none."""
+    _blocking(twin)
     backend = get_backend()
     while work := backend.claim(None, REFS_PER_CLAIM, LONG_DEAD * get_settings().lease_ttl):
         for lease, key, refs in work:

@@ -89,21 +89,6 @@ def test_these_times_may_be_0(name: str) -> None:
         assert getattr(get_settings(), name.lower()) == 0
 
 
-def test_a_djust_projects_own_settings_are_read_where_there_are_no_others(settings: Settings) -> None:
-    settings.DJUST_CONFIG = {
-        "PRESENCE_BACKEND": "redis",
-        "PRESENCE_REDIS_URL": "redis://10.0.0.1/3",
-        "other": 1,
-    }
-    assert get_settings().backend == "memory"
-    del settings.DJUST_PRESENCE
-    settings.DJUST_CONFIG = {**settings.DJUST_CONFIG}
-    assert get_settings().backend == "redis"
-    assert get_settings().location == "redis://10.0.0.1/3"
-    settings.DJUST_CONFIG = {"PRESENCE_BACKEND": "memory"}
-    assert get_settings().backend == "memory"
-
-
 # Which backend
 
 

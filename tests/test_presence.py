@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
@@ -44,6 +45,9 @@ class Board(PresenceMixin, LiveView):
 
     def handle_presence_leave(self, presence: dict[str, Any]) -> None:
         self.push_event("leave", presence["id"])
+
+    def handle_presence_event(self, event: str, payload: Any) -> None:
+        self.push_event("heard", [event, payload])
 
 
 def report(request: HttpRequest) -> HttpResponse:
@@ -175,6 +179,8 @@ def test_a_wsgi_view_can_join_and_read(store: str) -> None:
 def test_a_key_that_cannot_be_used_is_refused(key: Any) -> None:
     with pytest.raises(PresenceKeyError, match=r"1 to 255 characters.*join\(\)"):
         presence.join(key, "w")
+    with pytest.raises(PresenceKeyError, match=r"1 to 255 characters.*broadcast\(\)"):
+        presence.broadcast(key, "done")
 
 
 @pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf")])
@@ -192,6 +198,7 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("join", ("jobs", "w")),
     ("heartbeat", ("jobs", "w")),
     ("leave", ("jobs", "w")),
+    ("broadcast", ("jobs", "done", 1)),
 ]
 
 
@@ -276,6 +283,34 @@ async def test_comings_and_goings_reach_open_pages(store: str) -> None:
         await page.until("0 at work")
 
 
+async def test_a_broadcast_reaches_open_pages_and_their_views(store: str) -> None:
+    payload: dict[str, Any] = {"rows": [1, 2]}
+    async with Visitor().opens("/board/") as page:
+        await served()
+        await presence.abroadcast("other", "done", 0)
+        await presence.abroadcast("jobs", "done", payload)
+        payload["rows"].append(3)
+        assert await page.until_event("done") == {"rows": [1, 2]}
+        await asyncio.to_thread(presence.broadcast, "jobs", "ready")
+        assert await page.until_event("ready") is None
+        assert await page.until_pushed("heard", 2) == [["done", {"rows": [1, 2]}], ["ready", None]]
+        assert page.events("done") == [{"rows": [1, 2]}]
+
+
+@pytest.mark.parametrize("payload", [object(), float("nan"), {1, 2}])
+async def test_a_broadcast_is_json(payload: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        await presence.abroadcast("jobs", "done", payload)
+
+
+async def test_a_broadcast_needs_a_channel_layer_where_there_are_several_processes(
+    valkey_url: str, settings: Settings
+) -> None:
+    use(settings, over_redis(valkey_url) | {"CHANNEL_LAYERS": {}})
+    with pytest.raises(ImproperlyConfigured, match="CHANNEL_LAYERS"):
+        await presence.abroadcast("jobs", "done")
+
+
 async def test_open_pages_see_a_job_expire_though_nobody_asks(store: str) -> None:
     async with Visitor().opens("/board/") as page:
         await served()
@@ -330,7 +365,7 @@ def frozen(settings: Settings) -> Iterator[RedisServer]:
 
 def test_a_store_that_hangs_is_unavailable(frozen: RedisServer) -> None:
     for name, arguments in CALLS:
-        with pytest.raises(PresenceUnavailable, match="Redis"):
+        with pytest.raises(PresenceUnavailable, match="Redis|channel layer"):
             getattr(presence, name)(*arguments)
     frozen.thaw()
     eventually(lambda: presence.is_present("jobs", "w"))
@@ -338,7 +373,7 @@ def test_a_store_that_hangs_is_unavailable(frozen: RedisServer) -> None:
 
 async def test_a_store_that_hangs_is_unavailable_to_async_code_too(frozen: RedisServer) -> None:
     for name, arguments in CALLS:
-        with pytest.raises(PresenceUnavailable, match="Redis"):
+        with pytest.raises(PresenceUnavailable, match="Redis|channel layer"):
             await getattr(presence, f"a{name}")(*arguments)
 
 

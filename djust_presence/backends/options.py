@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.checks import Error
 from django.core.exceptions import ImproperlyConfigured
 
+from ..conf import name_of
+
 PASSED_ON = (
     "client_name",
     "credential_provider",
@@ -85,11 +87,11 @@ def parameters(library: Any, location: str, cache: str | None, options: Mapping[
     try:
         server = library.connection.parse_url(url)
     except ValueError as error:
-        message = f"DJUST_PRESENCE['LOCATION'] is no Redis URL: {error}"
+        message = f"{name_of('LOCATION')} is no Redis URL: {error}"
         raise Misconfigured("E010", message, URL_HINT) from error
     foreign = [name for name in server if name not in OF_URL and not passed_on(name)]
     if foreign and not cache:
-        message = f"The URL in DJUST_PRESENCE['LOCATION'] must not set {', '.join(map(repr, foreign))}."
+        message = f"The URL in {name_of('LOCATION')} must not set {', '.join(map(repr, foreign))}."
         raise Misconfigured("E010", message, URL_HINT)
     for name in foreign:
         del server[name]
@@ -107,8 +109,8 @@ def parameters(library: Any, location: str, cache: str | None, options: Mapping[
     except (TypeError, ValueError, library.RedisError) as error:
         raise Misconfigured(
             "E013",
-            f"redis-py refuses the connection options of DJUST_PRESENCE: {error}",
-            "Look at LOCATION and OPTIONS; ssl_... options need a rediss:// URL.",
+            f"redis-py refuses the options of its connections: {error}",
+            f"Look at {name_of('LOCATION')} and at OPTIONS; ssl_... options need a rediss:// URL.",
         ) from error
     return given
 

@@ -7,7 +7,7 @@ import threading
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from ..conf import get_settings, on_change
+from ..conf import get_settings, name_of, on_change
 from ..forks import after_fork
 from .base import Backend
 
@@ -36,7 +36,7 @@ def load_backend_class(name: str) -> type[Backend]:
     if isinstance(found, str):
         if "." not in found:
             raise ImproperlyConfigured(
-                f"DJUST_PRESENCE['BACKEND'] is {name!r}, which is neither a dotted path nor one of: {', '.join(sorted(_classes))}."
+                f"{name_of('BACKEND')} is {name!r}, which is neither a dotted path nor one of: {', '.join(sorted(_classes))}."
             )
         try:
             found = import_string(found)
@@ -61,7 +61,7 @@ def get_backend() -> Backend:
                 try:
                     _instance = load_backend_class(settings.backend)(settings.location, settings.options)
                 except TypeError as error:
-                    raise ImproperlyConfigured(f"DJUST_PRESENCE['OPTIONS'] does not fit: {error}") from error
+                    raise ImproperlyConfigured(f"{name_of('OPTIONS')} does not fit: {error}") from error
     return _instance
 
 

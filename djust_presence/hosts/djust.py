@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from django.http import HttpRequest
-from django.urls import Resolver404, resolve
 
+from ..keys import url_arguments
 from ..mixins import PresenceMixin
 from ..tracker import Session, get_tracker, reads
 from .djust_consumer import SeatedConsumer, for_script, push_event, seat
@@ -24,11 +26,14 @@ LEAST_TIMEOUT = 90.0  # djust's client pings by a timer, and those of hidden pag
 FLEETING = (
     "_presence",
     "_presence_uncounted",
+    "_presence_visitor",
     "_presence_alone",
     "_presence_position",
     "_presence_misplaced",
 )
+LASTING = ("_presence_wish", "_presence_last")  # what it is to find again in a state that djust restores
 UNUSED = "unused"
+TENANTS = "djust.tenants.mixin"  # where its TenantMixin is, which a view has that has a tenant
 
 
 class _ConsumerOfView:
@@ -48,10 +53,33 @@ class _ConsumerOfView:
             # The view is being made. What it has by the end of that, djust takes for its own and leaves alone.
             kind = type(view)
             view.__dict__.update({name: getattr(kind, name) for name in FLEETING if hasattr(kind, name)})
+            view.__dict__["_initialize_temporary_assigns"] = partial(_begin, view)
+            # A snapshot says nothing of presence, and is of a state that mount() makes again.
+            view.__dict__["_should_restore_snapshot"] = _never
         else:
             seat(consumer)
             view._presence = get_tracker().session(djust_host, view)
+            view._presence_alone = vars(consumer).setdefault(
+                "_presence_connection", f"anon_conn_{uuid4().hex}"
+            )
             view.__dict__["get_presence_key"] = _answer_before_mount(view)
+
+
+def _begin(view: Any) -> None:
+    """What djust calls in a thread, once a view has its request, and before it is mounted, restored, or refused."""
+    del view.__dict__["_initialize_temporary_assigns"]
+    # Made here, it is the user's to djust, which then saves and restores it.
+    for name in LASTING:
+        view.__dict__.setdefault(name, None)
+    if "kwargs" not in view.__dict__:  # as a view has them over HTTP
+        view.kwargs = url_arguments(view.request.path_info)
+    if view._presence:
+        view._presence_mounting()
+    view._initialize_temporary_assigns()
+
+
+def _never(request: HttpRequest) -> bool:
+    return False
 
 
 def _answer_before_mount(view: Any) -> Callable[[], str]:
@@ -64,17 +92,17 @@ def _answer_before_mount(view: Any) -> Callable[[], str]:
         if not reads.in_loop():
             return str(type(view).get_presence_key(view))
         del view.__dict__["get_presence_key"]
-        view.kwargs = _url_kwargs(view.request)  # as a view has them over HTTP
         return UNUSED
 
     return get_presence_key
 
 
-def _url_kwargs(request: HttpRequest) -> dict[str, Any]:
-    try:
-        return dict(resolve(request.path_info).kwargs)
-    except Resolver404:
-        return {}
+def _scoped_by_tenant(view: Any, key: str) -> str:
+    """*key* among those of the view's tenant, as djust's own mixins have it, in whichever order a view inherits them."""
+    if not any(kind.__module__ == TENANTS for kind in type(view).__mro__):
+        return key
+    tenant = view._tenant
+    return key if tenant is None or key.startswith(f"tenant:{tenant.id}:") else f"tenant:{tenant.id}:{key}"
 
 
 class DjustHost:
@@ -121,3 +149,4 @@ def _consumer(session: Session) -> SeatedConsumer:
 
 
 PresenceMixin._ws_consumer = _ConsumerOfView()  # type: ignore[attr-defined]
+PresenceMixin._presence_scoped = _scoped_by_tenant  # type: ignore[method-assign, assignment]

@@ -95,6 +95,9 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         self.__dict__["view_instance"] = view
         if view is before:
             return
+        if (session := session_of(before)) and session.told:
+            # Its socket is still there, and with it whoever counts per connection: another page of theirs may follow.
+            session.told = session.told._replace(lasting=True)
         self._presence_end(before)
         self._presence_refreshes = ()
         if session := session_of(view):

@@ -144,6 +144,8 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         bool(getattr(request, "user", None))
         if hasattr(request, "session"):
             request.session.get("")
+        if isinstance(self, PresenceMixin) and self._presence:
+            self._presence_mounting()
         call(self.mount, request, *args, **kwargs)
         if isinstance(self, PresenceMixin):
             self._presence_mounted()

@@ -277,14 +277,18 @@ async def test_djust_saves_of_ours_what_was_tracked_last_and_compares_nothing_el
         (session,) = sessions()
         view = session.view
         for names in (view._get_private_state(), _snapshot_assigns(view)):
-            assert {name for name in names if name.startswith("_presence")} == {"_presence_last"}
+            assert {name for name in names if name.startswith("_presence")} == {
+                "_presence_last",
+                "_presence_wish",
+            }
         context = await sync_to_async(view.get_context_data)()
         assert not [name for name in context if name.startswith("_presence")]
         saved = await visitor.client.asession()
         kept = {name: value for name, value in saved.items() if "__private" in name}
-        assert [name for state in kept.values() for name in state if name.startswith("_presence")] == [
-            "_presence_last"
-        ]
+        assert {name for state in kept.values() for name in state if name.startswith("_presence")} == {
+            "_presence_last",
+            "_presence_wish",
+        }
 
 
 async def test_a_restored_view_tracks_what_it_had_tracked_over_http() -> None:

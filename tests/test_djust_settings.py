@@ -1,0 +1,96 @@
+"""What a djust project has set of presence already counts where it has set nothing of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
+
+from djust_presence import presence
+from djust_presence.backends.registry import get_backend
+from djust_presence.conf import Settings as Presence
+from djust_presence.conf import get_settings
+
+HERE, THERE = "redis://127.0.0.1:1/3", "redis://127.0.0.1:1/4"
+LAYER = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [HERE]}}}
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_ours(settings: Settings) -> None:
+    del settings.DJUST_PRESENCE
+    settings.CHANNEL_LAYERS = LAYER
+
+
+@pytest.mark.parametrize(
+    ("configured", "read"),
+    [
+        ({}, Presence()),
+        ({"PRESENCE_BACKEND": "memory"}, Presence()),
+        ({"PRESENCE_BACKEND": "tenant_memory"}, Presence()),
+        ({"PRESENCE_REDIS_URL": HERE, "PRESENCE_REDIS_PREFIX": "a", "REDIS_URL": 5}, Presence()),
+        ({"PRESENCE_BACKEND": "redis"}, Presence("redis")),
+        ({"PRESENCE_BACKEND": "redis", "PRESENCE_REDIS_URL": HERE, "other": 1}, Presence("redis", HERE)),
+        ({"PRESENCE_BACKEND": "redis", "REDIS_URL": THERE}, Presence("redis", THERE)),
+        (
+            {"PRESENCE_BACKEND": "redis", "REDIS_URL": THERE, "PRESENCE_REDIS_URL": HERE},
+            Presence("redis", HERE),
+        ),
+        ({"PRESENCE_BACKEND": "tenant_redis", "PRESENCE_REDIS_URL": HERE}, Presence("redis", HERE)),
+        (
+            {"PRESENCE_BACKEND": "redis", "PRESENCE_REDIS_PREFIX": "shop:presence"},
+            Presence("redis", options={"prefix": "shop:presence"}),
+        ),
+    ],
+)
+def test_what_is_read_is_what_djust_would_read(configured: Any, read: Presence, settings: Settings) -> None:
+    settings.DJUST_CONFIG = configured
+    assert get_settings() == read
+    assert type(get_backend()).__name__ == f"{read.backend.capitalize()}Backend"
+    found = [one for one in run_checks() if one.id and one.id.startswith("djust_presence.")]
+    assert found == []
+
+
+def test_what_is_ours_counts_alone(settings: Settings) -> None:
+    settings.DJUST_CONFIG = {"PRESENCE_BACKEND": "redis", "REDIS_URL": THERE}
+    settings.DJUST_PRESENCE = {}
+    assert get_settings() == Presence()
+
+
+@pytest.mark.parametrize(
+    ("configured", "message"),
+    [
+        ({"PRESENCE_BACKEND": "tenant_file"}, r"DJUST_CONFIG\['PRESENCE_BACKEND'\] is 'tenant_file'"),
+        ({"PRESENCE_BACKEND": ["redis"]}, r"DJUST_CONFIG\['PRESENCE_BACKEND'\] must be a string"),
+        (
+            {"PRESENCE_BACKEND": "redis", "PRESENCE_REDIS_URL": None},
+            r"DJUST_CONFIG\['PRESENCE_REDIS_URL'\] must be a string",
+        ),
+        (
+            {"PRESENCE_BACKEND": "redis", "REDIS_URL": "127.0.0.1:6379"},
+            r"DJUST_CONFIG\['REDIS_URL'\] is no Redis URL",
+        ),
+        (
+            {"PRESENCE_BACKEND": "redis", "PRESENCE_REDIS_PREFIX": "{a}"},
+            r"DJUST_CONFIG\['PRESENCE_REDIS_PREFIX'\] does not fit",
+        ),
+    ],
+)
+def test_a_mistake_is_said_by_the_name_that_the_project_knows(
+    configured: Any, message: str, settings: Settings
+) -> None:
+    settings.DJUST_CONFIG = configured
+    with pytest.raises(ImproperlyConfigured, match=message) as raised:
+        presence.count("jobs")
+    assert "DJUST_PRESENCE" not in str(raised.value)
+    (found,) = [one for one in run_checks() if one.id and one.id.startswith("djust_presence.E")]
+    assert str(found.msg) in str(raised.value)
+
+
+def test_what_to_do_for_several_processes_is_said_by_that_name_too(settings: Settings) -> None:
+    settings.DJUST_CONFIG = {"PRESENCE_BACKEND": "memory"}
+    messages = run_checks(include_deployment_checks=True)
+    (found,) = [one for one in messages if one.id == "djust_presence.W001"]
+    assert "DJUST_CONFIG['PRESENCE_BACKEND']" in str(found.hint)
