@@ -197,8 +197,14 @@ def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
         return Outcome(None, NOT_FOUND, "not live")
     if status < 300:
         logger.error(
-            "Middleware replaced the response of the live view at %r, which cannot go live.", request.path
+            "Middleware replaced the response of the live view at %r, which cannot go live: on a socket it has to "
+            "return the response that it was given.",
+            request.path,
         )
     else:
-        logger.error("The live view at %r could not be mounted: status %s.", request.path, status)
+        logger.error(
+            "The live view at %r could not be mounted: status %s. The logger django.request says why.",
+            request.path,
+            status,
+        )
     return Outcome(None, FAILED, "failed")

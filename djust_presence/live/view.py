@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from weakref import WeakSet
 
 from django.core.exceptions import PermissionDenied
 from django.db import connections, transaction
@@ -39,6 +40,7 @@ logger = logging.getLogger("djust_presence")
 # Django's own attributes of a view. Templates get ``request`` from the context processor.
 NOT_IN_CONTEXT = frozenset({"request", "args", "kwargs", "head"})
 
+_undecorated: WeakSet[type] = WeakSet()  # views of whose cursor_move() the log has it
 
 # What became of an event handler that raised: a code of the protocol.
 Failure = Literal["failed", "forbidden"]
@@ -198,7 +200,13 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         assert isinstance(self, LiveCursorMixin)
         handler = find_handler(self, "cursor_move")
         if handler is None:
-            logger.warning("%s.cursor_move() is not an @event_handler().", type(self).__qualname__)
+            if type(self) not in _undecorated:
+                _undecorated.add(type(self))
+                logger.warning(
+                    "%s.cursor_move() is not an @event_handler(), so nobody sees the pointers of its pages: decorate "
+                    "your override.",
+                    type(self).__qualname__,
+                )
             return Update()
         failure, ended = None, False
         with self._presence_moving(position) as move:
