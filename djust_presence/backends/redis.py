@@ -63,7 +63,7 @@ def unavailable(server: str) -> Iterator[None]:
         raise PresenceUnavailable(f"Redis at {server}: {str(error) or type(error).__name__}") from error
 
 
-def name_of(server: Mapping[str, Any]) -> str:
+def address_of(server: Mapping[str, Any]) -> str:
     """Where *server*, the arguments of a connection, is: for messages, so without user and password."""
     place = server.get("path") or f"{server.get('host', 'localhost')}:{server.get('port', 6379)}"
     return f"{place}/{server.get('db', 0)}"
@@ -143,7 +143,7 @@ class RedisBackend(Backend):
     def _clients(self, library: Any) -> Clients[Any]:
         """Clients out of *library*, redis or redis.asyncio, with everything said that its versions differ in."""
         common = self._parameters(library)
-        self._server = name_of(common)
+        self._server = address_of(common)
 
         def client(timeout: float) -> Any:
             pool = library.BlockingConnectionPool(
