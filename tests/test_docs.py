@@ -182,7 +182,7 @@ def logged() -> Iterator[tuple[str, str]]:
                     assert isinstance(text, ast.Constant), (
                         f"{source}:{node.lineno} logs what is made up elsewhere"
                     )
-                    yield level.replace("exception", "error"), re.sub(r"%[.\d]*[a-z]", "…", text.value)
+                    yield level.replace("exception", "error"), re.sub(r"%[.\d]*[a-z]", "…", str(text.value))
 
 
 def test_the_troubleshooting_page_has_every_line_of_the_log_with_its_level() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import ConsoleMessage, Page, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.harness import STATE, Site, Wire, add_rule, eventually, paused, turns, visit
@@ -14,7 +14,12 @@ STATUS = "document.querySelector('presence-status').textContent"
 def heard(page: Page) -> list[str]:
     """What the script will have said in the console, as it comes."""
     lines: list[str] = []
-    page.on("console", lambda message: message.type == "warning" and lines.append(message.text))
+
+    def take_in(message: ConsoleMessage) -> None:
+        if message.type == "warning":
+            lines.append(message.text)
+
+    page.on("console", take_in)
     return lines
 
 
