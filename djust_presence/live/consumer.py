@@ -43,9 +43,8 @@ WHAT_FAILED = {
 CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
 LONGEST_NAME = 80  # characters of an event's name that the log gets
 
-_refusals = TokenBucket(
-    0.1, 1
-)  # lines about sockets that were refused: their pages come back every few seconds
+# Lines about sockets that are refused, whose pages come back every few seconds.
+_refusals = TokenBucket(0.1, 1)
 
 Receive = Callable[[], Awaitable[Message]]
 
