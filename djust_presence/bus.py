@@ -15,8 +15,10 @@ import random
 import threading
 from collections.abc import Callable, Coroutine
 from hashlib import blake2b
+from traceback import format_exception_only
 from typing import Any
 from uuid import uuid4
+from weakref import WeakSet
 
 from asgiref.sync import async_to_sync
 from channels import DEFAULT_CHANNEL_LAYER
@@ -142,7 +144,6 @@ class LayerBus(Bus):
         self._waiting: dict[str, list[Item]] = {}
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
-        self._muttered = False
         self._added_at = self._loop.time()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -201,11 +202,10 @@ class LayerBus(Bus):
                 await self._unsubscribing()
             except Exception as error:
                 failures += 1
-                self._mutter(error)
-                self._work.set()
+                self._failed(error)
                 await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 6)) * random.random())
             else:
-                failures, self._muttered = 0, False
+                failures = 0
                 if not self._work.is_set():
                     self._idle.set()
 
@@ -226,6 +226,7 @@ class LayerBus(Bus):
             key, items = next(iter(self._waiting.items()))
             del self._waiting[key]
             await self._layer.group_send(group_name(key), message(key, items, self.id))
+            _answered(self._layer)
 
     async def _unsubscribing(self) -> None:
         for key in self._added - self._wanted.keys():
@@ -243,7 +244,7 @@ class LayerBus(Bus):
                 # An idle redis-py connection may time out: that is, nothing came.
                 if type(error).__name__ != "TimeoutError":
                     failures += 1
-                    self._mutter(error)
+                    self._failed(error)
                     self.again(always=True)
                     await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 6)) * random.random())
                 continue
@@ -254,12 +255,10 @@ class LayerBus(Bus):
             except Exception:
                 logger.exception("What another process said could not be made out.")
 
-    def _mutter(self, error: Exception) -> None:
-        if not self._muttered:
-            self._muttered = True
-            logger.warning(
-                "The channel layer does not answer (%r); presence heals by itself when it does.", error
-            )
+    def _failed(self, error: Exception) -> None:
+        _unanswered(self._layer, error)
+        self._waiting.setdefault(NOTICES, [])  # says nothing, but shows when the layer answers
+        self._work.set()
 
     async def aclose(self) -> None:
         tasks, self._tasks = self._tasks, []
@@ -279,6 +278,27 @@ class LayerBus(Bus):
             _, ending = await asyncio.wait(ending, timeout=LONGEST_WAIT)
         self._tasks = []
         self._channel = None
+
+
+_away: WeakSet[Any] = WeakSet()  # layers of which the log has it that they do not answer
+
+
+def _unanswered(layer: BaseChannelLayer | None, error: Exception) -> None:
+    layer = layer or BaseChannelLayer  # none is configured: that is said once as well
+    if layer not in _away:
+        _away.add(layer)
+        logger.warning(
+            "The channel layer does not answer (%s). Until it does, changes in other processes are seen late, and "
+            "broadcasts to them are lost.",
+            "".join(format_exception_only(error)).strip(),  # what redis-py's repr() leaves out is the server
+        )
+
+
+def _answered(layer: BaseChannelLayer) -> None:
+    """It has sent something: by that it is known, as subscribing may be a matter of memory."""
+    if layer in _away:
+        _away.discard(layer)
+        logger.warning("The channel layer answers again.")
 
 
 def channel_layer() -> BaseChannelLayer:
@@ -303,7 +323,7 @@ def publish(shared: bool, key: str, items: list[Item]) -> None:
     try:
         async_to_sync(send)(shared, key, items)
     except Exception as error:
-        logger.warning("The channel layer did not take a message (%r); presence heals by itself.", error)
+        _unanswered(get_channel_layer(DEFAULT_CHANNEL_LAYER), error)
 
 
 async def apublish(shared: bool, key: str, items: list[Item]) -> None:
@@ -311,7 +331,7 @@ async def apublish(shared: bool, key: str, items: list[Item]) -> None:
     try:
         await send(shared, key, items)
     except Exception as error:
-        logger.warning("The channel layer did not take a message (%r); presence heals by itself.", error)
+        _unanswered(get_channel_layer(DEFAULT_CHANNEL_LAYER), error)
 
 
 async def send(shared: bool, key: str, items: list[Item]) -> None:
@@ -319,5 +339,7 @@ async def send(shared: bool, key: str, items: list[Item]) -> None:
     if not shared:
         LocalBus.send(key, items)
         return
+    layer = channel_layer()
     async with asyncio.timeout(LONGEST_WAIT):
-        await channel_layer().group_send(group_name(key), message(key, items))
+        await layer.group_send(group_name(key), message(key, items))
+    _answered(layer)

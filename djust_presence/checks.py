@@ -13,12 +13,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.urls import get_resolver
 
+from .backends.options import Misconfigured
 from .backends.registry import get_backend
 from .conf import Settings, get_settings, name_of
 
 MIN_LEASE_TTL = 3
 WSGI_RUNSERVERS = {"django.core", "django.contrib.staticfiles"}
 IN_MEMORY = "channels.layers.InMemoryChannelLayer"
+UNSHARED_CACHES = {
+    "django.core.cache.backends.dummy.DummyCache",
+    "django.core.cache.backends.locmem.LocMemCache",
+}
 
 
 @register("djust_presence")
@@ -30,7 +35,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
         return [
             Error(
                 str(error),
-                hint="Correct it; all options of DJUST_PRESENCE may be left out.",
+                hint="Correct or remove what it names: every option of DJUST_PRESENCE has a default, and docs/reference/settings.md lists them all.",
                 id="djust_presence.E001",
             )
         ]
@@ -64,11 +69,10 @@ def _check_caches(settings: Settings) -> Iterator[CheckMessage]:
 def _check_backend(settings: Settings) -> Iterable[CheckMessage]:
     try:
         backend = get_backend()
-    except ImproperlyConfigured as error:
-        hint = (
-            f"{name_of('BACKEND')} is 'memory', 'redis', a registered name, or the dotted path of a Backend subclass; "
-            "OPTIONS are its keyword arguments."
-        )
+    except Misconfigured as error:
+        return [error.check]
+    except ImproperlyConfigured as error:  # of a backend that is not ours
+        hint = f"The backend {settings.backend!r} says so: correct LOCATION and OPTIONS of DJUST_PRESENCE."
         return [Error(str(error), hint=hint, id="djust_presence.E002")]
     return [*backend.check(), *(_check_layer(settings) if backend.shared else ())]
 
@@ -102,7 +106,7 @@ def check_deployment(app_configs: Sequence[AppConfig] | None = None, **kwargs: A
     return [
         Warning(
             "Presence is kept in the memory of one process: with several, each shows only its own visitors.",
-            hint=f"Set {name_of('BACKEND')} to 'redis', or silence this if there is only ever one process.",
+            hint=f"Set {name_of('BACKEND')} to 'redis'; if there is only ever one process, add 'djust_presence.W001' to SILENCED_SYSTEM_CHECKS.",
             id="djust_presence.W001",
         )
     ]
@@ -111,11 +115,7 @@ def check_deployment(app_configs: Sequence[AppConfig] | None = None, **kwargs: A
 @register(Tags.urls)
 def check_live_views(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Whether what live pages need is installed, if there are any."""
-    if not getattr(django_settings, "ROOT_URLCONF", None):
-        return []
-    get_resolver().url_patterns  # noqa: B018 - imports the project's views
-    live = sys.modules.get("djust_presence.live.view")
-    if live is None or not live.LiveView.__subclasses__():
+    if not _has_views("djust_presence.live.view", "LiveView"):
         return []
     messages: list[CheckMessage] = []
     if not apps.is_installed("django_htmx"):
@@ -135,3 +135,31 @@ def check_live_views(app_configs: Sequence[AppConfig] | None = None, **kwargs: A
             )
         )
     return messages
+
+
+@register(Tags.urls)
+def check_cursors(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Whether all processes can read where cursors are, if there are any."""
+    if not _has_views("djust_presence.cursor_mixin", "LiveCursorMixin"):
+        return []
+    try:
+        alias, shared = get_settings().cursor_cache, get_backend().shared
+    except ImproperlyConfigured:
+        return []  # said by check_settings
+    if not shared or django_settings.CACHES.get(alias, {}).get("BACKEND") not in UNSHARED_CACHES:
+        return []
+    return [
+        Warning(
+            f"Positions of cursors are kept in the cache {alias!r}, which no other process reads: CursorTracker finds only those of its own.",
+            hint="Set DJUST_PRESENCE['CURSOR_CACHE'] to a cache that all processes share. If only live pages show cursors, which needs no cache, add 'djust_presence.W003' to SILENCED_SYSTEM_CHECKS.",
+            id="djust_presence.W003",
+        )
+    ]
+
+
+def _has_views(module: str, name: str) -> bool:
+    """Whether the project has classes of its own below this one of ours."""
+    if not getattr(django_settings, "ROOT_URLCONF", None):
+        return False
+    get_resolver().url_patterns  # noqa: B018 - imports the project's views
+    return module in sys.modules and bool(getattr(sys.modules[module], name).__subclasses__())

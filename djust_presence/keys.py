@@ -16,10 +16,18 @@ MAX_KEY_LENGTH = 255
 
 def checked_key(key: object, owner: str) -> str:
     """*key*, which *owner* has given. Raises ``PresenceKeyError`` unless it is a text of 1 to 255 characters."""
-    if isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH and is_whole(key):
+    if not isinstance(key, str):
+        fault = f"is no text, but {key!r:.300}"
+    elif not key:
+        fault = "is empty"
+    elif len(key) > MAX_KEY_LENGTH:
+        fault = f"has {len(key)}: {key!r:.300}"
+    elif not is_whole(key):
+        fault = f"has half of a surrogate pair in it: {key!r:.300}"
+    else:
         return key
     raise PresenceKeyError(
-        f"A presence key is a text of 1 to {MAX_KEY_LENGTH} characters; that of {owner} is {key!r:.300}."
+        f"A presence key is a text of 1 to {MAX_KEY_LENGTH} characters; that of {owner} {fault}."
     )
 
 

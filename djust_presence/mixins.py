@@ -323,7 +323,10 @@ class PresenceMixin:
     def _presence_checked_user(self) -> str:
         user: object = self.get_presence_user_id()
         if user is None or user == "" or not is_whole(str(user)):
-            raise PresenceError(f"get_presence_user_id() of {type(self).__qualname__} has returned {user!r}.")
+            raise PresenceError(
+                f"get_presence_user_id() of {type(self).__qualname__} has returned {user!r}: return a text that is not "
+                "empty, or what super() does."
+            )
         return str(user)
 
 

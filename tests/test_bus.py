@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -128,6 +129,22 @@ def test_group_names_suit_every_layer() -> None:
     for key in ("a:b", "a_b", "Zoë 🎉", "x" * 255, " "):
         assert layer.require_valid_group_name(group_name(key))
     assert len({group_name(key) for key in ("a:b", "a_b", "a b")}) == 3
+
+
+async def test_an_outage_of_the_layer_has_a_line_at_its_begin_and_one_at_its_end(
+    make_layer: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listeners(make_layer, server.url()) as (one, _):
+        await one.subscribe("a")
+        server.stop()
+        for n in range(20):
+            one.bus.publish("a", [["event", "a", n]])
+            await asyncio.sleep(0.05)
+        server.start()
+        await until(lambda: "answers again" in caplog.text)
+        began, ended = [one.getMessage() for one in caplog.records if one.name == "djust_presence"]
+        assert re.match(r"The channel layer does not answer \(redis\S+Error: .+\)\. Until it does", began)
+        assert ended == "The channel layer answers again."
 
 
 async def test_closing_does_not_wait_for_a_layer_that_hangs(

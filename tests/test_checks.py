@@ -1,25 +1,38 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage, run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.urls import path
 from pytest_django import Settings
 
-from djust_presence import LiveView, PresenceMixin
+from djust_presence import LiveCursorMixin, LiveView, PresenceMixin
+from djust_presence.backends.memory import MemoryBackend
 
 REDIS = "redis://127.0.0.1:1/0"
 PUBSUB = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS]}}
 IN_MEMORY = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+SHARED_CACHE = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "/nowhere"}
+
+
+class Refusing(MemoryBackend):
+    def __init__(self, location: str, options: Any) -> None:
+        raise ImproperlyConfigured("There is no such server.")
 
 
 class DemoView(PresenceMixin, LiveView):
     template_name = "demo.html"
     presence_key = "demo"
+
+
+class BoardView(LiveCursorMixin, LiveView):
+    template_name = "board.html"
 
 
 urlpatterns = [path("", DemoView.as_view())]
@@ -35,6 +48,7 @@ def no_io(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]
     monkeypatch.setattr(socket.socket, "connect", refuse)
     settings.ROOT_URLCONF = __name__
     settings.DEBUG = True
+    settings.CACHES = {"default": SHARED_CACHE}
     settings.INSTALLED_APPS = ["daphne", *settings.INSTALLED_APPS]
     get_commands.cache_clear()  # type: ignore[attr-defined]
     yield
@@ -76,11 +90,13 @@ def test_a_project_that_sets_nothing_is_passed_over_in_silence(settings: Setting
 @pytest.mark.parametrize(
     ("presence", "id", "message", "hint"),
     [
-        ({"BACKEN": "redis"}, "E001", "no option 'BACKEN'", "DJUST_PRESENCE"),
-        ({"TIMEOUT": "60"}, "E001", "must be a number", "DJUST_PRESENCE"),
+        ({"BACKEN": "redis"}, "E001", "no option 'BACKEN'", "docs/reference/settings.md"),
+        ({"TIMEOUT": "60"}, "E001", "must be a number", "Correct or remove"),
         ({"BACKEND": "rediss"}, "E002", "'rediss'", "'memory', 'redis'"),
-        ({"BACKEND": "no.where"}, "E002", "cannot be imported", "dotted path"),
-        ({"OPTIONS": {"prefix": "x"}}, "E002", "takes no options", "OPTIONS"),
+        ({"BACKEND": "no.where"}, "E002", "cannot be imported", "install what the import asks for"),
+        ({"BACKEND": f"{__name__}.DemoView"}, "E002", "not a subclass", "dotted path"),
+        ({"BACKEND": f"{__name__}.Refusing"}, "E002", "no such server", "LOCATION and OPTIONS"),
+        ({"OPTIONS": {"prefix": "x"}}, "E002", "takes no options", "Correct or remove what it names"),
         ({"TIMEOUT": 30}, "E003", "not above HEARTBEAT_INTERVAL", "more than 30 seconds"),
         ({"LEASE_TTL": 2.9}, "E004", "below 3 seconds", "at least 3"),
         ({"CURSOR_CACHE": "curses"}, "E008", "'curses'", "default"),
@@ -131,12 +147,25 @@ def test_the_redis_backend_says_what_is_wrong_with_its_connection(
     assert named in said.msg
 
 
+def test_a_package_that_is_missing_is_said_with_how_to_get_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.delitem(sys.modules, "djust_presence.backends.redis", raising=False)
+    settings.DJUST_PRESENCE = {"BACKEND": "redis"}
+    said = the_only()
+    assert said.id == "djust_presence.E002"
+    assert said.msg == "The presence backend 'redis' needs the redis package."
+    assert said.hint == "Install it: pip install 'djust-presence[redis]'"
+
+
 def test_the_memory_backend_is_warned_of_where_it_is_deployed(settings: Settings) -> None:
     settings.DJUST_PRESENCE = {}
     said = the_only(deploy=True)
     assert said.id == "djust_presence.W001"
     assert not said.is_serious()
     assert "'redis'" in str(said.hint)
+    assert "'djust_presence.W001' to SILENCED_SYSTEM_CHECKS" in str(said.hint)
 
 
 def test_a_mistake_is_said_once_though_it_is_deployed(settings: Settings) -> None:
@@ -158,4 +187,20 @@ def test_live_pages_need_a_server_with_websockets(settings: Settings) -> None:
     assert said.id == "djust_presence.W002"
     assert "'daphne' first in INSTALLED_APPS" in str(said.hint)
     settings.DEBUG = False
+    assert found() == []
+
+
+@pytest.mark.parametrize("kind", ["locmem.LocMemCache", "dummy.DummyCache"])
+def test_cursors_of_several_processes_need_a_cache_that_these_share(kind: str, settings: Settings) -> None:
+    settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{kind}"}, "other": SHARED_CACHE}
+    settings.CHANNEL_LAYERS = {"default": PUBSUB}
+    settings.DJUST_PRESENCE = {}
+    assert found() == []
+    settings.DJUST_PRESENCE = {"BACKEND": "redis"}
+    said = the_only()
+    assert said.id == "djust_presence.W003"
+    assert not said.is_serious()
+    assert "'default'" in said.msg
+    assert "CURSOR_CACHE" in str(said.hint)
+    settings.DJUST_PRESENCE = {"BACKEND": "redis", "CURSOR_CACHE": "other"}
     assert found() == []

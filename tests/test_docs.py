@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 from types import ModuleType
@@ -170,3 +172,47 @@ def test_the_live_view_page_has_what_the_script_listens_to_and_says() -> None:
     names |= {f"presence-client:{name}" for name in re.findall(r'emit\("(\w+)"', SCRIPT)}
     assert names
     assert not [name for name in sorted(names) if name not in text]
+
+
+def logged() -> Iterator[tuple[str, str]]:
+    """The level and the text of every line that the package logs, with … for what is filled in."""
+    for source in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="logger"), attr=level), args=[text, *_]):
+                    assert isinstance(text, ast.Constant), (
+                        f"{source}:{node.lineno} logs what is made up elsewhere"
+                    )
+                    yield level.replace("exception", "error"), re.sub(r"%[.\d]*[a-z]", "…", str(text.value))
+
+
+def test_the_troubleshooting_page_has_every_line_of_the_log_with_its_level() -> None:
+    told = table("../how-to/troubleshoot.md", "Every line of the log")
+    found = {
+        (beginning, level) for level, text in logged() for beginning in told if text.startswith(beginning)
+    }
+    assert found == {(beginning, cells[0]) for beginning, cells in told.items()}
+    untold = [text for _, text in logged() if not text.startswith(tuple(told))]
+    assert untold == []
+
+
+def test_the_logging_setting_of_the_troubleshooting_page_shows_the_lines() -> None:
+    (setting,) = [block.text for block in blocks("docs/how-to/troubleshoot.md") if "LOGGING" in block.text]
+    program = (
+        f"{setting}\nimport django, logging\nfrom django.conf import settings\nsettings.configure(LOGGING=LOGGING)\n"
+        "django.setup()\nlogging.getLogger('djust_presence').info('hello')\n"
+        "logging.getLogger('django.request').error('traceback')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    lines = done.stderr.splitlines()
+    assert [line.split(" ", 3)[3] for line in lines] == [
+        "INFO djust_presence: hello",
+        "ERROR django.request: traceback",
+    ]
+
+
+def test_whatever_names_a_page_of_the_documentation_names_one_that_is_there() -> None:
+    sources = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]
+    named = {page for source in sources for page in re.findall(r"docs/[\w/-]+\.md", source.read_text())}
+    assert named
+    assert all((ROOT / page).is_file() for page in named)

@@ -9,6 +9,7 @@ import logging
 import math
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pytest_django import Settings
 from djust_presence import LiveView, PresenceError, PresenceKeyError, PresenceMixin, event_handler
 from djust_presence import presence as facade
 from djust_presence.testing import presence
+from djust_presence.tracker import reads
 from tests.pages import Visitor, site
 
 pytestmark = pytest.mark.urls(__name__)
@@ -257,15 +259,24 @@ def test_without_a_key_the_group_is_the_class() -> None:
     assert view_of(Unnamed).get_presence_key() == f"{__name__}.{Unnamed.__qualname__}"
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "half \ud83d", None, 42])
-def test_a_key_that_cannot_be_used_is_an_error_wherever_it_is_needed(key: Any) -> None:
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        ("", "is empty"),
+        ("x" * 256, "has 256: 'xxx"),
+        ("half \ud83d", r"has half of a surrogate pair in it: 'half \\ud83d'"),
+        (None, "is no text, but None"),
+        (42, "is no text, but 42"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_an_error_wherever_it_is_needed(key: Any, fault: str) -> None:
     class Overridden(PresenceMixin, LiveView):
         def get_presence_key(self) -> str:
             return key  # type: ignore[no-any-return]
 
     view = view_of(Overridden)
     for use in (view.track_presence, view.watch_presence, view.list_presences, view.presence_count):
-        with pytest.raises(PresenceKeyError, match="1 to 255"):
+        with pytest.raises(PresenceKeyError, match=f"1 to 255 characters; that of .*Overridden {fault}"):
             use()
     assert Overridden.presence_key is None
 
@@ -1021,8 +1032,27 @@ async def test_pages_go_on_working_while_redis_hangs(frozen: Any, caplog: pytest
         (record,) = await stored_once("room:a", 1)
         assert record["color"] == "green"
         assert [one["id"] for one in await one.until_pushed("join")] == ["7"]
-    said = [record.getMessage() for record in caplog.records if "does not answer" in record.getMessage()]
-    assert 1 <= len(said) <= 3
+    said = [record.getMessage() for record in caplog.records if "presence store" in record.getMessage()]
+    assert len(said) == 2
+    assert "does not answer (Redis at 127.0.0.1:" in said[0]
+    assert "answers again" in said[1]
+
+
+def test_readers_without_a_live_page_say_when_an_outage_begins_and_when_it_ends(
+    frozen: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("djust_presence.tracker.reads.PAUSE", 0)
+    frozen.freeze()
+    for _ in range(3):
+        assert reads.count("room:a") == 0
+    frozen.thaw()
+    deadline = time.monotonic() + 10
+    while "answers again" not in caplog.text and time.monotonic() < deadline:
+        reads.count("room:a")
+    assert [record.getMessage()[:35] for record in caplog.records if record.name == "djust_presence"] == [
+        "The presence store does not answer ",
+        "The presence store answers again.",
+    ]
 
 
 # What must never get out

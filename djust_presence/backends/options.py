@@ -123,7 +123,7 @@ def of_cache(alias: str) -> tuple[str, dict[str, Any]]:
         raise Misconfigured(
             "E011",
             f"DJUST_PRESENCE['OPTIONS']['CACHE'] is {alias!r}, and CACHES has no such alias.",
-            f"It has {', '.join(map(repr, settings.CACHES))}.",
+            f"Name one that it has: {', '.join(map(repr, settings.CACHES))}.",
         ) from None
     location, options = cache.get("LOCATION") or "", cache.get("OPTIONS", {})
     servers = re.split("[,;]", location) if isinstance(location, str) else list(location)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
 from django.core.checks import CheckMessage
-from django.core.exceptions import ImproperlyConfigured
 
 from ..errors import PresenceUnavailable
 from .base import Backend
@@ -23,8 +22,10 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "redis":
         raise
-    raise ImproperlyConfigured(
-        "The presence backend 'redis' needs the redis package: pip install djust-presence[redis]"
+    raise Misconfigured(
+        "E002",
+        "The presence backend 'redis' needs the redis package.",
+        "Install it: pip install 'djust-presence[redis]'",
     ) from error
 
 P = ParamSpec("P")
@@ -54,12 +55,18 @@ _open: set[Here] = set()
 
 
 @contextmanager
-def unavailable() -> Iterator[None]:
-    """Say of whatever goes wrong on the way to the server and back that presence is unavailable."""
+def unavailable(server: str) -> Iterator[None]:
+    """Say of whatever goes wrong on the way to *server* and back that presence is unavailable."""
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        raise PresenceUnavailable(f"Redis: {str(error) or type(error).__name__}") from error
+        raise PresenceUnavailable(f"Redis at {server}: {str(error) or type(error).__name__}") from error
+
+
+def address_of(server: Mapping[str, Any]) -> str:
+    """Where *server*, the arguments of a connection, is: for messages, so without user and password."""
+    place = server.get("path") or f"{server.get('host', 'localhost')}:{server.get('port', 6379)}"
+    return f"{place}/{server.get('db', 0)}"
 
 
 @contextmanager
@@ -117,6 +124,7 @@ class RedisBackend(Backend):
         self._options = options
         self._own = Options.of(options)
         self._scripts = Scripts(self._own.prefix)
+        self._server = ""  # known with the first clients
         self._threads: Clients[redis.Redis] | None = None
         self._loops: dict[asyncio.AbstractEventLoop, Here] = {}
 
@@ -135,6 +143,7 @@ class RedisBackend(Backend):
     def _clients(self, library: Any) -> Clients[Any]:
         """Clients out of *library*, redis or redis.asyncio, with everything said that its versions differ in."""
         common = self._parameters(library)
+        self._server = address_of(common)
 
         def client(timeout: float) -> Any:
             pool = library.BlockingConnectionPool(
@@ -169,7 +178,7 @@ class RedisBackend(Backend):
             clients = self._threads = self._clients(redis)
         client = clients.reader if request.reading else clients.writer
         talk = request.talk(redis.exceptions.NoScriptError)
-        with unavailable():
+        with unavailable(self._server):
             commands = next(talk)
             while True:
                 with client.pipeline(transaction=False) as pipe:
@@ -213,7 +222,7 @@ class RedisBackend(Backend):
         clients = (await self._here()).clients
         client = clients.reader if request.reading else clients.writer
         talk = request.talk(redis.exceptions.NoScriptError)
-        with cancellable(), unavailable():
+        with cancellable(), unavailable(self._server):
             commands = next(talk)
             while True:
                 async with client.pipeline(transaction=False) as pipe:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from ..conf import get_settings, name_of, on_change
 from ..forks import after_fork
 from .base import Backend
+from .options import Misconfigured
+
+BACKEND_HINT = (
+    "Set BACKEND to 'memory', 'redis', a registered name, or the dotted path of a Backend subclass."
+)
 
 __all__ = ["get_backend", "load_backend_class", "register_backend", "reset"]
 
@@ -35,18 +39,24 @@ def load_backend_class(name: str) -> type[Backend]:
     found = _classes.get(name, name)
     if isinstance(found, str):
         if "." not in found:
-            raise ImproperlyConfigured(
-                f"{name_of('BACKEND')} is {name!r}, which is neither a dotted path nor one of: {', '.join(sorted(_classes))}."
+            raise Misconfigured(
+                "E002",
+                f"{name_of('BACKEND')} is {name!r}, which is neither a dotted path nor one of: {', '.join(sorted(_classes))}.",
+                BACKEND_HINT,
             )
         try:
             found = import_string(found)
         except ImportError as error:
-            raise ImproperlyConfigured(
-                f"The presence backend {name!r} cannot be imported: {error}"
+            raise Misconfigured(
+                "E002",
+                f"The presence backend {name!r} cannot be imported: {error}",
+                "Correct DJUST_PRESENCE['BACKEND'], or install what the import asks for.",
             ) from error
     if not (isinstance(found, type) and issubclass(found, Backend)):
-        raise ImproperlyConfigured(
-            f"The presence backend {name!r} is not a subclass of {Backend.__module__}.{Backend.__qualname__}."
+        raise Misconfigured(
+            "E002",
+            f"The presence backend {name!r} is not a subclass of {Backend.__module__}.{Backend.__qualname__}.",
+            BACKEND_HINT,
         )
     return found
 
@@ -61,7 +71,11 @@ def get_backend() -> Backend:
                 try:
                     _instance = load_backend_class(settings.backend)(settings.location, settings.options)
                 except TypeError as error:
-                    raise ImproperlyConfigured(f"{name_of('OPTIONS')} does not fit: {error}") from error
+                    raise Misconfigured(
+                        "E002",
+                        f"{name_of('OPTIONS')} of the backend {settings.backend!r} does not fit: {error}.",
+                        "Correct or remove what it names. If that is no option, the constructor of the backend has failed.",
+                    ) from error
     return _instance
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from traceback import format_exception_only
 
 from django.db import connections
 
@@ -43,12 +44,15 @@ class Saving:
     def _write(self, places: Mapping[str, Place | None]) -> None:
         try:
             save(self._key, places)
-            Saving._muttered = False
+            if Saving._muttered:
+                Saving._muttered = False
+                logger.warning("The cache takes cursor positions again.")
         except Exception as error:
             if not Saving._muttered:
                 Saving._muttered = True
                 logger.warning(
-                    "The cache does not take cursor positions (%r); pages show them all the same.", error
+                    "The cache does not take cursor positions (%s); pages show them all the same.",
+                    "".join(format_exception_only(error)).strip(),
                 )
         finally:
             connections.close_all()

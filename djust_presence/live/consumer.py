@@ -19,10 +19,10 @@ from ..events import ArgumentError, bind, find_handler
 from ..tracker import Refresh, Session, Tracker, get_tracker
 from .host import live_host
 from .incoming import FrameError, read_frame
-from .limits import Limits
+from .limits import Limits, TokenBucket
 from .moves import moves_of_loop
 from .outgoing import PONG, Message, Outgoing, Send, encode
-from .request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond
+from .request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond, wrong_origin
 from .threads import lanes, own_thread, spawn
 from .view import LiveView, Update
 
@@ -36,8 +36,15 @@ SLOW = 4000
 FLOOD = 4408
 GOING_AWAY = 1012
 NO_STATUS = 1005
-WHAT_FAILED = {"failed": "The event could not be handled.", "forbidden": "This is not allowed."}
+WHAT_FAILED = {
+    "failed": "The event could not be handled; the server's log has the traceback.",
+    "forbidden": "This is not allowed.",
+}
 CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
+LONGEST_NAME = 80  # characters of an event's name that the log gets
+
+# Lines about sockets that are refused, whose pages come back every few seconds.
+_refusals = TokenBucket(0.1, 1)
 
 Receive = Callable[[], Awaitable[Message]]
 
@@ -80,11 +87,12 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         await receive()  # websocket.connect
         try:
             request = build_request(scope, self._connect)
-            allowed = origin_allowed(request)
+            fault = None if origin_allowed(request) else wrong_origin(request)
         except UnicodeDecodeError:
-            allowed = False
-        if not allowed:
-            logger.warning("A socket for %r was refused: no page of this site has opened it.", scope["path"])
+            fault = "Its query string is not UTF-8."
+        if fault:
+            if _refusals.take(monotonic()):
+                logger.warning("A socket for %.200r was refused. %s", scope["path"], fault)
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept"})
@@ -176,7 +184,8 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
     def _has_cursors(self) -> bool:
         if isinstance(self._view, LiveCursorMixin):
             return True
-        self._refuse("no-cursors", "The view of this page is no LiveCursorMixin.")
+        for_log = f"Derive {type(self._view).__qualname__} from LiveCursorMixin, or take {{% live_cursors %}} out of its page."
+        self._refuse("no-cursors", "The view of this page is no LiveCursorMixin.", for_log=for_log)
         return False
 
     def _take_in_move(self, move: dict[str, Any]) -> None:
@@ -199,9 +208,9 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         """Whether what this page has brought about may have a line in the log. From any thread."""
         return self._limits.may_log(monotonic())
 
-    def _refuse(self, code: str, message: str, ref: int | None = None) -> None:
+    def _refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
         if self.may_log():
-            logger.warning("A frame for %r was refused (%s): %s", self._path, code, message)
+            logger.warning("A frame for %r was refused (%s): %s", self._path, code, for_log or message)
         self._put_error(code, message, ref)
 
     # The view, which one thing at a time is done with
@@ -234,7 +243,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             assert view._presence is not None
             self._view, self._session = view, view._presence
             self.put(encode("ready", version=VERSION, ping=get_settings().heartbeat_interval))
-            self._show(Update(view._live_shown.first(), view._take_pushed()))
+            self._show(Update(view._live_shown.first(), view._live_take_pushed()))
             self._session.live()
 
     def _connect(self, view: LiveView) -> None:
@@ -252,12 +261,17 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
     async def _handle(self, event: Event) -> None:
         handler = find_handler(self._view, event.name)
         if handler is None:
-            self._refuse("unknown-event", "There is no such event handler.", event.ref)
+            for_log = (
+                f"{type(self._view).__qualname__} has no event handler {event.name[:LONGEST_NAME]!r}; "
+                "is it spelt right, and decorated with @event_handler()?"
+            )
+            self._refuse("unknown-event", "There is no such event handler.", event.ref, for_log)
             return
         try:
             arguments = bind(handler, event.params)
         except ArgumentError as error:
-            self._refuse("bad-arguments", str(error), event.ref)
+            for_log = f"{handler.__func__.__qualname__}(): {error}"
+            self._refuse("bad-arguments", str(error), event.ref, for_log)
             return
         if inspect.iscoroutinefunction(handler):
             async with own_thread():

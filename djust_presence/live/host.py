@@ -63,6 +63,7 @@ class LiveHost:
 
     def __init__(self) -> None:
         self._shared = Shared()
+        self._checks = True  # whether the log has it that it can be found out who may be here
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
         """Let the views of *sessions* take in what has come, and render them, all in one hop. Never raises."""
@@ -131,8 +132,15 @@ class LiveHost:
         try:
             users = await lanes.run(lambda: current_users(visitors))
         except Exception:
-            logger.exception("It could not be checked who may still see their page; everybody stays.")
+            if self._checks:
+                self._checks = False
+                logger.exception(
+                    "It could not be checked who may still see their page; everybody stays until it can be."
+                )
             return
+        if not self._checks:
+            self._checks = True
+            logger.warning("It can be checked again who may still see their page.")
         asked: list[LiveViewConsumer] = []
         for consumer in consumers:
             view = consumer._view

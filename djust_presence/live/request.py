@@ -23,7 +23,7 @@ from .threads import lanes
 if TYPE_CHECKING:
     from .view import LiveView
 
-__all__ = ["LiveRequest", "Outcome", "build_request", "origin_allowed", "respond"]
+__all__ = ["LiveRequest", "Outcome", "build_request", "origin_allowed", "respond", "wrong_origin"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -157,6 +157,15 @@ def origin_allowed(request: LiveRequest) -> bool:
         return False
 
 
+def wrong_origin(request: LiveRequest) -> str:
+    """What to say of a page that is not ours."""
+    origin, host = request.META.get("HTTP_ORIGIN"), request._get_raw_host()  # type: ignore[attr-defined]
+    return (
+        f"Its Origin is {origin!r:.200}, and its Host {host!r:.200}. If this is a page of yours, let the proxy pass on "
+        "the browser's Host, or add the origin to CSRF_TRUSTED_ORIGINS."
+    )
+
+
 def _no_response(request: Any) -> HttpResponse:
     return HttpResponse()
 
@@ -197,8 +206,14 @@ def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
         return Outcome(None, NOT_FOUND, "not live")
     if status < 300:
         logger.error(
-            "Middleware replaced the response of the live view at %r, which cannot go live.", request.path
+            "Middleware replaced the response of the live view at %r, which cannot go live: on a socket it has to "
+            "return the response that it was given.",
+            request.path,
         )
     else:
-        logger.error("The live view at %r could not be mounted: status %s.", request.path, status)
+        logger.error(
+            "The live view at %r could not be mounted: status %s. The logger django.request says why.",
+            request.path,
+            status,
+        )
     return Outcome(None, FAILED, "failed")

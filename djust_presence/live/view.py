@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from weakref import WeakSet
 
 from django.core.exceptions import PermissionDenied
 from django.db import connections, transaction
@@ -40,6 +41,7 @@ logger = logging.getLogger("djust_presence")
 # Django's own attributes of a view. Templates get ``request`` from the context processor.
 NOT_IN_CONTEXT = frozenset({"request", "args", "kwargs", "head"})
 
+_undecorated: WeakSet[type] = WeakSet()  # views of whose cursor_move() the log has it
 
 # What became of an event handler that raised: a code of the protocol.
 Failure = Literal["failed", "forbidden"]
@@ -63,7 +65,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
     """
 
     _presence: Session | None = None
-    _pushed: list[str]
+    _live_pushed: list[str]
     # Of a live connection only:
     _live_consumer: LiveViewConsumer | None = None
     _live_request: LiveRequest
@@ -73,7 +75,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
-        self._pushed = []
+        self._live_pushed = []
 
     def mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Prepare the view for *request* and the arguments of its URL. Sync or async."""
@@ -95,7 +97,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         """
         frame = encode("push", event=event, payload=payload)
         if self._live_consumer is not None:
-            self._pushed.append(frame)
+            self._live_pushed.append(frame)
 
     def still_allowed(self, user: Any) -> Any:
         """Whether *user* may go on seeing this page; if not, its socket is closed. Sync or async.
@@ -121,7 +123,7 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         if isinstance(request, LiveRequest):
             sessions.move_in(request)
             request.connect(self)
-            self._mount(request, *args, **kwargs)
+            self._live_mount(request, *args, **kwargs)
             self._live_request = request
             self._live_visitor = Visitor.of(request)
             self._live_ambient = Ambient.capture()
@@ -132,14 +134,14 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
             request.go_live(self, response)
         else:
             sessions.welcome(request)
-            self._mount(request, *args, **kwargs)
+            self._live_mount(request, *args, **kwargs)
             response = render(self, get_token(request)).response
             inject_script(response, request)
             sessions.prepare(request)
         patch_cache_control(response, private=True, no_cache=True)
         return response
 
-    def _mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+    def _live_mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         # Loaded here, as async code could not: both ask the database when they are first looked at.
         bool(getattr(request, "user", None))
         if hasattr(request, "session"):
@@ -194,14 +196,20 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
                 ended = not sessions.finish(self._live_request, event=event, failed=bool(failure))
         except Exception:
             self._live_surroundings_failed()
-        return Update(regions, self._take_pushed(), failure, ended)
+        return Update(regions, self._live_take_pushed(), failure, ended)
 
     def _live_move(self, position: Position) -> Update:
         """Let the view's own code take a move in. It is rendered only if it has changed by that."""
         assert isinstance(self, LiveCursorMixin)
         handler = find_handler(self, "cursor_move")
         if handler is None:
-            logger.warning("%s.cursor_move() is not an @event_handler().", type(self).__qualname__)
+            if type(self) not in _undecorated:
+                _undecorated.add(type(self))
+                logger.warning(
+                    "%s.cursor_move() is not an @event_handler(), so nobody sees the pointers of its pages: decorate "
+                    "your override.",
+                    type(self).__qualname__,
+                )
             return Update()
         failed = ended = False
         with self._presence_moving(position) as move:
@@ -216,8 +224,9 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
                             self._live_failed(handler, error)
                     ended = not sessions.finish(self._live_request, failed=failed)
             except Exception:
-                self._live_surroundings_failed()
-        return Update(pushed=self._take_pushed(), ended=ended, stale=move.changed)
+                if self._live_consumer and self._live_consumer.may_log():
+                    self._live_surroundings_failed()
+        return Update(pushed=self._live_take_pushed(), ended=ended, stale=move.changed)
 
     def _live_check(self, user: Any) -> bool | None:
         """Whether *user* may go on seeing this page; None if that could not be found out."""
@@ -238,8 +247,8 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         with self._live_ambient.restored(), self.live_context():
             yield
 
-    def _take_pushed(self) -> list[str]:
-        pushed, self._pushed = self._pushed, []
+    def _live_take_pushed(self) -> list[str]:
+        pushed, self._live_pushed = self._live_pushed, []
         return pushed
 
     def _live_surroundings_failed(self) -> None:

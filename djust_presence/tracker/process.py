@@ -11,7 +11,6 @@ from typing import Any, ParamSpec, TypeVar
 from ..backends.base import Backend
 from ..bus import NOTICES, Bus, Item, LayerBus, LocalBus, channel_layer
 from ..conf import Settings
-from ..errors import PresenceUnavailable
 from ..state.records import Change, Member
 from .group import Group
 from .reader import Reader
@@ -49,7 +48,6 @@ class Tracker:
         self._due: dict[Session, None] = {}
         self._running: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._reachable = True
         self._stopped = False
         self._equip()
 
@@ -298,18 +296,6 @@ class Tracker:
     def later(self, delay: float, function: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
         """Call *function* in so many seconds, with nothing of the caller's context."""
         return self.loop.call_later(delay, function, *args, context=Context())
-
-    def unreachable(self, error: PresenceUnavailable) -> None:
-        if self._reachable:
-            self._reachable = False
-            logger.error(
-                "The presence store does not answer (%s). Counts stay as they are until it does.", error
-            )
-
-    def reached(self) -> None:
-        if not self._reachable:
-            self._reachable = True
-            logger.warning("The presence store answers again.")
 
     def _spawn(self, run: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task with nothing of the caller's context (language, connections), held until it is done."""

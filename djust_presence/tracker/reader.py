@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import PresenceUnavailable
 from .chance import backoff
 from .group import Group
+from .outage import answered, unanswered
 
 if TYPE_CHECKING:
     from .process import Tracker
@@ -41,11 +42,11 @@ class Reader:
                 if not isinstance(error, PresenceUnavailable):
                     raise
                 failures += 1
-                self._tracker.unreachable(error)
+                unanswered(self._tracker.backend, error)
                 await asyncio.sleep(backoff(failures, self._tracker.settings.renew_interval / 2))
                 continue
             failures = 0
-            self._tracker.reached()
+            answered(self._tracker.backend)
             for group, snapshot in zip(groups, snapshots, strict=True):
                 group.receive(snapshot)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
@@ -12,12 +11,11 @@ from ..backends.registry import get_backend
 from ..conf import on_change
 from ..errors import PresenceError, PresenceUnavailable
 from ..state.records import Member
+from .outage import answered, unanswered
 from .registry import serving
 from .session import UNKNOWN
 
 T = TypeVar("T")
-
-logger = logging.getLogger("djust_presence")
 
 PAUSE = 5.0  # after the store did not answer, a page is not made to wait for it again for so long
 
@@ -87,18 +85,22 @@ def _asked(read: Callable[[], T], unknown: T) -> T:
     if time.monotonic() < _blind_until:
         return unknown
     try:
-        return read()
+        found = read()
     except PresenceUnavailable as error:
         return _look_away(error, unknown)
+    answered(get_backend())
+    return found
 
 
 async def _awaited(read: Callable[[], Awaitable[T]], unknown: T) -> T:
     if time.monotonic() < _blind_until:
         return unknown
     try:
-        return await read()
+        found = await read()
     except PresenceUnavailable as error:
         return _look_away(error, unknown)
+    answered(get_backend())
+    return found
 
 
 @on_change
@@ -110,5 +112,5 @@ def _look_again() -> None:
 def _look_away(error: PresenceUnavailable, unknown: T) -> T:
     global _blind_until
     _blind_until = time.monotonic() + PAUSE
-    logger.error("The presence store does not answer (%s). Pages show what is known.", error)
+    unanswered(get_backend(), error)
     return unknown

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import ConsoleMessage, Page, expect
 
-from tests.browser.harness import STATE, Site, Wire, add_rule, eventually, paused, visit
+from tests.browser.conftest import NewPage
+from tests.browser.harness import STATE, Site, Wire, add_rule, eventually, paused, turns, visit
 
 STATUS = "document.querySelector('presence-status').textContent"
+
+
+def heard(page: Page) -> list[str]:
+    """What the script will have said in the console, as it comes."""
+    lines: list[str] = []
+
+    def take_in(message: ConsoleMessage) -> None:
+        if message.type == "warning":
+            lines.append(message.text)
+
+    page.on("console", take_in)
+    return lines
 
 
 async def lost(site: Site, page: Page, text: str | None = None) -> Wire:
@@ -50,13 +63,105 @@ async def test_a_short_interruption_is_not_mentioned(site: Site, page: Page) -> 
     assert await page.evaluate(STATUS) == ""
 
 
-async def test_a_page_that_has_stopped_does_not_say_that_it_reconnects(site: Site, page: Page) -> None:
+@pytest.mark.parametrize("text", [None, "Diese Seite ruht.", ""])
+async def test_a_page_that_has_stopped_says_so_for_good(site: Site, page: Page, text: str | None) -> None:
+    warnings = heard(page)
     await lost(site, page)
+    if text is not None:
+        await page.evaluate("(text) => document.documentElement.dataset.presenceStopped = text", text)
     await page.clock.run_for(1000)
     site.accepting.set()
-    await (await site.wire()).close(4403)
+    await (await site.wire()).close(4403, "forbidden")
     await eventually(page, STATE, "stopped")
     assert await page.evaluate(STATUS) == ""
+    await page.clock.run_for(60_000)
+    assert await page.evaluate(STATUS) == (
+        "This page no longer updates: reload it." if text is None else text
+    )
+    assert [line for line in warnings if "no longer updates" in line] == [
+        "djust_presence: this page no longer updates: closed with 4403, forbidden. See docs/how-to/troubleshoot.md."
+    ]
+
+
+async def test_another_page_in_its_place_does_not_say_that_it_has_stopped(site: Site, page: Page) -> None:
+    warnings = heard(page)
+    await lost(site, page)
+    await page.evaluate("history.pushState(null, '', '/plain/')")
+    await page.clock.run_for(1000)
+    site.accepting.set()
+    await (await site.wire()).close(4404, "not live")
+    await eventually(page, STATE, "stopped")
+    await page.clock.run_for(2000)
+    assert await page.evaluate(STATUS) == ""
+    assert warnings == []
+
+
+async def test_a_page_that_never_gets_a_connection_says_so_after_some_tries(site: Site, page: Page) -> None:
+    warnings = heard(page)
+    wire = await paused(site, page)
+    await wire.close(1011)
+    for count in (2, 3):
+        await eventually(page, "window.closes", count - 1)
+        await page.clock.run_for(4000)
+        assert await page.evaluate(STATUS) == ""
+        assert warnings == []
+        await (await site.wire()).close(1011)
+    await eventually(page, "window.closes", 3)
+    await page.clock.run_for(4000)
+    assert await page.evaluate(STATE) == "connecting"
+    await page.clock.run_for(1000)
+    assert await page.evaluate(STATUS) == "Reconnecting…"
+    (line,) = warnings
+    assert f"no connection to {site.url.replace('http', 'ws')}/: has asgi.py" in line
+    await (await site.wire()).ready()
+    await eventually(page, STATE, "live")
+    assert await page.evaluate(STATUS) == ""
+
+
+async def test_a_view_that_fails_is_told_in_the_console_once(site: Site, page: Page) -> None:
+    warnings = heard(page)
+    wire = await paused(site, page)
+    for count in range(1, 4):
+        await wire.close(4500, "failed")
+        await eventually(page, "window.closes", count)
+        await page.clock.run_for(4000)
+        wire = await site.wire()
+    assert [line for line in warnings if "the server's log" in line] == warnings
+    assert len(warnings) == 1
+
+
+async def test_what_is_not_sent_is_told_in_the_console(site: Site, page: Page) -> None:
+    warnings = heard(page)
+    wire = await visit(site, page, '<form dj-submit="save"><button>Save</button></form>')
+    for _ in range(2):
+        await page.evaluate("document.querySelector('form').requestSubmit()")
+    site.accepting.clear()
+    await wire.close(1012)
+    await eventually(page, STATE, "reconnecting")
+    await page.evaluate("document.querySelector('form').requestSubmit()")
+    assert [line for line in warnings if "not sent" in line] == [
+        "djust_presence: save was not sent: the form's last submit is still on its way.",
+        "djust_presence: save was not sent: there is no connection.",
+    ]
+
+
+async def test_a_script_that_is_missing_is_told_in_the_console_once(site: Site, new_page: NewPage) -> None:
+    new_page.allow("404")
+    page = await new_page()
+    warnings = heard(page)
+    engine, cursors = site.static.pop("htmx-4.min.js"), site.static.pop("cursors.js")
+    site.body = "<live-cursors><main></main></live-cursors>"
+    await paused(site, page)
+    for missing in ("htmx-4.min.js", "cursors.js"):
+        async for _ in turns():
+            if sum(f"/static/{missing}" in one for one in site.requests) >= 2:
+                break
+            await page.clock.run_for(5000)
+    site.static |= {"htmx-4.min.js": engine, "cursors.js": cursors}
+    assert sorted(line[:51] for line in warnings if "cannot be loaded" in line) == [
+        "djust_presence: /static/cursors.js cannot be loaded",
+        "djust_presence: /static/htmx-4.min.js cannot be loa",
+    ]
 
 
 @pytest.mark.parametrize("text", ["Verbindung wird wiederhergestellt …", ""])

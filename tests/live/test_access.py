@@ -449,6 +449,12 @@ async def test_a_check_that_fails_closes_nobody(client: Client, caplog: pytest.L
         assert (await socket.call(1, "nothing"))[-1] == {"type": "ack", "ref": 1}
     finally:
         await sync_to_async(rename)("auth_user_away", "auth_user")
+
+    async def told() -> bool:
+        return "can be checked again" in caplog.text
+
+    await until(told)
+    assert caplog.text.count("could not be checked") == 1
     await socket.disconnect()
 
 

@@ -13,6 +13,7 @@ from channels.testing import ApplicationCommunicator
 from djust_presence.live import LiveViewConsumer, lifespan
 from djust_presence.live.consumer import MAX_WAITING_EVENTS
 from djust_presence.live.incoming import MAX_FRAME_BYTES
+from djust_presence.live.limits import TokenBucket
 from djust_presence.tracker import get_tracker
 
 from . import views
@@ -371,6 +372,52 @@ async def test_a_foreign_origin_is_refused_before_accept(origin: bytes | None) -
     socket.scope["headers"] = [(b"host", b"testserver")] + ([] if origin is None else [(b"origin", origin)])
     assert await socket.connect() == (False, 1000)
     await socket.wait()
+
+
+async def test_a_socket_that_is_refused_is_logged_with_what_to_look_at_but_not_each_time(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("djust_presence.live.consumer._refusals", TokenBucket(0.1, 1))
+    for _ in range(3):
+        socket = Socket("/counter/" + "x" * 5000)
+        socket.scope["headers"] = [(b"host", b"inside"), (b"origin", b"https://my.example/" + b"x" * 5000)]
+        assert await socket.connect() == (False, 1000)
+        await socket.wait()
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "djust_presence"]
+    assert "A socket for '/counter/xxx" in line
+    assert "its Origin is 'https://my.example/xxx" in line
+    assert "its Host 'inside'" in line
+    assert "CSRF_TRUSTED_ORIGINS" in line
+    assert len(line) < 1000
+
+
+async def test_a_query_that_is_no_text_is_refused(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("djust_presence.live.consumer._refusals", TokenBucket(0.1, 1))
+    socket = Socket("/counter/", query_string=b"\xff")
+    assert await socket.connect() == (False, 1000)
+    await socket.wait()
+    assert "query string is not UTF-8" in caplog.text
+
+
+async def test_the_log_says_which_handler_of_which_view_was_missed(caplog: pytest.LogCaptureFixture) -> None:
+    async with live("/counter/") as socket:
+        await started(socket)
+        (error,) = await socket.call(1, "x" * 5000)
+        assert error["message"] == "There is no such event handler."
+    (record,) = [record for record in caplog.records if record.name == "djust_presence"]
+    assert f"Counter has no event handler '{'x' * 80}'; is it spelt right" in record.getMessage()
+    assert "@event_handler()" in record.getMessage()
+    assert len(record.getMessage()) < 500
+
+
+async def test_the_log_says_which_handler_was_called_wrongly(caplog: pytest.LogCaptureFixture) -> None:
+    async with live("/counter/") as socket:
+        await started(socket)
+        (error,) = await socket.call(1, "add", wrong=1)
+        assert "Counter" not in error["message"]
+    assert f"Counter.add(): {error['message']}" in caplog.text
 
 
 async def test_a_peer_that_is_gone_ends_the_session() -> None:

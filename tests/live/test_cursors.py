@@ -415,8 +415,12 @@ async def test_a_handler_may_be_async() -> None:
 async def test_an_override_that_is_no_event_handler_is_not_called(caplog: pytest.LogCaptureFixture) -> None:
     async with pages("/undecorated/?name=ann") as [ann]:
         await ann.move(1, 2)
-        await until(lambda: "not an @event_handler" in caplog.text)
+        await until(lambda: "Undecorated.cursor_move() is not an @event_handler" in caplog.text)
+        for x in range(5):
+            await ann.move(x, 2)
+            await asyncio.sleep(0.05)  # for a tick
         assert calls == []
+        assert caplog.text.count("not an @event_handler") == 1
 
 
 async def test_a_place_that_is_none_changes_nothing_and_is_logged_once(

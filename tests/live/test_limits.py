@@ -208,7 +208,7 @@ urlpatterns = [path("guarded/", Guarded.as_view())]
     "name",
     [
         *("helper", "mount", "dispatch", "as_view", "push_event", "get_context_data", "_mount", "__init__"),
-        *("attribute", "count", "template_name", "secret", "shared", "view_is_async", "_pushed"),
+        *("attribute", "count", "template_name", "secret", "shared", "view_is_async", "_live_pushed"),
         *(
             "__class__",
             "__dict__",

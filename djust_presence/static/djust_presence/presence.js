@@ -13,7 +13,8 @@
  *                               bubbling from the element that asked: unsent {name, params},
  *                               refused {ref, name, code, message}
  *   <html data-presence-state>  connecting, live, reconnecting or stopped
- *   <presence-status>           says that the page reconnects, or what <html data-presence-reconnecting> has
+ *   <presence-status>           says that the page reconnects, or has stopped, in the words of
+ *                               <html data-presence-reconnecting data-presence-stopped> if that has any
  *   [data-presence-pending]     an element whose event has not been answered
  *   --presence-color            on every element with a valid data-presence-color
  */
@@ -45,8 +46,12 @@
   const PROBE_TIMEOUT = 4_000;
   const SCRIPT_RETRY = 5_000;
   const STATUS_DELAY = 1_000;
+  const PATIENCE = 3; // tries, after which a page that was never live says so
   const TYPING_DEBOUNCE = 300;
   const LARGEST_FRAME = 64 * 1024; // bytes
+
+  const warn = (text) => console.warn(`djust_presence: ${text}`);
+  const HELP = "See docs/how-to/troubleshoot.md.";
 
   /** Tell the page. An element that has left it meanwhile cannot be heard, so the document speaks for it. */
   const emit = (name, detail = {}, source = document) =>
@@ -60,6 +65,7 @@
   let state = null;
   let openedPath = null;
   let openedUrl = null;
+  let ownPath = location.pathname; // of the page that brought the script along: others may take its place
   let everReady = false;
   let attempts = 0;
   let compared = false; // whether the page has the regions that its view has
@@ -67,6 +73,7 @@
   let retryTimer;
   let watchdog;
 
+  const isOwn = () => location.pathname === ownPath;
   const silence = () => 2 * ping * 1_000 + 5_000;
 
   function socketUrl() {
@@ -87,7 +94,9 @@
       cursors?.offline();
       emit("offline", { code, final });
     }
-    showStatus(next === "reconnecting");
+    const lost = next === "reconnecting" || (next === "connecting" && attempts >= PATIENCE);
+    if (final) note(code && isOwn() ? "stopped" : null);
+    else note(lost ? "reconnecting" : null);
   }
 
   const send = (message) => socket.send(JSON.stringify(message));
@@ -104,9 +113,10 @@
       const message = JSON.parse(data);
       if (Object.hasOwn(receive, message.type)) receive[message.type](message);
     };
-    socket.onclose = ({ code }) => {
+    socket.onclose = ({ code, reason }) => {
       const reload = code === LOGIN_REQUIRED && everReady;
       const final = CLOSED_FOR_GOOD.has(code) && !reload;
+      if (final && isOwn()) warn(`this page no longer updates: closed with ${code}, ${reason}. ${HELP}`);
       forget(final ? "stopped" : "reconnecting", code);
       if (reload) location.reload();
       else if (!final) retry(code === SERVER_FAULT);
@@ -129,23 +139,33 @@
   }
 
   const status = document.createElement("presence-status");
-  let statusTimer = null;
+  const NOTES = { reconnecting: "Reconnecting…", stopped: "This page no longer updates: reload it." };
+  let noted = null; // which of them the page says, or soon will
+  let noteTimer;
 
-  /** Say that the page reconnects, but not of a connection that is soon back. */
-  function showStatus(reconnecting) {
-    const { presenceReconnecting: text = "Reconnecting…" } = document.documentElement.dataset;
-    if (reconnecting) statusTimer ??= setTimeout(() => (status.textContent = text), STATUS_DELAY);
-    else {
-      clearTimeout(statusTimer);
-      statusTimer = null;
-      status.textContent = "";
-    }
+  /** Say it in the page, but not of a connection that is soon back. */
+  function note(which) {
+    if (which === noted) return;
+    noted = which;
+    clearTimeout(noteTimer);
+    status.textContent = "";
+    if (!which) return;
+    noteTimer = setTimeout(() => {
+      status.textContent = document.documentElement.getAttribute(`data-presence-${which}`) ?? NOTES[which];
+    }, STATUS_DELAY);
   }
 
   /** Full jitter, so that the pages of a restarted server do not come back all at once. */
   function retry(slowly) {
     const longest = Math.min(FIRST_DELAY * 2 ** attempts, slowly ? LONGEST_DELAY_AFTER_FAULT : LONGEST_DELAY);
     attempts += 1;
+    if (slowly && attempts === 1) warn(`the view failed, the server's log says how; trying again. ${HELP}`);
+    if (!slowly && !everReady && attempts === PATIENCE) {
+      warn(
+        `no connection to ${openedUrl}: has asgi.py an entry for "websocket", and does the server speak ` +
+          `WebSockets? ${HELP}`,
+      );
+    }
     retryTimer = setTimeout(connect, slowly ? (longest * (1 + Math.random())) / 2 : longest * Math.random());
   }
 
@@ -222,6 +242,8 @@
     const { name, args } = parseHandler(handler);
     if (args.length) params._args = args;
     if (state !== "live" || (sent && held.has(element))) {
+      const why = state === "live" ? "the form's last submit is still on its way" : "there is no connection";
+      warn(`${name} was not sent: ${why}.`);
       emit("unsent", { name, params }, element);
       return;
     }
@@ -247,7 +269,7 @@
       flush();
       return;
     }
-    console.warn(`djust_presence: ${name ?? "a frame"} was refused (${error.code}): ${error.message}`);
+    warn(`${name ?? "a frame"} was refused (${error.code}): ${error.message}`);
     emit("refused", { ref, name, ...error }, element);
   }
 
@@ -623,7 +645,7 @@
 
   // --- The engine: a private copy of htmx 4, unseen by the page's own htmx ----------------------------
 
-  function loadEngine() {
+  function loadEngine(again = false) {
     const tag = document.createElement("script");
     const own = Object.getOwnPropertyDescriptor(window, "htmx");
     // `var htmx` of the page's own copy cannot be redefined. Otherwise it may yet come while ours loads.
@@ -655,7 +677,13 @@
     };
     tag.onerror = () => {
       restore();
-      setTimeout(loadEngine, SCRIPT_RETRY);
+      if (!again) {
+        warn(
+          `${engineUrl} cannot be loaded, and without it the page does not update: is django_htmx in ` +
+            `INSTALLED_APPS, and are static files collected and served? ${HELP}`,
+        );
+      }
+      setTimeout(loadEngine, SCRIPT_RETRY, true);
     };
     document.head.append(tag);
   }
@@ -688,7 +716,7 @@
     else if (cursorsUrl && !cursorsTag && document.querySelector("live-cursors")) loadCursors();
   }
 
-  function loadCursors() {
+  function loadCursors(again = false) {
     cursorsTag = document.createElement("script");
     cursorsTag.src = cursorsUrl;
     cursorsTag.nonce = script.nonce;
@@ -699,7 +727,8 @@
     };
     cursorsTag.onerror = () => {
       cursorsTag.remove();
-      setTimeout(loadCursors, SCRIPT_RETRY);
+      if (!again) warn(`${cursorsUrl} cannot be loaded, and without it the page shows no cursors. ${HELP}`);
+      setTimeout(loadCursors, SCRIPT_RETRY, true);
     };
     document.head.append(cursorsTag);
   }
@@ -721,6 +750,7 @@
   document.adoptedStyleSheets.push(sheet);
 
   document[VISIT] = () => {
+    ownPath = location.pathname;
     paint(document);
     lookForCursors();
     // A view that has yet to be mounted will be as new as the page; the one behind a socket that is live is not.
