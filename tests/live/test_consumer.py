@@ -385,7 +385,7 @@ async def test_a_socket_that_is_refused_is_logged_with_what_to_look_at_but_not_e
         await socket.wait()
     (line,) = [record.getMessage() for record in caplog.records if record.name == "djust_presence"]
     assert "A socket for '/counter/xxx" in line
-    assert "its Origin is 'https://my.example/xxx" in line
+    assert "Its Origin is 'https://my.example/xxx" in line
     assert "its Host 'inside'" in line
     assert "CSRF_TRUSTED_ORIGINS" in line
     assert len(line) < 1000
