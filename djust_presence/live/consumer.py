@@ -309,7 +309,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def point(self, frame: str) -> bool:
         """Send a frame of cursors; False if something is being sent already."""
-        return not self._over and self._outgoing.idle and self._outgoing.put(frame)
+        return not self._over and self._outgoing.idle and self._outgoing.put(frame, monotonic())
 
     def expel(self, code: int, reason: str) -> None:
         """Close the socket of somebody who may not be here any more: they are gone at once, whatever GRACE is."""
@@ -329,7 +329,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def put(self, frame: str) -> None:
         """Send *frame* when its turn comes."""
-        if not self._over and not self._outgoing.put(frame):
+        if not self._over and not self._outgoing.put(frame, monotonic()):
             # Whoever has missed so much is better off with the page as it is by then.
             self.close(SLOW, "slow")
 
