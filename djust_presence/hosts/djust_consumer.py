@@ -267,8 +267,8 @@ def push_event(event: str, payload: Any) -> str:
 
 
 def for_script(kind: str, payload: Any) -> str:
-    """A frame for our script, by way of djust's client."""
-    return push_event(f"djust_presence:{kind}", payload)
+    """A frame for our script. djust's client passes over it, where a push of its own would end the page's loading."""
+    return json.dumps({"type": "djust_presence", "kind": kind, "payload": payload}, cls=DjangoJSONEncoder)
 
 
 def _take_in(view: PresenceMixin, refreshes: Sequence[Refresh]) -> None:

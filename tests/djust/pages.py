@@ -69,6 +69,10 @@ class DjustPage(WebsocketCommunicator):
         """The payloads of what has come as a ``djust:push_event``."""
         return [one["payload"] for one in self.of_type("push_event") if one["event"] == event]
 
+    def for_script(self, kind: str) -> list[Any]:
+        """What has come for our script."""
+        return [one["payload"] for one in self.of_type("djust_presence") if one["kind"] == kind]
+
     async def frame(self) -> dict[str, Any]:
         """The next frame. After one that patches the page, the page is asked for as a whole.
 
@@ -95,6 +99,11 @@ class DjustPage(WebsocketCommunicator):
         while len(self.pushed(event)) < times:
             await self.frame()
         return self.pushed(event)
+
+    async def until_for_script(self, kind: str) -> list[Any]:
+        while not self.for_script(kind):
+            await self.frame()
+        return self.for_script(kind)
 
     async def call(self, name: str, **params: Any) -> None:
         """Let the page call an event handler, and wait until it is answered."""

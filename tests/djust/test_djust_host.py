@@ -510,7 +510,7 @@ async def test_a_broadcast_reaches_the_group_its_sender_included_and_nobody_else
         await one.call("shout", text="hi")
         for page in (one, two):
             assert await page.until_pushed("shout") == [{"text": "hi"}]
-            marked = await page.until_pushed("djust_presence:broadcast")
+            marked = await page.until_for_script("broadcast")
             assert marked == [{"event": "shout", "payload": {"text": "hi"}}]
             await page.until("seen 1")
         await elsewhere.call("shout", text="alone")
