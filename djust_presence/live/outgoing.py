@@ -19,7 +19,7 @@ __all__ = ["PING", "PONG", "WHOLE", "Changed", "Message", "Outgoing", "Send", "e
 logger = logging.getLogger("djust_presence")
 
 MAX_WAITING_FRAMES = 256
-STALLED = 5.0  # seconds; in which there may be more, as a page that keeps up takes any burst in
+STALLED = 5.0  # seconds for which more may wait, as a page that keeps up takes any burst in
 # The id of the page itself, which is live as a whole where it has no regions of its own.
 WHOLE = "*"
 

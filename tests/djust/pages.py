@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -51,9 +52,19 @@ class DjustPage(WebsocketCommunicator):
     """The socket of an open page, and what it has got so far."""
 
     def __init__(self, path: str, view: str, headers: list[tuple[bytes, bytes]]) -> None:
-        application = SessionMiddlewareStack(logged_in(LiveViewConsumer.as_asgi()))
-        super().__init__(application, "/ws/live/", headers=headers)
+        consumer = LiveViewConsumer.as_asgi()
+
+        async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+            async def send_to_reader(message: dict[str, Any]) -> None:
+                await self.reads.wait()
+                await send(message)
+
+            await consumer(scope, receive, send_to_reader)
+
+        super().__init__(SessionMiddlewareStack(logged_in(application)), "/ws/live/", headers=headers)
         self.path, self.view = path, view
+        self.reads = asyncio.Event()  # without it, whoever sends to this page waits
+        self.reads.set()
         self.frames: list[dict[str, Any]] = []
         self.html = ""
 
@@ -150,5 +161,6 @@ class DjustVisitor(pages.Visitor):
         try:
             yield page
         finally:
+            page.reads.set()
             if not page.future.done():
                 await page.disconnect(timeout=5)
