@@ -34,7 +34,7 @@ class BoardView(LiveCursorMixin, LiveView):
 
     @event_handler()
     def widen(self, **kwargs: Any) -> None:
-        self.set_layout("djust_board/wide.html")
+        self.set_layout("djust_board/wide.html")  # type: ignore[attr-defined]
 
     @event_handler()
     def shout(self, **kwargs: Any) -> None:
