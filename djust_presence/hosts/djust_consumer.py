@@ -103,6 +103,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
             return
         self._presence_end(before)
         self._presence_due = self._presence_position = None
+        self._presence_owed = False
         self._presence_pusher = self._presence_mover = None  # those of another view come to their end
         if session := session_of(view):
             self._presence_context = copy_context()
@@ -236,8 +237,12 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         """Let the view's own code take in where the pointer is by then, once a tick at most."""
         try:
             while self.view_instance is view and self._presence_position is not None:
-                async with self._render_lock:
-                    allowed = self.view_instance is view and await self._presence_moved(view)
+                allowed = False
+                try:
+                    async with self._render_lock:
+                        allowed = self.view_instance is view and await self._presence_moved(view)
+                except Exception:
+                    logger.exception("A move for %s could not be taken in.", type(view).__qualname__)
                 if allowed and self.view_instance is view:
                     await self._dispatch_async_work(event_name=None)
                 await asyncio.sleep(TICK if allowed else REFUSED)

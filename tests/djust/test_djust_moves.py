@@ -223,6 +223,18 @@ async def test_a_check_that_fails_refuses_the_move(said: list[str], monkeypatch:
     said.clear()
 
 
+async def test_moves_are_taken_in_again_after_a_check_that_broke_down(said: list[str]) -> None:
+    async with opened("permission") as (page, session):
+        user, session.view.request.user = session.view.request.user, object()
+        await move(page, 1)
+        await until(lambda: said)
+        session.view.request.user = user
+        await move(page, 2)
+        assert await until_taken(page) == [2]
+    assert said == ["A move for NeedsPermission could not be taken in."]
+    said.clear()
+
+
 async def test_a_move_needs_a_decorated_handler(said: list[str]) -> None:
     async with opened("undecorated") as (page, session):
         await move(page, 1)
