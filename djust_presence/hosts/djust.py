@@ -1,6 +1,6 @@
 """Real djust as a host: each of its live views gets a session, by what djust says to a view and its consumer.
 
-Nothing of djust is imported. What this relies on is in `_ConsumerOfView` and `SeatedConsumer`, and kept by tests.
+Nothing of djust is imported before it has a view of these. What this relies on is in `_ConsumerOfView` and `SeatedConsumer`, and kept by tests.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ class DjustHost:
         """Nothing: who may see a view, and for how long, is djust's to say."""
 
     async def check(self, sessions: Sequence[Session]) -> None:
-        """Nothing, likewise."""
+        """Have djust see who may still be there, in projects that let it do so before each event."""
+        await asyncio.gather(*(_consumer(session).presence_check(session) for session in sessions))
 
 
 djust_host = DjustHost()

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Sequence
 from contextvars import Context, copy_context
 from functools import cache
 from types import MethodType
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import close_old_connections
 
 from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cursors
 from ..cursors import Position
@@ -28,14 +28,16 @@ logger = logging.getLogger("djust_presence")
 GOING_AWAY = 1012
 SLOW = 4000
 MAX_WAITING_FRAMES = 256
+STALLED = 5.0  # seconds for which more may wait, as a page that keeps up takes any burst in
 MAX_MOVES = 100  # a second
 LONGEST_MOVE = 4096  # characters
 TICK = 1 / 30
+REFUSED = 1.0  # seconds until it is asked again whether the view takes moves
 PATIENCE = 0.1  # seconds that other sessions wait for one that is busy
 
 Frame = dict[str, Any]
 
-# To djust a push like any other: it waits its turn, renders once, and of several that wait one remains.
+# To djust a push like any other.
 REFRESH: Frame = {"type": "server_push", "djust_presence": "refresh"}
 # What djust lets a page say of its pointer. Our script says more: with "cursors" that it draws those of others.
 MOVE = "cursor_move"
@@ -61,6 +63,9 @@ def seat(consumer: Any) -> None:
 
 @cache
 def _seated(kind: type) -> type:
+    from djust.decorators import event_handler
+
+    event_handler(LiveCursorMixin.cursor_move)  # so that djust, too, takes it for one where it is inherited
     return type(kind.__name__, (SeatedConsumer, kind), {"__module__": kind.__module__})
 
 
@@ -69,16 +74,16 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
 
     _presence_frames: deque[str]
     _presence_sender: asyncio.Task[None] | None = None
+    _presence_kept_up_at = 0.0
     _presence_context: Context
-    _presence_turn: (
-        asyncio.Lock
-    )  # djust's consumers do one thing after the other, but for what takes its render lock
-    _presence_refreshes: tuple[Refresh, ...] = ()
+    _presence_turn: asyncio.Lock  # of what djust does one after the other, but for what takes its render lock
+    _presence_due: Refresh | None = None  # what the view has not taken in
     _presence_pusher: asyncio.Task[None] | None = None
-    _presence_pushing = False  # whether it is its turn
-    _presence_alone = False  # whether the push that is under way is all ours
-    _presence_mover: asyncio.Task[None] | None = None
+    _presence_pushing = False  # whether the push that is under way is ours
+    _presence_owed = False  # whether the page has not got what djust's next patch is made for
     _presence_position: Position | None = None  # a move that the view has not taken in
+    _presence_nowhere = True  # whether that is where the page says that its pointer is
+    _presence_mover: asyncio.Task[None] | None = None
     _presence_moves = 0  # in the second that began at
     _presence_second = 0.0
     _presence_end_of: asyncio.Task[None] | None = None  # the socket, or the server
@@ -99,7 +104,9 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
             # Its socket is still there, and with it whoever counts per connection: another page of theirs may follow.
             session.told = session.told._replace(lasting=True)
         self._presence_end(before)
-        self._presence_refreshes = ()
+        self._presence_due = self._presence_position = None
+        self._presence_owed = False
+        self._presence_pusher = self._presence_mover = None  # those of another view come to their end
         if session := session_of(view):
             self._presence_context = copy_context()
             session.live()
@@ -134,49 +141,74 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
     # Refreshes, by way of a server push
 
     async def presence_refresh(self, view: Any, refresh: Refresh) -> None:
-        """Have *view* take *refresh* in and rendered; returns before that if a frame of its page is being handled."""
+        """Have *view* take *refresh* in and rendered; returns before that if its page is busy."""
         if view is not self.view_instance:
             return
-        self._presence_refreshes += (refresh,)
+        due = self._presence_due
+        self._presence_due = Refresh([*due.entries, *refresh.entries]) if due else refresh
         if self._presence_pusher is None:
             # In what surrounds the view: the visitor's language, the tenant.
             context = self._presence_context.copy()
             loop = asyncio.get_running_loop()
-            self._presence_pusher = loop.create_task(self._presence_push(), context=context)
-        handled = self._presence_turn.locked() and not self._presence_pushing
-        await asyncio.wait([self._presence_pusher], timeout=PATIENCE if handled else None)
+            self._presence_pusher = loop.create_task(self._presence_push(view), context=context)
+        await asyncio.wait([self._presence_pusher], timeout=PATIENCE)
 
-    async def _presence_push(self) -> None:
+    async def _presence_push(self, view: Any) -> None:
+        """By ourselves, as djust would put a push off while it is busy, and drop it when many others are."""
         try:
-            async with self._presence_turn:
-                self._presence_pushing = True
-                before: tuple[Refresh, ...] = ()
-                # If they are still the same, djust has put the push off, and comes back to it.
-                while (refreshes := self._presence_refreshes) and refreshes is not before:
-                    before = refreshes
-                    await self.server_push(REFRESH)
+            before = None
+            while (due := self._presence_due) is not None and due is not before:
+                async with self._render_lock:
+                    pass  # Nobody who waits for it may hold up the frames of the page.
+                async with self._presence_turn:
+                    if self.view_instance is not view:
+                        return
+                    if self._render_lock.locked():
+                        continue
+                    before = self._presence_due
+                    await self._render_lock.acquire()
+                    self._presence_pushing = True
+                    try:
+                        await self._run_server_push_turn(REFRESH)  # which releases the lock
+                    finally:
+                        self._presence_pushing = False
         finally:
-            self._presence_pusher, self._presence_pushing = None, False
-
-    async def _run_server_push_turn(self, *events: Frame) -> None:
-        self._presence_alone = all(event is REFRESH for event in events)
-        try:
-            await super()._run_server_push_turn(*events)
-        finally:
-            self._presence_alone = False
+            if self._presence_pusher is asyncio.current_task():
+                self._presence_pusher = None
 
     async def _apply_server_push(self, view: Any, event: Frame) -> None:
-        if event is not REFRESH:
-            await super()._apply_server_push(view, event)
-            return
-        refreshes, self._presence_refreshes = self._presence_refreshes, ()
-        await sync_to_async(_take_in)(view, refreshes)
+        try:
+            if event is not REFRESH:
+                await super()._apply_server_push(view, event)
+            elif due := self._presence_due:
+                self._presence_due = None
+                await sync_to_async(_take_in)(view, due)
+        finally:
+            # A restored view's page has come over HTTP: djust owes it a whole one, and would forget that by a push.
+            self._presence_owed = getattr(view, "_force_full_html", False)
 
     async def _send_update(self, *args: Any, **fields: Any) -> None:
-        if self._presence_alone:
+        if self._presence_pushing:
             # The page would take a broadcast for somebody's new content of its fields, and drop what was typed.
             fields["broadcast"] = False
+        if self._presence_owed and fields.get("source") == "broadcast":
+            self._presence_owed = False
+            fields |= {"patches": None, "html": await sync_to_async(self._presence_whole)()}
         await super()._send_update(*args, **fields)
+
+    def _presence_whole(self) -> str:
+        """What has been rendered last, as djust gives it to a page that asks for it."""
+        view = self.view_instance
+        return str(view._extract_liveview_content(view._strip_comments_and_whitespace(self._recovery_html)))
+
+    async def presence_check(self, session: Session) -> None:
+        """Have djust see whether the visitor may still be there; if not, it closes the socket."""
+        if self._render_lock.locked():
+            return  # whatever goes on there has been preceded by that
+        async with self._render_lock:
+            if session.open and not await self._reauth_legacy_server_turn(session.view):
+                session.untrack()
+                self._presence_end(session.view)
 
     # Pointers
 
@@ -195,36 +227,62 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
             position = None if frame.get("x", 0) is None else Position.read(frame)
         except ValueError:
             return
+        self._presence_nowhere = position is None
         if position is None or goes_straight(session.view):
             self._presence_position = None
             move_cursor(session, position)
         else:
             self._presence_position = position
             if self._presence_mover is None:
-                self._presence_mover = asyncio.create_task(self._presence_move())
+                self._presence_mover = asyncio.create_task(self._presence_move(session.view))
 
-    async def _presence_move(self) -> None:
+    async def _presence_move(self, view: LiveCursorMixin) -> None:
         """Let the view's own code take in where the pointer is by then, once a tick at most."""
         try:
-            while (position := self._presence_position) is not None:
-                self._presence_position = None
-                async with self._render_lock:
-                    view = self.view_instance
-                    if not (session := session_of(view)) or not session.open:
-                        return
-                    changed = await sync_to_async(_take_in_move)(view, position)
-                await self._flush_push_events()
-                if changed:
-                    session.refresh()
-                await asyncio.sleep(TICK)
+            while self.view_instance is view and self._presence_position is not None:
+                allowed = False
+                try:
+                    async with self._render_lock:
+                        allowed = self.view_instance is view and await self._presence_moved(view)
+                except Exception:
+                    self._presence_position = None
+                    logger.exception("A move for %s could not be taken in.", type(view).__qualname__)
+                if allowed and self.view_instance is view:
+                    await self._dispatch_async_work(event_name=None)
+                await asyncio.sleep(TICK if allowed else REFUSED)
         finally:
-            self._presence_mover = None
+            if self._presence_mover is asyncio.current_task():
+                self._presence_mover = None
+
+    async def _presence_moved(self, view: LiveCursorMixin) -> bool:
+        """Do what djust does about an event, but answer it. Returns whether it was allowed."""
+        from djust.websocket_utils import _validate_event_security
+
+        handler: Any = None
+        if await self._reauth_legacy_server_turn(view):
+            unheard: Any = Unheard(self)
+            handler = await _validate_event_security(unheard, MOVE, view, unheard)
+        if self.view_instance is not view:
+            return False
+        position, self._presence_position = self._presence_position, None
+        if handler is None:
+            return False
+        session = session_of(view)
+        if position and session and await sync_to_async(_take_in_move)(view, handler, position):
+            session.refresh()
+        if session and self._presence_nowhere:  # it has left while the view took in where it was
+            move_cursor(session, None)
+        await self._flush_all_pending()
+        return True
 
     # Frames, one after the other
 
     def presence_put(self, *frames: str) -> None:
         """Send *frames* when their turn comes. Whoever does not take them in is cut off, to come back for the whole."""
-        if len(self._presence_frames) + len(frames) > MAX_WAITING_FRAMES:
+        now = asyncio.get_running_loop().time()
+        if len(self._presence_frames) < MAX_WAITING_FRAMES:
+            self._presence_kept_up_at = now
+        elif now - self._presence_kept_up_at > STALLED:
             self.presence_close(SLOW)
             return
         self._presence_frames.extend(frames)
@@ -260,6 +318,21 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
             logger.debug("A socket is gone.", exc_info=True)
 
 
+class Unheard:
+    """Whom djust tells that a move is refused, and counts refusals for: the pointer goes on moving all the same."""
+
+    warnings = max_warnings = 0
+
+    def __init__(self, consumer: Any) -> None:
+        self._client_ip = consumer._client_ip
+
+    async def send_error(self, *args: Any, **context: Any) -> None:
+        pass
+
+    def should_disconnect(self) -> bool:
+        return False
+
+
 def session_of(view: Any) -> Session | None:
     return view._presence if isinstance(view, PresenceMixin) else None
 
@@ -270,13 +343,14 @@ def push_event(event: str, payload: Any) -> str:
 
 
 def for_script(kind: str, payload: Any) -> str:
-    """A frame for our script, by way of djust's client."""
-    return push_event(f"djust_presence:{kind}", payload)
+    """A frame for our script. djust's client passes over it, where a push of its own would end the page's loading."""
+    return json.dumps({"type": "djust_presence", "kind": kind, "payload": payload}, cls=DjangoJSONEncoder)
 
 
-def _take_in(view: PresenceMixin, refreshes: Sequence[Refresh]) -> None:
-    for refresh in refreshes:
-        view._presence_refresh(refresh)
+def _take_in(view: PresenceMixin, refresh: Refresh) -> None:
+    """In a thread."""
+    close_old_connections()  # as Channels does only before what it hands on itself
+    view._presence_refresh(refresh)
 
 
 def _read_move(text: str) -> Frame | None:
@@ -284,17 +358,20 @@ def _read_move(text: str) -> Frame | None:
         return None
     try:
         frame = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return frame if isinstance(frame, dict) and frame.get("type") == MOVE else None
 
 
-def _take_in_move(view: LiveCursorMixin, position: Position) -> bool:
-    """Let the view's own code take a move in. In a thread. Whether the view is another by that."""
-    handler = MethodType(type(view).cursor_move, view)
+def _take_in_move(view: LiveCursorMixin, handler: MethodType, position: Position) -> bool:
+    """Let the view's own code take a move in. In a thread. Returns whether the view is to be rendered by that."""
+    from djust.websocket import _resolve_skip_render, _snapshot_assigns
+
+    before = _snapshot_assigns(view)
     with view._presence_moving(position) as move:
         try:
             view._presence_call(handler, **bind(handler, move.params))
         except ArgumentError as error:
             logger.warning("A move for %s was refused: %s", type(view).__qualname__, error)
-    return move.changed
+    forced = getattr(view, "_force_full_html", False)
+    return not _resolve_skip_render(view) and (forced or before != _snapshot_assigns(view))

@@ -353,7 +353,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def put(self, frame: str) -> None:
         """Send *frame* when its turn comes."""
-        if not self._over and not self._outgoing.put(frame):
+        if not self._over and not self._outgoing.put(frame, monotonic()):
             # Whoever has missed so much is better off with the page as it is by then.
             self.close(SLOW, "slow")
 

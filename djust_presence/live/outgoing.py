@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,7 @@ __all__ = ["PING", "PONG", "WHOLE", "Changed", "Message", "Outgoing", "Send", "e
 logger = logging.getLogger("djust_presence")
 
 MAX_WAITING_FRAMES = 256
+STALLED = 5.0  # seconds for which more may wait, as a page that keeps up takes any burst in
 # The id of the page itself, which is live as a whole where it has no regions of its own.
 WHOLE = "*"
 
@@ -64,17 +66,20 @@ class Outgoing:
     def __init__(self, send: Send, gone: Callable[[], None]) -> None:
         self._send = send
         self._gone = gone
-        self._frames: list[str | Message | None] = []  # None: the regions
+        self._frames: deque[str | Message | None] = deque()  # None: the regions
         self._regions = Changed()
         self._sender: asyncio.Task[None] | None = None
+        self._kept_up_at = 0.0
 
     @property
     def idle(self) -> bool:
         return self._sender is None
 
-    def put(self, frame: str) -> bool:
-        """Send *frame* after what waits; False if that is too much already."""
-        if len(self._frames) >= MAX_WAITING_FRAMES:
+    def put(self, frame: str, now: float) -> bool:
+        """Send *frame* after what waits; False if that has been too much for too long. *now* is in seconds."""
+        if len(self._frames) < MAX_WAITING_FRAMES:
+            self._kept_up_at = now
+        elif now - self._kept_up_at > STALLED:
             return False
         if frame not in ONCE or frame not in self._frames:
             self._enqueue(frame)
@@ -109,7 +114,7 @@ class Outgoing:
     async def _send_all(self) -> None:
         try:
             while self._frames:
-                frame = self._frames.pop(0)
+                frame = self._frames.popleft()
                 if frame is None:
                     regions, self._regions = self._regions, Changed()
                     frame = regions.frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -51,9 +52,19 @@ class DjustPage(WebsocketCommunicator):
     """The socket of an open page, and what it has got so far."""
 
     def __init__(self, path: str, view: str, headers: list[tuple[bytes, bytes]]) -> None:
-        application = SessionMiddlewareStack(logged_in(LiveViewConsumer.as_asgi()))
-        super().__init__(application, "/ws/live/", headers=headers)
+        consumer = LiveViewConsumer.as_asgi()
+
+        async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+            async def send_to_reader(message: dict[str, Any]) -> None:
+                await self.reads.wait()
+                await send(message)
+
+            await consumer(scope, receive, send_to_reader)
+
+        super().__init__(SessionMiddlewareStack(logged_in(application)), "/ws/live/", headers=headers)
         self.path, self.view = path, view
+        self.reads = asyncio.Event()  # without it, whoever sends to this page waits
+        self.reads.set()
         self.frames: list[dict[str, Any]] = []
         self.html = ""
 
@@ -68,6 +79,10 @@ class DjustPage(WebsocketCommunicator):
     def pushed(self, event: str) -> list[Any]:
         """The payloads of what has come as a ``djust:push_event``."""
         return [one["payload"] for one in self.of_type("push_event") if one["event"] == event]
+
+    def for_script(self, kind: str) -> list[Any]:
+        """What has come for our script."""
+        return [one["payload"] for one in self.of_type("djust_presence") if one["kind"] == kind]
 
     async def frame(self) -> dict[str, Any]:
         """The next frame. After one that patches the page, the page is asked for as a whole.
@@ -95,6 +110,11 @@ class DjustPage(WebsocketCommunicator):
         while len(self.pushed(event)) < times:
             await self.frame()
         return self.pushed(event)
+
+    async def until_for_script(self, kind: str) -> list[Any]:
+        while not self.for_script(kind):
+            await self.frame()
+        return self.for_script(kind)
 
     async def call(self, name: str, **params: Any) -> None:
         """Let the page call an event handler, and wait until it is answered."""
@@ -141,5 +161,6 @@ class DjustVisitor(pages.Visitor):
         try:
             yield page
         finally:
+            page.reads.set()
             if not page.future.done():
                 await page.disconnect(timeout=5)

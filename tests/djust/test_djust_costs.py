@@ -16,6 +16,7 @@ from djust import LiveView
 from pytest_django import Settings
 
 from djust_presence import PresenceMixin
+from djust_presence.hosts.djust import _consumer
 from djust_presence.testing import presence
 from djust_presence.tracker import get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
@@ -113,7 +114,10 @@ async def quiet(pages: Sequence[DjustPage]) -> list[list[dict[str, Any]]]:
     calm = 0
     while calm < 10:
         await asyncio.sleep(0.05)
-        busy = any(one.stale or one.refreshing or one.pending or not one.served for one in sessions)
+        busy = any(
+            one.stale or one.refreshing or one.pending or not one.served or _consumer(one)._presence_pusher
+            for one in sessions
+        )
         calm = 0 if busy else calm + 1
     frames: list[list[dict[str, Any]]] = [[] for _ in pages]
     for page, got in zip(pages, frames, strict=True):

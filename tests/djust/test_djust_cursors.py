@@ -78,9 +78,9 @@ def site(settings: Settings) -> None:
 
 async def draws(page: DjustPage) -> None:
     """What our script says once it is ready to draw."""
-    await page.until_pushed("djust_presence:ready")
+    await page.until_for_script("ready")
     await page.send_json_to({"type": "cursor_move", "cursors": True})
-    await page.until_pushed("djust_presence:cursors")
+    await page.until_for_script("cursors")
 
 
 async def move(page: DjustPage, x: object, y: object) -> None:
@@ -88,7 +88,7 @@ async def move(page: DjustPage, x: object, y: object) -> None:
 
 
 def moves(page: DjustPage) -> list[Any]:
-    return [one for frame in page.pushed("djust_presence:cursors") for one in frame.get("moves", [])]
+    return [one for frame in page.for_script("cursors") for one in frame.get("moves", [])]
 
 
 async def until(page: DjustPage, condition: Callable[[], object]) -> None:
@@ -109,13 +109,13 @@ async def test_a_pointer_is_drawn_in_the_other_page_until_its_own_is_closed(kind
             await until(one, lambda: moves(one))
             number, *place = moves(one)[-1]
             assert place[:4] == [30, 40, 800, 600]
-            who = [frame.get("who", {}) for frame in one.pushed("djust_presence:cursors")]
+            who = [frame.get("who", {}) for frame in one.for_script("cursors")]
             assert [people[str(number)]["name"] for people in who if str(number) in people] == ["grace"]
             await move(two, None, None)
-            await until(one, lambda: one.pushed("djust_presence:cursors")[-1].get("gone") == [number])
+            await until(one, lambda: one.for_script("cursors")[-1].get("gone") == [number])
             await move(two, 50, 60)
             await until(one, lambda: moves(one)[-1][1:3] == [50, 60])
-        await until(one, lambda: one.pushed("djust_presence:cursors")[-1].get("gone"))
+        await until(one, lambda: one.for_script("cursors")[-1].get("gone"))
 
 
 async def test_the_view_reads_cursors_as_the_guide_does() -> None:

@@ -271,6 +271,19 @@ async def test_a_broadcast_reaches_the_browsers() -> None:
         assert seen[-1] == {"type": "event", "event": "shout", "payload": {"text": "hallo"}}
 
 
+async def test_a_burst_of_broadcasts_closes_no_page() -> None:
+    async with live("/here/") as socket:
+        await started(socket)
+        (session,) = get_tracker()._sessions
+        for number in range(1000):
+            session.host.send([session], "many", number)
+        seen: list[Any] = []
+        while len(seen) < 1000:
+            frame = await socket.frame()
+            seen += [frame["payload"]] if frame["type"] == "event" else []
+        assert seen == list(range(1000))
+
+
 async def test_what_happens_during_a_handler_is_seen_after_it(slow: type[views.Slow]) -> None:
     async with live("/here-slow/") as first:
         await started(first)

@@ -15,7 +15,7 @@ from django.test import Client, RequestFactory
 from django.utils.translation import override
 from pytest_django import Settings
 
-from djust_presence.live.outgoing import MAX_WAITING_FRAMES, Changed, Outgoing, encode
+from djust_presence.live.outgoing import MAX_WAITING_FRAMES, STALLED, Changed, Outgoing, encode
 from djust_presence.live.rendering import Page, Place, Shown, inject_script
 
 from . import views
@@ -294,6 +294,9 @@ def test_half_a_surrogate_pair_keeps_no_frame_from_being_sent() -> None:
     assert encode("event", payload="ä\ud800") == '{"type":"event","payload":"\\u00e4\\ud800"}'
 
 
+NOW = 100.0
+
+
 class Recorder:
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -311,9 +314,9 @@ class Recorder:
 async def test_frames_go_out_in_order_and_regions_as_they_are_by_then() -> None:
     recorder = Recorder()
     outgoing = Outgoing(recorder.send, recorder.leave)
-    outgoing.put("1")
+    outgoing.put("1", NOW)
     outgoing.show(Changed({"a": "old", "b": "x"}))
-    outgoing.put("2")
+    outgoing.put("2", NOW)
     outgoing.show(Changed({"a": "new"}))
     outgoing.show(Changed({}))
     await _sent(outgoing)
@@ -328,18 +331,30 @@ async def test_pings_do_not_pile_up() -> None:
     recorder = Recorder()
     outgoing = Outgoing(recorder.send, recorder.leave)
     for _ in range(1000):
-        assert outgoing.put(encode("ping"))
-        assert outgoing.put(encode("pong"))
+        assert outgoing.put(encode("ping"), NOW)
+        assert outgoing.put(encode("pong"), NOW)
     await _sent(outgoing)
     assert recorder.sent == ['{"type":"ping"}', '{"type":"pong"}']
 
 
-async def test_what_waits_is_bounded_and_given_up_for_a_close() -> None:
+async def test_a_burst_of_frames_is_sent_however_many_they_are() -> None:
+    recorder = Recorder()
+    outgoing = Outgoing(recorder.send, recorder.leave)
+    for seconds in (0, 2 * STALLED):
+        frames = [f"{seconds} {n}" for n in range(2 * MAX_WAITING_FRAMES)]
+        assert all(outgoing.put(frame, NOW + seconds) for frame in frames)
+        await _sent(outgoing)
+        assert recorder.sent == frames
+        recorder.sent.clear()
+
+
+async def test_what_waits_for_long_is_bounded_and_given_up_for_a_close() -> None:
     recorder = Recorder()
     outgoing = Outgoing(recorder.send, recorder.leave)
     for n in range(MAX_WAITING_FRAMES):
-        assert outgoing.put(str(n))
-    assert not outgoing.put("one more")
+        assert outgoing.put(str(n), NOW)
+    assert outgoing.put("one more", NOW + STALLED)
+    assert not outgoing.put("one too many", NOW + STALLED + 1)
     outgoing.close(4000, "slow")
     await _sent(outgoing)
     assert recorder.sent == ["websocket.close"]
@@ -348,7 +363,7 @@ async def test_what_waits_is_bounded_and_given_up_for_a_close() -> None:
 async def test_a_peer_that_is_gone_is_reported() -> None:
     recorder = Recorder()
     outgoing = Outgoing(recorder.send, recorder.leave)
-    outgoing.put('"fail"')
+    outgoing.put('"fail"', NOW)
     await _sent(outgoing)
     assert recorder.gone == 1
 

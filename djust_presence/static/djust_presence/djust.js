@@ -19,30 +19,42 @@
   const COLOR = "data-presence-color";
   const PROPERTY = "--presence-color";
   const LIVE = "[dj-root], [dj-view]";
-  const DISCONNECTED = "dj-disconnected";
   const SCRIPT_RETRY = 5_000; // milliseconds
 
   const emit = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
 
-  // --- What the server says to this script ------------------------------------------------------------
+  // --- What the server says to this script, on djust's own socket --------------------------------------
 
-  const PREFIX = "djust_presence:";
+  const OURS = '{"type": "djust_presence"';
+  let socket = null;
 
   const receive = {
     broadcast: ({ event, payload }) => emit(`presence:${event}`, payload),
     /** A view with cursors is live, on whatever socket. */
     ready() {
-      cursors?.offline();
+      offline();
       live = true;
       cursors?.online();
     },
     cursors: (message) => cursors?.show(message),
   };
 
-  window.addEventListener("djust:push_event", ({ detail: { event, payload } }) => {
-    const name = event.startsWith(PREFIX) && event.slice(PREFIX.length);
-    if (name && Object.hasOwn(receive, name)) receive[name](payload);
-  });
+  function onMessage({ data }) {
+    if (typeof data !== "string" || !data.startsWith(OURS)) return;
+    const { kind, payload } = JSON.parse(data);
+    if (Object.hasOwn(receive, kind)) receive[kind](payload);
+  }
+
+  /** Listen to the socket that djust's client has by now, if it is another. */
+  function listen() {
+    const client = window.djust?.liveViewInstance;
+    if (!client?.ws || client.ws === socket) return;
+    offline();
+    socket = client.ws;
+    socket.addEventListener("message", onMessage);
+    socket.addEventListener("close", ({ target }) => target === socket && offline());
+    if (client.viewMounted) receive.ready(); // which was said before
+  }
 
   // --- Cursors: a script of its own, for pages that have a surface for them ---------------------------
 
@@ -53,7 +65,6 @@
 
   /** As what djust's consumer takes from a page; `cursors` is that it draws those of others. */
   function send({ type, ...position }) {
-    const socket = window.djust?.liveViewInstance?.ws;
     if (socket?.readyState !== WebSocket.OPEN) return;
     const fields = type === "cursors" ? { cursors: true } : position;
     socket.send(JSON.stringify({ type: "cursor_move", ...fields }));
@@ -80,8 +91,8 @@
     document.head.append(cursorsTag);
   }
 
-  function onBody() {
-    if (!live || !document.body.classList.contains(DISCONNECTED)) return;
+  function offline() {
+    if (!live) return;
     live = false;
     cursors?.offline();
   }
@@ -115,7 +126,9 @@
   function start() {
     paint();
     observer.observe(document, changed);
-    new MutationObserver(onBody).observe(document.body, { attributeFilter: ["class"] });
+    // djust's client tells of a new socket by a class of the body, which it may also replace.
+    new MutationObserver(listen).observe(document, { subtree: true, attributeFilter: ["class"] });
+    listen();
     lookForCursors();
   }
 
