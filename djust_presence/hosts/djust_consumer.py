@@ -82,7 +82,6 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
     _presence_pushing = False  # whether the push that is under way is ours
     _presence_owed = False  # whether the page has not got what djust's next patch is made for
     _presence_position: Position | None = None  # a move that the view has not taken in
-    _presence_nowhere = True  # whether that is where the page says that its pointer is
     _presence_mover: asyncio.Task[None] | None = None
     _presence_moves = 0  # in the second that began at
     _presence_second = 0.0
@@ -227,7 +226,6 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
             position = None if frame.get("x", 0) is None else Position.read(frame)
         except ValueError:
             return
-        self._presence_nowhere = position is None
         if position is None or goes_straight(session.view):
             self._presence_position = None
             move_cursor(session, position)
@@ -267,11 +265,8 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         position, self._presence_position = self._presence_position, None
         if handler is None:
             return False
-        session = session_of(view)
-        if position and session and await sync_to_async(_take_in_move)(view, handler, position):
-            session.refresh()
-        if session and self._presence_nowhere:  # it has left while the view took in where it was
-            move_cursor(session, None)
+        if position and await sync_to_async(_take_in_move)(view, handler, position):
+            view._presence.refresh()
         await self._flush_all_pending()
         return True
 

@@ -296,3 +296,14 @@ async def test_a_move_is_not_taken_in_by_the_view_that_follows() -> None:
             await until(lambda: consumer.view_instance not in (None, session.view))
         await move(page, 2)
         assert await until_taken(page) == [2]
+
+
+async def test_a_move_that_is_nested_too_deeply_ends_nothing(said: list[str]) -> None:
+    async with opened("handles") as (page, session):
+        await page.send_to(text_data='{"type": "cursor_move", "x": ' + "[" * 4000)
+        with pytest.raises(AssertionError, match="An error occurred"):  # djust says it of any such frame
+            await page.until_pushed("taken")
+        assert "RecursionError" in said.pop()
+        await move(page, 2)
+        assert await until_taken(page) == [2]
+        assert session.open
