@@ -40,10 +40,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-async def launch(chromium: BrowserType, **options: Any) -> Browser:
+async def launch(chromium: BrowserType, *arguments: str, **options: Any) -> Browser:
     """The machine's own Chromium, else the one that Playwright has installed. Without any the test fails."""
+    arguments = (*CHROMIUM_ARGUMENTS, *arguments)
     try:
-        return await chromium.launch(executable_path=find_chromium(), args=CHROMIUM_ARGUMENTS, **options)
+        return await chromium.launch(executable_path=find_chromium(), args=arguments, **options)
     except Error as error:
         pytest.fail(
             f"These tests need Chromium: put it on PATH, or run `playwright install chromium`.\n{error}",

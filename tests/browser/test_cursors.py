@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.async_api import CDPSession, Page, expect
+from playwright.async_api import Browser, CDPSession, Page, expect
 
-from tests.browser.conftest import NewPage
+from tests.browser.conftest import NewPage, launch
 from tests.browser.harness import (
     ADA,
     STATE,
@@ -489,6 +489,23 @@ async def test_borders_transforms_and_zoom_are_taken_into_account(
     wire = await board(site, page, style=style)
     await draw(wire, [1, 10, 20, 40, 40])
     await drawn(page, ["Ada", *place])
+
+
+async def test_css_zoom_is_taken_into_account_where_rectangles_leave_it_out(
+    site: Site, browser: Browser
+) -> None:
+    """As in Safari."""
+    chromium = await launch(browser.browser_type, "--disable-blink-features=StandardizedBrowserZoom")
+    pages = NewPage(chromium)
+    page = await pages()
+    style = "body { zoom: 2 } main { zoom: 0.25; margin: 100px 0 0 200px }"
+    wire = await board(site, page, style=style)
+    assert await page.locator("main").evaluate("main => main.getBoundingClientRect().width") == 400
+    await draw(wire, [1, 100, 150, 400, 300])
+    await drawn(page, ["Ada", 150, 125])
+    assert await point(page, wire, 150, 125) == {"type": "cursor", "x": 100, "y": 150, "w": 400, "h": 300}
+    assert not pages.unexpected
+    await chromium.close()
 
 
 async def test_cursors_follow_what_they_are_over(site: Site, page: Page) -> None:

@@ -194,3 +194,9 @@ async def test_it_stays_when_the_whole_page_is_patched(site: Site, page: Page) -
     await wire.render("<p>new</p>", "*")
     await expect(page.locator("p")).to_have_text("new")
     assert await page.locator("presence-status").count() == 1
+
+
+async def test_it_is_read_out_where_a_role_is_an_attribute_only(site: Site, page: Page) -> None:
+    await page.add_init_script("delete Element.prototype.role")
+    await visit(site, page)
+    await expect(page.locator("presence-status")).to_have_attribute("role", "status")

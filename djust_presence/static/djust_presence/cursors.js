@@ -46,6 +46,7 @@
   const rects = new Map(); // element → where it is, for as long as nothing moves
   const boxes = new Map();
   const layouts = new Map(); // element → what of it changes seldom, for as long as LOOK_CLOSELY
+  const zooms = new Map(); // element → its CSS zoom with that of all around it, for as long as the layouts
   let studiedAt = 0;
   let lookedAt = 0;
   let fresh = false;
@@ -56,7 +57,7 @@
    */
   function look(now) {
     if (now - studiedAt >= LOOK_CLOSELY) {
-      layouts.clear();
+      forgetLayouts();
       studiedAt = now;
       fresh = false;
     }
@@ -118,11 +119,30 @@
     return layout;
   }
 
+  function forgetLayouts() {
+    layouts.clear();
+    zooms.clear();
+  }
+
+  const MUST_ZOOM = !("currentCSSZoom" in Element.prototype);
+
+  /** By what the rectangles of Safari, and of Chromium before 128, are to be multiplied: they leave CSS zoom out. */
+  function zoomOf(element) {
+    if (!MUST_ZOOM || !element) return 1;
+    if (!zooms.has(element)) {
+      const own = Number(getComputedStyle(element).zoom) || 1; // Firefox before 126 has none
+      zooms.set(element, own * zoomOf(element.parentElement));
+    }
+    return zooms.get(element);
+  }
+
   function rectOf(element) {
     let rect = rects.get(element);
     if (!rect) {
       const { left, top, right, bottom, width, height } = element.getBoundingClientRect();
       rects.set(element, (rect = { left, top, right, bottom, width, height }));
+      const zoom = zoomOf(element);
+      if (zoom !== 1) for (const side of Object.keys(rect)) rect[side] *= zoom;
     }
     return rect;
   }
@@ -590,7 +610,7 @@
     };
     document.addEventListener("scroll", scrolled, options);
     const rendered = () => {
-      layouts.clear();
+      forgetLayouts();
       announce();
       moved();
     };

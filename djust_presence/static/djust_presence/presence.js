@@ -605,6 +605,7 @@
     if (field.value === field.defaultValue) return field.value;
     const form = document.createElement("form");
     const copy = form.appendChild(field.cloneNode(true));
+    copy.removeAttribute("form"); // with it, Firefox takes the copy for a part of no form
     form.reset();
     return copy.value;
   }
@@ -791,7 +792,7 @@
   window.addEventListener("pagehide", () => state !== "stopped" && forget("reconnecting")?.close(1000));
 
   // Outside the body, which may be patched or swapped as a whole. There from the start, so that it is read out.
-  status.role = "status";
+  status.setAttribute("role", "status"); // as a property it came to Firefox late
   document.documentElement.append(status);
 
   paint(document);

@@ -11,7 +11,8 @@
     const toasts = document.getElementById("toasts");
     const one = document.createElement("p");
     one.className = "toast";
-    one.textContent = message;
+    one.append(document.createElement("span"));
+    one.firstChild.textContent = message;
     if (color && CSS.supports("color", color)) one.style.setProperty("--presence-color", color);
     toasts.append(one);
     while (toasts.children.length > AT_MOST) toasts.firstElementChild.remove();
