@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +20,12 @@ LAYER = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
 
 
 @pytest.fixture(autouse=True)
-def nothing_of_ours(settings: Settings) -> None:
+def nothing_of_ours(settings: Settings, tmp_path: Path) -> None:
     del settings.DJUST_PRESENCE
     settings.CHANNEL_LAYERS = LAYER
+    # As a project has it that runs several processes.
+    cache = "django.core.cache.backends.filebased.FileBasedCache"
+    settings.CACHES = {"default": {"BACKEND": cache, "LOCATION": str(tmp_path)}}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +78,7 @@ def test_what_is_ours_counts_alone(settings: Settings) -> None:
         ),
         (
             {"PRESENCE_BACKEND": "redis", "PRESENCE_REDIS_PREFIX": "{a}"},
-            r"DJUST_CONFIG\['PRESENCE_REDIS_PREFIX'\] does not fit",
+            r"DJUST_CONFIG\['PRESENCE_REDIS_PREFIX'\] of the backend 'redis' does not fit",
         ),
     ],
 )
