@@ -12,7 +12,7 @@ from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMix
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session as SessionRow
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import connections, transaction
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
@@ -197,9 +197,12 @@ async def test_a_page_that_reloads_before_a_log_out_is_committed_is_closed_as_we
     reloaded = threading.Event()
 
     def log_out() -> None:
-        with transaction.atomic():
-            client.logout()
-            assert reloaded.wait(10)
+        try:
+            with transaction.atomic():
+                client.logout()
+                assert reloaded.wait(10)
+        finally:
+            connections.close_all()
 
     again = Socket("/members/", cookies(client))
     leaving = asyncio.create_task(sync_to_async(log_out, thread_sensitive=False)())
