@@ -7,7 +7,7 @@ PORT ?= 8000
 WORKERS ?= 2
 ARGS ?=
 comma := ,
-# Two at a time take little more than half as long. Files are kept together, and in their order: the slowest come early.
+# Tests mostly wait, so two at a time take half as long; files are kept together.
 JOBS ?= 2
 
 TAG := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -56,7 +56,7 @@ serve: $(call stamp,$(DEMO_EXTRAS))
 	@$(BIN)/python example_project/serve.py --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 test: $(call stamp,$(TEST_EXTRAS)) $(if $(SKIP_BROWSER),,browser)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(SKIP_BROWSER),-m 'not soak and not browser') $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(if $(SKIP_BROWSER),-m 'not soak and not browser') $(ARGS)
 
 soak: $(call stamp,$(TEST_EXTRAS))
 	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)
