@@ -34,8 +34,8 @@ ROOT = Path(__file__).resolve().parent.parent
 STARTUP = 60.0
 DATABASES = 4096
 LOG_ENTRY = re.compile(
-    r"(.+)\n((?:Traceback .*\n(?: .*\n)+.*\n)*)"
-)  # a line, and a traceback that belongs to it
+    r"(.+)\n((?: .*\n)*(?:Traceback .*\n(?: .*\n)+.*\n)*)"
+)  # a line, and the source or the traceback that belongs to it
 
 
 def free_port() -> int:
@@ -191,6 +191,9 @@ class SiteServer(Server):
     usual: tuple[str, ...] = (
         r"INFO: ",  # uvicorn
         r'[\d.]+:\d+ - - \[.+\] "(GET|POST|WSCONNECTING|WSCONNECT|WSDISCONNECT) ',  # daphne
+        # Django leaves a static file open when the browser goes away before it has it.
+        r".+: ResourceWarning: unclosed file <_io\.\w+ name='.+/static/",
+        r"ResourceWarning: Enable tracemalloc to get the object allocation traceback",
     )
 
     def __init__(
