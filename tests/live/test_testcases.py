@@ -145,7 +145,7 @@ async def test_an_event_that_is_refused_is_an_error_with_its_code(transactional_
 
 
 async def test_what_does_not_come_is_a_failure(transactional_db: None) -> None:
-    async with LivePage("/people/", timeout=0.1) as page:
+    async with LivePage("/people/", timeout=1) as page:
         with pytest.raises(AssertionError, match=r"/people/ does not show \('2 online',\).*1 online"):
             await page.until("2 online")
 

@@ -132,6 +132,7 @@ async def test_a_flush_makes_nobody_leave(start: StartProcess, make_backend: Mak
     for process, session in ((a, ada), (b, grace)):
         await process.shows(session, 2)
         await process.is_told(session, "join grace")
+    await until(lambda: not any(one.stale or one.refreshing or one.pending for one in (ada, grace)))
     since = ada.members()["grace"].joined_at
     before = [len(a.pages.comings(ada)), len(b.pages.comings(grace))]
     backend = a.tracker.backend
