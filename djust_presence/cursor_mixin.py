@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,14 +17,6 @@ from .tracker import Session, reads
 __all__ = ["LiveCursorMixin"]
 
 logger = logging.getLogger("djust_presence")
-
-
-@dataclass
-class Move:
-    """What ``cursor_move`` is called with, and, once it was, whether the view is another by that."""
-
-    params: dict[str, Any]
-    changed: bool = False
 
 
 class LiveCursorMixin(PresenceMixin):
@@ -88,20 +79,14 @@ class LiveCursorMixin(PresenceMixin):
         return await CursorTracker.aget_cursors(self._presence_read_key())
 
     @contextmanager
-    def _presence_moving(self, position: Position) -> Iterator[Move]:
-        """Called by the host around the ``cursor_move`` of a view with code of its own for it."""
+    def _presence_moving(self, position: Position) -> Iterator[dict[str, Any]]:
+        """Called by the host around ``cursor_move`` of a view with code of its own, for the params of that."""
         fields = {name: value for name, value in position._asdict().items() if value is not None}
-        move = Move({"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields})
-        before = vars(self).copy()
         self._presence_position = position
         try:
-            yield move
+            yield {"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields}
         finally:
             self._presence_position = None
-            move.changed = any(
-                not name.startswith("_") and (name not in before or before[name] is not value)
-                for name, value in vars(self).copy().items()  # other threads of the view's may be at it
-            )
 
     def _presence_listen(self, session: Session) -> None:
         super()._presence_listen(session)

@@ -363,9 +363,9 @@ def _take_in_move(view: LiveCursorMixin, handler: MethodType, position: Position
     from djust.websocket import _resolve_skip_render, _snapshot_assigns
 
     before = _snapshot_assigns(view)
-    with view._presence_moving(position) as move:
+    with view._presence_moving(position) as params:
         try:
-            view._presence_call(handler, **bind(handler, move.params))
+            view._presence_call(handler, **bind(handler, params))
         except ArgumentError as error:
             logger.warning("A move for %s was refused: %s", type(view).__qualname__, error)
     forced = getattr(view, "_force_full_html", False)

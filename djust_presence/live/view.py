@@ -212,12 +212,13 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
                 )
             return Update()
         failed = ended = False
-        with self._presence_moving(position) as move:
+        before = vars(self).copy()
+        with self._presence_moving(position) as params:
             try:
                 with self._live_surroundings():
                     try:
                         with _transaction(self._live_request):
-                            call(handler, **bind(handler, move.params))
+                            call(handler, **bind(handler, params))
                     except Exception as error:
                         failed = True
                         if self._live_consumer and self._live_consumer.may_log():  # moves come by the dozen
@@ -226,7 +227,11 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
             except Exception:
                 if self._live_consumer and self._live_consumer.may_log():
                     self._live_surroundings_failed()
-        return Update(pushed=self._live_take_pushed(), ended=ended, stale=move.changed)
+        stale = any(
+            not name.startswith("_") and (name not in before or before[name] is not value)
+            for name, value in vars(self).copy().items()  # other threads of the view's may be at it
+        )
+        return Update(pushed=self._live_take_pushed(), ended=ended, stale=stale)
 
     def _live_check(self, user: Any) -> bool | None:
         """Whether *user* may go on seeing this page; None if that could not be found out."""
