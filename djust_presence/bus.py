@@ -14,7 +14,6 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Coroutine
-from hashlib import blake2b
 from traceback import format_exception_only
 from typing import Any
 from uuid import uuid4
@@ -25,7 +24,9 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
+from .backends.base import Backend
 from .forks import after_fork
+from .keys import short_name
 
 __all__ = ["NOTICES", "Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish", "send"]
 
@@ -121,9 +122,9 @@ class LocalBus(Bus):
 after_fork(LocalBus.forget)
 
 
-def group_name(key: str) -> str:
-    """What a channel layer calls the group: it allows few characters, and not many of them."""
-    return "djust_presence." + blake2b(key.encode(), digest_size=16).hexdigest()
+def group_name(namespace: str, key: str) -> str:
+    """What a channel layer calls the group of those who serve *key* with the same store, in the same schema."""
+    return f"djust_presence.{short_name(namespace, key)}"
 
 
 def message(key: str, items: list[Item], sender: str = "") -> dict[str, Any]:
@@ -134,9 +135,10 @@ def message(key: str, items: list[Item], sender: str = "") -> dict[str, Any]:
 class LayerBus(Bus):
     """Over the channel layer: one channel, one task that listens and one that speaks, whatever is going on."""
 
-    def __init__(self, receive: Receive, layer: BaseChannelLayer) -> None:
+    def __init__(self, receive: Receive, layer: BaseChannelLayer, namespace: str) -> None:
         super().__init__(receive)
         self._layer = layer
+        self._namespace = namespace
         self._loop = asyncio.get_running_loop()
         self._channel: str | None = None
         self._wanted: dict[str, list[Callable[[], None]]] = {}  # key -> whom to call once subscribed
@@ -217,7 +219,7 @@ class LayerBus(Bus):
     async def _subscribing(self) -> None:
         for key in [key for key in self._wanted if key not in self._added]:
             if key in self._wanted:  # it may not be any more, by now
-                await self._layer.group_add(group_name(key), self._channel)
+                await self._layer.group_add(group_name(self._namespace, key), self._channel)
                 self._added.add(key)
                 self._call(self._wanted.get(key, []))
 
@@ -225,14 +227,14 @@ class LayerBus(Bus):
         while self._waiting:
             key, items = next(iter(self._waiting.items()))
             del self._waiting[key]
-            await self._layer.group_send(group_name(key), message(key, items, self.id))
+            await self._layer.group_send(group_name(self._namespace, key), message(key, items, self.id))
             _answered(self._layer)
 
     async def _unsubscribing(self) -> None:
         for key in self._added - self._wanted.keys():
             if key not in self._wanted:  # it may be again, by now
                 self._added.discard(key)
-                await self._layer.group_discard(group_name(key), self._channel)
+                await self._layer.group_discard(group_name(self._namespace, key), self._channel)
 
     async def _hear(self, channel: str) -> None:
         """Never cancelled while it waits, but to stop for good: a layer may lose the channel by that."""
@@ -315,31 +317,31 @@ def channel_layer() -> BaseChannelLayer:
     return layer
 
 
-def publish(shared: bool, key: str, items: list[Item]) -> None:
-    """Tell every process that serves *key*, from a thread without a running loop."""
-    if not shared:
+def publish(backend: Backend, key: str, items: list[Item]) -> None:
+    """Tell every process that serves *key* with *backend*, from a thread without a running loop."""
+    if not backend.shared:
         LocalBus.send(key, items)
         return
     try:
-        async_to_sync(send)(shared, key, items)
+        async_to_sync(send)(backend, key, items)
     except Exception as error:
         _unanswered(get_channel_layer(DEFAULT_CHANNEL_LAYER), error)
 
 
-async def apublish(shared: bool, key: str, items: list[Item]) -> None:
+async def apublish(backend: Backend, key: str, items: list[Item]) -> None:
     """The same, awaited."""
     try:
-        await send(shared, key, items)
+        await send(backend, key, items)
     except Exception as error:
         _unanswered(get_channel_layer(DEFAULT_CHANNEL_LAYER), error)
 
 
-async def send(shared: bool, key: str, items: list[Item]) -> None:
+async def send(backend: Backend, key: str, items: list[Item]) -> None:
     """The same, for what does not heal: raises what the channel layer raises, or ``TimeoutError``."""
-    if not shared:
+    if not backend.shared:
         LocalBus.send(key, items)
         return
     layer = channel_layer()
     async with asyncio.timeout(LONGEST_WAIT):
-        await layer.group_send(group_name(key), message(key, items))
+        await layer.group_send(group_name(backend.namespace, key), message(key, items))
     _answered(layer)

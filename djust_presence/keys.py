@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from string import Formatter
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.urls import Resolver404, resolve
 
 from .errors import PresenceKeyError
 
-__all__ = ["MAX_KEY_LENGTH", "checked_key", "fill_in", "is_whole", "url_arguments"]
+__all__ = ["MAX_KEY_LENGTH", "checked_key", "fill_in", "is_whole", "short_name", "url_arguments"]
 
 MAX_KEY_LENGTH = 255
 
@@ -29,6 +30,11 @@ def checked_key(key: object, owner: str) -> str:
     raise PresenceKeyError(
         f"A presence key is a text of 1 to {MAX_KEY_LENGTH} characters; that of {owner} {fault}."
     )
+
+
+def short_name(namespace: str, key: str) -> str:
+    """What *key* of the site *namespace* is called where only few characters, and not many of them, are allowed."""
+    return blake2b(f"{len(namespace)}:{namespace}{key}".encode(), digest_size=16).hexdigest()
 
 
 def is_whole(text: str) -> bool:

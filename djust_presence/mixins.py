@@ -150,7 +150,7 @@ class PresenceMixin:
         if self._presence:
             self._presence.broadcast(self._presence_read_key(), event, payload)
         elif self.request.method == "POST":  # an event of a page that has no socket
-            publish(get_backend().shared, self._presence_checked_key(), [["event", event, payload]])
+            publish(get_backend(), self._presence_checked_key(), [["event", event, payload]])
 
     async def abroadcast_to_presence(self, event: str, payload: Any = None) -> None:
         self.broadcast_to_presence(event, payload)

@@ -130,7 +130,7 @@ async def abroadcast(key: str, event: str, payload: Any = None) -> None:
     checked_key(key, "presence.broadcast()")
     items = [["event", event, json.loads(json.dumps(payload, allow_nan=False))]]
     try:
-        await bus.send(get_backend().shared, key, items)
+        await bus.send(get_backend(), key, items)
     except ImproperlyConfigured:
         raise
     except Exception as error:
@@ -157,12 +157,12 @@ def _join(key: str, user_id: object, meta: Mapping[str, Any], ttl: float) -> Joi
 
 def _publish(backend: Backend, change: Change | None) -> None:
     if change:
-        bus.publish(backend.shared, change.key, [["change", *change.pack()]])
+        bus.publish(backend, change.key, [["change", *change.pack()]])
 
 
 async def _apublish(backend: Backend, change: Change | None) -> None:
     if change:
-        await bus.apublish(backend.shared, change.key, [["change", *change.pack()]])
+        await bus.apublish(backend, change.key, [["change", *change.pack()]])
 
 
 def _blocking(twin: Any) -> None:

@@ -35,7 +35,7 @@ class Listener:
 
     def __init__(self, layer: BaseChannelLayer) -> None:
         self.heard: list[tuple[str, list[Item]]] = []
-        self.bus = LayerBus(lambda key, items: self.heard.append((key, items)), layer)
+        self.bus = LayerBus(lambda key, items: self.heard.append((key, items)), layer, "site")
 
     async def subscribe(self, key: str) -> None:
         ready = asyncio.Event()
@@ -127,8 +127,8 @@ async def test_a_layer_that_hangs_keeps_nobody_waiting(make_layer: MakeLayer, se
 def test_group_names_suit_every_layer() -> None:
     layer = RedisChannelLayer(hosts=["redis://127.0.0.1:1"])
     for key in ("a:b", "a_b", "Zoë 🎉", "x" * 255, " "):
-        assert layer.require_valid_group_name(group_name(key))
-    assert len({group_name(key) for key in ("a:b", "a_b", "a b")}) == 3
+        assert layer.require_valid_group_name(group_name("", key))
+    assert len({group_name("", key) for key in ("a:b", "a_b", "a b")}) == 3
 
 
 async def test_an_outage_of_the_layer_has_a_line_at_its_begin_and_one_at_its_end(
@@ -173,7 +173,7 @@ async def test_what_cannot_be_made_out_is_logged_and_the_next_message_is_heard(
     async with listeners(make_layer, server.url()) as (one, two):
         await two.subscribe("a")
         for odd in ({"type": "x"}, {"type": "x", "from": "me", "key": "a", "items": "{"}):
-            await one.bus._layer.group_send(group_name("a"), odd)
+            await one.bus._layer.group_send(group_name("site", "a"), odd)
         await asyncio.sleep(0.1)
         one.bus.publish("a", [["event", "half a character: \ud83d", None]])
         await until(lambda: two.items == [["event", "half a character: \ud83d", None]])

@@ -36,7 +36,7 @@ class Backend:
     doubled, or sent to a store which has lost its memory leaves nothing behind.
 
     A **Change** is every visible difference of a user's record. The version rises by one with each, its tag is the
-    caller's, and ``prev`` is the tag before. What changes nothing makes no Change. A group begins with a join, which
+    caller's, ``prev`` is the tag before, and ``before`` has the records before. What changes nothing makes no Change. A group begins with a join, which
     gives it its epoch, and ends, leaving no row, with its last leave.
 
     Third parties may write the blocking verbs only: the ``a``-twins then run them in a thread.
@@ -47,6 +47,11 @@ class Backend:
 
     def __init__(self, location: str, options: Mapping[str, Any]) -> None:
         """*location* and *options* are the settings LOCATION and OPTIONS; unknown options are a ``TypeError``."""
+
+    @property
+    def namespace(self) -> str:
+        """What tells this store from others whose processes use the same channel layer or cache."""
+        return ""
 
     def check(self) -> list[CheckMessage]:
         """What is wrong with the configuration, found without any I/O."""
@@ -60,10 +65,11 @@ class Backend:
 
     # Leases
 
-    def open(self, lease: str, ttl: float) -> None:
+    def open(self, lease: str, ttl: float) -> str:
         """Begin *lease*, with no write under it yet; nothing if it is known or claimed.
 
-        A lease whose id begins with ``job:`` is kept alive by :meth:`beat`, not by renewals, and ends with its ref.
+        Return the birth of the store, which is the first lease that was opened in it: another one than before means
+        that the store has lost everything meanwhile. A lease whose id begins with ``job:`` is kept alive by :meth:`beat`, not by renewals, and ends with its ref.
         """
         raise NotImplementedError
 
@@ -75,7 +81,7 @@ class Backend:
         raise NotImplementedError
 
     def drain(self, lease: str, grace: float) -> None:
-        """Let *lease* expire in *grace* seconds at the latest, whatever else is asked for it."""
+        """Let *lease* expire in *grace* seconds, whatever was left of it, and nothing extend it any more."""
         raise NotImplementedError
 
     def claim(self, own: str | None, limit: int, lag: float) -> list[Work] | None:
@@ -97,8 +103,7 @@ class Backend:
         """Carry out *ops* one after the other, in one round trip, and answer each.
 
         A join hangs its ref on this lease from here on. Joining again with the same ref is an update; the user's
-        meta becomes the ref's if that is new or another than before. A ``joined_at`` that is given counts if it is
-        earlier than the user's. Leaving with an unknown ref is nothing.
+        XX
         """
         raise NotImplementedError
 
@@ -128,8 +133,8 @@ class Backend:
 
     # The same, awaited
 
-    async def aopen(self, lease: str, ttl: float) -> None:
-        await in_thread(self.open, lease, ttl)
+    async def aopen(self, lease: str, ttl: float) -> str:
+        return await in_thread(self.open, lease, ttl)
 
     async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
         return await in_thread(self.renew, lease, seq, keys)

@@ -31,9 +31,9 @@ class MemoryBackend(Backend):
         """Epoch seconds that a change of the wall clock does not move."""
         return self._began + time.monotonic()
 
-    def open(self, lease: str, ttl: float) -> None:
+    def open(self, lease: str, ttl: float) -> str:
         with self._lock:
-            self._store.open(lease, ttl, self._now())
+            return self._store.open(lease, ttl, self._now())
 
     def renew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
         with self._lock:
@@ -75,8 +75,8 @@ class MemoryBackend(Backend):
         with self._lock:
             return self._store.member(key, user)
 
-    async def aopen(self, lease: str, ttl: float) -> None:
-        self.open(lease, ttl)
+    async def aopen(self, lease: str, ttl: float) -> str:
+        return self.open(lease, ttl)
 
     async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
         return self.renew(lease, seq, keys)

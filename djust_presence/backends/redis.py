@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
 from django.core.checks import CheckMessage
 
 from ..errors import PresenceUnavailable
+from ..state.records import SCHEMA
 from .base import Backend
 from .options import Misconfigured, Options, parameters
 from .scripts import Request, Scripts
@@ -136,6 +138,10 @@ class RedisBackend(Backend):
         except Misconfigured as error:
             return [error.check]
         return []
+
+    @cached_property
+    def namespace(self) -> str:
+        return f"{self._own.prefix}:{SCHEMA}:{self._parameters(redis).get('db') or 0}"
 
     def _parameters(self, library: Any) -> dict[str, Any]:
         return parameters(library, self._location, self._own.CACHE, self._options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,13 +10,15 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ..state.records import Change, Join, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
+from ..state.records import SCHEMA, Change, Join, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
 
 T = TypeVar("T")
 
 Command = tuple[str, ...]
 
 CHUNK = 1000  # so many places are asked for in one command
+MENDED_GROUPS = 100  # of a process's groups, at each renewal
+MENDED_ROWS = 200  # in all of them
 
 
 class Script(NamedTuple):
@@ -65,29 +68,41 @@ def accepted(replies: list[Any]) -> list[Any]:
     return replies
 
 
-def member(text: str) -> Member:
-    connections, joined_at, meta = text.split(":", 2)
-    return Member(int(connections), float(joined_at), meta)
+def member(text: str | None) -> Member | None:
+    """The member in a row; None where there is no such row, or one that cannot be read."""
+    try:
+        connections, joined_at, _, meta = (text or "").split(":", 3)
+        return Member(int(connections), float(joined_at), meta)
+    except ValueError:
+        return None
 
 
 def place(text: str | None) -> Place | None:
-    if text is None:
+    try:
+        epoch, version, tag = (text or "").split(":", 2)
+        return Place(epoch, int(version), tag)
+    except ValueError:
         return None
-    epoch, version, tag = text.split(":", 2)
-    return Place(epoch, int(version), tag)
+
+
+def members(rows: Sequence[str]) -> dict[str, Member]:
+    """What HGETALL says of a group's users, without those whose row cannot be read."""
+    found = {user: member(text) for user, text in zip(rows[::2], rows[1::2], strict=True)}
+    return {user: one for user, one in found.items() if one}
 
 
 def change(key: str, tag: str, reply: list[Any]) -> Change | None:
     """The Change in what ``finish`` of the prelude says."""
     if len(reply) < 4:
         return None
-    epoch, version, prev, count, *records = reply
+    epoch, version, prev, count, *users = reply
     return Change(
         key,
         Place(epoch, version, tag),
         prev,
-        {user: text and member(text) for user, text in zip(records[::2], records[1::2], strict=True)},
+        {user: member(text) for user, text in zip(users[::3], users[1::3], strict=True)},
         count,
+        {user: member(text) for user, text in zip(users[::3], users[2::3], strict=True)},
     )
 
 
@@ -95,7 +110,10 @@ def answer(op: Op, reply: list[Any]) -> Reply:
     status, *rest = reply
     if status != Status.OK:
         return Reply(Status(status))
-    return Reply(Status.OK, rest[0] if isinstance(op, Join) else "", change(op.key, op.tag, rest))
+    if isinstance(op, Join):
+        said, *rest = rest
+        return Reply(Status.OK, rest[0], change(op.key, op.tag, rest), float(said))
+    return Reply(Status.OK, change=change(op.key, op.tag, rest))
 
 
 def number(seconds: float) -> str:
@@ -103,10 +121,10 @@ def number(seconds: float) -> str:
 
 
 class Scripts:
-    """The verbs as requests. Every key that they touch carries the hash tag of *prefix*."""
+    """The verbs as requests. Every key that they touch carries the hash tag of *prefix*, and the schema's number."""
 
     def __init__(self, prefix: str) -> None:
-        self.prefix = f"{{{prefix}}}:"
+        self.prefix = f"{{{prefix}}}:{SCHEMA}:"
 
     def _call(self, script: str, *arguments: str) -> Command:
         return ("EVALSHA", load(script).sha, "1", self.prefix, *arguments)
@@ -116,12 +134,13 @@ class Scripts:
 
     # Leases
 
-    def open(self, lease: str, ttl: float) -> Request[None]:
-        return self._ask("open", lease, number(ttl), parse=lambda reply: None)
+    def open(self, lease: str, ttl: float) -> Request[str]:
+        return self._ask("open", lease, number(ttl), parse=str)
 
     def renew(self, lease: str, seq: int, keys: Sequence[str]) -> Request[Renewal]:
         def parse(replies: list[Any]) -> Renewal:
             status, *late = replies[0]
+            del replies[1]  # of mending
             if status != Status.OK:
                 return Renewal(Status(status))
             texts = [text for chunk in replies[1:] for text in chunk]
@@ -132,7 +151,16 @@ class Scripts:
         places = [
             ("HMGET", self.prefix + "V", *keys[start : start + CHUNK]) for start in range(0, len(keys), CHUNK)
         ]
-        return Request([self._call("renew", lease, str(seq)), *places], parse, (load("renew"),))
+        some = random.sample(keys, min(len(keys), MENDED_GROUPS))
+        return Request(
+            [
+                self._call("renew", lease, str(seq)),
+                self._call("mend", lease, str(MENDED_ROWS), *some),
+                *places,
+            ],
+            parse,
+            (load("renew"), load("mend")),
+        )
 
     def drain(self, lease: str, grace: float) -> Request[None]:
         return self._ask("drain", lease, number(grace), parse=lambda reply: None)
@@ -158,9 +186,9 @@ class Scripts:
     def write(self, lease: str, ops: Sequence[Op]) -> Request[list[Reply]]:
         def call(op: Op) -> Command:
             if isinstance(op, Join):
-                joined_at = "" if op.joined_at is None else number(op.joined_at)
+                times = ("" if at is None else number(at) for at in (op.joined_at, op.said))
                 return self._call(
-                    "join", lease, str(op.seq), op.key, op.ref, op.user, op.meta, op.epoch, op.tag, joined_at
+                    "join", lease, str(op.seq), op.key, op.ref, op.user, op.meta, op.epoch, op.tag, *times
                 )
             return self._call("leave", lease, str(op.seq), op.key, op.ref, op.tag)
 
@@ -182,11 +210,8 @@ class Scripts:
 
     def snapshots(self, keys: Sequence[str]) -> Request[list[Snapshot]]:
         def snapshot(reply: list[Any]) -> Snapshot:
-            where, members = reply
-            return Snapshot(
-                place(where),
-                {user: member(text) for user, text in zip(members[::2], members[1::2], strict=True)},
-            )
+            where, rows = reply
+            return Snapshot(place(where), members(rows))
 
         return Request(
             [self._call("snapshot", key) for key in keys],
@@ -201,6 +226,6 @@ class Scripts:
     def member(self, key: str, user: str) -> Request[Member | None]:
         return Request(
             [("HGET", self.prefix + "u:" + key, user)],
-            lambda replies: None if replies[0] is None else member(replies[0]),
+            lambda replies: member(replies[0]),
             reading=True,
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.cache import caches
 
+from ..backends.registry import get_backend
 from ..conf import get_settings
-from ..keys import checked_key
+from ..keys import checked_key, short_name
 from ..state.records import encode_meta
 from .caches import Positions, positions_in
 from .pointers import checked_coordinate
@@ -83,9 +83,8 @@ def _store() -> Positions:
 
 
 def _name(key: str) -> str:
-    """What the group is called in a cache: some allow few characters, and not many of them."""
-    digest = blake2b(checked_key(key, "CursorTracker").encode(), digest_size=16).hexdigest()
-    return f"djust_presence.cursors.{digest}"
+    """What the group is called in a cache, which sites with other stores may share."""
+    return f"djust_presence.cursors.{short_name(get_backend().namespace, checked_key(key, 'CursorTracker'))}"
 
 
 def _cursor(moved_at: float, x: float, y: float, meta: dict[str, Any]) -> Cursor:

@@ -227,7 +227,7 @@ def _announce(session: SessionBase, ended: str | None) -> None:
     """At once, and again when a transaction is over, until which a page that is reloaded would still find *session*."""
     if ended is None:
         return
-    tell = partial(publish, get_backend().shared, NOTICES, [[ENDED, ended]])
+    tell = partial(publish, get_backend(), NOTICES, [[ENDED, ended]])
     tell()
     if isinstance(session, db.SessionStore):
         connection = transaction.get_connection(router.db_for_write(session.model))

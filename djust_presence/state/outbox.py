@@ -11,11 +11,12 @@ from .records import Change, Join, Leave, Member, Op, Place, Reply, Status
 
 
 class Wish(NamedTuple):
-    """A connection that is to be present."""
+    """A connection that is to be present. *nth* tells a meta that is said once more from one that was said before."""
 
     key: str
     user: str
     meta: str
+    nth: int = 0
 
 
 class Batch(NamedTuple):
@@ -26,10 +27,16 @@ class Batch(NamedTuple):
 
 
 class _Taken(NamedTuple):
-    """What the store has taken a ref as, and in which life of its group."""
+    """What the store has taken a ref as: when it was said, in which life of its group, under which lease and birth."""
 
     wish: Wish
+    said: float
     epoch: str
+    lease: str
+    birth: str
+
+
+LONG_AGO = 0.0  # when something was said of which only that is known
 
 
 @dataclass(slots=True)
@@ -52,6 +59,8 @@ class Outbox:
         self._shown = shown
         self.lease: str | None = None
         self.seq = 0
+        self.birth = ""  # of the store in which a lease was opened last
+        self._refilled = False  # whether the store has lost everything since this process knows it
         self.wanted: dict[str, Wish] = {}
         self._sent: dict[str, Wish] = {}  # under this lease
         self._taken: dict[str, _Taken] = {}  # what the store answered last, under whichever lease
@@ -104,27 +113,30 @@ class Outbox:
                     del self._sent[ref]
                 self._taken.pop(ref, None)
             elif again or wish != told:
-                before = self._taken.get(ref) if again or told is None else None
-                ops.append(self._join(next(seqs), ref, wish, before))
+                ops.append(self._join(next(seqs), ref, wish, again or told is None))
                 self._sent[ref] = wish
         self.seq += len(ops)
         self._under_way = frozenset(op.ref for op in ops)
         return Batch(lease, ops) if ops else None
 
-    def _join(self, seq: int, ref: str, wish: Wish, before: _Taken | None) -> Join:
-        """*before*: what the store may have lost, to be given back as it is shown by now."""
-        shown = self._shown(wish.key, wish.user) if before else None
-        others = shown if shown and shown.connections > 1 else None
-        meta = others.meta if others and before and before.wish == wish else wish.meta
+    def _join(self, seq: int, ref: str, wish: Wish, back: bool) -> Join:
+        """A join of *ref*; with *back*, what the store may have lost of it is given back."""
+        taken = self._taken.get(ref) if back else None
+        shown = self._shown(wish.key, wish.user) if taken else None
+        said = taken.said if taken and taken.wish == wish else None
+        if said is None and self._sent.get(ref) == wish:
+            said = LONG_AGO
         joined_at = shown.joined_at if shown else None
-        return Join(seq, wish.key, ref, wish.user, meta, self._fresh(), self._fresh(), joined_at)
+        return Join(seq, wish.key, ref, wish.user, wish.meta, self._fresh(), self._fresh(), joined_at, said)
 
-    def answer(self, batch: Batch, replies: Sequence[Reply]) -> Answer:
-        """The store has answered *batch*; for an opening there are no replies."""
+    def answer(self, batch: Batch, replies: Sequence[Reply], birth: str = "") -> Answer:
+        """The store has answered *batch*: the opening of a lease with its *birth*, writes with *replies*."""
         answer = Answer()
         current, self._batch = self._batch is batch, None if self._batch is batch else self._batch
         if current and not batch.ops:
             self.lease, self.seq = batch.lease, 0
+            self._refilled = self._refilled or self.birth not in ("", birth)
+            self.birth = birth
         for op, reply in zip(batch.ops, replies, strict=True):
             if reply.status is Status.DEAD:
                 self.lost(batch.lease)
@@ -134,11 +146,20 @@ class Outbox:
                 answer.unsure.add(op.key)
                 if told:  # it ran once, but is it still there?
                     self._tell_again(op.ref)
-            elif told:
-                self._taken[op.ref] = _Taken(told, reply.epoch)
-            if reply.change:
-                answer.changes.append(reply.change)
+            change = reply.change
+            if told and reply.status is Status.OK:
+                if change and self._is_back(op.ref, told, batch.lease):
+                    change = change.without_join(told.user)
+                self._taken[op.ref] = _Taken(told, reply.said, reply.epoch, batch.lease, self.birth)
+            if change:
+                answer.changes.append(change)
         return answer
+
+    def _is_back(self, ref: str, wish: Wish, lease: str) -> bool:
+        """Whether a user who was not listed has only been lost by the store, and not left."""
+        if before := self._taken.get(ref):
+            return before.lease == lease or before.birth != self.birth
+        return self._refilled and self._shown(wish.key, wish.user) is not None
 
     # The lease
 

@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 
 MAX_META_BYTES = 4096
 
+# The shapes of a store's rows and of the messages between processes. It rises when one of them changes, so that two
+# versions of this package that run at the same time never misread each other.
+SCHEMA = 1
+
 
 class Member(NamedTuple):
     """One user of a group: open connections, when the first of them came (epoch seconds), and the encoded meta."""
@@ -32,13 +36,29 @@ NOWHERE = Place("", 0, "")
 
 
 class Change(NamedTuple):
-    """One atomic step of a group, with the absolute record of every user it touched (None: gone) and the count after."""
+    """One atomic step of a group, with the absolute record of every user it touched (None: gone) and the count after.
+
+    *before* has the records that these users had until then (None: not there). It is known to the process that
+    made the Change, and does not travel.
+    """
 
     key: str
     place: Place
     prev: str
     records: Mapping[str, Member | None]
     count: int  # type: ignore[assignment]  # a tuple's own count is of no use here
+    before: Mapping[str, Member | None] = {}
+
+    @property
+    def steps(self) -> list[Step]:
+        """What happened to each user, where that is known."""
+        return [Step(user, was, self.records[user]) for user, was in self.before.items()]
+
+    def without_join(self, user: str) -> Change:
+        """The same Change, if *user* did not join by it but was only listed again after the store had lost them."""
+        if self.before.get(user):
+            return self
+        return self._replace(before={one: was for one, was in self.before.items() if one != user})
 
     def pack(self) -> list[Any]:
         """Plain lists and dicts for a message that names the key itself."""
@@ -66,8 +86,9 @@ class Snapshot(NamedTuple):
 class Join(NamedTuple):
     """Be present in *key* as *user* through the connection *ref*; the same ref again is an update.
 
-    *epoch* names the group's life if this join begins it, *tag* the Change that it makes. *joined_at* is None
-    for the store's own clock, or given back by who knew it before the store lost it.
+    *epoch* names the group's life if this join begins it, *tag* the Change that it makes. *joined_at* and *said*,
+    the time at which *meta* was said, are None for now by the store's clock; whoever knew them before the store lost
+    them gives them back.
     """
 
     seq: int
@@ -78,6 +99,7 @@ class Join(NamedTuple):
     epoch: str
     tag: str
     joined_at: float | None = None
+    said: float | None = None
 
 
 class Leave(NamedTuple):
@@ -101,11 +123,15 @@ class Status(StrEnum):
 
 
 class Reply(NamedTuple):
-    """The answer to an Op. *epoch* is the life in which a join was confirmed; no Change when nothing moved."""
+    """The answer to an Op; no Change when nothing moved.
+
+    For a join, *epoch* is the life of the group in which it was confirmed, and *said* when its meta was said.
+    """
 
     status: Status
     epoch: str = ""
     change: Change | None = None
+    said: float = 0.0
 
 
 class Renewal(NamedTuple):
@@ -167,8 +193,13 @@ class Meta(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def decode_meta(text: str) -> Meta:
-    """The meta behind its text."""
-    values = json.loads(text)
+    """Decode a meta. One that is no JSON object, which no version of this package has written, is taken as empty."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        values = {}
     return Meta(values, any(isinstance(value, dict | list) for value in values.values()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from .records import Change, Join, Leave, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
 
+TICK = 1e-6  # seconds: the precision of the times that a store keeps
 JOB = "job:"  # what the id of a lease begins with when no process renews it, but a job's heartbeat
 
 
@@ -23,20 +25,43 @@ class Lease:
 
 
 class Row(NamedTuple):
-    """One connection in a group."""
+    """One connection in a group. *said* is when its meta was said, in epoch seconds."""
 
     lease: str
     user: str
     meta: str
+    said: float
 
 
 @dataclass(slots=True)
 class Group:
-    """The rows of a presence key. ``users`` is counted up and down, so that its length is the count."""
+    """The rows of a presence key, the records of its users, and each user's refs by when their meta was said."""
 
     place: Place
     rows: dict[str, Row] = field(default_factory=dict)
     users: dict[str, Member] = field(default_factory=dict)
+    refs: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
+
+    def add(self, ref: str, row: Row, joined_at: float) -> None:
+        """List *ref*, for the first time or with another row of the same user."""
+        self.remove(ref)
+        self.rows[ref] = row
+        insort(self.refs.setdefault(row.user, []), (row.said, ref))
+        self._show(row.user, joined_at)
+
+    def remove(self, ref: str) -> None:
+        """Take *ref* out; its user goes with the last one."""
+        if row := self.rows.pop(ref, None):
+            refs = self.refs[row.user]
+            del refs[bisect_left(refs, (row.said, ref))]
+            self._show(row.user, self.users[row.user].joined_at)
+
+    def _show(self, user: str, joined_at: float) -> None:
+        """A record has the meta that was said last among the user's connections."""
+        if refs := self.refs[user]:
+            self.users[user] = Member(len(refs), joined_at, self.rows[refs[-1][1]].meta)
+        else:
+            del self.refs[user], self.users[user]
 
 
 class Store:
@@ -46,6 +71,7 @@ class Store:
     """
 
     def __init__(self) -> None:
+        self.birth = ""
         self.leases: dict[str, Lease] = {}
         self.dead: dict[str, None] = {}
         self.index: dict[str, dict[tuple[str, str], None]] = {}
@@ -53,9 +79,11 @@ class Store:
 
     # Leases
 
-    def open(self, lease: str, ttl: float, now: float) -> None:
+    def open(self, lease: str, ttl: float, now: float) -> str:
+        self.birth = self.birth or lease
         if lease not in self.dead:
             self.leases.setdefault(lease, Lease(now + ttl, ttl))
+        return self.birth
 
     def renew(self, lease: str, seq: int, keys: Iterable[str], now: float) -> Renewal:
         held = self.leases.get(lease)
@@ -68,7 +96,7 @@ class Store:
 
     def drain(self, lease: str, grace: float, now: float) -> None:
         if held := self.leases.get(lease):
-            held.expiry = min(held.expiry, now + grace)
+            held.expiry = now + grace
             held.draining = True
 
     def claim(self, own: str | None, limit: int, lag: float, now: float) -> list[Work] | None:
@@ -128,20 +156,24 @@ class Store:
         if had and had.user != op.user:
             self._drop(group, op.ref, before)
             had = None
-        group.rows[op.ref] = Row(lease, op.user, op.meta)
-        self.index.setdefault(lease, {})[op.key, op.ref] = None
         user = group.users.get(op.user)
         before.setdefault(op.user, user)
         joined_at = now if op.joined_at is None else op.joined_at
-        if user is None:
-            group.users[op.user] = Member(1, joined_at, op.meta)
-        else:
-            group.users[op.user] = Member(
-                user.connections + (had is None),
-                user.joined_at if op.joined_at is None else min(user.joined_at, joined_at),
-                op.meta if had is None or had.meta != op.meta else user.meta,
-            )
-        return Reply(Status.OK, group.place.epoch, self._step(op.key, group, before, op.tag))
+        if user:
+            joined_at = user.joined_at if op.joined_at is None else min(user.joined_at, joined_at)
+        said = self._said(group, op, had, now)
+        group.add(op.ref, Row(lease, op.user, op.meta, said), joined_at)
+        self.index.setdefault(lease, {})[op.key, op.ref] = None
+        change = self._step(op.key, group, before, op.tag)
+        return Reply(Status.OK, group.place.epoch, change, said)
+
+    @staticmethod
+    def _said(group: Group, op: Join, had: Row | None, now: float) -> float:
+        """When the meta of *op* was said: later than all others of its user, if it is said with this."""
+        if op.said is not None:
+            return max(op.said, had.said) if had and had.meta == op.meta else op.said
+        refs = group.refs.get(op.user)
+        return round(max(now, refs[-1][0] + TICK) if refs else now, 6)
 
     def _leave(self, lease: str, op: Leave) -> Reply:
         if (status := self._gate(lease, op.seq)) is not Status.OK:
@@ -157,12 +189,11 @@ class Store:
         self._drop(group, ref, before)
         return self._step(key, group, before, tag)
 
-    def _drop(self, group: Group, ref: str, before: dict[str, Member | None]) -> None:
-        user = group.rows.pop(ref).user
-        member = group.users.pop(user)
-        before.setdefault(user, member)
-        if member.connections > 1:
-            group.users[user] = member._replace(connections=member.connections - 1)
+    @staticmethod
+    def _drop(group: Group, ref: str, before: dict[str, Member | None]) -> None:
+        user = group.rows[ref].user
+        before.setdefault(user, group.users[user])
+        group.remove(ref)
 
     def _unindex(self, lease: str, key: str, ref: str) -> None:
         if refs := self.index.get(lease):
@@ -171,6 +202,7 @@ class Store:
                 del self.index[lease]
                 if lease.startswith(JOB):
                     self.leases.pop(lease, None)
+                    self.dead.pop(lease, None)
 
     def _step(self, key: str, group: Group, before: dict[str, Member | None], tag: str) -> Change | None:
         records = {
@@ -181,7 +213,9 @@ class Store:
         if not records:
             return None
         prev, group.place = group.place.tag, Place(group.place.epoch, group.place.version + 1, tag)
-        return Change(key, group.place, prev, records, len(group.users))
+        return Change(
+            key, group.place, prev, records, len(group.users), {user: before[user] for user in records}
+        )
 
     # Jobs
 

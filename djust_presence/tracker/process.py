@@ -53,7 +53,9 @@ class Tracker:
 
     def _equip(self) -> None:
         """After a stop there are other parts than before: those may still be busy with their end."""
-        self.bus: Bus = LayerBus(self._hear, self._layer) if self._layer else LocalBus(self._hear)
+        self.bus: Bus = (
+            LayerBus(self._hear, self._layer, self.backend.namespace) if self._layer else LocalBus(self._hear)
+        )
         self._writer = Writer(self)
         self._reader = Reader(self)
 

@@ -156,9 +156,17 @@ class Session:
         """Be present. Tracked already as this user of this group, only the meta changes."""
         wish = Wish(key, user, meta)
         own = self.own
-        same = own is not None and own.wish[:2] == wish[:2]
         self._look_at(key)
-        self._wish(Own(own.ref if own and same else uuid4().hex, wish, lasting))
+        if own is None or own.wish[:2] != wish[:2]:
+            self._wish(Own(uuid4().hex, wish, lasting))
+            return
+        nth = own.wish.nth + (own.wish.meta == meta and self._is_covered(own))
+        self._wish(Own(own.ref, wish._replace(nth=nth), lasting))
+
+    def _is_covered(self, own: Own) -> bool:
+        """Whether the user's record shows another meta, which another of their connections has said since."""
+        member = self.group.replica.member(own.wish.user) if self.served and self.group else None
+        return member is not None and own == self.confirmed and member.meta != own.wish.meta
 
     def untrack(self) -> None:
         """Be no longer present, and go on watching."""

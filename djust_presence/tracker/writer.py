@@ -134,15 +134,16 @@ class Writer:
         return True
 
     async def _send(self, batch: Batch) -> None:
+        birth = ""
         if batch.ops:
             replies = await self._backend.awrite(batch.lease, batch.ops)
         else:
-            await self._backend.aopen(batch.lease, self._settings.lease_ttl)
+            birth = await self._backend.aopen(batch.lease, self._settings.lease_ttl)
             replies = []
             self._renew_at = self._tracker.now + self._settings.renew_interval
             self._reaping = False
             self._hold()
-        answer = self._outbox.answer(batch, replies)
+        answer = self._outbox.answer(batch, replies, birth)
         self._tracker.publish(answer.changes)
         for key in answer.unsure & self._tracker.groups.keys():
             self._tracker.groups[key].replica.ask()

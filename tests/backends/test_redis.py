@@ -124,18 +124,32 @@ class TestTheWire:
             relay.round_trips = 0
             assert list(backend.renew("lease", 0, keys).places) == keys
             assert relay.round_trips == 1
-            assert (calls(client, "evalsha"), calls(client, "hmget")) == (before[0] + 1, before[1] + 5)
+            assert (calls(client, "evalsha"), calls(client, "hmget")) == (before[0] + 2, before[1] + 5)
             backend.close()
 
-    def test_no_script_loops_over_groups_to_renew(self, backend: RedisBackend, client: Any) -> None:
+    def test_scripts_loop_over_no_more_than_100_groups_to_renew(
+        self, backend: RedisBackend, client: Any
+    ) -> None:
         backend.open("lease", LONG)
         backend.renew("lease", 0, [])
-        inner = []
-        for keys in ([], [f"document:{number}" for number in range(5000)]):
+        for keys, looked_at in ([], 0), ([f"document:{number}" for number in range(5000)], 100):
             with monitored(client) as commands:
                 backend.renew("lease", 0, keys)
-                inner.append([one["command"].split()[0] for one in commands() if one["client_type"] == "lua"])
-        assert inner[0] == inner[1] == ["HGET", "TIME", "ZSCORE", "ZADD"]
+                inner = [one["command"].split()[0] for one in commands() if one["client_type"] == "lua"]
+            assert inner == ["HGET", "TIME", "ZSCORE", "ZADD", "HGET", *["HGET"] * looked_at]
+
+    def test_no_more_than_200_rows_are_looked_through_to_renew(
+        self, backend: RedisBackend, client: Any
+    ) -> None:
+        backend.open("lease", LONG)
+        keys = [f"document:{number}" for number in range(20)]
+        ops = [join(n, f"ref{n}", f"user{n}", keys[n % 20]) for n in range(1, 2001)]
+        backend.write("lease", ops)
+        backend.renew("lease", 2000, keys)
+        with monitored(client) as commands:
+            backend.renew("lease", 2000, keys)
+            looked = [one["command"].split() for one in commands() if one["command"].startswith("HRANDFIELD")]
+        assert [(name.split(":")[2], count) for _, name, count, _ in looked] == [("r", "200"), ("u", "200")]
 
     def test_many_snapshots_are_one_round_trip(self, own_server: RedisServer) -> None:
         with Relay(own_server.port) as relay:
@@ -148,17 +162,28 @@ class TestTheWire:
 
     def test_rows_can_be_read_at_night(self, backend: RedisBackend, client: Any) -> None:
         backend.open("p-1", 30)
-        backend.write("p-1", [join(1, "r1", "zoë", "document:42", meta='{"name":"Zoë"}', epoch="e", tag="t")])
+        (reply,) = backend.write(
+            "p-1", [join(1, "r1", "zoë", "document:42", meta='{"name":"Zoë"}', epoch="e", tag="t")]
+        )
         backend.open("job:1", 60)
         backend.drain("job:1", 60)
-        assert client.hgetall("{djp}:S") == {"p-1": "1:30.000000", "job:1": "0:60.000000:draining"}
-        assert client.hgetall("{djp}:V") == {"document:42": "e:1:t"}
-        assert client.smembers("{djp}:I:p-1") == {"r1:document:42"}
-        assert client.hgetall("{djp}:r:document:42") == {"r1": 'p-1 4 zoë {"name":"Zoë"}'}
-        (member,) = client.hgetall("{djp}:u:document:42").values()
-        assert re.fullmatch(r'1:\d{10}\.\d{6}:{"name":"Zoë"}', member)
-        assert client.zrange("{djp}:L", 0, -1) == ["p-1"]
-        assert client.zrange("{djp}:J", 0, -1) == ["job:1"]
+        assert client.hgetall("{djp}:1:S") == {"p-1": "1:30.000000", "job:1": "0:60.000000:draining"}
+        assert client.hgetall("{djp}:1:V") == {"document:42": "e:1:t"}
+        assert client.smembers("{djp}:1:I:p-1") == {"r1:document:42"}
+        assert client.hgetall("{djp}:1:r:document:42") == {
+            "r1": f'p-1 {reply.said:.6f} 4 zoë {{"name":"Zoë"}}'
+        }
+        (member,) = client.hgetall("{djp}:1:u:document:42").values()
+        assert re.fullmatch(r'1:\d{10}\.\d{6}:r1:{"name":"Zoë"}', member)
+        assert client.zrange("{djp}:1:L", 0, -1) == ["p-1"]
+        assert client.zrange("{djp}:1:J", 0, -1) == ["job:1"]
+        assert client.get("{djp}:1:B") == "p-1"
+        (second,) = backend.write("p-1", [join(2, "r2", "zoë", "document:42")])
+        assert client.hget("{djp}:1:u:document:42", "zoë") == f"2:{member.split(':')[1]}::{{}}"
+        assert client.zrange("{djp}:1:o:document:42", 0, -1) == [
+            f"4:zoë:{reply.said:.6f}:r1",
+            f"4:zoë:{second.said:.6f}:r2",
+        ]
 
     def test_everything_stays_behind_its_prefix(self, redis_url: str, client: Any) -> None:
         one, two = RedisBackend(redis_url, {"prefix": "one"}), RedisBackend(redis_url, {"prefix": "two"})
@@ -256,7 +281,7 @@ class TestScripts:
     def test_a_group_whose_place_was_evicted_begins_empty(self, backend: RedisBackend, client: Any) -> None:
         backend.open("lease", LONG)
         backend.write("lease", [join(1), join(2, "ref2", "user2")])
-        client.delete("{djp}:V")
+        client.delete("{djp}:1:V")
         assert backend.renew("lease", 2, ["room"]).places == {"room": None}
         assert backend.write("lease", [leave(3)])[0].change is None
         reply = backend.write("lease", [join(4, "ref3", "user3", epoch="new")])[0]
@@ -282,7 +307,7 @@ class TestFailures:
         asyncio.run(count())
 
     def test_an_answer_that_is_an_error(self, backend: RedisBackend, client: Any) -> None:
-        client.set("{djp}:S", "not a hash")
+        client.set("{djp}:1:S", "not a hash")
         with pytest.raises(PresenceUnavailable, match="WRONGTYPE"):
             backend.open("lease", LONG)
         with pytest.raises(PresenceUnavailable, match="WRONGTYPE"):
@@ -473,7 +498,7 @@ class TestConnections:
             backend.open("lease", LONG)
             assert backend.write("lease", [join(1)])[0].status is Status.OK
             with redis.Redis.from_url(server.url(3)) as client:
-                assert client.exists("{djp}:V")
+                assert client.exists("{djp}:1:V")
             backend.close()
 
     def test_a_cluster_finds_all_keys_in_one_slot(self) -> None:
@@ -502,7 +527,7 @@ class TestConnections:
             assert backend.claim("own", 10, 0) == [Work("dead", "a{b}c", ["ref2"])]
             assert backend.reap("dead", "a{b}c", ["ref2"], "tag")
             assert backend.snapshots(["a{b}c", "}{"])[0].members.keys() == {"user"}
-            slot = client.execute_command("CLUSTER KEYSLOT", "{djp}:V")
+            slot = client.execute_command("CLUSTER KEYSLOT", "{djp}:1:V")
             assert client.execute_command("CLUSTER COUNTKEYSINSLOT", slot) == client.dbsize() > 0
             client.close()
             backend.close()
@@ -675,7 +700,7 @@ class TestConfiguration:
             assert backend.check() == []
             backend.open("lease", LONG)
             assert backend.write("lease", [join(1)])[0].status is Status.OK
-            assert client.hlen("{shared}:V") == 1
+            assert client.hlen("{shared}:1:V") == 1
             assert asyncio.run(acount(backend)) == 1
             backend.close()
             wrong = RedisBackend("redis://nowhere.invalid:1", {**options, "password": "wrong"})

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
-from djust_presence.state.records import Join, Leave, Op, Status, Work
-from djust_presence.state.store import Lease, Row, Store
+from djust_presence.state.records import SCHEMA, Join, Leave, Op, Reply, Status, Work
+from djust_presence.state.store import Group, Lease, Row, Store
 
 pytestmark = pytest.mark.redis
 
 TTLS = st.sampled_from([0.0, 1000.0])  # expired at once, or never: no time passes in between
 LEASES = st.sampled_from(["one", "two", "job:1", "job:2"])
 KEYS = st.sampled_from(["room", "room", "{a}:b"])
-REFS = st.sampled_from(["r1", "r2", "r3"])
+REFS = st.sampled_from(["r1", "r2", "r3", "r4"])
 USERS = st.sampled_from(["ann", "b 2 b", "çe:1"])
 METAS = st.sampled_from(["{}", '{"a":"1:2.0:{}"}', '{"name":"Zoë"}'])
 EPOCHS = st.sampled_from(["e1", "e2"])
@@ -28,11 +28,15 @@ SOME_REFS = st.lists(REFS, max_size=4, unique=True)
 FATES = st.sampled_from(["count", "renew", "open", "move"])  # what may happen to a lease while it is buried
 TAGS = st.sampled_from([f"t{number}" for number in range(9)])
 JOINED = st.integers(0, 3 * 10**9).map(lambda micro: 1.7e9 + micro / 10**6)
+SAID = st.none() | st.sampled_from(
+    [0.0, 1.7e9, 1.7e9 + 1, 1.7e9 + 2, 1.7e9 + 3]
+)  # always before what is said now
 STEPS = 40
+OURS = 1.75e9  # no time that is given is later, and none of the store's own clock is earlier
 OFFSETS = st.sampled_from([1, 1, 1, 1, 1, 1, 0, 2])  # to the last number: mostly the next one
 
 OPS = st.one_of(
-    st.tuples(st.just(Join), OFFSETS, KEYS, REFS, USERS, METAS, EPOCHS, TAGS, JOINED),
+    st.tuples(st.just(Join), OFFSETS, KEYS, REFS, USERS, METAS, EPOCHS, TAGS, JOINED, SAID),
     st.tuples(st.just(Leave), OFFSETS, KEYS, REFS, TAGS),
 )
 VERBS = st.one_of(
@@ -57,29 +61,38 @@ VERBS = st.one_of(
 class Rows(NamedTuple):
     """Everything that a store holds, but for times that its own clock made."""
 
+    birth: str
     leases: dict[str, tuple[int, float, bool]]
     dead: set[str]
     work: dict[str, set[tuple[str, str]]]
-    groups: dict[str, tuple[Any, dict[str, Row], dict[str, str]]]
+    groups: dict[str, tuple[Any, dict[str, Row], dict[str, str], dict[str, list[str]]]]
 
 
-def member_text(connections: int, joined_at: float, meta: str) -> str:
-    return f"{connections}:{joined_at:.6f}:{meta}"
+def of_clock(said: float) -> float:
+    """A time that the store's own clock made is one day or another: only its order counts."""
+    return said if said < OURS else OURS
 
 
 def rows_of_store(store: Store) -> Rows:
+    def member_text(group: Group, user: str) -> str:
+        connections, joined_at, meta = group.users[user]
+        ref = group.refs[user][0][1] if connections == 1 else ""
+        return f"{connections}:{joined_at:017.6f}:{ref}:{meta}"
+
     def lease(held: Lease) -> tuple[int, float, bool]:
         return held.seq, held.ttl, held.draining
 
     return Rows(
+        store.birth,
         {name: lease(held) for name, held in store.leases.items()},
         set(store.dead),
         {name: set(refs) for name, refs in store.index.items()},
         {
             key: (
                 ":".join(map(str, group.place)),
-                dict(group.rows),
-                {user: member_text(*member) for user, member in group.users.items()},
+                {ref: row._replace(said=of_clock(row.said)) for ref, row in group.rows.items()},
+                {user: member_text(group, user) for user in group.users},
+                {user: [ref for _, ref in refs] for user, refs in group.refs.items() if len(refs) > 1},
             )
             for key, group in store.groups.items()
         },
@@ -89,7 +102,7 @@ def rows_of_store(store: Store) -> Rows:
 def rows_of_redis(client: Any) -> Rows:
     """The layout as ``prelude.lua`` describes it, read back by other means than the scripts."""
     names = set(client.keys())
-    prefix = "{djp}:"
+    prefix = f"{{djp}}:{SCHEMA}:"
 
     def take(name: str, read: Callable[[str], Any]) -> Any:
         names.discard(prefix + name)
@@ -100,14 +113,28 @@ def rows_of_redis(client: Any) -> Rows:
         return int(seq), float(ttl), draining == ["draining"]
 
     def row(text: str) -> Row:
-        lease, length, rest = text.split(" ", 2)
+        lease, said, length, rest = text.split(" ", 3)
         raw = rest.encode()
         user, meta = raw[: int(length)], raw[int(length) + 1 :]
-        return Row(lease, user.decode(), meta.decode())
+        return Row(lease, user.decode(), meta.decode(), of_clock(float(said)))
+
+    def order(texts: list[str]) -> dict[str, list[str]]:
+        refs: dict[str, list[str]] = {}
+        for text in texts:
+            length, rest = text.encode().split(b":", 1)
+            user, times_and_ref = rest[: int(length)].decode(), rest[int(length) + 1 :].decode()
+            refs.setdefault(user, []).append(times_and_ref.split(":", 1)[1])
+        return refs
 
     seqs = take("S", client.hgetall)
-    expiries = {name for row in "LJ" for name in take(row, lambda name: client.zrange(name, 0, -1))}
-    assert expiries == set(seqs)
+    expiries = {
+        name: at
+        for row in "LJ"
+        for name, at in take(row, lambda name: client.zrange(name, 0, -1, withscores=True))
+    }
+    assert expiries.keys() == seqs.keys()
+    claimed = {name for name, text in seqs.items() if text == "claimed"}
+    assert claimed == {name for name, at in expiries.items() if at == 0}
     places = take("V", client.hgetall)
     work = {
         lease: {
@@ -116,14 +143,16 @@ def rows_of_redis(client: Any) -> Rows:
         for lease in [name.removeprefix(prefix + "I:") for name in names if name.startswith(prefix + "I:")]
     }
     found = Rows(
-        {name: lease(text) for name, text in seqs.items()},
-        take("D", client.smembers),
+        take("B", client.get) or "",
+        {name: lease(text) for name, text in seqs.items() if name not in claimed},
+        claimed,
         work,
         {
             key: (
                 place,
                 {ref: row(text) for ref, text in take(f"r:{key}", client.hgetall).items()},
                 take(f"u:{key}", client.hgetall),
+                order(take(f"o:{key}", lambda name: client.zrange(name, 0, -1))),
             )
             for key, place in places.items()
         },
@@ -136,6 +165,8 @@ def normal(reply: Any) -> Any:
     """A reply without the order in which work is given out."""
     if isinstance(reply, list) and reply and isinstance(reply[0], Work):
         return sorted((lease, key, sorted(refs)) for lease, key, refs in reply)
+    if isinstance(reply, list) and reply and isinstance(reply[0], Reply):
+        return [one._replace(said=of_clock(one.said)) for one in reply]
     return reply
 
 

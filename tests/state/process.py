@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from djust_presence.state.outbox import Batch, Wish
-from djust_presence.state.records import Change, Member, Renewal, Reply, Snapshot, Status, Step, Work
+from djust_presence.state.records import Change, Member, Renewal, Snapshot, Status, Step, Work
 from djust_presence.state.replica import Replica
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ class Process:
             if not batch.ops:
                 self.renewed = self.world.now
 
-    def written(self, batch: Batch, replies: Sequence[Reply]) -> None:
-        answer = self.outbox.answer(batch, replies)
+    def written(self, batch: Batch, replies: Sequence[Any]) -> None:
+        answer = self.outbox.answer(batch, replies) if batch.ops else self.outbox.answer(batch, [], *replies)
         if not batch.ops and self.outbox.lease == batch.lease:
             self.answered_at, self.renewed = self.renewed, self.world.now
             self.may_reap = False

@@ -115,4 +115,4 @@ def test_records_are_in_the_order_of_coming() -> None:
     )
 )
 def test_a_change_survives_a_message(change: Change) -> None:
-    assert Change.unpack("room", json.loads(json.dumps(change.pack()))) == change
+    assert Change.unpack("room", json.loads(json.dumps(change.pack()))) == change._replace(before={})

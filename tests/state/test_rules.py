@@ -260,12 +260,26 @@ RULES = {
         "I11",
         [Patch(outbox, "if told:  # it ran once", "if False:  # it ran once")],
     ),
-    "what the store has not taken is not given back as it was shown": Rule(
-        ALONE,
+    "a meta is given back with the time at which it was said": Rule(
+        TABS,
         dict(flush=1, update=1, tick=1),
         "I11",
-        [Patch(outbox, "others.meta if others and before and before.wish == wish", "shown.meta if shown")],
-        trace="update A 0 · flush",
+        [Patch(outbox, "said = taken.said if taken and taken.wish == wish else None", "said = None")],
+    ),
+    "a meta that has changed meanwhile is not given back, but said": Rule(
+        TABS,
+        dict(flush=1, update=2, tick=1),
+        "I11",
+        [Patch(outbox, "taken.said if taken and taken.wish == wish", "taken.said if taken")],
+    ),
+    "what is sent again is not said again": Rule(
+        TABS, dict(lose=1, update=2), "I11", [Patch(outbox, "said = LONG_AGO", "pass")]
+    ),
+    "a record has the meta that was said last": Rule(
+        TABS,
+        dict(update=1, close=1),
+        "I11",
+        [Patch(store, "self.rows[refs[-1][1]].meta", "self.rows[refs[0][1]].meta")],
     ),
     "a clean stop takes out nobody who can come back": Rule(
         ALONE, dict(drain=1, tick=1), "I12", process=Emptying

@@ -25,11 +25,13 @@ class Truth:
     """Who is really here, by what people did and not by what any piece says.
 
     In a *calm* world nobody may be told that a user left who is still here. A process that stood still or crashed, or
-    a store that came back from an old copy, would be an excuse.
+    a store that came back from an old copy, would be an excuse. In an *exact* world the order in which metas were said
+    is known to those who said them: no reply is lost and then what the store did.
     """
 
-    def __init__(self, calm: bool) -> None:
+    def __init__(self, calm: bool, exact: bool) -> None:
         self.calm = calm
+        self.exact = exact
         self.missed: set[Who] = set()  # who was here while the store, having lost them, did not list them
         self.tracked: set[str] = set()  # refs that the store took once
         self.moving: list[tuple[Who, float]] = []  # who is between two processes, until then at most
@@ -37,6 +39,7 @@ class Truth:
         self._met: set[Who] = set()
         self._lives: Counter[Who] = Counter()  # how often they came to the store
         self._refs: dict[Who, set[str]] = {}  # all that they ever had
+        self._said: dict[tuple[str, str], int] = {}  # ref, meta -> the how-manieth to be said
 
     # The store
 
@@ -65,6 +68,10 @@ class Truth:
                     raise Broken(f"I3 {change} led to {store.place(key)}")
                 if change.count != len(now):
                     raise Broken(f"I1 {change} counts {change.count} of {now}")
+
+    def said(self, ref: str, meta: str) -> None:
+        """The store has taken a join: its meta is said if it is another than before."""
+        self._said.setdefault((ref, meta), len(self._said))
 
     def check(self, store: Store) -> None:
         hanging = []
@@ -147,6 +154,8 @@ class Truth:
             members = store.snapshot(session.key).members
             if set(session.seen or ()) != members.keys():
                 raise Broken(f"I4 a session has seen {session.seen}, there are {members}")
-            if session.user and self._refs[session.key, session.user] == {session.ref}:
-                if members[session.user].meta != session.meta:
-                    raise Broken(f"I11 {session.user} wishes {session.meta}, and has {members[session.user]}")
+            if session.user and (session.key, session.user) not in world.jobs:
+                tabs = [one for one in sessions if (one.key, one.user) == (session.key, session.user)]
+                last = max(tabs, key=lambda one: self._said[one.ref, one.meta])
+                if (len(tabs) == 1 or self.exact) and members[session.user].meta != last.meta:
+                    raise Broken(f"I11 {session.user} said {last.meta} last, and has {members[session.user]}")

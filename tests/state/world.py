@@ -6,6 +6,7 @@ import copy
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple
 
 from djust_presence.state.outbox import Outbox
@@ -65,10 +66,15 @@ class World:
         self.store = pieces.store()
         self.saved: Store | None = None
         self._random = random.Random(1)
+        self._metas = count(1)
+        self._micros = count()
         self.processes = {name: self.process(name) for name in processes}
         self.jobs: dict[tuple[str, str], Job] = {}
         self.homeless: list[tuple[Session, float]] = []  # cut off by a clean stop, and not yet back
-        self.truth = Truth(calm=not {"pause", "restore", "crash"} & budget.keys())
+        losses, floods = {"lose", "timeout"} & budget.keys(), {"flush", "evict", "restore"} & budget.keys()
+        self.truth = Truth(
+            calm=not {"pause", "restore", "crash"} & budget.keys(), exact=not (losses and floods)
+        )
         for action in start:
             self.do(action)
             self._rest()
@@ -79,6 +85,10 @@ class World:
 
     def fresh(self) -> str:
         return f"{self._random.getrandbits(48):012x}"
+
+    def clock(self) -> float:
+        """The store's: no two things happen at the same time."""
+        return self.now + next(self._micros) / 1e6
 
     # What may happen
 
@@ -230,7 +240,7 @@ class World:
 
     def do_update(self, name: str, i: int) -> None:
         session = self.processes[name].sessions[i]
-        session.meta = str(int(session.meta) + 1)
+        session.meta = str(next(self._metas))
         self.processes[name].wish(session)
 
     def do_relogin(self, name: str, i: int, user: str) -> None:
@@ -316,19 +326,20 @@ class World:
                 batch = request.what
                 if batch.ops:
                     op = batch.ops[len(request.answers)]
-                    (reply,) = self._verb("write", batch.lease, [op], self.now)
+                    (reply,) = self._verb("write", batch.lease, [op], self.clock())
                     request.answers.append(reply)
                     if isinstance(op, Join) and reply.status is Status.OK:
                         self.truth.tracked.add(op.ref)
+                        self.truth.said(op.ref, op.meta)
                     request.executed = len(request.answers) == len(batch.ops)
                 else:
-                    self._verb("open", batch.lease, TTL, self.now)
+                    request.answers.append(self._verb("open", batch.lease, TTL, self.clock()))
             case "renew":
-                request.answers.append(self._verb("renew", *request.what, self.now))
+                request.answers.append(self._verb("renew", *request.what, self.clock()))
             case "drain":
-                self._verb("drain", request.what, GRACE, self.now)
+                self._verb("drain", request.what, GRACE, self.clock())
             case "claim":
-                request.answers.append(self._verb("claim", request.what, REFS_PER_CLAIM, LAG, self.now))
+                request.answers.append(self._verb("claim", request.what, REFS_PER_CLAIM, LAG, self.clock()))
             case "reap":
                 work, tag = request.what
                 request.answers.append(self._verb("reap", *work, tag))
@@ -413,7 +424,7 @@ class World:
         process = self.processes[name]
         leaving = [session.ref for session in process.sessions if session.user not in self.users]
         lease = self.store.leases.get(process.outbox.lease or "")
-        expired = lease is not None and lease.expiry <= self.now  # nobody has to wait for them any more
+        expired = lease is not None and int(lease.expiry) <= self.now  # nobody has to wait for them any more
         for session in process.sessions:
             if session.user in self.users:
                 self.homeless.append((session, self.now))
@@ -449,9 +460,9 @@ class World:
     def do_job(self, key: str, user: str) -> None:
         lease = JOB + self.fresh()
         self.jobs[key, user] = Job(lease, self.now)
-        self._verb("open", lease, TTL, self.now)
+        self._verb("open", lease, TTL, self.clock())
         op = Join(1, key, f"job of {user}", user, "0", self.fresh(), self.fresh())
-        (reply,) = self._verb("write", lease, [op], self.now)
+        (reply,) = self._verb("write", lease, [op], self.clock())
         if reply.change:
             self.publish(reply.change)
 
@@ -459,7 +470,7 @@ class World:
         self.do_job(key, user)
 
     def do_beat(self, key: str, user: str) -> None:
-        if not self._verb("beat", key, f"job of {user}", self.now):
+        if not self._verb("beat", key, f"job of {user}", self.clock()):
             self.do_job(key, user)
         self.jobs[key, user].beaten = self.now
 
@@ -473,7 +484,7 @@ class World:
         del self.jobs[key, user]
 
     def do_sweep(self) -> None:
-        for work in self._verb("claim", None, REFS_PER_CLAIM, LAG, self.now):
+        for work in self._verb("claim", None, REFS_PER_CLAIM, LAG, self.clock()):
             if change := self._verb("reap", *work, self.fresh()):
                 self.publish(change)
 

@@ -90,10 +90,10 @@ class Calls(MemoryBackend):
         await asyncio.sleep(0.001)
         return await super().awrite(lease, ops)
 
-    async def aopen(self, lease: str, ttl: float) -> None:
+    async def aopen(self, lease: str, ttl: float) -> str:
         self.calls["open"] += 1
         await asyncio.sleep(0.001)
-        await super().aopen(lease, ttl)
+        return await super().aopen(lease, ttl)
 
     async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
         self.calls["renew"] += 1
@@ -185,9 +185,9 @@ async def test_idle_users_cost_a_process_its_renewals_and_nothing_else(
     await asyncio.sleep(3)
     seen = await monitor.take()
     assert set(seen) <= {"EVALSHA", "HMGET"}
-    # Every half second a renewal with its places, and a claim.
+    # Every half second a renewal with a look at some groups, and their places, and a claim.
     assert 5 <= seen["HMGET"] <= 8
-    assert seen["EVALSHA"] <= 2 * seen["HMGET"] + 1
+    assert seen["EVALSHA"] <= 3 * seen["HMGET"] + 1
 
 
 async def test_200_joins_at_once_are_a_few_round_trips_and_refreshes() -> None:
@@ -240,4 +240,4 @@ async def test_renewal_with_5000_groups_is_one_round_trip(
     renewal = await a.tracker.backend.arenew(outbox.lease, outbox.seq, keys)
     record_property("seconds", time.perf_counter() - began)
     assert len(renewal.places) == 5000
-    assert await monitor.take() == {"EVALSHA": 1, "HMGET": 5}
+    assert await monitor.take() == {"EVALSHA": 2, "HMGET": 5}

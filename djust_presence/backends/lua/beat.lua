@@ -3,11 +3,13 @@
 -- ARGV  1 presence key  2 ref
 -- reply 1, or 0 if the lease is gone or claimed, or no job's
 
-local found = row(ARGV[1], ARGV[2])
+local key, ref = ARGV[1], ARGV[2]
+local found = reading(key, function() return row(key, ref) end, function() return nil end)
 if not found or not is_job(found.lease) then return 0 end
 local _, ttl, draining = held(found.lease)
 if not ttl then return 0 end
 if draining == "" then
-  redis.call("ZADD", JOBS, time_text(now() + tonumber(ttl)), found.lease)
+  expire(found.lease, now() + tonumber(ttl))
+  redis.call("SADD", index(found.lease), ref .. ":" .. key) -- in case this was lost
 end
 return 1

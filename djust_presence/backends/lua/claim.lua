@@ -5,33 +5,54 @@
 -- reply false if the caller's lease is unknown or has expired, else for each lease {lease, ref:key, ref:key ...}
 
 local own, limit, at = ARGV[1], tonumber(ARGV[2]), now()
-if own ~= "" then
-  local expiry = redis.call("ZSCORE", expiries(own), own)
-  if not expiry or tonumber(expiry) <= at then return false end
-end
+if own ~= "" and (expiry(own) or 0) <= at then return false end
 
-local function claim(from, before)
-  for _, lease in ipairs(redis.call("ZRANGE", from, "-inf", time_text(before), "BYSCORE", "LIMIT", 0, limit)) do
-    if redis.call("EXISTS", index(lease)) == 1 then
-      redis.call("SADD", DEAD, lease)
+-- Every lease has an expiry: one that was lost begins anew, so that no lease outlives its process.
+local function restore_expiries()
+  local leases = redis.call("HKEYS", SEQS)
+  for _, lease in ipairs(leases) do
+    if not expiry(lease) then
+      local _, ttl = held(lease)
+      expire(lease, ttl and at + tonumber(ttl) or 0)
     end
-    redis.call("ZREM", from, lease)
-    redis.call("HDEL", SEQS, lease)
   end
 end
 
+local function claim(from, before)
+  local expired = redis.call("ZRANGE", from, "(0", time_text(before), "BYSCORE", "LIMIT", 0, limit)
+  for _, lease in ipairs(expired) do
+    redis.call("HSET", SEQS, lease, "claimed")
+    expire(lease, 0)
+  end
+end
+
+-- Some of what hangs on a claimed lease; the lease is forgotten if that is nothing.
+local function work_of(lease)
+  local some = {}
+  for _, text in ipairs(redis.call("SRANDMEMBER", index(lease), limit)) do
+    if text:find(":", 1, true) then
+      some[#some + 1] = text
+    else
+      redis.call("SREM", index(lease), text)
+    end
+  end
+  if #some == 0 then forget(lease) end
+  return some
+end
+
+if redis.call("HLEN", SEQS) ~= redis.call("ZCARD", PROCESSES) + redis.call("ZCARD", JOBS) then
+  restore_expiries()
+end
 claim(JOBS, at)
 claim(PROCESSES, own ~= "" and at or at - tonumber(ARGV[3]))
 
 local work = {}
-for _, lease in ipairs(redis.call("SRANDMEMBER", DEAD, limit)) do
-  if limit <= 0 then break end
-  local some = redis.call("SRANDMEMBER", index(lease), limit)
-  limit = limit - #some
-  if #some == 0 then
-    redis.call("SREM", DEAD, lease)
-  else
-    work[#work + 1] = answer(lease, some)
+for _, from in ipairs({JOBS, PROCESSES}) do
+  for _, lease in ipairs(redis.call("ZRANGE", from, 0, 0, "BYSCORE", "LIMIT", 0, limit)) do
+    if limit <= 0 then break end
+    local some = work_of(lease)
+    limit = limit - #some
+    if #some > 0 then work[#work + 1] = answer(lease, some) end
   end
 end
 return work

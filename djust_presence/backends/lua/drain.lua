@@ -1,13 +1,12 @@
--- Lets a lease expire soon, and nothing extend it any more.
+-- Lets a lease expire in so many seconds, whatever was left of it, and nothing extend it any more.
 -- KEYS  1 prefix
--- ARGV  1 lease  2 seconds that it has at most
+-- ARGV  1 lease  2 seconds
 -- reply nothing
 
 local lease, grace = ARGV[1], tonumber(ARGV[2])
 local seq, ttl = held(lease)
 if seq then
-  local expiry = tonumber(redis.call("ZSCORE", expiries(lease), lease))
   redis.call("HSET", SEQS, lease, seq .. ":" .. ttl .. ":draining")
-  redis.call("ZADD", expiries(lease), time_text(math.min(expiry, now() + grace)), lease)
+  expire(lease, now() + grace)
 end
 return false

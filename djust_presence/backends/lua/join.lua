@@ -1,37 +1,63 @@
 -- Makes a ref present in a group, or updates it; it hangs on this lease from here on.
 -- KEYS  1 prefix
--- ARGV  1 lease  2 seq  3 presence key  4 ref  5 user  6 meta  7 epoch, if the group begins with this
---       8 tag  9 joined_at, or "" for the time of this server
--- reply "dead" or "seen", or "ok", the group's epoch, and what else finish says
+-- ARGV  1 lease  2 seq  3 presence key  4 ref  5 user  6 meta  7 epoch, if the group begins with this  8 tag
+--       9 joined_at, and 10 when the meta was said; "" for the time of this server
+-- reply "dead" or "seen", or "ok", when the meta was said, the group's epoch, and what else finish says
 
-local lease, seq, key, ref, user, meta, epoch, tag, joined_at = unpack(ARGV)
+local lease, seq, key, ref, user, meta, epoch, tag = unpack(ARGV)
 local status = gate(lease, seq)
 if status ~= "ok" then return {status} end
 
-local step = begin(key, epoch)
-local had = row(key, ref)
-if had and had.lease ~= lease then
-  unindex(had.lease, key, ref)
-end
-if had and had.user ~= user then
-  drop(step, ref, had.user)
-  had = nil
-end
-redis.call("HSET", rows(key), ref, row_text(lease, user, meta))
-redis.call("SADD", index(lease), ref .. ":" .. key)
+local at, said, joined_at, life = time_text(now())
 
-local member = touch(step, user)
-if member then
-  local connections, since, shown = member:match("^(%d+):([^:]+):(.*)$")
-  if not had then connections = tonumber(connections) + 1 end
-  if joined_at == "" or tonumber(since) <= tonumber(joined_at) then joined_at = since end
-  if had and had.meta == meta then meta = shown end
-  redis.call("HSET", users(key), user, connections .. ":" .. joined_at .. ":" .. meta)
-else
-  if joined_at == "" then joined_at = time_text(now()) end
-  redis.call("HSET", users(key), user, "1:" .. joined_at .. ":" .. meta)
+-- When the meta of this join was said: later than all others of the user, if it is said with this. *last* is when the
+-- latest of those was.
+local function said_at(had, last)
+  if ARGV[10] ~= "" then
+    local given = time_text(tonumber(ARGV[10]))
+    return had and had.meta == meta and had.said > given and had.said or given
+  end
+  return last and last >= at and time_text(tonumber(last) + 0.000001) or at
 end
 
-local change = finish(step, tag)
-change[1] = step.place:match("^[^:]*")
+local change = stepping(key, epoch, tag, function(step)
+  life = step.place:match("^[^:]*")
+  local had = row(key, ref)
+  if had and had.lease ~= lease then unindex(had.lease, key, ref) end
+  if had and had.user ~= user then
+    drop(step, ref, had)
+    had = nil
+  end
+
+  local member = touch(step, user)
+  local before = member and member.connections or 0
+  local last, last_ref
+  if before == 1 then
+    last, last_ref = known_row(key, member.ref).said, member.ref
+  elseif before > 1 then
+    last, last_ref = latest(key, user)
+  end
+  said = said_at(had, last)
+  redis.call("HSET", rows(key), ref, row_text(lease, said, user, meta))
+  redis.call("SADD", index(lease), ref .. ":" .. key)
+
+  local connections, shown = had and before or before + 1, meta
+  if connections > 1 then
+    if before == 1 then redis.call("ZADD", order(key), 0, order_text(user, last, last_ref)) end
+    if had and redis.call("ZREM", order(key), order_text(user, had.said, ref)) == 0 then error(UNREADABLE, 0) end
+    redis.call("ZADD", order(key), 0, order_text(user, said, ref))
+    local _, newest = latest(key, user)
+    if newest ~= ref then shown = known_row(key, newest).meta end
+  end
+
+  joined_at = ARGV[9]
+  if joined_at == "" then
+    joined_at = member and member.joined_at or at
+  elseif member and tonumber(member.joined_at) <= tonumber(joined_at) then
+    joined_at = member.joined_at
+  end
+  redis.call("HSET", users(key), user, member_text(connections, joined_at, connections == 1 and ref or "", shown))
+end)
+change[1] = life
+table.insert(change, 1, said)
 return answer("ok", change)

@@ -3,6 +3,9 @@
 -- ARGV  1 lease  2 seq  3 presence key  4 ref  5 tag
 -- reply "dead" or "seen", or "ok" and what finish says
 
-local status = gate(ARGV[1], ARGV[2])
+local lease, seq, key, ref, tag = unpack(ARGV)
+local status = gate(lease, seq)
 if status ~= "ok" then return {status} end
-return answer("ok", remove(ARGV[3], ARGV[4], ARGV[5]))
+local change = remove(key, ref, tag)
+unindex(lease, key, ref) -- in case the row was lost
+return answer("ok", change)

@@ -1,11 +1,12 @@
 -- Begins a lease, with no write under it yet; nothing if it is known or claimed.
 -- KEYS  1 prefix
 -- ARGV  1 lease  2 ttl
--- reply nothing
+-- reply the birth of this store
 
 local lease, ttl = ARGV[1], ARGV[2]
-if not held(lease) and redis.call("SISMEMBER", DEAD, lease) == 0 then
+redis.call("SET", BIRTH, lease, "NX")
+if not expiry(lease) and redis.call("HEXISTS", SEQS, lease) == 0 then
   redis.call("HSET", SEQS, lease, "0:" .. ttl)
-  redis.call("ZADD", expiries(lease), time_text(now() + tonumber(ttl)), lease)
+  expire(lease, now() + tonumber(ttl))
 end
-return false
+return redis.call("GET", BIRTH)

@@ -1,42 +1,65 @@
 -- What the scripts share; it is put in front of each of them.
 --
--- KEYS[1] of every script is the prefix, "{djp}:". The other keys are made from it here: they all carry its hash
--- tag and so are in its slot, which is what a cluster asks for.
+-- KEYS[1] of every script is the prefix, "{djp}:1:", of which the number is that of the schema. The other keys are
+-- made from it here: they all carry its hash tag and so are in its slot, which is what a cluster asks for.
 --
---   L           zset   process lease → expiry (epoch seconds of this server, as all times here)
---   J           zset   job lease → expiry
---   S           hash   lease → seq:ttl, or seq:ttl:draining
---   D           set    claimed leases that have left work
+--   B           string the birth of this store: the first lease that was opened in it
+--   L           zset   process lease → expiry (epoch seconds of this server, as all times here), 0 once it is claimed
+--   J           zset   job lease → the same
+--   S           hash   lease → seq:ttl, or seq:ttl:draining, or "claimed"
 --   I:<lease>   set    ref:key of what hangs on the lease
 --   V           hash   presence key → epoch:version:tag
---   r:<key>     hash   ref → row: lease, the user's length in bytes, user, meta, with spaces between
---   u:<key>     hash   user → member: connections:joined_at:meta
+--   r:<key>     hash   ref → row: lease, when the meta was said, the user's length in bytes, user, meta, with spaces between
+--   u:<key>     hash   user → member: connections:joined_at:ref:meta; the ref of the only connection, else none
+--   o:<key>     zset   for users with two or more connections, length of the user:user:said:ref of each, in this order
 --
 -- A write's first command takes memory (its number in S), so a full server refuses a script before it did anything.
+--
+-- What a server has lost, or cannot be read, is made good by the processes: they hand in again what is theirs when the
+-- group's place (V) is gone. So a group of which a row is missing or unreadable is let go of as a whole.
 
 local PREFIX = KEYS[1]
-local SEQS, DEAD, PLACES = PREFIX .. "S", PREFIX .. "D", PREFIX .. "V"
+local BIRTH, SEQS, PLACES = PREFIX .. "B", PREFIX .. "S", PREFIX .. "V"
 local PROCESSES, JOBS = PREFIX .. "L", PREFIX .. "J"
+local UNREADABLE = "unreadable"
 
 local function index(lease) return PREFIX .. "I:" .. lease end
 local function rows(key) return PREFIX .. "r:" .. key end
 local function users(key) return PREFIX .. "u:" .. key end
+local function order(key) return PREFIX .. "o:" .. key end
 
 local function is_job(lease) return lease:sub(1, 4) == "job:" end
 local function expiries(lease) return is_job(lease) and JOBS or PROCESSES end
 
--- Lua prints numbers with 14 digits, too few for microseconds.
-local function time_text(seconds) return string.format("%.6f", seconds) end
+-- Lua prints numbers with 14 digits, too few for microseconds. Of the same length for all times, so they sort as text.
+local function time_text(seconds) return string.format("%017.6f", seconds) end
 
 local function now()
   local time = redis.call("TIME")
   return tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
 
+-- Leases
+
 -- seq, ttl, draining (""  or ":draining"); nothing when the lease is unknown or claimed
 local function held(lease)
   local text = redis.call("HGET", SEQS, lease)
-  if text then return text:match("^(%d+):([^:]+)(.*)$") end
+  if text then return text:match("^(%d+):(%d[^:]*)(.*)$") end
+end
+
+-- The expiry of a lease, 0 if it is claimed, or nil
+local function expiry(lease)
+  local score = redis.call("ZSCORE", expiries(lease), lease)
+  return score and tonumber(score)
+end
+
+local function expire(lease, at)
+  redis.call("ZADD", expiries(lease), time_text(at), lease)
+end
+
+local function forget(lease)
+  redis.call("ZREM", expiries(lease), lease)
+  redis.call("HDEL", SEQS, lease)
 end
 
 -- "ok" and the number counts as used, "seen" or "dead"
@@ -48,61 +71,111 @@ local function gate(lease, seq)
   return "ok"
 end
 
-local function row_text(lease, user, meta) return lease .. " " .. #user .. " " .. user .. " " .. meta end
-
--- {lease, user, meta} of a ref, or nil
-local function row(key, ref)
-  local text = redis.call("HGET", rows(key), ref)
-  if not text then return nil end
-  local lease, length, from = text:match("^(%S+) (%d+) ()")
-  local past = from + tonumber(length)
-  return {lease = lease, user = text:sub(from, past - 1), meta = text:sub(past + 1)}
+local function unindex(lease, key, ref)
+  local removed = redis.call("SREM", index(lease), ref .. ":" .. key)
+  if removed == 1 and is_job(lease) and redis.call("EXISTS", index(lease)) == 0 then
+    forget(lease)
+  end
 end
 
--- One step of a group: where the group stands, and how each user that the step touches stood before (false: absent).
--- With an epoch, the group begins here if there is none. Nothing of it can be left then, unless a server that evicts
--- keys took the place away and not the rest.
+-- Rows
+
+local function row_text(lease, said, user, meta)
+  return lease .. " " .. said .. " " .. #user .. " " .. user .. " " .. meta
+end
+
+local function read_row(text)
+  local lease, said, length, from = text:match("^(%S+) (%d+%.%d+) (%d+) ()")
+  if not lease then error(UNREADABLE, 0) end
+  local past = from + tonumber(length)
+  return {lease = lease, said = said, user = text:sub(from, past - 1), meta = text:sub(past + 1)}
+end
+
+-- {lease, said, user, meta} of a ref, or nil
+local function row(key, ref)
+  local text = redis.call("HGET", rows(key), ref)
+  return text and read_row(text) or nil
+end
+
+-- The same where there must be one
+local function known_row(key, ref)
+  return row(key, ref) or error(UNREADABLE, 0)
+end
+
+local function member_text(connections, joined_at, ref, meta)
+  return connections .. ":" .. joined_at .. ":" .. ref .. ":" .. meta
+end
+
+local function read_member(text)
+  local connections, joined_at, ref, meta = text:match("^([1-9]%d*):([^:]+):([^:]*):(.*)$")
+  if not (connections and tonumber(joined_at)) then error(UNREADABLE, 0) end
+  return {connections = tonumber(connections), joined_at = joined_at, ref = ref, meta = meta}
+end
+
+local function order_text(user, said, ref)
+  return #user .. ":" .. user .. ":" .. said .. ":" .. ref
+end
+
+-- When the last one of a user's metas was said, and by which ref
+local function latest(key, user)
+  local start = #user .. ":" .. user .. ":"
+  local last = redis.call("ZREVRANGEBYLEX", order(key), "(" .. start .. ":", "[" .. start, "LIMIT", 0, 1)[1]
+  if not last then error(UNREADABLE, 0) end
+  return last:sub(#start + 1):match("^([^:]*):(.*)$")
+end
+
+-- Steps of a group
+
+-- Lets go of a group without a word: whoever wants to be in it hands that in again.
+local function wipe(key)
+  redis.call("HDEL", PLACES, key)
+  redis.call("UNLINK", rows(key), users(key), order(key))
+end
+
+-- Where the group stands, and how each user that the step touches stood before (false: absent). With an epoch, the
+-- group begins here if there is none.
 local function begin(key, epoch)
   local place = redis.call("HGET", PLACES, key)
-  if epoch and not place then
-    redis.call("UNLINK", rows(key), users(key))
-    place = epoch .. ":0:"
+  local whole = place and place:match("^[^:]*:%d+:") and redis.call("EXISTS", rows(key), users(key)) == 2
+  if not whole then
+    wipe(key)
+    place = epoch and epoch .. ":0:"
   end
   return {key = key, place = place, before = {}, touched = {}}
 end
 
+-- The member that a user is, or nil
 local function touch(step, user)
-  local member = redis.call("HGET", users(step.key), user)
+  local text = redis.call("HGET", users(step.key), user)
   if step.before[user] == nil then
-    step.before[user] = member
+    step.before[user] = text
     step.touched[#step.touched + 1] = user
   end
-  return member
+  return text and read_member(text) or nil
 end
 
--- Takes one connection from its user. A server that evicts keys may have lost the user.
-local function drop(step, ref, user)
-  local member = touch(step, user)
-  redis.call("HDEL", rows(step.key), ref)
-  if not member then return end
-  local connections, rest = member:match("^(%d+)(.*)$")
-  if connections == "1" then
-    redis.call("HDEL", users(step.key), user)
-  else
-    redis.call("HSET", users(step.key), user, (tonumber(connections) - 1) .. rest)
+-- Takes a connection, of which this was the row, from its user.
+local function drop(step, ref, gone)
+  local key, user = step.key, gone.user
+  local member = touch(step, user) or error(UNREADABLE, 0)
+  redis.call("HDEL", rows(key), ref)
+  if member.connections == 1 then
+    redis.call("HDEL", users(key), user)
+    return
   end
-end
-
-local function unindex(lease, key, ref)
-  local removed = redis.call("SREM", index(lease), ref .. ":" .. key)
-  if removed == 1 and is_job(lease) and redis.call("EXISTS", index(lease)) == 0 then
-    redis.call("ZREM", JOBS, lease)
-    redis.call("HDEL", SEQS, lease)
+  if redis.call("ZREM", order(key), order_text(user, gone.said, ref)) == 0 then error(UNREADABLE, 0) end
+  local said, last = latest(key, user)
+  local only = ""
+  if member.connections == 2 then
+    redis.call("ZREM", order(key), order_text(user, said, last))
+    only = last
   end
+  redis.call("HSET", users(key), user,
+    member_text(member.connections - 1, member.joined_at, only, known_row(key, last).meta))
 end
 
 -- Ends a step. The reply: nothing if nothing changed, else epoch, version, tag before, count, and then each changed
--- user and its member (false: gone).
+-- user with its member (false: gone) and its member before (false: absent).
 local function finish(step, tag)
   local reply = {"", 0, "", 0}
   for _, user in ipairs(step.touched) do
@@ -110,6 +183,7 @@ local function finish(step, tag)
     if member ~= step.before[user] then
       reply[#reply + 1] = user
       reply[#reply + 1] = member
+      reply[#reply + 1] = step.before[user]
     end
   end
   if #reply == 4 or not step.place then return {} end
@@ -117,21 +191,48 @@ local function finish(step, tag)
   local count = redis.call("HLEN", users(step.key))
   reply[1], reply[2], reply[3], reply[4] = epoch, tonumber(version) + 1, prev, count
   if count == 0 then
-    redis.call("HDEL", PLACES, step.key)
+    wipe(step.key)
   else
     redis.call("HSET", PLACES, step.key, epoch .. ":" .. reply[2] .. ":" .. tag)
   end
   return reply
 end
 
+-- Whether an error means that a row is not what it should be, and nothing else.
+local function is_unreadable(fault)
+  local text = type(fault) == "table" and fault.err or tostring(fault)
+  return text == UNREADABLE or text:find("WRONGTYPE", 1, true) ~= nil
+end
+
+-- What act(key) returns; a group that cannot be read is let go of, and unreadable() returned.
+local function reading(key, act, unreadable)
+  local done, answer = pcall(act, key)
+  if done then return answer end
+  if not is_unreadable(answer) then error(answer, 0) end
+  wipe(key)
+  return unreadable()
+end
+
+-- One step of a group, in which act(step) does what is to be done. Of a group that cannot be read, a step with an epoch
+-- begins the next life; another one finds nothing.
+local function stepping(key, epoch, tag, act)
+  local function run()
+    local step = begin(key, epoch)
+    act(step)
+    return finish(step, tag)
+  end
+  return reading(key, run, function() return epoch and run() or {} end)
+end
+
 -- Takes a ref out of a group, whichever lease it hangs on; the reply is that of finish.
 local function remove(key, ref, tag)
-  local gone = row(key, ref)
-  if not gone then return {} end
-  local step = begin(key)
-  unindex(gone.lease, key, ref)
-  drop(step, ref, gone.user)
-  return finish(step, tag)
+  return stepping(key, nil, tag, function(step)
+    local gone = row(key, ref)
+    if gone then
+      unindex(gone.lease, key, ref)
+      drop(step, ref, gone)
+    end
+  end)
 end
 
 -- A write's reply: its status, and then what finish said.

@@ -4,17 +4,16 @@
 -- reply as finish
 
 local lease, key = ARGV[1], ARGV[2]
-if redis.call("SISMEMBER", DEAD, lease) == 0 then return {} end
-local step = begin(key)
-for i = 4, #ARGV do
-  local ref = ARGV[i]
-  local gone = row(key, ref)
-  unindex(lease, key, ref)
-  if gone and gone.lease == lease then
-    drop(step, ref, gone.user)
+if expiry(lease) ~= 0 then return {} end
+local change = stepping(key, nil, ARGV[3], function(step)
+  for i = 4, #ARGV do
+    local ref = ARGV[i]
+    local gone = row(key, ref)
+    if gone and gone.lease == lease then drop(step, ref, gone) end
   end
+end)
+for i = 4, #ARGV do
+  redis.call("SREM", index(lease), ARGV[i] .. ":" .. key)
 end
-if redis.call("EXISTS", index(lease)) == 0 then
-  redis.call("SREM", DEAD, lease)
-end
-return finish(step, ARGV[3])
+if redis.call("EXISTS", index(lease)) == 0 then forget(lease) end
+return change

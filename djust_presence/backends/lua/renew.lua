@@ -1,14 +1,12 @@
 -- Extends a lease by its ttl, unless it is draining.
 -- KEYS  1 prefix
 -- ARGV  1 lease  2 seq of its last write
--- reply "dead", or "ok" and 1 if the lease had expired already, else 0
+-- reply "dead", or "ok" and 1 if the lease had expired already (or nobody knows when), else 0
 
 local lease = ARGV[1]
 local seq, ttl, draining = held(lease)
 if seq ~= ARGV[2] then return {"dead"} end
 local at = now()
-local late = tonumber(redis.call("ZSCORE", expiries(lease), lease)) <= at
-if draining == "" then
-  redis.call("ZADD", expiries(lease), time_text(at + tonumber(ttl)), lease)
-end
+local late = (expiry(lease) or 0) <= at
+if draining == "" then expire(lease, at + tonumber(ttl)) end
 return {"ok", late and 1 or 0}

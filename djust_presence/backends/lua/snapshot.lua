@@ -3,4 +3,8 @@
 -- ARGV  1 presence key
 -- reply {its place or false, {user, member, user, member ...}}
 
-return {redis.call("HGET", PLACES, ARGV[1]), redis.call("HGETALL", users(ARGV[1]))}
+return reading(ARGV[1], function(key)
+  local place, members = redis.call("HGET", PLACES, key), redis.call("HGETALL", users(key))
+  if place and #members == 0 then error(UNREADABLE, 0) end
+  return {place, members}
+end, function() return {false, {}} end)

@@ -1,0 +1,37 @@
+-- Looks through some groups for what a server has lost or cannot be read. A group that is not whole is let go of. A
+-- row that hangs on no lease gets one that expires, unless its process hands it in again under another.
+-- KEYS  1 prefix
+-- ARGV  1 lease of the caller  2 how many connections and users to look at, at most  3 ... presence keys
+-- reply nothing
+
+local _, ttl = held(ARGV[1])
+if not ttl then return false end
+local left, known = tonumber(ARGV[2]), {}
+
+local function adopt(lease)
+  if not known[lease] and not expiry(lease) then
+    redis.call("HSETNX", SEQS, lease, "0:" .. ttl)
+    expire(lease, now() + tonumber(ttl))
+  end
+  known[lease] = true
+end
+
+local function look(key)
+  if not redis.call("HGET", PLACES, key) then return end
+  if redis.call("EXISTS", rows(key), users(key)) ~= 2 then error(UNREADABLE, 0) end
+  if left <= 0 then return end
+  local some = redis.call("HRANDFIELD", rows(key), left, "WITHVALUES")
+  for i = 1, #some, 2 do
+    local lease = read_row(some[i + 1]).lease
+    adopt(lease)
+    redis.call("SADD", index(lease), some[i] .. ":" .. key)
+  end
+  local members = redis.call("HRANDFIELD", users(key), left, "WITHVALUES")
+  for i = 1, #members, 2 do read_member(members[i + 1]) end
+  left = left - #some / 2 - #members / 2
+end
+
+for i = 3, #ARGV do
+  reading(ARGV[i], look, function() end)
+end
+return false
