@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 Command = tuple[str, ...]
 
-CHUNK = 1000  # so many places are asked for in one command
+CHUNK = 1000  # so many fields of a hash are asked for in one command
 
 
 class Script(NamedTuple):
@@ -114,6 +114,13 @@ class Scripts:
     def _ask(self, script: str, *arguments: str, parse: Callable[[Any], T]) -> Request[T]:
         return Request([self._call(script, *arguments)], lambda replies: parse(replies[0]), (load(script),))
 
+    def _fields(self, row: str, names: Sequence[str]) -> list[Command]:
+        """Commands for the fields *names* of a hash."""
+        return [
+            ("HMGET", self.prefix + row, *names[start : start + CHUNK])
+            for start in range(0, len(names), CHUNK)
+        ]
+
     # Leases
 
     def open(self, lease: str, ttl: float) -> Request[None]:
@@ -129,9 +136,7 @@ class Scripts:
                 Status.OK, late == [1], {key: place(text) for key, text in zip(keys, texts, strict=True)}
             )
 
-        places = [
-            ("HMGET", self.prefix + "V", *keys[start : start + CHUNK]) for start in range(0, len(keys), CHUNK)
-        ]
+        places = self._fields("V", keys)
         return Request([self._call("renew", lease, str(seq)), *places], parse, (load("renew"),))
 
     def drain(self, lease: str, grace: float) -> Request[None]:
@@ -195,12 +200,16 @@ class Scripts:
             reading=True,
         )
 
-    def count(self, key: str) -> Request[int]:
-        return Request([("HLEN", self.prefix + "u:" + key)], lambda replies: int(replies[0]), reading=True)
-
-    def member(self, key: str, user: str) -> Request[Member | None]:
+    def counts(self, keys: Sequence[str]) -> Request[list[int]]:
         return Request(
-            [("HGET", self.prefix + "u:" + key, user)],
-            lambda replies: None if replies[0] is None else member(replies[0]),
+            [("HLEN", self.prefix + "u:" + key) for key in keys],
+            lambda replies: [int(reply) for reply in replies],
+            reading=True,
+        )
+
+    def members(self, key: str, users: Sequence[str]) -> Request[list[Member | None]]:
+        return Request(
+            self._fields("u:" + key, users),
+            lambda replies: [text and member(text) for chunk in replies for text in chunk],
             reading=True,
         )
