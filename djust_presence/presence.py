@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import logging
 import threading
 import time
 from bisect import bisect_right
@@ -31,13 +32,13 @@ from django.utils.translation import gettext
 from . import bus
 from .backends.base import Backend
 from .backends.registry import get_backend
-from .conf import get_settings
+from .conf import get_settings, name_of
 from .errors import PresenceError, PresenceUnavailable
 from .forks import after_fork
 from .keys import checked_key, checked_user_id, user_id_of
 from .state.records import Change, Join, Member, encode_meta, records
 from .state.store import JOB
-from .tracker import reads
+from .tracker import reads, serves_pages
 
 __all__ = [
     "abroadcast",
@@ -61,6 +62,8 @@ __all__ = [
     "members",
     "which",
 ]
+
+logger = logging.getLogger("djust_presence")
 
 U = TypeVar("U")
 Record = dict[str, Any]
@@ -202,7 +205,7 @@ async def abroadcast(key: str, event: str, payload: Any = None) -> None:
     checked_key(key, "presence.broadcast()")
     items = [["event", event, json.loads(json.dumps(payload, allow_nan=False))]]
     try:
-        await bus.send(get_backend().shared, key, items)
+        await bus.send(_backend().shared, key, items)
     except ImproperlyConfigured:
         raise
     except Exception as error:
@@ -321,10 +324,28 @@ def _blocking(twin: Any) -> None:
         raise PresenceError(f"This would hold up the event loop: await presence.{twin.__name__}() instead.")
 
 
+_warned = False
+
+
+def _backend() -> Backend:
+    """The backend of this process. Warns once if that shares nothing and no page is served here."""
+    global _warned
+    backend = get_backend()
+    if not (backend.shared or _warned or serves_pages()):
+        _warned = True
+        logger.warning(
+            "The presence backend %r was asked in a process that serves no live page: it finds only who joined in this "
+            "process. Set %s to 'redis', or ask in the server's process.",
+            get_settings().backend,
+            name_of("BACKEND"),
+        )
+    return backend
+
+
 def _swept(twin: Any) -> Backend:
     """The backend, without what has expired: open pages see to that, but there may be none."""
     _blocking(twin)
-    backend = get_backend()
+    backend = _backend()
     if _must_sweep(backend):
         while work := backend.claim(None, REFS_PER_CLAIM, LONG_DEAD * get_settings().lease_ttl):
             for lease, key, refs in work:
@@ -333,7 +354,7 @@ def _swept(twin: Any) -> Backend:
 
 
 async def _aswept() -> Backend:
-    backend = get_backend()
+    backend = _backend()
     if _must_sweep(backend):
         while work := await backend.aclaim(None, REFS_PER_CLAIM, LONG_DEAD * get_settings().lease_ttl):
             for lease, key, refs in work:
@@ -346,7 +367,7 @@ _lock = threading.Lock()
 
 
 def _must_sweep(backend: Backend) -> bool:
-    """True for one caller in each ``SWEEP_INTERVAL``."""
+    """Return True to one caller in each ``SWEEP_INTERVAL``."""
     with _lock:
         now = time.monotonic()
         if now < _swept_at.get(backend, -inf) + SWEEP_INTERVAL:

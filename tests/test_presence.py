@@ -490,6 +490,57 @@ def test_any_process_may_send_the_heartbeat(valkey_url: str, settings: Settings)
     assert presence.count("jobs") == 0
 
 
+# Processes that serve no page
+
+ALONE = """
+import asyncio, sys
+from django.conf import settings
+settings.configure(DJUST_PRESENCE=dict(zip(["BACKEND", "LOCATION"], sys.argv[2:])))
+import django
+django.setup()
+exec(sys.argv[1])
+from djust_presence import presence
+presence.broadcast("jobs", "done")
+print(presence.list("jobs"))
+print(asyncio.run(presence.acount("jobs")))
+"""
+
+
+def warnings_of(code: str, *backend: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ALONE, code, *backend],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "[]\n0\n"
+    return done.stderr.splitlines()
+
+
+def test_the_memory_backend_warns_once_in_a_process_that_serves_no_page() -> None:
+    (line,) = warnings_of("")
+    assert line.startswith("The presence backend 'memory' was asked in a process that serves no live page")
+    assert "DJUST_PRESENCE['BACKEND'] to 'redis'" in line
+
+
+def test_a_process_whose_consumer_is_made_is_not_warned() -> None:
+    make = "from djust_presence.live import LiveViewConsumer; LiveViewConsumer.as_asgi()"
+    assert warnings_of(make) == []
+
+
+def test_a_process_with_djusts_consumer_is_not_warned() -> None:
+    pytest.importorskip("djust")
+    view = "from djust_presence import PresenceMixin"
+    assert len(warnings_of(view)) == 1
+    assert warnings_of(f"{view}; import djust.websocket") == []
+
+
+def test_a_worker_on_redis_is_not_warned(valkey_url: str) -> None:
+    layer = "settings.CHANNEL_LAYERS = {'default': {'BACKEND': 'channels.layers.InMemoryChannelLayer'}}"
+    assert warnings_of(layer, "redis", valkey_url) == []
+
+
 # Open pages
 
 
