@@ -160,6 +160,8 @@ class BackendContract:
         verbs.open("lease", LONG)
         assert verbs.write("lease", []) == []
         assert verbs.snapshots([]) == []
+        assert verbs.counts([]) == []
+        assert verbs.members("room", []) == []
 
     def test_a_repeated_write_is_seen_and_has_no_effect(self, verbs: Backend) -> None:
         verbs.open("lease", LONG)
@@ -263,6 +265,26 @@ class BackendContract:
         assert [reply.epoch for reply in replies] == ["epoch", "epoch", "", ""]
         assert not any(reply.change for reply in replies)
         assert verbs.snapshots(["room"])[0].place == done(first).place
+
+    def test_many_counts_come_in_the_order_asked(self, verbs: Backend) -> None:
+        verbs.open("lease", LONG)
+        verbs.write("lease", [join(1), join(2, "ref2", "user2"), join(3, "ref", key="hall")])
+        assert verbs.counts(["hall", "nowhere", "room", "hall"]) == [1, 0, 2, 1]
+        keys = [f"room{number}" for number in range(2500)]
+        assert verbs.counts([*keys, "room", *keys]) == [0] * 2500 + [2] + [0] * 2500
+
+    def test_many_members_come_in_the_order_asked(self, verbs: Backend) -> None:
+        verbs.open("lease", LONG)
+        verbs.write(
+            "lease", [join(1, joined_at=1.5), join(2, "ref2", "user2", joined_at=2.5, meta='{"a":1}')]
+        )
+        one, two = Member(1, 1.5, "{}"), Member(1, 2.5, '{"a":1}')
+        assert verbs.members("room", ["user2", "nobody", "user", "user2"]) == [two, None, one, two]
+        assert verbs.members("nowhere", ["user", "user"]) == [None, None]
+        strangers = [f"stranger{number}" for number in range(2500)]
+        many = verbs.members("room", ["user", *strangers, "user2", *strangers, "user"])
+        assert (many[0], many[2501], many[-1]) == (one, two, one)
+        assert many.count(None) == 5000
 
     def test_groups_do_not_touch_each_other(self, verbs: Backend) -> None:
         verbs.open("lease", LONG)
@@ -809,8 +831,7 @@ class BackendContract:
         for key, snapshot in zip(NAMES, verbs.snapshots(NAMES), strict=True):
             assert NAMES[-1] in snapshot.members
             assert verbs.count(key) == len(snapshot.members)
-            for user, member in snapshot.members.items():
-                assert verbs.member(key, user) == member
+            assert verbs.members(key, NAMES) == [snapshot.members.get(user) for user in NAMES]
         assert verbs.renew("one", seq, NAMES).places.keys() == set(NAMES)
         verbs.open("reaper", LONG)
         verbs.drain("one", GONE)

@@ -1,4 +1,4 @@
-"""Presence keys: what can be one, and how a view's is filled in."""
+"""Presence keys and user ids: what can be one, and how a view's key is filled in."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from hashlib import blake2b
 from string import Formatter
 from typing import Any
 
+from django.db.models import Model
 from django.urls import Resolver404, resolve
 
 from .errors import PresenceKeyError
 
-__all__ = ["MAX_KEY_LENGTH", "checked_key", "fill_in", "is_whole", "short_name", "url_arguments"]
+__all__ = [
+    "MAX_KEY_LENGTH",
+    "checked_key",
+    "checked_user_id",
+    "fill_in",
+    "is_whole",
+    "short_name",
+    "url_arguments",
+    "user_id_of",
+]
 
 MAX_KEY_LENGTH = 255
 
@@ -33,8 +43,42 @@ def checked_key(key: object, owner: str) -> str:
 
 
 def short_name(namespace: str, key: str) -> str:
-    """What *key* of the site *namespace* is called where only few characters, and not many of them, are allowed."""
+    """Return what *key* of the site *namespace* is called where only few characters are allowed, and not many."""
     return blake2b(f"{len(namespace)}:{namespace}{key}".encode(), digest_size=16).hexdigest()
+
+
+def user_id_of(user: Any) -> str | None:
+    """Return the id of *user*: the pk of a user object, anything else as text.
+
+    None if there is none: for a user who is not logged in or not saved, for None and an empty text. Raises
+    ``TypeError`` for an instance of another model, and ``ValueError`` for a text that no store takes.
+    """
+    if not isinstance(user, str):
+        authenticated = getattr(user, "is_authenticated", None)
+        if authenticated is not None:
+            user = user.pk if authenticated else None
+        elif isinstance(user, Model):
+            raise TypeError(
+                f"A user is a user object or an id; {user.__class__.__qualname__} is neither: pass the id by which they "
+                "are present, such as the pk of its user."
+            )
+    text = "" if user is None else str(user)
+    if not is_whole(text):
+        raise ValueError(f"A user id is a text of whole characters, not {text!r:.300}.")
+    return text or None
+
+
+def checked_user_id(user: Any, owner: str) -> str:
+    """Return the id of *user*, which *owner* has given. Raises like :func:`user_id_of`, and ``ValueError`` for none."""
+    if (found := user_id_of(user)) is not None:
+        return found
+    shown = (
+        repr(user) if user is None or isinstance(user, str) else f"{user.__class__.__qualname__} without one"
+    )
+    raise ValueError(
+        f"{owner} needs a user id, not {shown}: pass a user who is logged in and saved, or for a visitor an id of your "
+        "own, as a view's get_presence_user_id() gives."
+    )
 
 
 def is_whole(text: str) -> bool:

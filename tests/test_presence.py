@@ -3,15 +3,19 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
+from django.utils.functional import SimpleLazyObject
 from pytest_django import Settings
 
 from djust_presence import (
@@ -23,8 +27,10 @@ from djust_presence import (
     presence,
 )
 from djust_presence.backends.registry import get_backend
+from djust_presence.contract import join
 from djust_presence.testing import presence as presence_ended
 from djust_presence.tracker import serving
+from tests.backends.relay import Relay
 from tests.pages import Visitor, site
 from tests.servers import ROOT, RedisServer, find_valkey_server
 
@@ -157,7 +163,7 @@ async def test_async_code_joins_reads_and_leaves(store: str) -> None:
 def test_joining_again_takes_the_new_meta_and_ttl(store: str) -> None:
     presence.join("jobs", "w", {"step": 1}, ttl=0.1)
     presence.join("jobs", "w", {"step": 2}, ttl=60)
-    time.sleep(0.2)
+    time.sleep(0.2 + presence.SWEEP_INTERVAL)
     (record,) = presence.list("jobs")
     assert (record["step"], record["connections"]) == (2, 1)
 
@@ -175,14 +181,6 @@ def test_a_wsgi_view_can_join_and_read(store: str) -> None:
     assert Client().get("/areport/").content == b"2: view, aview"
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "half \ud83d", None, 5])
-def test_a_key_that_cannot_be_used_is_refused(key: Any) -> None:
-    with pytest.raises(PresenceKeyError, match=r"1 to 255 characters.*join\(\)"):
-        presence.join(key, "w")
-    with pytest.raises(PresenceKeyError, match=r"1 to 255 characters.*broadcast\(\)"):
-        presence.broadcast(key, "done")
-
-
 @pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf")])
 async def test_a_ttl_is_above_0(ttl: float) -> None:
     with pytest.raises(ValueError, match="ttl"):
@@ -195,6 +193,9 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("list", ("jobs",)),
     ("count", ("jobs",)),
     ("is_present", ("jobs", "w")),
+    ("members", ("jobs", ["w"])),
+    ("which", ("jobs", ["w"])),
+    ("count_many", (["jobs"],)),
     ("join", ("jobs", "w")),
     ("heartbeat", ("jobs", "w")),
     ("leave", ("jobs", "w")),
@@ -214,7 +215,239 @@ def test_the_twins_are_complete() -> None:
     assert set(presence.__all__) == sync | {f"a{name}" for name in sync}
 
 
+# Keys and users
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "half \ud83d", None, 5, b"jobs"])
+@pytest.mark.parametrize("backend", ["memory", "redis"])
+def test_a_key_that_cannot_be_used_is_refused_before_any_store_is_asked(
+    backend: str, key: Any, settings: Settings
+) -> None:
+    settings.DJUST_PRESENCE = {"BACKEND": backend, "LOCATION": "redis://127.0.0.1:1/0"}
+    for name, arguments in CALLS:
+        wrong = ([key], *arguments[1:]) if name == "count_many" else (key, *arguments[1:])
+        with pytest.raises(PresenceKeyError, match=rf"1 to 255 characters.*presence\.{name}\(\)"):
+            getattr(presence, name)(*wrong)
+        with pytest.raises(PresenceKeyError, match=rf"1 to 255 characters.*presence\.{name}\(\)"):
+            asyncio.run(getattr(presence, f"a{name}")(*wrong))
+
+
+def test_a_user_object_is_taken_wherever_an_id_is(store: str) -> None:
+    ada, lazy = User(pk=7, username="ada"), SimpleLazyObject(lambda: User(pk=8, username="grace"))
+    presence.join("jobs", ada, {"name": "Ada"})
+    presence.join("jobs", lazy)
+    assert [one["id"] for one in presence.list("jobs")] == ["7", "8"]
+    assert presence.is_present("jobs", lazy)
+    assert [one["name"] for one in presence.members("jobs", [ada])] == ["Ada"]
+    assert presence.heartbeat("jobs", User(pk=7))
+    presence.leave("jobs", 8)
+    presence.leave("jobs", ada)
+    assert presence.count("jobs") == 0
+
+
+NOBODY = [None, "", AnonymousUser(), User(username="not saved")]
+
+
+@pytest.mark.parametrize("nobody", NOBODY, ids=repr)
+def test_who_has_no_id_is_not_present_and_cannot_be(store: str, nobody: Any) -> None:
+    presence.join("jobs", str(nobody) or "x")
+    assert not presence.is_present("jobs", nobody)
+    assert presence.which("jobs", [nobody]) == presence.members("jobs", [nobody]) == []
+    for name in ("join", "heartbeat", "leave"):
+        with pytest.raises(ValueError, match=rf"presence\.{name}\(\) needs a user id.*get_presence_user_id"):
+            getattr(presence, name)("jobs", nobody)
+
+
+def test_an_instance_of_another_model_is_no_user(store: str) -> None:
+    group = Group(pk=7, name="editors")
+    for name in ("is_present", "join", "heartbeat", "leave"):
+        with pytest.raises(TypeError, match="pass the id"):
+            getattr(presence, name)("jobs", group)
+    for name in ("which", "members"):
+        with pytest.raises(TypeError, match="pass the id"):
+            getattr(presence, name)("jobs", [group])
+
+
+# Questions about many, and parts of a list
+
+
+def test_which_gives_back_the_very_objects_in_their_order(store: str) -> None:
+    ada, grace, alan = (User(pk=pk) for pk in (7, 8, 9))
+    presence.join("jobs", alan)
+    presence.join("jobs", ada)
+    users: list[Any] = [ada, "9", grace, None, 7, alan, AnonymousUser(), ada]
+    found = presence.which("jobs", iter(users))
+    assert found == [ada, "9", 7, alan, ada]
+    assert found[0] is found[-1] is ada
+    assert presence.which("jobs", []) == presence.which("nowhere", users) == []
+    assert asyncio.run(presence.awhich("jobs", users)) == found
+
+
+def test_members_are_the_records_of_some_in_the_order_of_the_list(store: str) -> None:
+    for user in ("3", "1", "2"):
+        presence.join("jobs", user, {"name": f"No. {user}"})
+    everybody = presence.list("jobs")
+    assert [one["id"] for one in everybody] == ["3", "1", "2"]
+    asked: list[Any] = [2, User(pk=3), "4", "2", None]
+    assert presence.members("jobs", asked) == [everybody[0], everybody[2]]
+    assert presence.members("jobs", []) == presence.members("nowhere", asked) == []
+    assert asyncio.run(presence.amembers("jobs", iter(asked))) == [everybody[0], everybody[2]]
+
+
+def test_many_are_counted_at_once(store: str) -> None:
+    presence.join("a", "1")
+    presence.join("a", "2")
+    presence.join("b", "1")
+    counts = {"b": 1, "nowhere": 0, "a": 2}
+    assert list(presence.count_many(iter([*counts, "b"])).items()) == list(counts.items())
+    assert asyncio.run(presence.acount_many(counts)) == counts
+    assert presence.count_many([]) == {}
+    many = presence.count_many(f"ticket:{number}" for number in range(3000))
+    assert len(many) == 3000
+
+
+def test_one_text_is_not_several() -> None:
+    for name, arguments in [
+        ("which", ("jobs", "ada")),
+        ("members", ("jobs", "ada")),
+        ("count_many", ("jobs",)),
+    ]:
+        with pytest.raises(TypeError, match="as a list"):
+            getattr(presence, name)(*arguments)
+
+
+def test_a_list_can_be_read_in_parts(store: str) -> None:
+    for number in range(7):
+        presence.join("jobs", f"w{number}")
+    everybody = presence.list("jobs")
+    assert presence.list("jobs", 3) == everybody[:3]
+    assert presence.list("jobs", limit=0) == []
+    assert presence.list("jobs", limit=100) == everybody
+    assert presence.list("jobs", after=everybody[4]) == everybody[5:]
+    assert presence.list("jobs", after=everybody[-1]) == []
+    presence.leave("jobs", everybody[2]["id"])
+    spot = {"joined_at": everybody[2]["joined_at"], "id": everybody[2]["id"]}
+    assert presence.list("jobs", limit=2, after=spot) == everybody[3:5]
+    assert asyncio.run(presence.alist("jobs", 2, everybody[2])) == everybody[3:5]
+
+
+def test_who_came_at_the_same_time_is_told_apart_in_parts(settings: Settings) -> None:
+    settings.DJUST_PRESENCE = QUICK
+    backend = get_backend()
+    backend.open("lease", 60)
+    users = ["1", "10", "2", "a", "é"]
+    backend.write("lease", [join(seq, f"r{seq}", user, joined_at=1.5) for seq, user in enumerate(users, 1)])
+    seen: list[str] = []
+    last = None
+    while part := presence.list("room", limit=2, after=last):
+        seen += [one["id"] for one in part]
+        last = part[-1]
+    assert seen == users
+
+
+RECORD = {"joined_at": 1.5, "id": "7"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        ("limit", -1, ValueError),
+        ("limit", "3", TypeError),
+        ("limit", 1.0, TypeError),
+        ("limit", True, TypeError),
+        ("after", {}, ValueError),
+        ("after", {"id": "7"}, ValueError),
+        ("after", "7", TypeError),
+        ("after", RECORD | {"joined_at": "1.5"}, TypeError),
+        ("after", RECORD | {"joined_at": None}, TypeError),
+        ("after", RECORD | {"joined_at": float("nan")}, ValueError),
+        ("after", RECORD | {"id": 7}, TypeError),
+    ],
+)
+def test_a_part_that_is_none_says_what_to_pass(argument: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=rf"^{argument} is a "):
+        presence.list("jobs", **{argument: value})
+    with pytest.raises(error, match=rf"^{argument} is a "):
+        asyncio.run(presence.alist("jobs", **{argument: value}))
+
+
+READS: list[tuple[str, tuple[Any, ...]]] = [
+    ("list", ("jobs",)),
+    ("list", ("jobs", 10, RECORD)),
+    ("count", ("jobs",)),
+    ("is_present", ("jobs", "w")),
+    ("members", ("jobs", [f"w{number}" for number in range(2500)])),
+    ("which", ("jobs", [f"w{number}" for number in range(2500)])),
+    ("count_many", ([f"jobs:{number}" for number in range(2500)],)),
+    ("heartbeat", ("jobs", "w")),
+]
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_calls_in_a_row_are_one_round_trip_each(
+    awaited: bool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "SWEEP_INTERVAL", 60)  # the relay is slow
+    with (
+        RedisServer(find_valkey_server()) as server,
+        Relay(server.port) as relay,
+        asyncio.Runner() as runner,
+    ):
+        use(settings, over_redis(relay.url))
+        presence.join("jobs", "w")
+
+        def call(name: str, arguments: Any) -> None:
+            if awaited:
+                runner.run(getattr(presence, f"a{name}")(*arguments))
+            else:
+                getattr(presence, name)(*arguments)
+
+        for name, arguments in READS:
+            call(name, arguments)
+        for name, arguments in READS:
+            relay.round_trips = 0
+            call(name, arguments)
+            assert (name, relay.round_trips) == (name, 1)
+        runner.run(get_backend().aclose())
+        get_backend().close()
+
+
 # Expiry
+
+
+def test_threads_and_loops_look_for_what_has_expired_once_a_second(settings: Settings) -> None:
+    with RedisServer(find_valkey_server()) as server, redis.Redis.from_url(server.url()) as client:
+        use(settings, over_redis(server.url()))
+        presence.count("jobs")
+
+        def scripts() -> int:
+            stats: Any = client.info("commandstats")
+            return int(stats["cmdstat_evalsha"]["calls"])
+
+        def ask() -> None:
+            for _ in range(50):
+                presence.count("jobs")
+
+        async def aask() -> None:
+            for _ in range(50):
+                await presence.acount("jobs")
+
+        before, began = scripts(), time.monotonic()
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        asyncio.run(aask())
+        for thread in threads:
+            thread.join()
+        assert scripts() - before <= 1 + (time.monotonic() - began) / presence.SWEEP_INTERVAL
+
+
+def test_a_backend_that_was_made_anew_is_swept_at_once(valkey_url: str, settings: Settings) -> None:
+    use(settings, over_redis(valkey_url))
+    presence.join("jobs", "short", ttl=0.05)
+    time.sleep(0.1)
+    use(settings, over_redis(valkey_url, timeout=2))
+    assert presence.list("jobs") == []
 
 
 def test_without_a_heartbeat_a_job_is_gone_though_no_page_is_open(store: str) -> None:
@@ -225,8 +458,7 @@ def test_without_a_heartbeat_a_job_is_gone_though_no_page_is_open(store: str) ->
         assert presence.heartbeat("jobs", "short")
         time.sleep(0.05)
     assert presence.is_present("jobs", "short")
-    time.sleep(0.6)
-    assert [one["id"] for one in presence.list("jobs")] == ["long"]
+    eventually(lambda: [one["id"] for one in presence.list("jobs")] == ["long"])
     assert presence.count("jobs") == 1
     assert not presence.heartbeat("jobs", "short")
     presence.join("jobs", "short", ttl=60)
@@ -256,6 +488,57 @@ def test_any_process_may_send_the_heartbeat(valkey_url: str, settings: Settings)
         elsewhere(valkey_url, "is_present", "heartbeat", "leave", "heartbeat") == "[True, True, None, False]"
     )
     assert presence.count("jobs") == 0
+
+
+# Processes that serve no page
+
+ALONE = """
+import asyncio, sys
+from django.conf import settings
+settings.configure(DJUST_PRESENCE=dict(zip(["BACKEND", "LOCATION"], sys.argv[2:])))
+import django
+django.setup()
+exec(sys.argv[1])
+from djust_presence import presence
+presence.broadcast("jobs", "done")
+print(presence.list("jobs"))
+print(asyncio.run(presence.acount("jobs")))
+"""
+
+
+def warnings_of(code: str, *backend: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ALONE, code, *backend],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "[]\n0\n"
+    return done.stderr.splitlines()
+
+
+def test_the_memory_backend_warns_once_in_a_process_that_serves_no_page() -> None:
+    (line,) = warnings_of("")
+    assert line.startswith("The presence backend 'memory' was asked in a process that serves no live page")
+    assert "DJUST_PRESENCE['BACKEND'] to 'redis'" in line
+
+
+def test_a_process_whose_consumer_is_made_is_not_warned() -> None:
+    make = "from djust_presence.live import LiveViewConsumer; LiveViewConsumer.as_asgi()"
+    assert warnings_of(make) == []
+
+
+def test_a_process_with_djusts_consumer_is_not_warned() -> None:
+    pytest.importorskip("djust")
+    view = "from djust_presence import PresenceMixin"
+    assert len(warnings_of(view)) == 1
+    assert warnings_of(f"{view}; import djust.websocket") == []
+
+
+def test_a_worker_on_redis_is_not_warned(valkey_url: str) -> None:
+    layer = "settings.CHANNEL_LAYERS = {'default': {'BACKEND': 'channels.layers.InMemoryChannelLayer'}}"
+    assert warnings_of(layer, "redis", valkey_url) == []
 
 
 # Open pages

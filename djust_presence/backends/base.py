@@ -123,13 +123,27 @@ class Backend:
         """The groups *keys*, each atomically, in one round trip."""
         raise NotImplementedError
 
-    def count(self, key: str) -> int:
-        """How many users are in the group, in constant time."""
+    def counts(self, keys: Sequence[str]) -> list[int]:
+        """How many users are in each of the groups *keys*, in one round trip and constant time for each.
+
+        In the order of *keys*, which may be none, thousands, or the same again.
+        """
         raise NotImplementedError
 
-    def member(self, key: str, user: str) -> Member | None:
-        """One user of the group."""
+    def members(self, key: str, users: Sequence[str]) -> list[Member | None]:
+        """Those of *users* who are in the group, and None for each of the others, in one round trip.
+
+        In the order of *users*, who may be none, thousands, or the same again.
+        """
         raise NotImplementedError
+
+    def count(self, key: str) -> int:
+        """:meth:`counts` of one group."""
+        return self.counts([key])[0]
+
+    def member(self, key: str, user: str) -> Member | None:
+        """:meth:`members` for one user."""
+        return self.members(key, [user])[0]
 
     # The same, awaited
 
@@ -160,8 +174,14 @@ class Backend:
     async def asnapshots(self, keys: Sequence[str]) -> list[Snapshot]:
         return await in_thread(self.snapshots, keys)
 
+    async def acounts(self, keys: Sequence[str]) -> list[int]:
+        return await in_thread(self.counts, keys)
+
+    async def amembers(self, key: str, users: Sequence[str]) -> list[Member | None]:
+        return await in_thread(self.members, key, users)
+
     async def acount(self, key: str) -> int:
-        return await in_thread(self.count, key)
+        return (await self.acounts([key]))[0]
 
     async def amember(self, key: str, user: str) -> Member | None:
-        return await in_thread(self.member, key, user)
+        return (await self.amembers(key, [user]))[0]

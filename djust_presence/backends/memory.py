@@ -67,13 +67,13 @@ class MemoryBackend(Backend):
         with self._lock:
             return [self._store.snapshot(key) for key in keys]
 
-    def count(self, key: str) -> int:
+    def counts(self, keys: Sequence[str]) -> list[int]:
         with self._lock:
-            return self._store.count(key)
+            return [self._store.count(key) for key in keys]
 
-    def member(self, key: str, user: str) -> Member | None:
+    def members(self, key: str, users: Sequence[str]) -> list[Member | None]:
         with self._lock:
-            return self._store.member(key, user)
+            return [self._store.member(key, user) for user in users]
 
     async def aopen(self, lease: str, ttl: float) -> str:
         return self.open(lease, ttl)
@@ -102,8 +102,8 @@ class MemoryBackend(Backend):
     async def asnapshots(self, keys: Sequence[str]) -> list[Snapshot]:
         return self.snapshots(keys)
 
-    async def acount(self, key: str) -> int:
-        return self.count(key)
+    async def acounts(self, keys: Sequence[str]) -> list[int]:
+        return self.counts(keys)
 
-    async def amember(self, key: str, user: str) -> Member | None:
-        return self.member(key, user)
+    async def amembers(self, key: str, users: Sequence[str]) -> list[Member | None]:
+        return self.members(key, users)

@@ -251,5 +251,5 @@ class RedisBackend(Backend):
     beat, abeat = twins(Scripts.beat)
     release, arelease = twins(Scripts.release)
     snapshots, asnapshots = twins(Scripts.snapshots)
-    count, acount = twins(Scripts.count)
-    member, amember = twins(Scripts.member)
+    counts, acounts = twins(Scripts.counts)
+    members, amembers = twins(Scripts.members)

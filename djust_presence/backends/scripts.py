@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 Command = tuple[str, ...]
 
-CHUNK = 1000  # so many places are asked for in one command
+CHUNK = 1000  # so many fields of a hash are asked for in one command
 MENDED_GROUPS = 100  # of a process's groups, at each renewal
 MENDED_ROWS = 200  # in all of them
 
@@ -48,7 +48,8 @@ class Request(Generic[T]):
     def talk(self, unknown: type[Exception]) -> Generator[list[Command], list[Any], T]:
         """Yield the commands of each round trip, take their replies, and return the answer.
 
-        Raises the first reply that is an error. A server that does not know a script (error *unknown*) is told all of
+        Raises the first reply that is an error; for what only reads, a row of another type than it should be is None. A
+        server that does not know a script (error *unknown*) is told all of
         them, and what came before is not asked again. What came after it is: there, a write that ran all the same
         found a gap in the numbers and did nothing, or was seen before.
         """
@@ -58,14 +59,19 @@ class Request(Generic[T]):
                 accepted((yield [("SCRIPT", "LOAD", script.text) for script in self.scripts]))
                 replies = replies[:at] + (yield self.commands[at:])
                 break
-        return self.parse(accepted(replies))
+        return self.parse(accepted(replies, self.reading))
 
 
-def accepted(replies: list[Any]) -> list[Any]:
-    for reply in replies:
+def accepted(replies: list[Any], reading: bool = False) -> list[Any]:
+    found = [None if reading and is_wrong_type(reply) else reply for reply in replies]
+    for reply in found:
         if isinstance(reply, Exception):
             raise reply
-    return replies
+    return found
+
+
+def is_wrong_type(reply: Any) -> bool:
+    return isinstance(reply, Exception) and str(reply).startswith("WRONGTYPE")
 
 
 def member(text: str | None) -> Member | None:
@@ -132,6 +138,13 @@ class Scripts:
     def _ask(self, script: str, *arguments: str, parse: Callable[[Any], T]) -> Request[T]:
         return Request([self._call(script, *arguments)], lambda replies: parse(replies[0]), (load(script),))
 
+    def _fields(self, row: str, names: Sequence[str]) -> list[Command]:
+        """Commands for the fields *names* of a hash."""
+        return [
+            ("HMGET", self.prefix + row, *names[start : start + CHUNK])
+            for start in range(0, len(names), CHUNK)
+        ]
+
     # Leases
 
     def open(self, lease: str, ttl: float) -> Request[str]:
@@ -148,15 +161,12 @@ class Scripts:
                 Status.OK, late == [1], {key: place(text) for key, text in zip(keys, texts, strict=True)}
             )
 
-        places = [
-            ("HMGET", self.prefix + "V", *keys[start : start + CHUNK]) for start in range(0, len(keys), CHUNK)
-        ]
         some = random.sample(keys, min(len(keys), MENDED_GROUPS))
         return Request(
             [
                 self._call("renew", lease, str(seq)),
                 self._call("mend", lease, str(MENDED_ROWS), *some),
-                *places,
+                *self._fields("V", keys),
             ],
             parse,
             (load("renew"), load("mend")),
@@ -220,12 +230,21 @@ class Scripts:
             reading=True,
         )
 
-    def count(self, key: str) -> Request[int]:
-        return Request([("HLEN", self.prefix + "u:" + key)], lambda replies: int(replies[0]), reading=True)
-
-    def member(self, key: str, user: str) -> Request[Member | None]:
+    def counts(self, keys: Sequence[str]) -> Request[list[int]]:
         return Request(
-            [("HGET", self.prefix + "u:" + key, user)],
-            lambda replies: member(replies[0]),
+            [("HLEN", self.prefix + "u:" + key) for key in keys],
+            lambda replies: [reply or 0 for reply in replies],
+            reading=True,
+        )
+
+    def members(self, key: str, users: Sequence[str]) -> Request[list[Member | None]]:
+        def parse(replies: list[Any]) -> list[Member | None]:
+            if None in replies:
+                return [None] * len(users)
+            return [member(text) for chunk in replies for text in chunk]
+
+        return Request(
+            self._fields("u:" + key, users),
+            parse,
             reading=True,
         )

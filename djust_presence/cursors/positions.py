@@ -11,7 +11,7 @@ from django.core.cache import caches
 
 from ..backends.registry import get_backend
 from ..conf import get_settings
-from ..keys import checked_key, short_name
+from ..keys import checked_key, checked_user_id, short_name
 from ..state.records import encode_meta
 from .caches import Positions, positions_in
 from .pointers import checked_coordinate
@@ -29,19 +29,22 @@ class CursorTracker:
     who move at the same time never lose each other's position: see the docs for what each kind of cache does.
     This stores positions and tells nobody; ``LiveCursorMixin`` shows them.
 
-    Each method blocks, and has a twin for async code whose name begins with an ``a``. Keys are presence keys.
+    Each method blocks, and has a twin for async code whose name begins with an ``a``. Keys are presence keys. A user is
+    a user object, which counts as its pk, or an id that is taken as text.
     """
 
     @staticmethod
     def update_cursor(
         key: str, user_id: object, x: float, y: float, meta: Mapping[str, Any] | None = None
     ) -> None:
-        """The user *user_id*, taken as text, is at *x*, *y*, with *meta* (JSON, at most 4 KB).
+        """The user *user_id* is at *x*, *y*, with *meta* (JSON, at most 4 KB).
 
-        Raises ``ValueError`` for coordinates that are not finite numbers and for a meta that does not fit.
+        Raises ``ValueError`` for coordinates that are not finite numbers, for a meta that does not fit, and for a user
+        who has no id.
         """
+        user = checked_user_id(user_id, "CursorTracker.update_cursor()")
         place = checked_coordinate("x", x), checked_coordinate("y", y)
-        save(key, {str(user_id): (*place, encode_meta(meta or {}))})
+        save(key, {user: (*place, encode_meta(meta or {}))})
 
     @staticmethod
     def get_cursors(key: str) -> dict[str, Cursor]:
@@ -51,8 +54,8 @@ class CursorTracker:
 
     @staticmethod
     def remove_cursor(key: str, user_id: object) -> None:
-        """Remove the position of *user_id*."""
-        save(key, {str(user_id): None})
+        """Remove the position of *user_id*. Raises ``ValueError`` for a user who has no id."""
+        save(key, {checked_user_id(user_id, "CursorTracker.remove_cursor()"): None})
 
     @staticmethod
     async def aupdate_cursor(

@@ -6,6 +6,7 @@ Nothing of djust is imported before it has a view of these. What this relies on 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from django.http import HttpRequest
 
 from ..keys import url_arguments
 from ..mixins import PresenceMixin
-from ..tracker import Session, get_tracker, reads
+from ..tracker import Session, get_tracker, reads, serves_if
 from .djust_consumer import SeatedConsumer, for_script, push_event, seat
 
 __all__ = ["DjustHost", "djust_host"]
@@ -33,6 +34,7 @@ FLEETING = (
 )
 LASTING = ("_presence_wish", "_presence_last")  # what it is to find again in a state that djust restores
 UNUSED = "unused"
+CONSUMER = "djust.websocket"  # where djust's consumer is, which asgi.py imports
 TENANTS = "djust.tenants.mixin"  # where its TenantMixin is, which a view has that has a tenant
 
 
@@ -149,5 +151,6 @@ def _consumer(session: Session) -> SeatedConsumer:
     return consumer
 
 
+serves_if(lambda: CONSUMER in sys.modules)
 PresenceMixin._ws_consumer = _ConsumerOfView()  # type: ignore[attr-defined]
 PresenceMixin._presence_scoped = _scoped_by_tenant  # type: ignore[method-assign, assignment]

@@ -16,7 +16,7 @@ from ..conf import get_settings
 from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cursors
 from ..cursors import Position
 from ..events import ArgumentError, bind, find_handler
-from ..tracker import Refresh, Session, Tracker, get_tracker
+from ..tracker import Refresh, Session, Tracker, get_tracker, will_serve
 from .host import live_host
 from .incoming import FrameError, read_frame
 from .limits import Limits, TokenBucket
@@ -80,6 +80,11 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         self._limits = Limits()
         self._inbox: list[Event] = []
         self._refreshes: list[Refresh] = []
+
+    @classmethod
+    def as_asgi(cls, **kwargs: Any) -> Any:
+        will_serve()
+        return super().as_asgi(**kwargs)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .group import Companion, Group
 from .process import SESSIONS_PER_HOP, Tracker, chunks
 from .reads import acount, amembers, count, members
-from .registry import close_all, drain_all, get_tracker, serving
+from .registry import close_all, drain_all, get_tracker, serves_if, serves_pages, serving, will_serve
 from .session import Event, Host, Own, Refresh, Session, by_host
 
 __all__ = [
@@ -27,5 +27,8 @@ __all__ = [
     "drain_all",
     "get_tracker",
     "members",
+    "serves_if",
+    "serves_pages",
     "serving",
+    "will_serve",
 ]

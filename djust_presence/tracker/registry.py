@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import logging
 import threading
+from collections.abc import Callable
 
 from ..backends.registry import get_backend
 from ..conf import get_settings
@@ -18,11 +19,14 @@ logger = logging.getLogger("djust_presence")
 
 _trackers: dict[asyncio.AbstractEventLoop, list[Tracker]] = {}
 _lock = threading.Lock()
+_serves = False
+_signs: list[Callable[[], bool]] = []
 
 
 def get_tracker() -> Tracker:
     """The tracker of the running loop, for the settings in force."""
     loop, backend, settings = asyncio.get_running_loop(), get_backend(), get_settings()
+    will_serve()
     with _lock:
         for ended in [other for other in _trackers if other.is_closed()]:
             del _trackers[ended]
@@ -39,6 +43,22 @@ def serving(key: str) -> Group | None:
         if tracker.backend is backend and not tracker.loop.is_closed() and (group := tracker.replica_of(key)):
             return group
     return None
+
+
+def will_serve() -> None:
+    """Note that this process serves pages, though none may be open yet: for a host whose consumer is made."""
+    global _serves
+    _serves = True
+
+
+def serves_if(sign: Callable[[], bool]) -> None:
+    """Note that this process serves pages if *sign* returns True: for a host that does not make its consumer itself."""
+    _signs.append(sign)
+
+
+def serves_pages() -> bool:
+    """Return whether this process serves pages, or is set up to."""
+    return _serves or any(sign() for sign in _signs)
 
 
 def _all() -> list[Tracker]:

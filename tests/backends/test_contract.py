@@ -25,8 +25,8 @@ class BlockingVerbsOnly(MemoryBackend):
     abeat = Backend.abeat
     arelease = Backend.arelease
     asnapshots = Backend.asnapshots
-    acount = Backend.acount
-    amember = Backend.amember
+    acounts = Backend.acounts
+    amembers = Backend.amembers
 
 
 def names(backend: Backend) -> Collection[str]:

@@ -160,6 +160,35 @@ class TestTheWire:
             assert relay.round_trips == 1
             backend.close()
 
+    @pytest.mark.parametrize("awaited", [False, True])
+    def test_2500_counts_or_members_are_one_round_trip(self, own_server: RedisServer, awaited: bool) -> None:
+        names = [f"n{number}" for number in range(2500)]
+        with (
+            Relay(own_server.port) as relay,
+            redis.Redis.from_url(own_server.url()) as client,
+            asyncio.Runner() as runner,
+        ):
+            backend = RedisBackend(relay.url)
+
+            def ask(verb: str, *arguments: Any) -> Any:
+                if awaited:
+                    return runner.run(getattr(backend, f"a{verb}")(*arguments))
+                return getattr(backend, verb)(*arguments)
+
+            ask("counts", ["room"])
+            before = calls(client, "hlen"), calls(client, "hmget")
+            relay.round_trips = 0
+            assert ask("counts", names) == [0] * 2500
+            assert relay.round_trips == 1
+            assert ask("members", "room", names) == [None] * 2500
+            assert relay.round_trips == 2
+            assert (calls(client, "hlen"), calls(client, "hmget")) == (before[0] + 2500, before[1] + 3)
+            assert ask("counts", []) == ask("members", "room", []) == []
+            assert relay.round_trips == 2
+            if awaited:
+                runner.run(backend.aclose())
+            backend.close()
+
     def test_rows_can_be_read_at_night(self, backend: RedisBackend, client: Any) -> None:
         backend.open("p-1", 30)
         (reply,) = backend.write(

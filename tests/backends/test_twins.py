@@ -40,7 +40,7 @@ OPS = st.one_of(
     st.tuples(st.just(Leave), OFFSETS, KEYS, REFS, TAGS),
 )
 VERBS = st.one_of(
-    st.tuples(st.just("count"), KEYS),
+    st.tuples(st.just("counts"), st.lists(KEYS, max_size=3)),
     st.tuples(st.just("open"), LEASES, TTLS),
     st.tuples(st.just("open"), LEASES, TTLS),
     st.tuples(st.just("write"), LEASES, st.lists(OPS, max_size=4)),
@@ -54,7 +54,7 @@ VERBS = st.one_of(
     st.tuples(st.just("beat"), KEYS, REFS),
     st.tuples(st.just("release"), KEYS, REFS, TAGS),
     st.tuples(st.just("snapshots"), st.lists(KEYS, max_size=3)),
-    st.tuples(st.just("member"), KEYS, USERS),
+    st.tuples(st.just("members"), KEYS, st.lists(USERS, max_size=3)),
 )
 
 
@@ -184,7 +184,7 @@ def spelled_out(verbs: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
             continue
         lease, before, own, lag, after, heir, key, refs, tag = arguments
         fates: dict[str, tuple[Any, ...]] = {
-            "count": ("count", key),
+            "count": ("counts", [key]),
             "renew": ("renew", lease, 1, [key]),
             "open": ("open", lease, 1000.0),
             "move": ("write", heir, [(Join, 1, key, ref, "ann", "{}", "e3", tag, 1.7e9) for ref in refs[:1]]),

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.cache import caches
 from django.core.management import call_command
+from django.utils.functional import SimpleLazyObject
 from pytest_django import Settings
 
 from djust_presence import CursorTracker, PresenceKeyError
@@ -128,12 +130,48 @@ def test_what_is_no_finite_number_is_refused_and_changes_nothing(x: Any, use_cac
     assert places() == {"ada": (1, 2)}
 
 
-def test_a_meta_that_is_too_large_and_a_key_that_is_none_are_refused(use_cache: UseCache) -> None:
+def test_a_meta_that_is_too_large_is_refused(use_cache: UseCache) -> None:
     use_cache("locmem")
     with pytest.raises(ValueError, match="4"):
         CursorTracker.update_cursor("doc:123", "ada", 1, 2, {"name": "x" * 5000})
-    with pytest.raises(PresenceKeyError):
-        CursorTracker.update_cursor("", "ada", 1, 2)
+    assert places() == {}
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "half \ud83d", None, 5])
+async def test_a_key_that_cannot_be_used_is_refused_before_any_cache_is_asked(
+    key: Any, settings: Settings
+) -> None:
+    nowhere = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+    settings.CACHES = {"default": nowhere}
+    calls = [("update_cursor", ("ada", 1, 2)), ("get_cursors", ()), ("remove_cursor", ("ada",))]
+    for name, arguments in calls:
+        with pytest.raises(PresenceKeyError, match="1 to 255 characters.*CursorTracker"):
+            getattr(CursorTracker, name)(key, *arguments)
+        with pytest.raises(PresenceKeyError, match="1 to 255 characters.*CursorTracker"):
+            await getattr(CursorTracker, f"a{name}")(key, *arguments)
+
+
+async def test_a_user_object_is_its_pk_and_another_model_is_no_user(use_cache: UseCache) -> None:
+    use_cache("locmem")
+    CursorTracker.update_cursor("doc:123", User(pk=7, username="ada"), 1, 2)
+    await CursorTracker.aupdate_cursor("doc:123", SimpleLazyObject(lambda: User(pk=8)), 3, 4)
+    assert places() == {"7": (1, 2), "8": (3, 4)}
+    CursorTracker.remove_cursor("doc:123", User(pk=7))
+    await CursorTracker.aremove_cursor("doc:123", 8)
+    assert places() == {}
+    with pytest.raises(TypeError, match="pass the id"):
+        CursorTracker.update_cursor("doc:123", Group(pk=7), 1, 2)
+    with pytest.raises(TypeError, match="pass the id"):
+        CursorTracker.remove_cursor("doc:123", Group(pk=7))
+
+
+@pytest.mark.parametrize("nobody", [None, "", AnonymousUser(), User(username="not saved")], ids=repr)
+def test_who_has_no_id_has_no_cursor(nobody: Any, use_cache: UseCache) -> None:
+    use_cache("locmem")
+    with pytest.raises(ValueError, match=r"update_cursor\(\) needs a user id.*get_presence_user_id"):
+        CursorTracker.update_cursor("doc:123", nobody, 1, 2)
+    with pytest.raises(ValueError, match=r"remove_cursor\(\) needs a user id"):
+        CursorTracker.remove_cursor("doc:123", nobody)
     assert places() == {}
 
 

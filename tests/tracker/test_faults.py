@@ -140,7 +140,7 @@ async def test_a_flush_makes_nobody_leave(start: StartProcess, make_backend: Mak
         backend._store.__init__()  # type: ignore[misc]
     else:
         assert isinstance(backend, RedisBackend)
-        backend._run(backend._scripts.count(""))
+        backend._run(backend._scripts.counts([""]))
         assert backend._threads
         backend._threads.writer.flushdb()
     for _ in range(40):
