@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage
 
 from ..errors import PresenceUnavailable
 from .base import Backend
+from .failures import meaning
 from .options import Misconfigured, Options, parameters
 from .scripts import Request, Scripts
 
@@ -56,11 +57,11 @@ _open: set[Here] = set()
 
 @contextmanager
 def unavailable(server: str) -> Iterator[None]:
-    """Say of whatever goes wrong on the way to *server* and back that presence is unavailable."""
+    """Raise ``PresenceUnavailable`` for whatever goes wrong on the way to *server* and back."""
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        raise PresenceUnavailable(f"Redis at {server}: {str(error) or type(error).__name__}") from error
+        raise PresenceUnavailable(f"Redis at {server}: {meaning(error)}") from error
 
 
 def address_of(server: Mapping[str, Any]) -> str:
