@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import socket
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.urls import path
 from pytest_django import Settings
+from redis.asyncio.connection import AbstractConnection
 
 from djust_presence import LiveCursorMixin, LiveView, PresenceMixin
 from djust_presence.backends.memory import MemoryBackend
@@ -145,6 +147,61 @@ def test_the_redis_backend_says_what_is_wrong_with_its_connection(
     said = the_only()
     assert said.id == f"djust_presence.{id}"
     assert named in said.msg
+
+
+def core(*hosts: Any) -> dict[str, Any]:
+    return {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": list(hosts)} if hosts else {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("layer", "warned"),
+    [
+        (core(REDIS), True),
+        (core(("127.0.0.1", 1)), True),
+        (core(), True),
+        ({"BACKEND": core()["BACKEND"]}, True),
+        (core({"address": REDIS}), True),
+        (core({"address": REDIS, "socket_timeout": 3}), True),
+        (core({"address": REDIS, "socket_timeout": None}, REDIS), True),
+        (core({"address": REDIS, "socket_timeout": None}), False),
+        (core({"address": REDIS, "socket_timeout": 10}), False),
+        (core({"host": "127.0.0.1", "port": 1, "socket_timeout": None}), False),
+        (core({"master_name": "m", "sentinels": [("127.0.0.1", 1)], "socket_timeout": None}), False),
+        (core(REDIS + "?socket_timeout=10"), False),
+        (core({"address": REDIS + "?socket_timeout=10", "socket_timeout": 3}), False),
+        (core("127.0.0.1:1"), False),
+        (core({"nonsense": 1}), False),
+        ({"BACKEND": core()["BACKEND"], "CONFIG": {"hosts": REDIS}}, False),
+        (PUBSUB, False),
+    ],
+)
+def test_a_layer_whose_idle_consumers_would_die_is_warned_of(
+    layer: Any, warned: bool, settings: Settings
+) -> None:
+    settings.DJUST_PRESENCE, settings.CHANNEL_LAYERS = {"BACKEND": "redis"}, {"default": layer}
+    if not warned:
+        assert found() == []
+        return
+    said = the_only()
+    assert said.id == "djust_presence.W004"
+    assert not said.is_serious()
+    assert "TimeoutError" in said.msg
+    assert "RedisPubSubChannelLayer" in str(said.hint)
+    assert "'socket_timeout': None" in str(said.hint)
+
+
+def test_the_layer_is_not_warned_of_where_redis_py_waits_for_ever(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults: Any = inspect.unwrap(AbstractConnection.__init__).__kwdefaults__
+    monkeypatch.setitem(defaults, "socket_timeout", None)  # as before redis-py 8
+    settings.DJUST_PRESENCE, settings.CHANNEL_LAYERS = {"BACKEND": "redis"}, {"default": core(REDIS)}
+    assert found() == []
+    settings.CHANNEL_LAYERS = {"default": core({"address": REDIS, "socket_timeout": 5})}
+    assert the_only().id == "djust_presence.W004"
 
 
 def test_a_package_that_is_missing_is_said_with_how_to_get_it(
