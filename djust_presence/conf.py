@@ -15,6 +15,7 @@ __all__ = ["Settings", "get_settings", "name_of", "on_change"]
 
 RENEWALS_PER_TTL = 6
 ABOVE_ZERO = ("HEARTBEAT_INTERVAL", "TIMEOUT", "LEASE_TTL", "CURSOR_TIMEOUT")
+SECRET = ("LOCATION", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,17 @@ def _checked(name: str, value: Any) -> Any:
             raise ImproperlyConfigured(f"{name_of(name)} must be a number of seconds above 0, not 0.")
         return float(value)
     if kind == "str" and not isinstance(value, str):
-        raise ImproperlyConfigured(f"{name_of(name)} must be a string, not {value!r}.")
+        raise ImproperlyConfigured(f"{name_of(name)} must be a string, not {_shown(name, value)}.")
     if name == "SOCKET_PREFIX" and value and not value.startswith("/"):
         raise ImproperlyConfigured(f"{name_of(name)} must begin with '/', but is {value!r}.")
     if name == "OPTIONS" and not isinstance(value, Mapping):
-        raise ImproperlyConfigured(f"{name_of(name)} must be a dictionary, not {value!r}.")
+        raise ImproperlyConfigured(f"{name_of(name)} must be a dictionary, not {_shown(name, value)}.")
     return value
+
+
+def _shown(name: str, value: Any) -> str:
+    """Return *value* for a message, or only its type where it may hold a password."""
+    return f"{type(value).__name__!r}" if name in SECRET else repr(value)
 
 
 def _djust_config() -> Mapping[str, Any]:

@@ -204,6 +204,24 @@ def test_the_layer_is_not_warned_of_where_redis_py_waits_for_ever(
     assert the_only().id == "djust_presence.W004"
 
 
+@pytest.mark.parametrize(
+    "presence",
+    [
+        {"BACKEND": "redis://:s3cret@my.host:6379"},
+        {"BACKEND": "redis", "LOCATION": ["redis://:s3cret@host"]},
+        {"BACKEND": "redis", "LOCATION": b"redis://:s3cret@host"},
+        {"BACKEND": "redis", "LOCATION": "redis://:s3c/ret@host"},
+        {"BACKEND": "redis", "OPTIONS": "redis://:s3cret@host"},
+        {"BACKEND": "redis", "OPTIONS": {"CACHE": "redis://:s3cret@host"}},
+    ],
+)
+def test_a_password_in_a_wrong_place_is_not_shown(presence: Any, settings: Settings) -> None:
+    settings.DJUST_PRESENCE, settings.CHANNEL_LAYERS = presence, {"default": PUBSUB}
+    said = the_only()
+    assert said.is_serious()
+    assert "s3c" not in f"{said.msg} {said.hint}"
+
+
 def test_a_package_that_is_missing_is_said_with_how_to_get_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,8 +13,9 @@ from django.core.checks import CheckMessage
 from ..errors import PresenceUnavailable
 from .base import Backend
 from .failures import meaning
-from .options import Misconfigured, Options, parameters
+from .options import Misconfigured, Options
 from .scripts import Request, Scripts
+from .servers import parameters
 
 try:
     import redis
@@ -65,9 +66,10 @@ def unavailable(server: str) -> Iterator[None]:
 
 
 def address_of(server: Mapping[str, Any]) -> str:
-    """Where *server*, the arguments of a connection, is: for messages, so without user and password."""
-    place = server.get("path") or f"{server.get('host', 'localhost')}:{server.get('port', 6379)}"
-    return f"{place}/{server.get('db', 0)}"
+    """Return where *server*, the arguments of a connection, is: for messages, so without user and password."""
+    host, port = server.get("host", "localhost"), server.get("port", 6379)
+    place = server.get("path") or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    return f"{place}/{server.get('db') or 0}"
 
 
 @contextmanager
