@@ -14,6 +14,7 @@ from django.core.signals import setting_changed
 __all__ = ["Settings", "get_settings", "name_of", "on_change"]
 
 RENEWALS_PER_TTL = 6
+TIMEOUTS_PER_TTL = 2 * RENEWALS_PER_TTL
 ABOVE_ZERO = ("HEARTBEAT_INTERVAL", "TIMEOUT", "LEASE_TTL", "CURSOR_TIMEOUT")
 SECRET = ("LOCATION", "OPTIONS")
 
@@ -40,6 +41,11 @@ class Settings:
     def renew_interval(self) -> float:
         """A process renews its lease so often: several attempts fit into one LEASE_TTL."""
         return self.lease_ttl / RENEWALS_PER_TTL
+
+    @property
+    def longest_timeout(self) -> float:
+        """A write may wait so long for the store: a dead connection is noticed in time to renew the lease on another."""
+        return self.lease_ttl / TIMEOUTS_PER_TTL
 
 
 OPTIONS = {one.name.upper(): one for one in fields(Settings)}

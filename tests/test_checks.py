@@ -149,6 +149,33 @@ def test_the_redis_backend_says_what_is_wrong_with_its_connection(
     assert named in said.msg
 
 
+@pytest.mark.parametrize(
+    ("presence", "too_long", "bound", "least"),
+    [
+        ({"OPTIONS": {"timeout": 2.5, "read_timeout": 2}}, None, "", ""),
+        ({"LEASE_TTL": 3}, None, "", ""),
+        ({"OPTIONS": {"timeout": 5}}, "timeout", "2.5 at most", "60 at least"),
+        ({"OPTIONS": {"read_timeout": 3}}, "read_timeout", "2.5 at most", "36 at least"),
+        ({"OPTIONS": {"timeout": 1}, "LEASE_TTL": 6}, "timeout", "0.5 at most", "12 at least"),
+    ],
+)
+def test_a_timeout_of_the_client_must_be_short_for_the_lease(
+    presence: Any, too_long: str | None, bound: str, least: str, settings: Settings
+) -> None:
+    settings.DJUST_PRESENCE = {"BACKEND": "redis", "LOCATION": REDIS, **presence}
+    settings.CHANNEL_LAYERS = {"default": PUBSUB}
+    if too_long is None:
+        assert found() == []
+        return
+    said = the_only()
+    assert said.id == "djust_presence.E014"
+    assert said.is_serious()
+    assert f"['OPTIONS'][{too_long!r}]" in said.msg
+    assert "LEASE_TTL / 12" in said.msg
+    assert bound in str(said.hint)
+    assert least in str(said.hint)
+
+
 def core(*hosts: Any) -> dict[str, Any]:
     return {
         "BACKEND": "channels_redis.core.RedisChannelLayer",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from math import inf
 from typing import Any
 
 from django.core.checks import Error
 from django.core.exceptions import ImproperlyConfigured
+
+from ..conf import TIMEOUTS_PER_TTL, Settings
 
 PASSED_ON = (
     "client_name",
@@ -22,6 +24,7 @@ PASSED_ON = (
     "socket_keepalive_options",
     "username",
 )
+LONGEST = {"timeout": 5.0, "read_timeout": 1.0}  # where the option is not set, however long LEASE_TTL is
 
 
 class Misconfigured(ImproperlyConfigured):
@@ -43,12 +46,12 @@ def of_connection(options: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that are the backend's own. Times are in seconds."""
+    """The options that are the backend's own. Times are in seconds; None stands for what LEASE_TTL allows."""
 
     CACHE: str | None = None
     prefix: str = "djp"
-    timeout: float = 5.0
-    read_timeout: float = 1.0
+    timeout: float | None = None
+    read_timeout: float | None = None
     max_connections: int = 16
 
     @classmethod
@@ -63,6 +66,8 @@ class Options:
         own = cls(**{name: value for name, value in options.items() if name in known})
         for name, kind in [("timeout", int | float), ("read_timeout", int | float), ("max_connections", int)]:
             value = getattr(own, name)
+            if value is None and name in LONGEST:
+                continue
             if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < inf:
                 raise TypeError(
                     f"the option {name!r} of the redis backend must be a number above 0, not {value!r}"
@@ -75,3 +80,21 @@ class Options:
         if cache is not None and (not isinstance(cache, str) or "://" in cache):
             raise TypeError("the option 'CACHE' of the redis backend must be an alias in CACHES")
         return own
+
+    def timeouts(self, settings: Settings) -> tuple[float, float]:
+        """How long a write waits for the server, and how long a read."""
+        write = self.timeout or min(LONGEST["timeout"], settings.longest_timeout)
+        return write, self.read_timeout or min(LONGEST["read_timeout"], write)
+
+    def check(self, settings: Settings) -> Iterator[Error]:
+        """Yield an error for each timeout that is too long for LEASE_TTL."""
+        for name in LONGEST:
+            value = getattr(self, name)
+            if value is not None and value > settings.longest_timeout:
+                yield Error(
+                    f"DJUST_PRESENCE['OPTIONS'][{name!r}] is {value:g} seconds, above LEASE_TTL / 12 "
+                    f"({settings.longest_timeout:g} seconds): a process that waits so long on a dead connection can lose its lease.",
+                    hint=f"Remove {name!r}, which then follows LEASE_TTL; or set it to {settings.longest_timeout:g} "
+                    f"at most, or LEASE_TTL to {value * TIMEOUTS_PER_TTL:g} at least.",
+                    id="djust_presence.E014",
+                )

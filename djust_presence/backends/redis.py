@@ -10,6 +10,7 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, ca
 
 from django.core.checks import CheckMessage
 
+from ..conf import get_settings
 from ..errors import PresenceUnavailable
 from .base import Backend
 from .failures import meaning
@@ -111,8 +112,8 @@ class RedisBackend(Backend):
 
     - ``CACHE``: the alias of a Redis cache in ``CACHES``, whose server is used instead of *location*;
     - ``prefix``: what all keys begin with (``djp``);
-    - ``timeout`` (5.0) and, for what only reads, ``read_timeout`` (1.0): seconds to wait for the server, and as long
-      for a connection when all are in use;
+    - ``timeout`` (LEASE_TTL / 12, at most 5) and, for what only reads, ``read_timeout`` (the same, at most 1): seconds
+      to wait for the server, and as long for a connection when all are in use;
     - ``max_connections`` (16): for a process, for each of its loops, and for reads and writes each;
     - ``username``, ``password``, ``db``, ``client_name``, ``protocol``, ``health_check_interval``,
       ``credential_provider``, ``socket_keepalive``, ``socket_keepalive_options`` and ``ssl_...``, as redis-py takes
@@ -138,7 +139,7 @@ class RedisBackend(Backend):
             self._parameters(redis)
         except Misconfigured as error:
             return [error.check]
-        return []
+        return [*self._own.check(get_settings())]
 
     def _parameters(self, library: Any) -> dict[str, Any]:
         return parameters(library, self._location, self._own.CACHE, self._options)
@@ -166,7 +167,7 @@ class RedisBackend(Backend):
             )
             return library.Redis(connection_pool=pool)
 
-        return Clients(client(self._own.timeout), client(self._own.read_timeout))
+        return Clients(*map(client, self._own.timeouts(get_settings())))
 
     # Threads
 

@@ -633,7 +633,6 @@ class TestConfiguration:
             ({"socket_timeout": 3}, "no option 'socket_timeout'"),
             ({"decode_responses": False}, "no option 'decode_responses'"),
             ({"timeout": "5"}, "'timeout' .* above 0, not '5'"),
-            ({"timeout": None}, "'timeout' .* above 0, not None"),
             ({"timeout": float("inf")}, "'timeout' .* above 0, not inf"),
             ({"timeout": float("nan")}, "'timeout' .* above 0, not nan"),
             ({"max_connections": None}, "'max_connections' .* above 0, not None"),
@@ -698,6 +697,41 @@ class TestConfiguration:
             with pytest.raises(PresenceUnavailable):
                 wrong.count("room")
         client.acl_deluser(user)
+
+    @pytest.mark.parametrize(
+        ("lease_ttl", "options", "timeouts"),
+        [
+            (30, {}, (2.5, 1)),
+            (30, {"timeout": None, "read_timeout": None}, (2.5, 1)),
+            (6, {}, (0.5, 0.5)),
+            (600, {}, (5, 1)),
+            (30, {"timeout": 0.4}, (0.4, 0.4)),
+            (600, {"timeout": 40, "read_timeout": 2}, (40, 2)),
+        ],
+    )
+    def test_timeouts_follow_the_lease_where_they_are_not_set(
+        self, redis_url: str, lease_ttl: float, options: dict[str, Any], timeouts: tuple[float, float]
+    ) -> None:
+        with override_settings(DJUST_PRESENCE={"LEASE_TTL": lease_ttl}):
+            backend = RedisBackend(redis_url, options)
+            assert backend.check() == []
+            clients = backend._clients(redis)
+            used = [client.connection_pool.make_connection().socket_timeout for client in clients]
+        assert used == [pytest.approx(timeout) for timeout in timeouts]
+
+    def test_a_write_on_a_dead_connection_fails_well_within_a_short_lease(
+        self, own_server: RedisServer
+    ) -> None:
+        with override_settings(DJUST_PRESENCE={"LEASE_TTL": 6}):
+            backend = RedisBackend(own_server.url())
+            backend.open("lease", LONG)
+            own_server.freeze()
+            began = time.monotonic()
+            with pytest.raises(PresenceUnavailable):
+                backend.write("lease", [join(1)])
+            assert time.monotonic() - began < 2
+            own_server.thaw()
+            backend.close()
 
     @pytest.mark.parametrize(
         ("url", "password"),
