@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -20,6 +21,8 @@ from .conf import Settings, get_settings, name_of
 MIN_LEASE_TTL = 3
 WSGI_RUNSERVERS = {"django.core", "django.contrib.staticfiles"}
 IN_MEMORY = "channels.layers.InMemoryChannelLayer"
+CORE_LAYER = "channels_redis.core.RedisChannelLayer"
+CORE_LAYER_WAIT = 5  # seconds for which an idle receive of that layer waits on the server: its brpop_timeout
 UNSHARED_CACHES = {
     "django.core.cache.backends.dummy.DummyCache",
     "django.core.cache.backends.locmem.LocMemCache",
@@ -92,6 +95,35 @@ def _check_layer(settings: Settings) -> Iterator[CheckMessage]:
             hint=hint,
             id="djust_presence.E006",
         )
+    elif layers["default"].get("BACKEND") == CORE_LAYER:
+        yield from _check_core_layer(layers["default"].get("CONFIG") or {})
+
+
+def _check_core_layer(config: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    """Compare how long the layer waits for a message with how long redis-py lets it."""
+    timeout = min(_socket_timeouts(config), default=inf)
+    if timeout <= CORE_LAYER_WAIT:
+        yield Warning(
+            f"{CORE_LAYER} waits {CORE_LAYER_WAIT} seconds for a message, but redis-py gives up after {timeout:g}: "
+            "idle consumers of this project die of a TimeoutError.",
+            hint="Set CHANNEL_LAYERS['default'] to channels_redis.pubsub.RedisPubSubChannelLayer, or each of its hosts to "
+            "{'address': 'redis://…', 'socket_timeout': None}.",
+            id="djust_presence.W004",
+        )
+
+
+def _socket_timeouts(config: Mapping[str, Any]) -> list[float]:
+    """Return the socket timeouts of the layer's connections, as it makes them; none of a host that has none.
+
+    Without a setting that is redis-py's own: 5 seconds since redis-py 8, and none before.
+    """
+    try:
+        from channels_redis.utils import create_pool, decode_hosts
+
+        connections = [create_pool(host).make_connection() for host in decode_hosts(config.get("hosts"))]
+    except (ImportError, TypeError, ValueError):
+        return []  # the layer says so by itself
+    return [one.socket_timeout for one in connections if one.socket_timeout is not None]
 
 
 @register("djust_presence", deploy=True)

@@ -14,7 +14,9 @@ from django.core.signals import setting_changed
 __all__ = ["Settings", "get_settings", "name_of", "on_change"]
 
 RENEWALS_PER_TTL = 6
+TIMEOUTS_PER_TTL = 2 * RENEWALS_PER_TTL
 ABOVE_ZERO = ("HEARTBEAT_INTERVAL", "TIMEOUT", "LEASE_TTL", "CURSOR_TIMEOUT")
+SECRET = ("LOCATION", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ class Settings:
     def renew_interval(self) -> float:
         """A process renews its lease so often: several attempts fit into one LEASE_TTL."""
         return self.lease_ttl / RENEWALS_PER_TTL
+
+    @property
+    def longest_timeout(self) -> float:
+        """A write may wait so long for the store: a dead connection is noticed in time to renew the lease on another."""
+        return self.lease_ttl / TIMEOUTS_PER_TTL
 
 
 OPTIONS = {one.name.upper(): one for one in fields(Settings)}
@@ -90,12 +97,17 @@ def _checked(name: str, value: Any) -> Any:
             raise ImproperlyConfigured(f"{name_of(name)} must be a number of seconds above 0, not 0.")
         return float(value)
     if kind == "str" and not isinstance(value, str):
-        raise ImproperlyConfigured(f"{name_of(name)} must be a string, not {value!r}.")
+        raise ImproperlyConfigured(f"{name_of(name)} must be a string, not {_shown(name, value)}.")
     if name == "SOCKET_PREFIX" and value and not value.startswith("/"):
         raise ImproperlyConfigured(f"{name_of(name)} must begin with '/', but is {value!r}.")
     if name == "OPTIONS" and not isinstance(value, Mapping):
-        raise ImproperlyConfigured(f"{name_of(name)} must be a dictionary, not {value!r}.")
+        raise ImproperlyConfigured(f"{name_of(name)} must be a dictionary, not {_shown(name, value)}.")
     return value
+
+
+def _shown(name: str, value: Any) -> str:
+    """Return *value* for a message, or only its type where it may hold a password."""
+    return f"{type(value).__name__!r}" if name in SECRET else repr(value)
 
 
 def _djust_config() -> Mapping[str, Any]:

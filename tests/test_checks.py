@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import socket
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.urls import path
 from pytest_django import Settings
+from redis.asyncio.connection import AbstractConnection
 
 from djust_presence import LiveCursorMixin, LiveView, PresenceMixin
 from djust_presence.backends.memory import MemoryBackend
@@ -145,6 +147,106 @@ def test_the_redis_backend_says_what_is_wrong_with_its_connection(
     said = the_only()
     assert said.id == f"djust_presence.{id}"
     assert named in said.msg
+
+
+@pytest.mark.parametrize(
+    ("presence", "too_long", "bound", "least"),
+    [
+        ({"OPTIONS": {"timeout": 2.5, "read_timeout": 2}}, None, "", ""),
+        ({"LEASE_TTL": 3}, None, "", ""),
+        ({"OPTIONS": {"timeout": 5}}, "timeout", "2.5 at most", "60 at least"),
+        ({"OPTIONS": {"read_timeout": 3}}, "read_timeout", "2.5 at most", "36 at least"),
+        ({"OPTIONS": {"timeout": 1}, "LEASE_TTL": 6}, "timeout", "0.5 at most", "12 at least"),
+    ],
+)
+def test_a_timeout_of_the_client_must_be_short_for_the_lease(
+    presence: Any, too_long: str | None, bound: str, least: str, settings: Settings
+) -> None:
+    settings.DJUST_PRESENCE = {"BACKEND": "redis", "LOCATION": REDIS, **presence}
+    settings.CHANNEL_LAYERS = {"default": PUBSUB}
+    if too_long is None:
+        assert found() == []
+        return
+    said = the_only()
+    assert said.id == "djust_presence.E014"
+    assert said.is_serious()
+    assert f"['OPTIONS'][{too_long!r}]" in said.msg
+    assert "LEASE_TTL / 12" in said.msg
+    assert bound in str(said.hint)
+    assert least in str(said.hint)
+
+
+def core(*hosts: Any) -> dict[str, Any]:
+    return {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": list(hosts)} if hosts else {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("layer", "warned"),
+    [
+        (core(REDIS), True),
+        (core(("127.0.0.1", 1)), True),
+        (core(), True),
+        ({"BACKEND": core()["BACKEND"]}, True),
+        (core({"address": REDIS}), True),
+        (core({"address": REDIS, "socket_timeout": 3}), True),
+        (core({"address": REDIS, "socket_timeout": None}, REDIS), True),
+        (core({"address": REDIS, "socket_timeout": None}), False),
+        (core({"address": REDIS, "socket_timeout": 10}), False),
+        (core({"host": "127.0.0.1", "port": 1, "socket_timeout": None}), False),
+        (core({"master_name": "m", "sentinels": [("127.0.0.1", 1)], "socket_timeout": None}), False),
+        (core(REDIS + "?socket_timeout=10"), False),
+        (core({"address": REDIS + "?socket_timeout=10", "socket_timeout": 3}), False),
+        (core("127.0.0.1:1"), False),
+        (core({"nonsense": 1}), False),
+        ({"BACKEND": core()["BACKEND"], "CONFIG": {"hosts": REDIS}}, False),
+        (PUBSUB, False),
+    ],
+)
+def test_a_layer_whose_idle_consumers_would_die_is_warned_of(
+    layer: Any, warned: bool, settings: Settings
+) -> None:
+    settings.DJUST_PRESENCE, settings.CHANNEL_LAYERS = {"BACKEND": "redis"}, {"default": layer}
+    if not warned:
+        assert found() == []
+        return
+    said = the_only()
+    assert said.id == "djust_presence.W004"
+    assert not said.is_serious()
+    assert "TimeoutError" in said.msg
+    assert "RedisPubSubChannelLayer" in str(said.hint)
+    assert "'socket_timeout': None" in str(said.hint)
+
+
+def test_the_layer_is_not_warned_of_where_redis_py_waits_for_ever(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults: Any = inspect.unwrap(AbstractConnection.__init__).__kwdefaults__
+    monkeypatch.setitem(defaults, "socket_timeout", None)  # as before redis-py 8
+    settings.DJUST_PRESENCE, settings.CHANNEL_LAYERS = {"BACKEND": "redis"}, {"default": core(REDIS)}
+    assert found() == []
+    settings.CHANNEL_LAYERS = {"default": core({"address": REDIS, "socket_timeout": 5})}
+    assert the_only().id == "djust_presence.W004"
+
+
+@pytest.mark.parametrize(
+    "presence",
+    [
+        {"BACKEND": "redis://:s3cret@my.host:6379"},
+        {"BACKEND": "redis", "LOCATION": ["redis://:s3cret@host"]},
+        {"BACKEND": "redis", "LOCATION": b"redis://:s3cret@host"},
+        {"BACKEND": "redis", "LOCATION": "redis://:s3c/ret@host"},
+        {"BACKEND": "redis", "OPTIONS": "redis://:s3cret@host"},
+        {"BACKEND": "redis", "OPTIONS": {"CACHE": "redis://:s3cret@host"}},
+    ],
+)
+def test_a_password_in_a_wrong_place_is_not_shown(presence: Any, settings: Settings) -> None:
+    settings.DJUST_PRESENCE, settings.CHANNEL_LAYERS = presence, {"default": PUBSUB}
+    said = the_only()
+    assert said.is_serious()
+    assert "s3c" not in f"{said.msg} {said.hint}"
 
 
 def test_a_package_that_is_missing_is_said_with_how_to_get_it(

@@ -77,7 +77,7 @@ urlpatterns = [
 
 def over_redis(url: str, **options: Any) -> dict[str, Any]:
     return {
-        "DJUST_PRESENCE": {"BACKEND": "redis", "LOCATION": url, **QUICK, "OPTIONS": options},
+        "DJUST_PRESENCE": {"BACKEND": "redis", "LOCATION": url, **QUICK, "OPTIONS": {"timeout": 2} | options},
         "CHANNEL_LAYERS": {
             "default": {
                 "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",

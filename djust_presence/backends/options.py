@@ -1,17 +1,17 @@
-"""What the settings say of the Redis server and how to reach it, without any I/O."""
+"""The options of the Redis backend."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from math import inf
 from typing import Any
 
-from django.conf import settings
 from django.core.checks import Error
 from django.core.exceptions import ImproperlyConfigured
 
-from ..conf import name_of
+from ..conf import TIMEOUTS_PER_TTL, Settings
 
 PASSED_ON = (
     "client_name",
@@ -24,8 +24,7 @@ PASSED_ON = (
     "socket_keepalive_options",
     "username",
 )
-OF_URL = ("connection_class", "host", "path", "port")
-URL_HINT = "Set it to redis://host:port/db, rediss://host:port/db or unix:///path/to/socket."
+LONGEST = {"timeout": 5.0, "read_timeout": 1.0}  # where the option is not set, however long LEASE_TTL is
 
 
 class Misconfigured(ImproperlyConfigured):
@@ -37,7 +36,7 @@ class Misconfigured(ImproperlyConfigured):
 
 
 def passed_on(name: str) -> bool:
-    """Whether redis-py's connections get this option as it is."""
+    """Return whether redis-py's connections get this option unchanged, None included."""
     return name in PASSED_ON or name.startswith("ssl_")
 
 
@@ -47,12 +46,12 @@ def of_connection(options: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that are the backend's own. Times are in seconds."""
+    """The options that are the backend's own. Times are in seconds; None stands for what LEASE_TTL allows."""
 
     CACHE: str | None = None
     prefix: str = "djp"
-    timeout: float = 5.0
-    read_timeout: float = 1.0
+    timeout: float | None = None
+    read_timeout: float | None = None
     max_connections: int = 16
 
     @classmethod
@@ -67,7 +66,9 @@ class Options:
         own = cls(**{name: value for name, value in options.items() if name in known})
         for name, kind in [("timeout", int | float), ("read_timeout", int | float), ("max_connections", int)]:
             value = getattr(own, name)
-            if isinstance(value, bool) or not isinstance(value, kind) or value <= 0:
+            if value is None and name in LONGEST:
+                continue
+            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value < inf:
                 raise TypeError(
                     f"the option {name!r} of the redis backend must be a number above 0, not {value!r}"
                 )
@@ -75,68 +76,25 @@ class Options:
             raise TypeError(
                 f"the option 'prefix' of the redis backend must be text without braces, not {own.prefix!r}"
             )
+        cache: Any = own.CACHE
+        if cache is not None and (not isinstance(cache, str) or "://" in cache):
+            raise TypeError("the option 'CACHE' of the redis backend must be an alias in CACHES")
         return own
 
+    def timeouts(self, settings: Settings) -> tuple[float, float]:
+        """How long a write waits for the server, and how long a read."""
+        write = self.timeout or min(LONGEST["timeout"], settings.longest_timeout)
+        return write, self.read_timeout or min(LONGEST["read_timeout"], write)
 
-def parameters(library: Any, location: str, cache: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a connection of *library* (redis or redis.asyncio), of which one is made to see if they fit.
-
-    Raises ``Misconfigured``.
-    """
-    url, cached = of_cache(cache) if cache else (location, {})
-    try:
-        server = library.connection.parse_url(url)
-    except ValueError as error:
-        message = f"{name_of('LOCATION')} is no Redis URL: {error}"
-        raise Misconfigured("E010", message, URL_HINT) from error
-    foreign = [name for name in server if name not in OF_URL and not passed_on(name)]
-    if foreign and not cache:
-        message = f"The URL in {name_of('LOCATION')} must not set {', '.join(map(repr, foreign))}."
-        raise Misconfigured("E010", message, URL_HINT)
-    for name in foreign:
-        del server[name]
-    given = {
-        "client_name": "djust_presence",
-        "protocol": 2,
-        **cached,
-        **server,
-        **of_connection(options),
-    }
-    arguments = dict(given)
-    kind = arguments.pop("connection_class", library.Connection)
-    try:
-        kind(**arguments)
-    except (TypeError, ValueError, library.RedisError) as error:
-        raise Misconfigured(
-            "E013",
-            f"redis-py refuses the options of its connections: {error}",
-            f"Look at {name_of('LOCATION')} and at OPTIONS; ssl_... options need a rediss:// URL.",
-        ) from error
-    return given
-
-
-def of_cache(alias: str) -> tuple[str, dict[str, Any]]:
-    """The URL of the server to which a cache writes, and the options of its connections."""
-    try:
-        cache = settings.CACHES[alias]
-    except KeyError:
-        raise Misconfigured(
-            "E011",
-            f"DJUST_PRESENCE['OPTIONS']['CACHE'] is {alias!r}, and CACHES has no such alias.",
-            f"Name one that it has: {', '.join(map(repr, settings.CACHES))}.",
-        ) from None
-    location, options = cache.get("LOCATION") or "", cache.get("OPTIONS", {})
-    servers = re.split("[,;]", location) if isinstance(location, str) else list(location)
-    if "SENTINELS" in options or not re.match("(rediss?|unix)://", servers[0]):
-        raise Misconfigured(
-            "E012",
-            f"DJUST_PRESENCE['OPTIONS']['CACHE'] is {alias!r}, a cache whose LOCATION names no Redis server.",
-            "Name a cache of django-redis with a redis://, rediss:// or unix:// URL, or set LOCATION instead.",
-        )
-    given = {
-        "username": options.get("USERNAME"),
-        "password": options.get("PASSWORD"),
-        **options,
-        **options.get("CONNECTION_POOL_KWARGS", {}),
-    }
-    return servers[0], {name: value for name, value in of_connection(given).items() if value is not None}
+    def check(self, settings: Settings) -> Iterator[Error]:
+        """Yield an error for each timeout that is too long for LEASE_TTL."""
+        for name in LONGEST:
+            value = getattr(self, name)
+            if value is not None and value > settings.longest_timeout:
+                yield Error(
+                    f"DJUST_PRESENCE['OPTIONS'][{name!r}] is {value:g} seconds, above LEASE_TTL / 12 "
+                    f"({settings.longest_timeout:g} seconds): a process that waits so long on a dead connection can lose its lease.",
+                    hint=f"Remove {name!r}, which then follows LEASE_TTL; or set it to {settings.longest_timeout:g} "
+                    f"at most, or LEASE_TTL to {value * TIMEOUTS_PER_TTL:g} at least.",
+                    id="djust_presence.E014",
+                )

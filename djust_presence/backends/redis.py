@@ -11,11 +11,14 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, ca
 
 from django.core.checks import CheckMessage
 
+from ..conf import get_settings
 from ..errors import PresenceUnavailable
 from ..state.records import SCHEMA
 from .base import Backend
-from .options import Misconfigured, Options, parameters
+from .failures import meaning
+from .options import Misconfigured, Options
 from .scripts import Request, Scripts
+from .servers import parameters
 
 try:
     import redis
@@ -58,17 +61,18 @@ _open: set[Here] = set()
 
 @contextmanager
 def unavailable(server: str) -> Iterator[None]:
-    """Say of whatever goes wrong on the way to *server* and back that presence is unavailable."""
+    """Raise ``PresenceUnavailable`` for whatever goes wrong on the way to *server* and back."""
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        raise PresenceUnavailable(f"Redis at {server}: {str(error) or type(error).__name__}") from error
+        raise PresenceUnavailable(f"Redis at {server}: {meaning(error)}") from error
 
 
 def address_of(server: Mapping[str, Any]) -> str:
-    """Where *server*, the arguments of a connection, is: for messages, so without user and password."""
-    place = server.get("path") or f"{server.get('host', 'localhost')}:{server.get('port', 6379)}"
-    return f"{place}/{server.get('db', 0)}"
+    """Return where *server*, the arguments of a connection, is: for messages, so without user and password."""
+    host, port = server.get("host", "localhost"), server.get("port", 6379)
+    place = server.get("path") or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    return f"{place}/{server.get('db') or 0}"
 
 
 @contextmanager
@@ -110,8 +114,8 @@ class RedisBackend(Backend):
 
     - ``CACHE``: the alias of a Redis cache in ``CACHES``, whose server is used instead of *location*;
     - ``prefix``: what all keys begin with (``djp``);
-    - ``timeout`` (5.0) and, for what only reads, ``read_timeout`` (1.0): seconds to wait for the server, and as long
-      for a connection when all are in use;
+    - ``timeout`` (LEASE_TTL / 12, at most 5) and, for what only reads, ``read_timeout`` (the same, at most 1): seconds
+      to wait for the server, and as long for a connection when all are in use;
     - ``max_connections`` (16): for a process, for each of its loops, and for reads and writes each;
     - ``username``, ``password``, ``db``, ``client_name``, ``protocol``, ``health_check_interval``,
       ``credential_provider``, ``socket_keepalive``, ``socket_keepalive_options`` and ``ssl_...``, as redis-py takes
@@ -137,7 +141,7 @@ class RedisBackend(Backend):
             self._parameters(redis)
         except Misconfigured as error:
             return [error.check]
-        return []
+        return [*self._own.check(get_settings())]
 
     @cached_property
     def namespace(self) -> str:
@@ -169,7 +173,7 @@ class RedisBackend(Backend):
             )
             return library.Redis(connection_pool=pool)
 
-        return Clients(client(self._own.timeout), client(self._own.read_timeout))
+        return Clients(*map(client, self._own.timeouts(get_settings())))
 
     # Threads
 

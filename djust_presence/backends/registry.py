@@ -38,6 +38,12 @@ def load_backend_class(name: str) -> type[Backend]:
     """
     found = _classes.get(name, name)
     if isinstance(found, str):
+        if "://" in found:  # which is not shown, as it may hold a password
+            raise Misconfigured(
+                "E002",
+                f"{name_of('BACKEND')} is a URL.",
+                f"Set it to 'redis', and {name_of('LOCATION')} to the URL.",
+            )
         if "." not in found:
             raise Misconfigured(
                 "E002",

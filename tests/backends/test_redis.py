@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,8 +22,10 @@ import redis
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from django.utils.module_loading import import_string
 
 from djust_presence.backends import redis as module
+from djust_presence.backends import servers
 from djust_presence.backends.redis import RedisBackend
 from djust_presence.contract import BOUND, GONE, LONG, join, leave
 from djust_presence.errors import PresenceUnavailable
@@ -31,6 +34,9 @@ from tests.backends.relay import Relay
 from tests.servers import ROOT, RedisServer, find_redis_server, find_valkey_server, free_port
 
 pytestmark = pytest.mark.redis
+
+DJANGO = "django.core.cache.backends.redis.RedisCache"
+DJANGO_REDIS = "django_redis.cache.RedisCache"
 
 
 @pytest.fixture
@@ -635,6 +641,9 @@ class TestConfiguration:
             ("redis://localhost?socket_timeout=60", {}, "E010"),
             ("redis://localhost?nonsense=1", {}, "E010"),
             ("redis://localhost", {"CACHE": "nowhere"}, "E011"),
+            ("redis://localhost", {"CACHE": ""}, "E011"),
+            ("redis://localhost", {"CACHE": "none"}, "E012"),
+            ("redis://localhost", {"CACHE": "unimportable"}, "E012"),
             ("redis://localhost", {"CACHE": "local"}, "E012"),
             ("redis://localhost", {"CACHE": "sentinel"}, "E012"),
             ("redis://localhost", {"CACHE": "empty"}, "E012"),
@@ -648,6 +657,8 @@ class TestConfiguration:
             "default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
             "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "snowflake"},
             "empty": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+            "none": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": []},
+            "unimportable": {"BACKEND": "no.where", "LOCATION": "redis://localhost"},
             "sentinel": {
                 "BACKEND": "django_redis.cache.RedisCache",
                 "LOCATION": "redis://service/0",
@@ -676,7 +687,11 @@ class TestConfiguration:
             ({"socket_timeout": 3}, "no option 'socket_timeout'"),
             ({"decode_responses": False}, "no option 'decode_responses'"),
             ({"timeout": "5"}, "'timeout' .* above 0, not '5'"),
-            ({"timeout": None}, "'timeout' .* above 0, not None"),
+            ({"timeout": float("inf")}, "'timeout' .* above 0, not inf"),
+            ({"timeout": float("nan")}, "'timeout' .* above 0, not nan"),
+            ({"max_connections": None}, "'max_connections' .* above 0, not None"),
+            ({"CACHE": 1}, "'CACHE' .* must be an alias"),
+            ({"CACHE": "redis://:sec@ret"}, "'CACHE' .* must be an alias in CACHES$"),
             ({"read_timeout": 0}, "'read_timeout' .* above 0, not 0"),
             ({"max_connections": 2.5}, "'max_connections' .* above 0, not 2.5"),
             ({"max_connections": True}, "'max_connections' .* above 0, not True"),
@@ -736,6 +751,194 @@ class TestConfiguration:
             with pytest.raises(PresenceUnavailable):
                 wrong.count("room")
         client.acl_deluser(user)
+
+    @pytest.mark.parametrize(
+        ("lease_ttl", "options", "timeouts"),
+        [
+            (30, {}, (2.5, 1)),
+            (30, {"timeout": None, "read_timeout": None}, (2.5, 1)),
+            (6, {}, (0.5, 0.5)),
+            (600, {}, (5, 1)),
+            (30, {"timeout": 0.4}, (0.4, 0.4)),
+            (600, {"timeout": 40, "read_timeout": 2}, (40, 2)),
+        ],
+    )
+    def test_timeouts_follow_the_lease_where_they_are_not_set(
+        self, redis_url: str, lease_ttl: float, options: dict[str, Any], timeouts: tuple[float, float]
+    ) -> None:
+        with override_settings(DJUST_PRESENCE={"LEASE_TTL": lease_ttl}):
+            backend = RedisBackend(redis_url, options)
+            assert backend.check() == []
+            clients = backend._clients(redis)
+            used = [client.connection_pool.make_connection().socket_timeout for client in clients]
+        assert used == [pytest.approx(timeout) for timeout in timeouts]
+
+    def test_a_write_on_a_dead_connection_fails_well_within_a_short_lease(
+        self, own_server: RedisServer
+    ) -> None:
+        with override_settings(DJUST_PRESENCE={"LEASE_TTL": 6}):
+            backend = RedisBackend(own_server.url())
+            backend.open("lease", LONG)
+            own_server.freeze()
+            began = time.monotonic()
+            with pytest.raises(PresenceUnavailable):
+                backend.write("lease", [join(1)])
+            assert time.monotonic() - began < 2
+            own_server.thaw()
+            backend.close()
+
+    @pytest.mark.parametrize(
+        ("url", "password"),
+        [
+            ("redis://:s%23e%2Fc%3Fr%40e%25t%20@host:6379/1", "s#e/c?r@e%t "),
+            ("redis://:s;e,c%r@e t@host/1", "s;e,c%r@e t"),
+            ("redis://host/1?password=p@ss", "p@ss"),
+        ],
+    )
+    def test_a_password_may_hold_any_character_that_its_url_can_hold(self, url: str, password: str) -> None:
+        found = servers.parameters(redis, url, None, {})
+        assert (found["host"], found["db"], found["password"]) == ("host", 1, password)
+
+    @pytest.mark.parametrize("cache", [False, True])
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "12xq#zj34",
+            "1234/zjkv",
+            "1234?zjkv",
+            "xqzj#kvwq",
+            "xq/zj@kv",
+            "1?a=b",
+            "xq[zj]kv",
+            "xq]zj",
+            "ä℀xqzj",
+            "xq?zj=k/v",
+        ],
+    )
+    @pytest.mark.parametrize(
+        "url", ["redis://:{}@host:6379/0", "rediss://me1:{}@host", "unix://me1:{}@/run/redis.sock"]
+    )
+    def test_a_password_that_is_not_encoded_is_refused_and_not_shown(
+        self, url: str, secret: str, cache: bool
+    ) -> None:
+        url = url.format(secret)
+        configured = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url}
+        with override_settings(CACHES={"default": configured}):
+            backend = RedisBackend(
+                "redis://localhost" if cache else url, {"CACHE": "default"} if cache else {}
+            )
+            (message,) = backend.check()
+            assert message.id == "djust_presence.E010"
+            setting = "CACHES['default']['LOCATION']" if cache else "DJUST_PRESENCE['LOCATION']"
+            assert message.msg.startswith(f"{setting} has a special character in its user or password")
+            assert "ercent-encode" in str(message.hint)
+            with pytest.raises(ImproperlyConfigured) as raised:
+                backend.count("room")
+        told = "".join(traceback.format_exception(raised.value)).split("ImproperlyConfigured")[-1]
+        assert raised.value.__cause__ is raised.value.__context__ is None
+        for part in re.findall(r"[a-z]{2}", secret):
+            assert part not in f"{message.msg} {message.hint} {told}"
+
+    @pytest.mark.parametrize(
+        "url", ["redis://:abcd", "redis://me:abcd/0", "redis://h:99999", "redis://host?db=ab"]
+    )
+    def test_what_is_no_url_is_not_shown(self, url: str) -> None:
+        with override_settings(DJUST_PRESENCE=None, DJUST_CONFIG={"REDIS_URL": url}):
+            (message,) = RedisBackend(url).check()
+        assert message.msg.startswith("DJUST_CONFIG['REDIS_URL'] is no Redis URL. ")
+        assert not re.search("abcd|99999|'ab'", f"{message.msg} {message.hint}")
+
+    @pytest.mark.parametrize(
+        ("kind", "location", "password"),
+        [
+            (DJANGO_REDIS, "redis://:se;cret@host,redis://replica", "se;cret"),
+            (DJANGO_REDIS, "redis://:1234,5@host", None),
+            (DJANGO_REDIS, ["redis://:se,cr;et@host"], "se,cr;et"),
+            (DJANGO_REDIS, {"redis://:se,cr;et@host"}, "se,cr;et"),
+            (DJANGO, "redis://:1234;5@host", None),
+            (DJANGO, "redis://:1234,5@host", None),
+            (DJANGO, "redis://:secret@host;redis://replica,redis://other", "secret"),
+            (DJANGO, ("redis://:se,cr;et@host",), "se,cr;et"),
+        ],
+    )
+    def test_the_location_of_a_cache_is_split_as_the_cache_splits_it(
+        self, kind: str, location: Any, password: str | None
+    ) -> None:
+        with override_settings(CACHES={"default": {"BACKEND": kind, "LOCATION": location}}):
+            if password is not None:
+                cache: Any = import_string(kind)(location, {})
+                used = cache._servers if kind == DJANGO else cache.client._server
+                assert servers.of_cache("default").url == next(iter(used))
+                assert servers.parameters(redis, "", "default", {})["password"] == password
+                return
+            (message,) = RedisBackend("", {"CACHE": "default"}).check()
+        assert message.id == "djust_presence.E010"
+        assert message.msg.startswith("CACHES['default']['LOCATION'] is split at")
+        assert "1234" not in message.msg
+
+    @pytest.mark.parametrize(
+        ("kind", "options"),
+        [
+            (DJANGO_REDIS, {"CONNECTION_POOL_KWARGS": {"ssl_cert_reqs": None}}),
+            (DJANGO_REDIS, {"CONNECTION_POOL_KWARGS": {"client_name": None, "ssl_ca_certs": None}}),
+            (DJANGO_REDIS, {"USERNAME": "", "PASSWORD": None, "SOCKET_TIMEOUT": 3}),
+            (DJANGO_REDIS, {"USERNAME": "me", "PASSWORD": "secret"}),
+            (DJANGO_REDIS, {"PASSWORD": "secret", "CONNECTION_POOL_KWARGS": {"password": None}}),
+            (DJANGO_REDIS, {"USERNAME": "me", "CONNECTION_POOL_KWARGS": {"username": None, "password": "p"}}),
+            (DJANGO_REDIS, {"client_name": "ignored", "db": 7}),
+            (DJANGO, {"ssl_cert_reqs": None, "ssl_check_hostname": False}),
+            (DJANGO, {"client_name": None, "username": None, "db": 7, "max_connections": 3}),
+        ],
+    )
+    def test_connections_get_the_options_that_those_of_the_cache_get(
+        self, kind: str, options: dict[str, Any]
+    ) -> None:
+        """None included, which turns something off. Both libraries build theirs here, without connecting."""
+        location = "rediss://host"
+        cache: Any = import_string(kind)(location, {"OPTIONS": options})
+        if kind == DJANGO:
+            theirs = cache._cache.get_client().connection_pool.connection_kwargs
+        else:
+            factory = cache.client.connection_factory
+            theirs = factory.get_connection_pool(factory.make_connection_params(location)).connection_kwargs
+        with override_settings(
+            CACHES={"default": {"BACKEND": kind, "LOCATION": location, "OPTIONS": options}}
+        ):
+            ours = servers.parameters(redis, "", "default", {})
+        names = {
+            "client_name",
+            "username",
+            "password",
+            "db",
+            "ssl_cert_reqs",
+            "ssl_ca_certs",
+            "ssl_check_hostname",
+        }
+        expected = {name: value for name, value in theirs.items() if name in names}
+        assert {"client_name": "djust_presence", "password": None} | expected == {"password": None} | {
+            name: value for name, value in ours.items() if name in names
+        }
+
+    def test_an_option_that_is_none_is_passed_on(self, redis_url: str, client: Any) -> None:
+        assert (
+            servers.parameters(redis, "rediss://host", None, {"ssl_cert_reqs": None})["ssl_cert_reqs"] is None
+        )
+        backend = RedisBackend(redis_url, {"client_name": None})
+        before = len(connections(client, ""))
+        backend.count("room")
+        assert len(connections(client, "")) == before + 1
+        backend.close()
+
+    @pytest.mark.parametrize(
+        ("server", "address"),
+        [
+            ({}, "localhost:6379/0"),
+            ({"host": "::1", "port": 1, "db": None}, "[::1]:1/0"),
+            ({"path": "/run/redis.sock", "db": 3}, "/run/redis.sock/3"),
+        ],
+    )
+    def test_the_address_for_messages(self, server: dict[str, Any], address: str) -> None:
+        assert module.address_of(server) == address
 
     def test_redis_py_never_repeats_by_itself(self, backend: RedisBackend) -> None:
         def retries(client: Any) -> int:
