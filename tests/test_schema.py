@@ -27,7 +27,7 @@ def test_the_number_belongs_to_these_shapes() -> None:
 @pytest.mark.redis
 def test_rows(redis_url: str) -> None:
     backend = RedisBackend(redis_url)
-    backend.open("lease", 1000.0)
+    backend.open("lease", 1000.0, 10.0, 15.0)
     ops = [
         Join(1, "room", "r1", "zoë", '{"a":1}', "epoch", "t1", 5.25, 6.5),
         Join(2, "room", "r2", "bob", "{}", "none", "t2", 7.0, 8.0),
@@ -51,9 +51,13 @@ def test_rows(redis_url: str) -> None:
 
         assert {name.removeprefix(prefix): read(name) for name in client.scan_iter()} == {
             "B": "lease",
+            "H": ANY,
             "L": [("lease", ANY)],
             "J": [("job:1", ANY)],
-            "S": {"lease": "3:1000.000000", "job:1": "0:60.000000:draining"},
+            "S": {
+                "lease": "3:1000.000000:10.000000:15.000000",
+                "job:1": "0:60.000000:0.000000:0.000000:draining",
+            },
             "I:lease": ["r1:room", "r2:room", "r3:room"],
             "V": {"room": "epoch:3:t3"},
             "r:room": {
