@@ -89,23 +89,28 @@ class Outbox:
     def busy(self) -> bool:
         return self._batch is not None
 
-    def next(self, limit: int) -> Batch | None:
-        """The batch to send: the unanswered one as it was, a lease first, what is to be told; None when all is said."""
+    def next(self, limit: int, leaves: bool = True) -> Batch | None:
+        """Return the unanswered batch unchanged, else the opening of a lease, else pending writes; None for nothing.
+
+        Without *leaves*, those stay pending.
+        """
         if self._batch is None:
             if self.lease is None:
                 self._batch = Batch(self._fresh(), ())
             elif self._dirty:
-                self._batch = self._compose(self.lease, limit)
+                self._batch = self._compose(self.lease, limit, leaves)
         return self._batch
 
-    def _compose(self, lease: str, limit: int) -> Batch | None:
+    def _compose(self, lease: str, limit: int, leaves: bool) -> Batch | None:
         ops: list[Op] = []
         seqs = count(self.seq + 1)
         for ref in list(self._dirty):
             if len(ops) == limit:
                 break
-            del self._dirty[ref]
             wish, told, again = self.wanted.get(ref), self._sent.get(ref), ref in self._again
+            if wish is None and told and not leaves:
+                continue
+            del self._dirty[ref]
             self._again.discard(ref)
             if wish is None:
                 if told:
