@@ -18,7 +18,6 @@ from hashlib import blake2b
 from traceback import format_exception_only
 from typing import Any
 from uuid import uuid4
-from weakref import WeakSet
 
 from asgiref.sync import async_to_sync
 from channels import DEFAULT_CHANNEL_LAYER
@@ -26,6 +25,7 @@ from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
 from .forks import after_fork
+from .outages import Outage, OutageOf
 
 __all__ = ["NOTICES", "Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish", "send"]
 
@@ -280,25 +280,24 @@ class LayerBus(Bus):
         self._channel = None
 
 
-_away: WeakSet[Any] = WeakSet()  # layers of which the log has it that they do not answer
+_outages = OutageOf[BaseChannelLayer]()
+_without_a_layer = Outage(failures=1, seconds=0)
 
 
 def _unanswered(layer: BaseChannelLayer | None, error: Exception) -> None:
-    layer = layer or BaseChannelLayer  # none is configured: that is said once as well
-    if layer not in _away:
-        _away.add(layer)
+    outage = _outages[layer] if layer else _without_a_layer
+    if outage.failed():
         logger.warning(
-            "The channel layer does not answer (%s). Until it does, changes in other processes are seen late, and "
+            "Channel layer: calls fail (%s). Until they work again, changes in other processes are seen late, and "
             "broadcasts to them are lost.",
             "".join(format_exception_only(error)).strip(),  # what redis-py's repr() leaves out is the server
         )
 
 
 def _answered(layer: BaseChannelLayer) -> None:
-    """It has sent something: by that it is known, as subscribing may be a matter of memory."""
-    if layer in _away:
-        _away.discard(layer)
-        logger.warning("The channel layer answers again.")
+    """It has sent something. Subscribing proves nothing, as it may be a matter of memory."""
+    if _outages[layer].worked():
+        logger.warning("Channel layer: calls work again.")
 
 
 def channel_layer() -> BaseChannelLayer:

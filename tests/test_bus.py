@@ -137,14 +137,17 @@ async def test_an_outage_of_the_layer_has_a_line_at_its_begin_and_one_at_its_end
     async with listeners(make_layer, server.url()) as (one, _):
         await one.subscribe("a")
         server.stop()
+        one.bus.publish("a", [["event", "a", 0]])
+        await until(lambda: "calls fail" in caplog.text)
         for n in range(20):
             one.bus.publish("a", [["event", "a", n]])
             await asyncio.sleep(0.05)
         server.start()
-        await until(lambda: "answers again" in caplog.text)
+        await until(lambda: "calls work again" in caplog.text)
+        await asyncio.sleep(0.5)
         began, ended = [one.getMessage() for one in caplog.records if one.name == "djust_presence"]
-        assert re.match(r"The channel layer does not answer \(redis\S+Error: .+\)\. Until it does", began)
-        assert ended == "The channel layer answers again."
+        assert re.match(r"Channel layer: calls fail \(redis\S+Error: .+\)\. Until they work again", began)
+        assert ended == "Channel layer: calls work again."
 
 
 async def test_closing_does_not_wait_for_a_layer_that_hangs(

@@ -12,7 +12,7 @@ from ..state.outbox import Batch, Outbox
 from ..state.records import Status
 from .chance import backoff, fresh
 from .group import Group
-from .outage import answered, unanswered
+from .outage import write_failed, write_worked
 from .session import Session
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Writer:
                     more = await self._turn()
             except PresenceUnavailable as error:
                 failures += 1
-                unanswered(self._backend, error)
+                write_failed(self._backend, error)
                 # Back before anybody who is, and has renewed on time since, buries those who are not.
                 await asyncio.sleep(backoff(failures, self._settings.renew_interval / 2))
                 continue
@@ -130,7 +130,7 @@ class Writer:
         else:
             self.settle()
             return False
-        answered(self._backend)
+        write_worked(self._backend)
         return True
 
     async def _send(self, batch: Batch) -> None:
@@ -239,5 +239,5 @@ class Writer:
                     self._tracker.publish(self._outbox.answer(batch, replies).changes)
                     await self._backend.adrain(batch.lease, grace)
                 except PresenceUnavailable as error:
-                    unanswered(self._backend, error)
+                    write_failed(self._backend, error)
                 del self._ends[0]

@@ -446,7 +446,7 @@ async def test_a_check_that_fails_closes_nobody(client: Client, caplog: pytest.L
     try:
 
         async def failed() -> bool:
-            return "could not be checked" in caplog.text
+            return "Could not re-check access" in caplog.text
 
         await until(failed)
         assert (await socket.call(1, "nothing"))[-1] == {"type": "ack", "ref": 1}
@@ -454,10 +454,10 @@ async def test_a_check_that_fails_closes_nobody(client: Client, caplog: pytest.L
         await sync_to_async(rename)("auth_user_away", "auth_user")
 
     async def told() -> bool:
-        return "can be checked again" in caplog.text
+        return "pages is checked again" in caplog.text
 
     await until(told)
-    assert caplog.text.count("could not be checked") == 1
+    assert caplog.text.count("Could not re-check access") == 1
     await socket.disconnect()
 
 
