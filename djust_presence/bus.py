@@ -26,6 +26,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .forks import after_fork
 from .outages import Outage, OutageOf
+from .rates import LogLimit
 
 __all__ = ["NOTICES", "Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish", "send"]
 
@@ -39,6 +40,9 @@ NOTICES = ""  # not a presence key: what concerns a process as such, with no reg
 LONGEST_WAIT = 1.0  # for a subscription; a layer that does not answer must not keep a page from being counted
 MOST_WAITING = 1000  # items of one key while the layer does not answer
 ADD_AGAIN = 1800.0  # layers forget a group's members after a day, or what their settings say
+
+
+_unreadable = LogLimit()
 
 
 class Bus:
@@ -250,10 +254,22 @@ class LayerBus(Bus):
                 continue
             failures = 0
             try:
-                if received["from"] != self.id and received["key"] in self._wanted:
-                    self._receive(received["key"], json.loads(received["items"]))
+                self._take_in(received)
             except Exception:
-                logger.exception("What another process said could not be made out.")
+                if (left_out := _unreadable.line()) is not None:
+                    logger.exception("Could not decode a message from another process.%s", left_out)
+
+    def _take_in(self, received: object) -> None:
+        """Pass on what another process has sent. Raises ``ValueError`` for what is not a message of this package."""
+        match received:
+            case {"key": str(key), "from": str(sender), "items": str(text)}:
+                if sender != self.id and key in self._wanted:
+                    items = json.loads(text)
+                    if not isinstance(items, list):
+                        raise ValueError("The items of the message are not a list.")
+                    self._receive(key, items)
+            case _:
+                raise ValueError("The message is not of the shape that this version of the package sends.")
 
     def _failed(self, error: Exception) -> None:
         _unanswered(self._layer, error)

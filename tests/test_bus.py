@@ -13,6 +13,7 @@ from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from djust_presence.bus import Item, LayerBus, group_name
+from djust_presence.rates import LogLimit
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.until import until
 
@@ -170,18 +171,38 @@ async def test_closing_does_not_wait_for_a_layer_that_hangs(
         two.bus.publish("a", [["event", "on", None]])
 
 
-async def test_what_cannot_be_made_out_is_logged_and_the_next_message_is_heard(
-    make_layer: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
+ODD_MESSAGES: list[dict[str, object]] = [
+    {"type": "x"},
+    {"type": "x", "from": "me", "key": "a", "items": "{"},
+    {"type": "x", "from": "me", "key": "a", "items": "null"},
+    {"type": "x", "from": "me", "key": "a", "items": '{"event": 1}'},
+    {"type": "x", "from": "me", "key": "a", "items": "[" * 5000},
+    {"type": "x", "from": "me", "key": "a", "items": ["event"]},
+    {"type": "x", "from": None, "key": "a", "items": "[]"},
+    {"type": "x", "from": "me", "key": ["a"], "items": "[]"},
+]
+
+
+async def test_messages_of_unknown_shape_are_dropped_with_one_line_in_ten_seconds(
+    make_layer: MakeLayer,
+    server: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    now = 0.0
+    monkeypatch.setattr("djust_presence.bus._unreadable", LogLimit(lambda: now))
     async with listeners(make_layer, server.url()) as (one, two):
         await two.subscribe("a")
-        for odd in ({"type": "x"}, {"type": "x", "from": "me", "key": "a", "items": "{"}):
+        for odd in ODD_MESSAGES:
             await one.bus._layer.group_send(group_name("a"), odd)
-        await asyncio.sleep(0.1)
         one.bus.publish("a", [["event", "half a character: \ud83d", None]])
         await until(lambda: two.items == [["event", "half a character: \ud83d", None]])
-        said = [record for record in caplog.records if "made out" in record.getMessage()]
-        assert len(said) == 2
+        now = 10.0
+        await one.bus._layer.group_send(group_name("a"), {"type": "x"})
+        said = "Could not decode a message from another process."
+        await until(lambda: caplog.text.count(said) == 2)
+        lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith(said)]
+        assert lines == [said, f"{said} {len(ODD_MESSAGES) - 1} more like it were not logged."]
 
 
 async def test_who_subscribes_again_while_the_bus_unsubscribes_hears(

@@ -120,11 +120,12 @@ class LiveHost:
         _consumer(session).close(code, reason)
 
     def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
-        """Close the sockets of a session that has ended."""
-        if kind == ENDED:
-            for consumer in map(_consumer, sessions):
-                if consumer._view._live_visitor.mark == rest[0]:
-                    consumer.expel(LOG_IN, "reload")
+        """Close the sockets of a session that has ended; other notices, and malformed ones, are ignored."""
+        match [kind, *rest]:
+            case [str(kind), str(ended)] if kind == ENDED:  # pages without a session all have the mark None
+                for consumer in map(_consumer, sessions):
+                    if consumer._view._live_visitor.mark == ended:
+                        consumer.expel(LOG_IN, "reload")
 
     async def check(self, sessions: Sequence[Session]) -> None:
         """Close the sockets of those who may not be there any more."""

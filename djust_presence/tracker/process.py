@@ -11,8 +11,10 @@ from typing import Any, ParamSpec, TypeVar
 from ..backends.base import Backend
 from ..bus import NOTICES, Bus, Item, LayerBus, LocalBus, channel_layer
 from ..conf import Settings
+from ..rates import LogLimit
 from ..state.records import Change, Member
 from .group import Group
+from .items import read_change, read_event
 from .reader import Reader
 from .session import Event, Host, Session, by_host
 from .watch import Watch
@@ -25,6 +27,8 @@ logger = logging.getLogger("djust_presence")
 
 SESSIONS_PER_HOP = 20
 LINGER = 30.0  # a group that nobody here looks at is served on for so long: they may be reloading
+
+_unreadable = LogLimit()
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -149,18 +153,25 @@ class Tracker:
             self.bus.publish(key, some)
 
     def _hear(self, key: str, items: list[Item]) -> None:
+        for item in items:
+            try:
+                self._take_in(key, item)
+            except Exception:  # of another version of this package, or of another program
+                if (left_out := _unreadable.line()) is not None:
+                    logger.exception("Could not take in an item of another process.%s", left_out)
+
+    def _take_in(self, key: str, item: Item) -> None:
+        kind, *rest = item
         if key == NOTICES:
-            for kind, *rest in items:
-                for host, sessions in by_host(self._sessions).items():
-                    host.notice(sessions, kind, *rest)
+            for host, sessions in by_host(self._sessions).items():
+                host.notice(sessions, kind, *rest)
         elif group := self.groups.get(key):
-            for kind, *rest in items:
-                if kind == "change":
-                    group.apply(Change.unpack(key, rest))
-                elif kind == "event":
-                    group.happened(Event(*rest))
-                elif group.companion:
-                    group.companion.hear(kind, *rest)
+            if kind == "change":
+                group.apply(read_change(key, rest))
+            elif kind == "event":
+                group.happened(read_event(rest))
+            elif group.companion:
+                group.companion.hear(kind, *rest)
 
     # Refreshes
 

@@ -56,7 +56,10 @@ class Host(Protocol):
         """Close its socket."""
 
     def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
-        """Hear what some process has told all others, of something else than a group. Never waits."""
+        """Hear what some process has told all others, of something else than a group. Never waits.
+
+        Unknown kinds are ignored: another version of the package may run elsewhere.
+        """
 
     async def check(self, sessions: Sequence[Session]) -> None:
         """Every REAUTH_INTERVAL: close the sockets of those who may not be there any more. Never raises."""
