@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+import redis
 from channels.layers import BaseChannelLayer
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
-from djust_presence.bus import Item, LayerBus, group_name
+from djust_presence.bus import Item, LayerBus, Losses, group_name
 from djust_presence.rates import LogLimit
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.until import until
@@ -79,7 +80,7 @@ async def test_who_has_unsubscribed_hears_no_more(make_layer: MakeLayer, server:
         await two.subscribe("b")
         two.bus.unsubscribe("a")
         two.bus.publish("c", [])
-        await until(lambda: not two.bus._added - two.bus._wanted.keys())
+        await until(lambda: not two.bus._added.keys() - two.bus._wanted.keys())
         one.bus.publish("a", [["event", "a", 1]])
         one.bus.publish("b", [["event", "b", 2]])
         await until(lambda: two.heard)
@@ -220,3 +221,115 @@ async def test_who_subscribes_again_while_the_bus_unsubscribes_hears(
         for key in keys:
             one.bus.publish(key, [[key]])
         await until(lambda: sorted(two.items) == sorted([key] for key in keys))
+
+
+# A layer that forgets who is in a group
+
+
+def forget_all_groups(server: RedisServer) -> int:
+    client = redis.Redis.from_url(server.url())
+    with client, client.pipeline() as pipe:
+        for name in client.scan_iter("asgi:group:*"):
+            pipe.delete(name)
+        return sum(pipe.execute())
+
+
+async def rounds_until_heard(one: Listener, two: Listener, key: str, patience: int) -> int:
+    """How often both processes have to renew their leases until what one says is heard by the other."""
+    for n in range(patience):
+        one.bus.again()
+        two.bus.again()
+        await asyncio.sleep(0.1)
+        one.bus.publish(key, [["event", key, n]])
+        await asyncio.sleep(0.1)
+        if two.items:
+            return n
+    raise AssertionError(f"{key} was not heard")
+
+
+@pytest.fixture
+def core(server: RedisServer) -> Callable[..., BaseChannelLayer]:
+    return lambda url, **options: RedisChannelLayer(hosts=[url], **options)
+
+
+@pytest.mark.parametrize("groups", [1, 250])
+async def test_lost_group_keys_are_noticed_by_the_second_renewal(
+    core: MakeLayer, server: RedisServer, groups: int
+) -> None:
+    keys = [f"room {n}" for n in range(groups)]
+    async with listeners(core, server.url()) as (one, two):
+        for key in keys:
+            await one.subscribe(key)
+            await two.subscribe(key)
+        for _ in range(3):
+            one.bus.again()
+            two.bus.again()
+            await asyncio.sleep(0.1)
+        assert forget_all_groups(server) == groups
+        assert await rounds_until_heard(one, two, keys[-1], 5) <= 3
+        await until(lambda: not (one.bus._stale or two.bus._stale))
+        assert forget_all_groups(server) == groups
+
+
+async def test_the_loss_of_one_group_among_others_is_noticed_when_its_turn_comes(
+    core: MakeLayer, server: RedisServer
+) -> None:
+    async with listeners(core, server.url()) as (one, two):
+        for key in ("a", "b", "c"):
+            await one.subscribe(key)
+            await two.subscribe(key)
+        with redis.Redis.from_url(server.url()) as client:
+            assert client.delete("asgi:group:" + group_name("c"))
+        assert await rounds_until_heard(one, two, "c", 10) <= 5
+
+
+async def test_a_probe_costs_one_message_for_any_number_of_groups(
+    core: MakeLayer, server: RedisServer
+) -> None:
+    async with listeners(core, server.url()) as (one, _):
+        for n in range(50):
+            await one.subscribe(f"room {n}")
+        await asyncio.sleep(0.1)
+        with redis.Redis.from_url(server.url()) as client:
+            before = client.info("commandstats").get("cmdstat_zadd", {}).get("calls", 0)
+            for _ in range(10):
+                one.bus.again()
+                await asyncio.sleep(0.1)
+            after = client.info("commandstats")
+        assert (
+            after["cmdstat_zadd"]["calls"] - before <= 25
+        )  # the layer itself takes two to pass a message on
+        assert not one.bus._stale
+
+
+async def test_a_short_group_expiry_loses_nobody(
+    core: Callable[..., BaseChannelLayer], server: RedisServer
+) -> None:
+    async with listeners(lambda url: core(url, group_expiry=2), server.url()) as (one, two):
+        await one.subscribe("a")
+        await two.subscribe("a")
+        for n in range(12):  # none of these renews anything
+            await asyncio.sleep(0.5)
+            one.bus.publish("a", [["event", "a", n]])
+        await until(lambda: len(two.items) == 12, 2)
+
+
+def test_probes_that_are_lost_all_the_time_are_followed_ever_more_seldom() -> None:
+    losses = Losses()
+    assert [n for n in range(1, 100) if losses.lost()] == [1, 2, 4, 8, 16, 32, 64]
+    losses.returned()
+    assert losses.lost()
+
+
+async def test_a_lost_reply_of_the_layer_is_no_outage(
+    core: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listeners(core, server.url()) as (one, two):
+        await two.subscribe("a")
+        for n in range(20):
+            server.command_line("CLIENT", "KILL", "TYPE", "normal")
+            heard = len(two.items)
+            while len(two.items) == heard:
+                one.bus.publish("a", [["event", "a", n]])
+                await asyncio.sleep(0.1)
+    assert not [record for record in caplog.records if record.name == "djust_presence"]

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
+import redis
 from django.test import override_settings
 
 from djust_presence.backends.memory import MemoryBackend
@@ -170,6 +171,32 @@ async def test_lost_messages_are_made_up_for_at_the_next_renewal(start: StartPro
     await b.shows(watcher, 0, 5)
     await until(lambda: "leave ada" in b.pages.comings(watcher))
     assert b.pages.comings(watcher) in (["join ada", "leave ada"], ["leave ada"])
+
+
+@pytest.mark.parametrize("options", [{}, {"group_expiry": 2}], ids=["keys-deleted", "short-expiry"])
+async def test_broadcasts_arrive_again_soon_after_the_channel_layer_forgot_its_groups(
+    server: RedisServer, options: dict[str, object]
+) -> None:
+    layer = {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [server.url()], **options},
+    }
+    with override_settings(CHANNEL_LAYERS={"default": layer}):
+        async with processes(lambda: RedisBackend(server.url())) as start:
+            a, b = start(), start()
+            ada, grace = a.open("ada"), b.open("grace")
+            await a.shows(ada, 2)
+            await b.shows(grace, 2)
+            if options:
+                await asyncio.sleep(5)
+            else:
+                with redis.Redis.from_url(server.url()) as client:
+                    assert client.delete(*client.keys("asgi:group:*")) == 2
+                await asyncio.sleep(4 * a.tracker.settings.renew_interval)
+            ada.broadcast("room", "from a", None)
+            grace.broadcast("room", "from b", None)
+            await until(lambda: {"from a", "from b"} <= {event for _, event, _ in a.pages.events}, 1)
+            await until(lambda: {"from a", "from b"} <= {event for _, event, _ in b.pages.events}, 1)
 
 
 class Losing(MemoryBackend):
