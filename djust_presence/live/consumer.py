@@ -17,7 +17,7 @@ from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cur
 from ..cursors import Position
 from ..events import ArgumentError, bind, find_handler
 from ..rates import LogLimit
-from ..tracker import Refresh, Session, Tracker, get_tracker
+from ..tracker import Refresh, Session, Tracker, drained, get_tracker
 from .host import live_host
 from .incoming import FrameError, read_frame
 from .limits import Limits
@@ -113,7 +113,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             self._over = True
             self._outgoing.end()
             if self._session is not None and (stop := self._session.end(going_away)):
-                await asyncio.shield(stop)
+                await drained(stop)
 
     # Incoming
 

@@ -6,7 +6,7 @@ from .group import Companion, Group
 from .process import SESSIONS_PER_HOP, Tracker, chunks
 from .reads import acount, amembers, count, members
 from .registry import close_all, drain_all, get_tracker, serving
-from .session import Event, Host, Own, Refresh, Session, by_host
+from .session import Event, Host, Own, Refresh, Session, by_host, drained
 
 __all__ = [
     "SESSIONS_PER_HOP",
@@ -25,6 +25,7 @@ __all__ = [
     "close_all",
     "count",
     "drain_all",
+    "drained",
     "get_tracker",
     "members",
     "serving",

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from ..backends.base import Backend
 from ..bus import NOTICES, Bus, Item, LayerBus, LocalBus, channel_layer
 from ..conf import Settings
+from ..errors import PresenceUnavailable
 from ..rates import LogLimit
 from ..state.records import Change, Member
 from .group import Group
@@ -257,8 +258,15 @@ class Tracker:
         return self._spawn(self._writer.drain())
 
     def drain_now(self) -> None:
-        """The same when the process ends: blocking, from any thread, and without a word to the others."""
+        """The same when the process ends: blocking, from any thread, and without a word to the others.
+
+        Raises ``PresenceUnavailable`` if the store has not heard of it.
+        """
         self._writer.drain_now()
+
+    def take_unheard(self) -> PresenceUnavailable | None:
+        """Return, once, why the store did not hear of the last drain; None if it did."""
+        return self._writer.take_unheard()
 
     def _stay(self) -> None:
         for timer in self._leaving.values():
