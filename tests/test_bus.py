@@ -333,3 +333,21 @@ async def test_a_lost_reply_of_the_layer_is_no_outage(
                 one.bus.publish("a", [["event", "a", n]])
                 await asyncio.sleep(0.1)
     assert not [record for record in caplog.records if record.name == "djust_presence"]
+
+
+async def test_a_layer_that_takes_messages_and_gives_none_out_is_an_outage_like_any_other(
+    core: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listeners(core, server.url()) as (one, two):
+        await one.subscribe("a")
+        await two.subscribe("a")
+        server.command_line("ACL", "SETUSER", "default", "-bzpopmin")
+        server.command_line("CLIENT", "KILL", "TYPE", "normal")
+        await until(lambda: caplog.text.count("calls fail") == 2)
+        for n in range(20):  # sending works all the time
+            one.bus.publish("a", [["event", "a", n]])
+            await asyncio.sleep(0.1)
+        server.command_line("ACL", "SETUSER", "default", "+@all")
+        await until(lambda: caplog.text.count("calls work again") == 2)
+        lines = [record.getMessage()[:22] for record in caplog.records if record.name == "djust_presence"]
+        assert sorted(lines) == ["Channel layer: calls f"] * 2 + ["Channel layer: calls w"] * 2
