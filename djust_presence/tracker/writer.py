@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Iterable, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PresenceUnavailable
@@ -12,7 +13,7 @@ from ..state.outbox import Batch, Outbox
 from ..state.records import Status
 from .chance import backoff, fresh
 from .group import Group
-from .outage import answered, unanswered
+from .outage import write_failed, write_worked
 from .session import Session
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 OPS_PER_BATCH = 500
 REFS_PER_CLAIM = 500
 DOUBT = 0.25  # a replica that differs from a renewal's answer may only be ahead of it, or behind, for so long
+LONGEST_STOP = 4.0  # seconds for the store to hear of retired leases; servers kill what takes 10 to stop
 REJOINS_PER_SECOND = 200  # of a process, after the store lost it; all of them within one renewal
 
 
@@ -43,6 +45,7 @@ class Writer:
         self._open_at = self._renew_at = 0.0
         self._reaping = False
         self._ends: list[tuple[Batch, float]] = []  # last words of retired leases, and their graces
+        self._unheard: tuple[PresenceUnavailable, float] | None = None  # the failure to tell an end, and when
 
     # Wishes
 
@@ -98,7 +101,7 @@ class Writer:
                     more = await self._turn()
             except PresenceUnavailable as error:
                 failures += 1
-                unanswered(self._backend, error)
+                write_failed(self._backend, error)
                 # Back before anybody who is, and has renewed on time since, buries those who are not.
                 await asyncio.sleep(backoff(failures, self._settings.renew_interval / 2))
                 continue
@@ -130,7 +133,7 @@ class Writer:
         else:
             self.settle()
             return False
-        answered(self._backend)
+        self._worked()
         return True
 
     async def _send(self, batch: Batch) -> None:
@@ -216,12 +219,24 @@ class Writer:
         """As ``drain``, without the loop: blocking, and the others find out by themselves.
 
         What the loop has begun of it, and may have had no time for, is done as well: the store takes no write twice.
+        Raises ``PresenceUnavailable`` if the store has not heard of it; what the loop has tried in vain is not
+        tried again.
         """
         self._retire(self._fleeting, self._settings.drain_grace)
+        if error := self.take_unheard():
+            raise error
         for batch, grace in tuple(self._ends):
             if batch.ops:
                 self._backend.write(batch.lease, batch.ops)
             self._backend.drain(batch.lease, grace)
+
+    def take_unheard(self) -> PresenceUnavailable | None:
+        """Return, once, why the store did not hear that a lease was retired; None if it did, or if that has expired."""
+        unheard, self._unheard = self._unheard, None
+        if unheard is None:
+            return None
+        error, at = unheard
+        return error if self._tracker.now - at < self._settings.lease_ttl else None
 
     def _retire(self, leaving: Iterable[str], grace: float) -> None:
         """From here on the lease is over, and what is wished goes under another one."""
@@ -231,14 +246,31 @@ class Writer:
         self._fleeting.clear()
 
     async def _tell_ends(self) -> None:
-        """Let the store know of all leases that are retired already."""
-        async with self._turning:
-            while self._ends:
-                batch, grace = self._ends[0]
-                try:
-                    replies = await self._backend.awrite(batch.lease, batch.ops) if batch.ops else []
-                    self._tracker.publish(self._outbox.answer(batch, replies).changes)
-                    await self._backend.adrain(batch.lease, grace)
-                except PresenceUnavailable as error:
-                    unanswered(self._backend, error)
-                del self._ends[0]
+        """Let the store know of all leases that are retired already; give up after `LONGEST_STOP`."""
+        error = PresenceUnavailable(f"no answer within {LONGEST_STOP:g} seconds")
+        try:
+            async with asyncio.timeout(LONGEST_STOP), self._turning:
+                for failures in count(1):
+                    try:
+                        return await self._tell_each_end()
+                    except PresenceUnavailable as raised:
+                        error = raised
+                        await asyncio.sleep(backoff(failures, LONGEST_STOP))
+        except TimeoutError:
+            if self._ends:
+                self._ends.clear()
+                self._unheard = error, self._tracker.now
+                write_failed(self._backend, error)
+
+    async def _tell_each_end(self) -> None:
+        while self._ends:
+            batch, grace = end = self._ends[0]
+            replies = await self._backend.awrite(batch.lease, batch.ops) if batch.ops else []
+            self._tracker.publish(self._outbox.answer(batch, replies).changes)
+            await self._backend.adrain(batch.lease, grace)
+            self._ends = [other for other in self._ends if other is not end]
+            self._worked()
+
+    def _worked(self) -> None:
+        self._unheard = None
+        write_worked(self._backend)
