@@ -14,10 +14,10 @@ __all__ = ["Call", "Keeper", "Timing"]
 
 NEVER, FOREVER = float("-inf"), float("inf")
 
-OPS_PER_BATCH = 500
 REFS_PER_CLAIM = 500
 DOUBT = 0.25  # seconds for which a replica that differs from a renewal's answer may only be ahead of it, or behind
 REJOINS_PER_SECOND = 200  # of a process, after the store lost it; all of them within one renewal
+SLACK = 0.5  # seconds that a leave may be under way, beyond what the last renewal was
 STEADY = 2  # renewals on time, one after the other, and an outage is over for everybody
 
 
@@ -47,8 +47,8 @@ class Keeper:
     """The decisions of a process's writer; time is an argument, and one call at a time is under way.
 
     Ask :meth:`next` for a call, carry it out, and say how it ended: :meth:`answered` or :meth:`failed`. *replicas* are
-    those of the groups that the process serves, *fresh* makes ids that were never used before, and *chance* numbers
-    from 0 to 1.
+    those of the groups that the process serves, *fresh* makes ids that were never used before, *chance* numbers from 0
+    to 1, and *limit* is how many writes go in one batch at most.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Keeper:
         timing: Timing,
         fresh: Callable[[], str],
         chance: Callable[[], float],
+        limit: int = 500,
     ) -> None:
         self.outbox = outbox
         self.resting = True  # nobody has come since the start, or the last clean stop: no lease is wanted
@@ -66,6 +67,7 @@ class Keeper:
         self._timing = timing
         self._fresh = fresh
         self._chance = chance
+        self._limit = limit
         self._open_at = self._renew_at = self._retry_at = NEVER
         self._renewal_sent_at = self._answered_at = NEVER
         self._failures = 0
@@ -73,6 +75,8 @@ class Keeper:
         self._work: deque[Work] = deque()
         self._ends: deque[Call] = deque()  # last words of retired leases
         self._doubts: deque[tuple[float, Sequence[str]]] = deque()
+        self._opening = ""
+        self._ahead: float | None = None  # of the store's clock, once it is known
         self._steady = STEADY
         self._leaves_at = NEVER  # when leaves go out whatever else is
 
@@ -82,35 +86,40 @@ class Keeper:
         """Return the call that is due, or None if there is none until :meth:`due`, or until something is wished."""
         self._look_at_doubts(now)
         lease = self.outbox.lease
+        if now < self._retry_at:
+            return None
         if self._ends:
             return self._ends[0]
-        if now < self._retry_at or (lease is None and (self.resting or now < self._open_at)):
+        if lease is None and (self.resting or now < self._open_at):
             return None
-        if lease and not self.outbox.busy and now >= self._renew_at:
+        if lease and now >= self._renew_at:
             self._renewal_sent_at = now
             ready = [key for key, replica in self._replicas.items() if replica.ready]
-            return Call("renew", (lease, self.outbox.seq, ready))
-        if batch := self.outbox.next(OPS_PER_BATCH, self._lets_leave(now)):
-            return self._write(batch)
+            return Call("renew", (lease, self.outbox.seq - self.outbox.ahead, ready, self.outbox.ahead))
+        by = None if self._ahead is None else now + self._ahead + SLACK
+        if batch := self.outbox.next(self._limit, self._lets_leave(now), by):
+            return self._write(batch, now)
         if lease and self._work:
             return Call("reap", (*self._work[0], self._fresh()))
         if lease and self._claiming:
             return Call("claim", (lease, REFS_PER_CLAIM, 0.0))
         return None
 
-    def _write(self, batch: Batch) -> Call:
+    def _write(self, batch: Batch, now: float) -> Call:
         if batch.ops:
             return Call("write", (batch.lease, batch.ops), batch)
-        self._renewal_sent_at = FOREVER  # until it is answered, nobody knows when the lease began
+        if self._opening != batch.lease:
+            self._opening, self._renewal_sent_at = batch.lease, now
         timing = self._timing
         return Call("open", (batch.lease, timing.ttl, timing.unheard, timing.pause), batch)
 
     @property
     def due(self) -> float:
         """When :meth:`next` may have something to do, if nothing is wished before."""
-        if self._ends:
-            return NEVER
         doubts = self._doubts[0][0] if self._doubts else FOREVER
+        unfinished = self._ends or self.outbox.busy or (self.outbox.lease and (self._work or self._claiming))
+        if unfinished:
+            return min(doubts, self._retry_at)
         if self.outbox.lease is None and self.resting:
             return doubts
         lease = self._renew_at if self.outbox.lease else self._open_at
@@ -143,18 +152,16 @@ class Keeper:
 
     def failed(self, call: Call, now: float) -> None:
         """*call* was not answered. It may have been carried out all the same, and is made again after a while."""
-        if self._ends and call is self._ends[0]:
-            self._ends.popleft()  # a stop does not wait for a store that is away
-            return
         self._failures += 1
         longest = min(self._timing.backoff, 0.1 * 2.0 ** min(self._failures, 10))
         self._retry_at = now + longest * (0.5 + self._chance() / 2)  # never in step with others
+        self.outbox.failed()
         self._unsettle()
 
     def _opened(self, call: Call, birth: str, now: float) -> None:
         assert call.batch
         self.outbox.answer(call.batch, (), birth)
-        self._renew_at, self._answered_at = now + self._timing.renew, now
+        self._renew_at, self._answered_at = now + self._timing.renew, self._renewal_sent_at
         self._claiming = False
         self._work.clear()
         self._hold(now)
@@ -185,6 +192,7 @@ class Keeper:
         else:
             self._steady += 1
         self._answered_at = self._renewal_sent_at
+        self._ahead = renewal.at - self._renewal_sent_at
         self._claiming = True
         self.outbox.renewed(renewal.places)
         self._compare(renewal.places, now)
@@ -234,6 +242,7 @@ class Keeper:
         What is wished later goes under another lease.
         """
         self.resting = True
+        self._retry_at = NEVER
         self._claiming = False
         self._work.clear()
         if batch := self.outbox.retire(leaving):
@@ -242,9 +251,13 @@ class Keeper:
             self._ends.append(Call("drain", (batch.lease, grace)))
 
     @property
-    def stopping(self) -> bool:
-        """Whether the store has to hear of a lease that was retired."""
-        return bool(self._ends)
+    def ends(self) -> Sequence[Call]:
+        """What the store has to hear of leases that were retired."""
+        return tuple(self._ends)
+
+    def abandon(self) -> None:
+        """The store cannot be told of retired leases: they expire by themselves."""
+        self._ends.clear()
 
     def start(self) -> bool:
         """Rest no longer; return whether it did."""

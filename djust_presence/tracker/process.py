@@ -14,6 +14,7 @@ from ..conf import Settings
 from ..errors import PresenceUnavailable
 from ..rates import LogLimit
 from ..state.records import Change, Member
+from ..state.replica import Replica
 from .group import Group
 from .items import read_change, read_event
 from .reader import Reader
@@ -48,6 +49,7 @@ class Tracker:
         self.backend = backend
         self.settings = settings
         self.groups: dict[str, Group] = {}
+        self.replicas: dict[str, Replica] = {}  # theirs
         self._layer = channel_layer() if backend.shared else None
         self._sessions: dict[Session, None] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}  # ref -> when its grace is over
@@ -141,6 +143,7 @@ class Tracker:
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = Group(self, key)
+            self.replicas[key] = group.replica
             self.bus.subscribe(key, lambda: self.fetch(group))
         return group
 
@@ -236,7 +239,7 @@ class Tracker:
     def _discard(self, group: Group) -> None:
         group.discard()
         self.bus.unsubscribe(group.key)
-        del self.groups[group.key]
+        del self.groups[group.key], self.replicas[group.key]
 
     # Start and stop
 
