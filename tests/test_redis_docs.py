@@ -71,7 +71,7 @@ def test_permissions_also_suffice_while_groups_are_mended(own_server: RedisServe
         client.script_flush()
         client.execute_command("ACL", "SETUSER", "presence", "reset", "on", ">pw", "~{djp}:*", *rules.split())
         backend = RedisBackend(own_server.url(), {"username": "presence", "password": "pw"})
-        backend.open("lease", 1000.0)
+        backend.open("lease", 1000.0, 10.0, 15.0)
         ops = [Join(n, "room", f"r{n}", "ada", "{}", "epoch", f"t{n}") for n in (1, 2)]
         backend.write("lease", ops)
         for row in ("o:room", "I:lease", "r:room"):
@@ -111,7 +111,7 @@ def removals() -> list[str]:
 def fill(url: str, prefix: str = "djp") -> None:
     """A store with every kind of row, and a key that a shell could take for several words."""
     backend = RedisBackend(url, {"prefix": prefix})
-    backend.open("<lease>", 1000.0)
+    backend.open("<lease>", 1000.0, 10.0, 15.0)
     backend.open("job:1", 1000.0)
     keys = ["document:42", "document:42", 'it\'s a "room" $HOME zoë']
     backend.write(
@@ -132,7 +132,7 @@ def test_rows_of_an_old_schema_can_be_removed_as_shown(
         client.set(name, "")
     fill(own_server.url())
     rows = [name for name in client.scan_iter() if name.startswith(f"{{djp}}:{SCHEMA}:")]
-    assert len(rows) == 11
+    assert len(rows) == 12
     for command in unnumbered:
         run(command, shell)
     assert sorted(client.scan_iter()) == sorted([*others, *rows])
@@ -154,4 +154,4 @@ def test_what_is_shown_for_looking_into_redis_finds_something(
         assert answer.strip(), line
         assert "WRONGTYPE" not in answer, line
     kinds = {key.split(":")[2] for key in re.findall(r'"(\{djp\}:[^"]+)"', block)}
-    assert kinds == {"B", "L", "J", "S", "I", "V", "r", "u", "o"}
+    assert kinds == {"B", "H", "L", "J", "S", "I", "V", "r", "u", "o"}
