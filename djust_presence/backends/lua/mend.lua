@@ -27,7 +27,11 @@ local function look(key)
     redis.call("SADD", index(lease), some[i] .. ":" .. key)
   end
   local members = redis.call("HRANDFIELD", users(key), left, "WITHVALUES")
-  for i = 1, #members, 2 do read_member(members[i + 1]) end
+  local several = false
+  for i = 1, #members, 2 do
+    several = read_member(members[i + 1]).connections > 1 or several
+  end
+  if several and redis.call("EXISTS", order(key)) == 0 then error(UNREADABLE, 0) end
   left = left - #some / 2 - #members / 2
 end
 
