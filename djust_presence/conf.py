@@ -29,6 +29,7 @@ class Settings:
     timeout: float = 60.0
     lease_ttl: float = 30.0
     grace: float = 2.0
+    lost_grace: float = 10.0
     drain_grace: float = 15.0
     refresh_interval: float = 0.05
     reauth_interval: float = 60.0

@@ -490,8 +490,10 @@ class BackendContract:
     def test_a_lease_that_nobody_claimed_renews_late(self, verbs: Backend) -> None:
         verbs.open("lease", GONE)
         verbs.write("lease", [join(1, epoch="epoch", tag="tag")])
-        assert verbs.renew("lease", 1, ["room", "nowhere"]) == Renewal(
-            Status.OK, True, {"room": Place("epoch", 1, "tag"), "nowhere": None}
+        assert verbs.renew("lease", 1, ["room", "nowhere"])[:3] == (
+            Status.OK,
+            True,
+            {"room": Place("epoch", 1, "tag"), "nowhere": None},
         )
         verbs.open("other", LONG)
         assert verbs.renew("other", 0, [])[:3] == (Status.OK, False, {})

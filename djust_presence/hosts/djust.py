@@ -133,7 +133,7 @@ class DjustHost:
     def close(self, session: Session, code: int, reason: str) -> None:
         """Close the socket of *session*; djust's client comes back, if there still is one."""
         if session.tracker.now - session.heard_at >= LEAST_TIMEOUT:
-            _consumer(session).presence_close(code)
+            _consumer(session).presence_close(code, reason)
 
     def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
         """Nothing: who may see a view, and for how long, is djust's to say."""

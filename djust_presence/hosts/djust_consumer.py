@@ -19,13 +19,12 @@ from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cur
 from ..cursors import Position
 from ..events import ArgumentError, bind
 from ..mixins import PresenceMixin
-from ..tracker import Refresh, Session, drained
+from ..tracker import Ending, Refresh, Session, drained
 
 __all__ = ["SeatedConsumer", "for_script", "push_event", "seat", "session_of"]
 
 logger = logging.getLogger("djust_presence")
 
-GOING_AWAY = 1012
 SLOW = 4000
 MAX_WAITING_FRAMES = 256
 STALLED = 5.0  # seconds for which more may wait, as a page that keeps up takes any burst in
@@ -112,8 +111,8 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
             if isinstance(view, LiveCursorMixin):
                 self.presence_put(for_script("ready", {}))
 
-    def _presence_end(self, view: Any, going_away: bool = False) -> None:
-        if (session := session_of(view)) and (stop := session.end(going_away)):
+    def _presence_end(self, view: Any, ending: Ending = Ending.CLOSED) -> None:
+        if (session := session_of(view)) and (stop := session.end(ending)):
             self._presence_end_of = stop
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -127,7 +126,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
 
     async def disconnect(self, close_code: int) -> None:
         # First, as djust calls untrack_presence() on its way, which is no wish to leave.
-        self._presence_end(self.view_instance, close_code == GOING_AWAY)
+        self._presence_end(self.view_instance, Ending.of(close_code))
         self._presence_frames.clear()
         await super().disconnect(close_code)
         if self._presence_end_of:
@@ -135,7 +134,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
 
     def _presence_over(self, task: asyncio.Task[Any]) -> None:
         """The task of the socket has ended, in whatever way: a server that stops may just cancel it."""
-        self._presence_end(self.view_instance, task.cancelled())
+        self._presence_end(self.view_instance, Ending.RESTART if task.cancelled() else Ending.LOST)
 
     # Refreshes, by way of a server push
 
@@ -300,10 +299,10 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         finally:
             self._presence_sender = None
 
-    def presence_close(self, code: int) -> None:
+    def presence_close(self, code: int, reason: str = "") -> None:
         """Close the socket; whatever becomes of it, its page is not there any more."""
         self._presence_frames.clear()
-        self._presence_end(self.view_instance)
+        self._presence_end(self.view_instance, Ending.of(code, reason))
         self._presence_end_of = asyncio.create_task(self._presence_close(code))
 
     async def _presence_close(self, code: int) -> None:

@@ -17,7 +17,7 @@ from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cur
 from ..cursors import Position
 from ..events import ArgumentError, bind, find_handler
 from ..rates import LogLimit
-from ..tracker import Refresh, Session, Tracker, drained, get_tracker, will_serve
+from ..tracker import NO_STATUS, Ending, Refresh, Session, Tracker, drained, get_tracker, will_serve
 from .host import live_host
 from .incoming import FrameError, read_frame
 from .limits import Limits
@@ -35,8 +35,6 @@ VERSION = 1
 MAX_WAITING_EVENTS = 100
 SLOW = 4000
 FLOOD = 4408
-GOING_AWAY = 1012
-NO_STATUS = 1005
 WHAT_FAILED = {
     "failed": "The event could not be handled; the server's log has the traceback.",
     "forbidden": "This is not allowed.",
@@ -103,21 +101,21 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         await send({"type": "websocket.accept"})
         self._path, self._outgoing = request.path, Outgoing(send, self._leave)
-        going_away = False
+        ending = Ending.LOST
         try:
             async with asyncio.timeout(None) as self._patience:
                 self._start(self._mount(request))
-                going_away = await self._read(receive) == GOING_AWAY
+                ending = Ending.of(await self._read(receive))
         except TimeoutError:
             if not self._patience.expired():
                 raise
         except asyncio.CancelledError:
-            going_away = True
+            ending = Ending.RESTART
             raise
         finally:
             self._over = True
             self._outgoing.end()
-            if self._session is not None and (stop := self._session.end(going_away)):
+            if self._session is not None and (stop := self._session.end(ending)):
                 await drained(stop)
 
     # Incoming
@@ -353,7 +351,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         self._over = True
         if self._session is not None:
-            self._session.end()
+            self._session.end(Ending.of(code, reason))
         self._outgoing.close(code, reason)
         self._leave(CLOSE_WAIT)
 

@@ -78,7 +78,7 @@ class Keeper:
         self._opening = ""
         self._ahead: float | None = None  # of the store's clock, once it is known
         self._steady = STEADY
-        self._leaves_at = NEVER  # when leaves go out whatever else is
+        self._leaves_at = NEVER  # leaves go out from then on
 
     # What to do
 
@@ -130,7 +130,7 @@ class Keeper:
     def answered(self, call: Call, reply: Any, now: float) -> Sequence[Change]:
         """Take in the store's *reply* to *call*, and return the Changes that this process has made."""
         self._failures, self._retry_at = 0, NEVER
-        if self._steady < STEADY and self._leaves_at == FOREVER:
+        if self._leaves_at == FOREVER:
             self._leaves_at = now + self._timing.ttl
         if self._ends and call is self._ends[0]:
             self._ends.popleft()
@@ -156,7 +156,11 @@ class Keeper:
         longest = min(self._timing.backoff, 0.1 * 2.0 ** min(self._failures, 10))
         self._retry_at = now + longest * (0.5 + self._chance() / 2)  # never in step with others
         self.outbox.failed()
-        self._unsettle()
+        self._steady = 0
+        if (
+            self._failures > 1 or now >= self._leaves_at
+        ):  # a lost reply now and then does not make leaves wait for ever
+            self._leaves_at = FOREVER
 
     def _opened(self, call: Call, birth: str, now: float) -> None:
         assert call.batch
@@ -188,9 +192,11 @@ class Keeper:
         # An earlier copy of this renewal, whose answer was lost, may have been the late one.
         if renewal.late or now - self._answered_at >= self._timing.ttl:
             self._hold(now)
-            self._unsettle()
+            self._steady, self._leaves_at = 0, now + self._timing.ttl
         else:
             self._steady += 1
+            if self._steady >= STEADY:
+                self._leaves_at = NEVER
         self._answered_at = self._renewal_sent_at
         self._ahead = renewal.at - self._renewal_sent_at
         self._claiming = self._lets_leave(now)
@@ -225,15 +231,13 @@ class Keeper:
         for replica in self._replicas.values():
             replica.restart_hold(now)
 
-    # Leaves
-
-    def _unsettle(self) -> None:
-        """An outage: whoever moved to another process meanwhile must be back there before they leave here, or are
-        reaped."""
-        self._steady, self._leaves_at = 0, FOREVER
-
     def _lets_leave(self, now: float) -> bool:
-        return self._steady >= STEADY or now >= self._leaves_at
+        """Return whether people may leave, and dead processes be reaped.
+
+        After an outage this waits for a renewal on time, and for the time of a lease at most: whoever moved to another
+        process meanwhile must be known there first.
+        """
+        return now >= self._leaves_at
 
     # Stopping
 

@@ -163,12 +163,12 @@ class Outbox:
                 break
             told = self._sent.get(op.ref) if current and isinstance(op, Join) else None
             left = self._leaving.pop(op.ref, None) if current and isinstance(op, Leave) else None
-            if left and reply.status is not Status.OK:  # it came too late, now or when it ran
+            if left and reply.status is not Status.OK:  # it came too late, now or perhaps when it ran
                 self._sent[op.ref] = left
                 self._dirty[op.ref] = None
             if reply.status is Status.SEEN:
                 answer.unsure.add(op.key)
-                if told:  # it ran once, but is it still there?
+                if told or left:  # it ran once, but is it still there, or still gone?
                     self._tell_again(op.ref)
             change = reply.change
             if told and reply.status is Status.OK:

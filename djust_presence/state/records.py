@@ -225,15 +225,20 @@ class Meta(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def decode_meta(text: str) -> Meta:
-    """Decode a meta. One that is no JSON object, which no version of this package has written, is taken as empty."""
+def read_meta(text: str) -> Meta | None:
+    """Decode a meta; None if it is no JSON object, which no version of this package writes."""
     try:
         values = json.loads(text)
-    except (ValueError, RecursionError):
-        values = None
+    except (TypeError, ValueError, RecursionError):
+        return None
     if not isinstance(values, dict):
-        values = {}
+        return None
     return Meta(values, any(isinstance(value, dict | list) for value in values.values()))
+
+
+def decode_meta(text: str) -> Meta:
+    """Decode a meta, of which one that cannot be read is empty."""
+    return read_meta(text) or Meta({}, False)
 
 
 def record(user: str, member: Member, guest: str) -> dict[str, Any]:

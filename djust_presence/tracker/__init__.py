@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .endings import NO_STATUS, Ending
 from .group import Companion, Group
 from .process import SESSIONS_PER_HOP, Tracker, chunks
 from .reads import acount, amembers, count, members
@@ -19,8 +20,10 @@ from .registry import (
 from .session import Event, Host, Own, Refresh, Session, by_host, drained
 
 __all__ = [
+    "NO_STATUS",
     "SESSIONS_PER_HOP",
     "Companion",
+    "Ending",
     "Event",
     "Group",
     "Host",

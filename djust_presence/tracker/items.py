@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..state.records import Change, Member, decode_meta
+from ..state.records import Change, Member, read_meta
 from .session import Event
 
 __all__ = ["read_change", "read_event"]
@@ -34,7 +34,7 @@ def read_event(packed: Sequence[Any]) -> Event:
 def _check(member: Any) -> None:
     if not isinstance(member, Member) or type(member.connections) is not int:
         raise ValueError("A record of the change has no number of connections.")
-    if type(member.joined_at) not in (int, float) or not isinstance(decode_meta(member.meta).values, dict):
+    if type(member.joined_at) not in (int, float) or read_meta(member.meta) is None:
         raise ValueError("A record of the change has no time, or no meta.")
 
 

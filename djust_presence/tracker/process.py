@@ -15,6 +15,7 @@ from ..errors import PresenceUnavailable
 from ..rates import LogLimit
 from ..state.records import Change, Member
 from ..state.replica import Replica
+from .endings import Ending, grace_after
 from .group import Group
 from .items import read_change, read_event
 from .reader import Reader
@@ -101,18 +102,18 @@ class Tracker:
             self._serve(session.key).add(session)
         self._writer.follow(session)
 
-    def dismiss(self, session: Session, going_away: bool) -> asyncio.Task[None] | None:
+    def dismiss(self, session: Session, ending: Ending) -> asyncio.Task[None] | None:
         del self._sessions[session]
         if session.group:
             session.group.remove(session)
         if told := session.told:
-            grace = self.settings.drain_grace if going_away else self.settings.grace
+            grace = grace_after(ending, self.settings)
             still_wished = session.own is not None and session.own.ref == told.ref
             if told.lasting and still_wished and grace:
                 self._leaving[told.ref] = self.later(grace, self._leave, told.ref)
             else:
                 self._writer.drop(told.ref)
-        return self.drain() if going_away and not self._sessions else None
+        return self.drain() if ending is Ending.RESTART and not self._sessions else None
 
     def _leave(self, ref: str) -> None:
         del self._leaving[ref]

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from ..state.outbox import Wish
 from ..state.records import Member, Step
+from .endings import Ending
 
 if TYPE_CHECKING:
     from .group import Companion, Group
@@ -264,15 +265,15 @@ class Session:
         """A sign of life from the browser."""
         self.heard_at = self.tracker.now
 
-    def end(self, going_away: bool = False) -> asyncio.Task[None] | None:
-        """The connection is over. With *going_away* the server stops, and the page is expected back elsewhere.
+    def end(self, ending: Ending = Ending.CLOSED) -> asyncio.Task[None] | None:
+        """The connection is over. After a RESTART the page is expected back elsewhere.
 
         When that was the last of them, the task of the clean stop is returned; it may be awaited.
         """
         if self._ended:
             return None
         self._ended = True
-        return self.tracker.dismiss(self, going_away) if self._live else None
+        return self.tracker.dismiss(self, ending) if self._live else None
 
     def refresh(self) -> None:
         """Its page may differ: let it be rendered with the next refresh of its group."""

@@ -185,8 +185,35 @@ def test_a_leave_whose_answer_was_lost_leaves_once() -> None:
     batch = batch_of(one.outbox)
     one.run(batch)
     assert one.outbox.answer(batch, one.run(batch)).unsure == {"g"}
+    again = batch_of(one.outbox)  # it may have come too late when it ran
+    assert one.outbox.answer(again, one.run(again)).changes == []
     assert one.outbox.next(9) is None
     assert one.listed == {}
+
+
+def test_a_leave_that_was_not_answered_is_void_and_made_again() -> None:
+    """Unless it has run: whoever leaves may have come back elsewhere meanwhile."""
+    one = teller(r=ADA)
+    one.outbox.drop("r")
+    assert one.outbox.next(9)
+    one.outbox.failed()
+    batch = batch_of(one.outbox)
+    assert one.outbox.answer(batch, one.run(batch)).changes == []
+    assert one.listed
+    assert one.outbox.next(9, leaves=False) is None
+    one.tell()
+    assert one.listed == {}
+
+
+def test_whoever_is_wanted_again_while_their_leave_is_unanswered_is_there() -> None:
+    one = teller(r=ADA)
+    one.outbox.drop("r")
+    batch = batch_of(one.outbox)
+    one.run(batch)
+    one.outbox.want("r", ADA)
+    one.outbox.answer(batch, one.run(batch))
+    one.tell()
+    assert one.listed
 
 
 def test_after_a_flush_everybody_is_told_again_as_they_were_shown() -> None:

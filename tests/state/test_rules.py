@@ -139,7 +139,7 @@ TABS = "open A g u · open B g u · watch B g"
 NO_SEQ = [
     Patch(store, "if held is None or seq > held.seq + 1:", "if held is None:"),
     Patch(store, "if seq <= held.seq:", "if False:"),
-    Patch(store, "if held is None or held.seq != seq:", "if held is None:"),
+    Patch(store, "if held is None or not seq <= held.seq <= seq + ahead:", "if held is None:"),
 ]
 
 RULES = {
@@ -150,8 +150,8 @@ RULES = {
         [
             Patch(
                 store,
-                "if held is None or held.seq != seq:",
-                "if held is None:\n            self.leases[lease] = held = Lease(now, 3.0, 0, 0, seq)\n        if held.seq != seq:",
+                "if held is None or not seq <= held.seq <= seq + ahead:",
+                "if held is None:\n            self.leases[lease] = held = Lease(now, 3.0, 0, 0, seq)\n        if not seq <= held.seq <= seq + ahead:",
             )
         ],
     ),
@@ -258,7 +258,7 @@ RULES = {
         WATCHED,
         dict(open=1, lose=1, evict=1),
         "I11",
-        [Patch(outbox, "if told:  # it ran once", "if False:  # it ran once")],
+        [Patch(outbox, "if told or left:  # it ran once", "if False:  # it ran once")],
     ),
     "a meta is given back with the time at which it was said": Rule(
         TABS,

@@ -48,7 +48,7 @@ RULES: dict[str, Sequence[Patch]] = {
         Patch(store, "not seq <= held.seq <= seq + ahead", "held.seq != seq")
     ],
     "leaves wait for a renewal on time after an outage": [
-        Patch(keeper, "return self._steady >= STEADY or now >= self._leaves_at", "return True")
+        Patch(keeper, "return now >= self._leaves_at", "return True")
     ],
     "a leave that was held up by an outage is void": [
         Patch(outbox, "op._replace(by=LONG_AGO) if isinstance(op, Leave) else op", "op"),

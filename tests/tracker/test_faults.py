@@ -22,6 +22,7 @@ from djust_presence.bus import Bus
 from djust_presence.conf import Settings
 from djust_presence.state.records import Op, Reply
 from djust_presence.tracker import Tracker, close_all, get_tracker, reads
+from djust_presence.tracker.endings import Ending
 from tests.backends.relay import Relay
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.conftest import MakeBackend, Pages, Process, StartProcess, processes
@@ -76,8 +77,8 @@ async def test_a_clean_stop_is_noticed_by_nobody_who_comes_back(start: StartProc
     watcher = b.open(None)
     ada, guest = a.open("ada"), a.open("anon_conn_1", lasting=False)
     await b.shows(watcher, 2)
-    guest_gone = guest.end(going_away=True)
-    stop = ada.end(going_away=True)
+    guest_gone = guest.end(Ending.RESTART)
+    stop = ada.end(Ending.RESTART)
     assert guest_gone is None
     assert stop is not None
     await stop
@@ -93,7 +94,7 @@ async def test_who_does_not_come_back_after_a_clean_stop_leaves_after_its_grace(
     a, b = start(drain_grace=1.0), start()
     watcher, ada = b.open(None), a.open("ada")
     await b.shows(watcher, 1)
-    if stop := ada.end(going_away=True):
+    if stop := ada.end(Ending.RESTART):
         await stop
     await asyncio.sleep(0.5)
     assert watcher.count() == 1
@@ -104,7 +105,7 @@ async def test_a_process_that_was_drained_tracks_again_under_another_lease(start
     a, b = start(), start()
     watcher, ada = b.open(None), a.open("ada")
     await b.shows(watcher, 1)
-    stop = ada.end(going_away=True)  # any client can say so
+    stop = ada.end(Ending.RESTART)  # any client can say so
     assert stop is not None
     await stop
     again = a.open("grace")

@@ -18,6 +18,7 @@ from djust_presence.bus import LocalBus
 from djust_presence.conf import Settings
 from djust_presence.state.records import Member, Op, Reply
 from djust_presence.tracker import Tracker, close_all, get_tracker, serving
+from djust_presence.tracker.endings import Ending
 from tests.tracker.conftest import MakeBackend, Process, StartProcess, processes
 from tests.tracker.until import until
 
@@ -52,8 +53,8 @@ async def test_who_comes_while_the_lease_is_drained_is_present() -> None:
     ada, guest = a.open("ada"), a.open("anon_conn_1", lasting=False)
     await a.shows(ada, 2)
     backend.answering.clear()
-    guest.end(going_away=True)
-    stop = ada.end(going_away=True)
+    guest.end(Ending.RESTART)
+    stop = ada.end(Ending.RESTART)
     assert stop is not None
     await asyncio.sleep(0.05)
     grace = a.open("grace")
@@ -73,7 +74,7 @@ async def test_who_cannot_come_back_leaves_with_the_drain_whatever_is_under_way(
     backend.answering.clear()
     a.open("ada").end()  # something for the writer to be busy with
     await asyncio.sleep(0.02)
-    stops = [guest.end(going_away=True) for guest in guests]
+    stops = [guest.end(Ending.RESTART) for guest in guests]
     backend.answering.set()
     assert stops[-1] is not None
     await stops[-1]
@@ -84,13 +85,13 @@ async def test_who_cannot_come_back_leaves_with_the_drain_whatever_is_under_way(
 async def test_a_drain_that_ends_with_the_loop_is_finished_at_the_end_of_the_interpreter() -> None:
     """As under daphne, which cancels what reads the sockets, and then has no more time for its loop."""
     backend = Slow()
-    a = Process(Tracker(backend, Settings(lease_ttl=600.0, drain_grace=0.1)))
+    a = Process(Tracker(backend, Settings(lease_ttl=12.0, drain_grace=0.1)))
     b = Process(Tracker(backend, Settings(lease_ttl=3.0)))
     watcher, ada, guest = b.open(None), a.open("ada"), a.open("anon_conn_1", lasting=False)
     await b.shows(watcher, 2)
     backend.answering.clear()
-    guest.end(going_away=True)
-    stop = ada.end(going_away=True)
+    guest.end(Ending.RESTART)
+    stop = ada.end(Ending.RESTART)
     assert stop is not None
     await asyncio.sleep(0)
     stop.cancel()
@@ -109,7 +110,7 @@ async def test_a_second_drain_waits_for_the_first() -> None:
     guest = a.open("anon_conn_1", lasting=False)
     await a.shows(guest, 1)
     backend.answering.clear()
-    guest.end(going_away=True)
+    guest.end(Ending.RESTART)
     second = a.tracker.drain()
     assert not (await asyncio.wait([second], timeout=0.1))[0]
     backend.answering.set()
@@ -134,7 +135,7 @@ async def test_a_drain_cancels_leaves_that_are_waiting(start: StartProcess) -> N
     watcher, ada, grace = b.open(None), a.open("ada"), a.open("grace")
     await b.shows(watcher, 2)
     ada.end()
-    stop = grace.end(going_away=True)
+    stop = grace.end(Ending.RESTART)
     assert stop is not None
     await stop
     await asyncio.sleep(1)

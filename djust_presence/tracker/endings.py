@@ -1,0 +1,47 @@
+"""How a connection has ended, and for how long its user may be expected back."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from ..conf import Settings
+
+__all__ = ["GOING_AWAY", "NO_STATUS", "Ending", "grace_after"]
+
+NO_STATUS = 1005  # of a socket that was closed without a code
+GOING_AWAY = 1012
+
+EXPELLED = {4401, 4403, 4404}
+CLOSED = {1000, 1001, 4400, 4408}
+SILENT = (4000, "timeout")
+
+
+class Ending(Enum):
+    """How a connection has ended."""
+
+    EXPELLED = auto()  # by the server: its user may not be here any more
+    CLOSED = auto()  # by the browser, or by the server for good: a page may be loaded again
+    LOST = auto()  # a path broke, or a socket was given up: the page tries again
+    RESTART = auto()  # the server stops: the page comes back to another one
+
+    @classmethod
+    def of(cls, code: int, reason: str = "") -> Ending:
+        """Return how a socket has ended that was closed with *code*, and *reason* if that was by the server.
+
+        Servers report a broken path as 1006, and some as 1005 or otherwise.
+        """
+        if code in EXPELLED:
+            return cls.EXPELLED
+        if code in CLOSED or (code, reason) == SILENT:
+            return cls.CLOSED
+        return cls.RESTART if code == GOING_AWAY else cls.LOST
+
+
+def grace_after(ending: Ending, settings: Settings) -> float:
+    """Return for how many seconds after *ending* a user who may come back is still present."""
+    return {
+        Ending.EXPELLED: 0.0,
+        Ending.CLOSED: settings.grace,
+        Ending.LOST: settings.lost_grace,
+        Ending.RESTART: settings.drain_grace,
+    }[ending]
