@@ -52,6 +52,12 @@ def _check_times(settings: Settings) -> Iterator[CheckMessage]:
             hint=f"Set TIMEOUT to more than {settings.heartbeat_interval:g} seconds; twice that is usual.",
             id="djust_presence.E003",
         )
+    if settings.lost_grace > settings.heartbeat_interval:
+        yield Error(
+            "DJUST_PRESENCE['LOST_GRACE'] is above HEARTBEAT_INTERVAL: whoever has lost their connection would be shown for too long.",
+            hint=f"Set LOST_GRACE to {settings.heartbeat_interval:g} seconds at most; 10 is the default, which is longer than pages take to come back.",
+            id="djust_presence.E015",
+        )
     if settings.lease_ttl < MIN_LEASE_TTL:
         yield Error(
             f"DJUST_PRESENCE['LEASE_TTL'] is below {MIN_LEASE_TTL} seconds: a short pause of a process would end it for the others.",

@@ -100,6 +100,7 @@ def test_a_project_that_sets_nothing_is_passed_over_in_silence(settings: Setting
         ({"BACKEND": f"{__name__}.Refusing"}, "E002", "no such server", "LOCATION and OPTIONS"),
         ({"OPTIONS": {"prefix": "x"}}, "E002", "takes no options", "Correct or remove what it names"),
         ({"TIMEOUT": 30}, "E003", "not above HEARTBEAT_INTERVAL", "more than 30 seconds"),
+        ({"LOST_GRACE": 31}, "E015", "above HEARTBEAT_INTERVAL", "at most"),
         ({"LEASE_TTL": 2.9}, "E004", "below 3 seconds", "at least 3"),
         ({"CURSOR_CACHE": "curses"}, "E008", "'curses'", "default"),
     ],

@@ -21,6 +21,7 @@ DEFAULTS = {
     "TIMEOUT": 60,
     "LEASE_TTL": 30,
     "GRACE": 2,
+    "LOST_GRACE": 10,
     "DRAIN_GRACE": 15,
     "REFRESH_INTERVAL": 0.05,
     "REAUTH_INTERVAL": 60,

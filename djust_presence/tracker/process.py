@@ -19,7 +19,7 @@ from .endings import Ending, grace_after
 from .group import Group
 from .items import read_change, read_event
 from .reader import Reader
-from .session import Event, Host, Session, by_host
+from .session import Event, Host, Own, Session, by_host
 from .signalling import Signalling, news_of
 from .watch import Watch
 from .writer import Writer
@@ -53,7 +53,8 @@ class Tracker:
         self.replicas: dict[str, Replica] = {}  # theirs
         self._layer = channel_layer() if backend.shared else None
         self._sessions: dict[Session, None] = {}
-        self._leaving: dict[str, asyncio.TimerHandle] = {}  # ref -> when its grace is over
+        # By key and user, those whose connection is over and whose grace is not, and what ends it.
+        self._leaving: dict[tuple[str, str], dict[Own, asyncio.TimerHandle]] = {}
         self._due: dict[Session, None] = {}
         self._running: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -86,7 +87,27 @@ class Tracker:
 
     def admit(self, session: Session) -> None:
         self._sessions[session] = None
+        self._take_over(session)
         self.follow(session)
+
+    def _take_over(self, session: Session) -> None:
+        """Let *session* go on as what its user is still present as: after a reload the store has nothing to hear."""
+        own = session.own
+        waiting = self._leaving.get((own.wish.key, own.wish.user)) if own and own.lasting else None
+        if own and waiting:
+            before = next((one for one in waiting if one.wish.meta == own.wish.meta), next(iter(waiting)))
+            self._stop_waiting(before).cancel()
+            group = self.groups.get(before.wish.key)
+            confirmed = self._writer.is_settled(before.ref) and not (group and group.behind)
+            session.go_on_as(before, confirmed)
+            self._writer.go_on(session)
+
+    def _stop_waiting(self, own: Own) -> asyncio.TimerHandle:
+        who = own.wish.key, own.wish.user
+        timer = self._leaving[who].pop(own)
+        if not self._leaving[who]:
+            del self._leaving[who]
+        return timer
 
     def follow(self, session: Session) -> None:
         """Do what the session wishes by now."""
@@ -110,14 +131,15 @@ class Tracker:
             grace = grace_after(ending, self.settings)
             still_wished = session.own is not None and session.own.ref == told.ref
             if told.lasting and still_wished and grace:
-                self._leaving[told.ref] = self.later(grace, self._leave, told.ref)
+                waiting = self._leaving.setdefault((told.wish.key, told.wish.user), {})
+                waiting[told] = self.later(grace, self._leave, told)
             else:
                 self._writer.drop(told.ref)
         return self.drain() if ending is Ending.RESTART and not self._sessions else None
 
-    def _leave(self, ref: str) -> None:
-        del self._leaving[ref]
-        self._writer.drop(ref)
+    def _leave(self, own: Own) -> None:
+        self._stop_waiting(own)
+        self._writer.drop(own.ref)
 
     # Groups
 
@@ -288,8 +310,9 @@ class Tracker:
         return self._writer.take_unheard()
 
     def _stay(self) -> None:
-        for timer in self._leaving.values():
-            timer.cancel()
+        for waiting in self._leaving.values():
+            for timer in waiting.values():
+                timer.cancel()
         self._leaving.clear()
 
     async def aclose(self) -> None:

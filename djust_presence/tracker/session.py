@@ -261,6 +261,17 @@ class Session:
                 self.tracker.broadcast(key, event, payload)
             self._early.clear()
 
+    def go_on_as(self, before: Own, confirmed: bool) -> None:
+        """Take over *before*, as what another session of the same user is still present.
+
+        *confirmed*: the group's replica holds it.
+        """
+        if self.own:
+            wish = self.own.wish._replace(nth=before.wish.nth)
+            self.own = Own(before.ref, wish, self.own.lasting)
+            self.told = before
+            self.confirmed = before if confirmed else None
+
     def heard(self) -> None:
         """A sign of life from the browser."""
         self.heard_at = self.tracker.now

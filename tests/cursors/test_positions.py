@@ -165,7 +165,11 @@ async def test_a_user_object_is_its_pk_and_another_model_is_no_user(use_cache: U
         CursorTracker.remove_cursor("doc:123", Group(pk=7))
 
 
-@pytest.mark.parametrize("nobody", [None, "", AnonymousUser(), User(username="not saved")], ids=repr)
+@pytest.mark.parametrize(
+    "nobody",
+    [None, "", AnonymousUser(), User(username="not saved")],
+    ids=["None", "empty", "anonymous", "not saved"],
+)
 def test_who_has_no_id_has_no_cursor(nobody: Any, use_cache: UseCache) -> None:
     use_cache("locmem")
     with pytest.raises(ValueError, match=r"update_cursor\(\) needs a user id.*get_presence_user_id"):

@@ -134,6 +134,37 @@ async def test_a_join_or_a_leave_is_one_script_and_one_message_whatever_the_size
     assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
 
 
+async def test_a_reload_within_the_grace_costs_nothing(monitor: Monitor, start_there: StartProcess) -> None:
+    a = start_there(lease_ttl=300.0, grace=60.0)
+    watcher = a.open(None)
+    page = a.open("ada", meta='{"name":"Ada"}')
+    await a.shows(watcher, 1)
+    await until(lambda: settled([watcher, page]))
+    await said_all(a)
+    await monitor.take()
+    for _ in range(3):
+        page.end()
+        page = a.open("ada", meta='{"name":"Ada"}')
+        assert page.count() == 1
+        assert page.members()["ada"].connections == 1
+    await asyncio.sleep(0.3)
+    await said_all(a)
+    assert await monitor.take() == {}
+    page.end()
+    page = a.open("ada", meta='{"name":"Ada","typing":true}')
+    await until(lambda: "update ada" in a.pages.told.get(watcher, []))
+    assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
+    assert a.pages.comings(watcher) == ["join ada"]
+    tab = a.open("ada", meta='{"name":"Ada"}')  # nobody waits: this is another connection
+    await a.has_connections(watcher, "ada", 2)
+    tab.end()
+    page.end()
+    page = a.open("ada", meta='{"name":"Ada","typing":true}')  # goes on as the one with the same meta
+    await asyncio.sleep(0.3)
+    assert page.members()["ada"].connections == 2
+    assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
+
+
 @pytest.mark.parametrize("movers", [2, 50])
 async def test_cursors_are_one_message_a_tick_and_one_write_a_second_whatever_their_number(
     movers: int, server: RedisServer, monitor: Monitor, start_there: StartProcess
