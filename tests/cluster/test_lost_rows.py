@@ -117,7 +117,39 @@ async def test_what_a_store_has_lost_is_made_good_while_people_come_and_go(
                 await crowd.until_right(HEALED)
             except AssertionError as error:
                 raise AssertionError(f"{names}: {error}") from None
-            print(names, round(time.monotonic() - began, 2))
+            print(names, round(time.monotonic() - began, 2))  # noqa: T201
             await asyncio.gather(*map(crowd.leave, fresh))
             assert (names, crowd.wrongs()) == (names, [])
             assert (names, [site.unexpected for site in sites]) == (names, [[], []])
+        await asyncio.sleep(LEASE_TTL)  # a leave that was held back would have come by now
+        assert crowd.wrongs() == []
+    await until_clean(store, leases=2)
+    sites[0].stop()
+    await until_clean(store, leases=1)
+
+
+async def until_clean(store: StoreReader, leases: int) -> None:
+    """Wait until nothing is left in the store but its birth, and the leases of so many processes."""
+    async with asyncio.timeout(LEASE_TTL + RENEWAL + 8):
+        while store.keys() - {"B"} != {"L", "S"} or len(store.leases()) != leases:
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", ["L", "S", "V", "I"])
+async def test_a_key_of_the_wrong_type_that_belongs_to_all_does_no_lasting_harm(
+    sites: tuple[SiteServer, SiteServer], store: StoreReader, name: str
+) -> None:
+    async with Crowd(sites, ("a", "b"), store) as crowd:
+        spoiled = sorted(store.keys("I:*")) if name == "I" else [name]
+        for one in spoiled:
+            store.client.set(PREFIX + one, "spoiled")
+        await asyncio.sleep(LEASE_TTL)
+        print([s.log.read_text() for s in sites])
+        store.delete(*spoiled)
+        await crowd.until_right(HEALED)
+        await asyncio.sleep(LEASE_TTL)
+        await crowd.until_right(HEALED)
+        print(name, *[site.unexpected for site in sites])
+        assert crowd.wrongs() == []
+        for site in sites:
+            site.allow(".")
