@@ -133,7 +133,7 @@ class BackendContract:
         raise NotImplementedError("Override the fixture 'backend'.")
 
     def stored(self, backend: Backend) -> Collection[str]:
-        """The names of all that *backend* keeps, but for its birth, so that a test can see that nothing is left.
+        """The names of all that *backend* keeps, but for its birth and when it was heard from, so that a test can see that nothing is left.
         Override it if you can."""
         return ()
 
@@ -651,6 +651,57 @@ class BackendContract:
         assert self.sorted(verbs.claim(None, 500, 0) or []) == [
             ("job:1", "room", ["b"]),
             ("process", "room", ["a"]),
+        ]
+
+    def claims_nothing(self, verbs: Backend, own: str, within: float) -> Callable[[], None]:
+        """See that *own* claims nothing for so many seconds from here on: once, as a busy machine may be late."""
+        until = time.monotonic() + within
+
+        def check() -> None:
+            work = verbs.claim(own, 500, 0)
+            assert work == [] or time.monotonic() > until
+
+        return check
+
+    def test_a_lease_is_claimed_if_the_store_was_heard_from_long_enough(self, verbs: Backend) -> None:
+        unheard = 0.5
+        check = self.claims_nothing(verbs, "reaper", unheard)
+        verbs.open("reaper", LONG, unheard, LONG)
+        verbs.open("dead", GONE, unheard, LONG)
+        verbs.write("dead", [join(1)])
+        check()
+        time.sleep(unheard + 0.1)
+        assert verbs.claim("reaper", 500, 0) == [Work("dead", "room", ["ref"])]
+
+    def test_after_a_silence_everybody_has_their_turn(self, verbs: Backend) -> None:
+        """A pause of all, in which nobody who is alive could renew, is no reason to claim."""
+        unheard = pause = 0.5
+        verbs.open("reaper", LONG, unheard, pause)
+        verbs.open("late", GONE, unheard, pause)
+        verbs.write("late", [join(1)])
+        time.sleep(pause + 0.2)
+        assert verbs.claim("reaper", 500, 0) == []  # nobody was heard from up to this moment
+        check = self.claims_nothing(verbs, "reaper", unheard)
+        assert verbs.renew("reaper", 0, []).status is Status.OK
+        check()
+        verbs.renew("late", 1, [])  # its ttl is 0, so it has expired again at once
+        deadline = time.monotonic() + BOUND
+        while not (work := verbs.claim("reaper", 500, 0)) and time.monotonic() < deadline:
+            time.sleep(pause / 5)
+            verbs.renew("reaper", 0, [])
+        assert work == [Work("late", "room", ["ref"])]
+
+    def test_a_silence_protects_no_job_and_nobody_from_those_without_a_lease(self, verbs: Backend) -> None:
+        verbs.open("reaper", LONG, LONG, LONG)
+        verbs.open("job:1", GONE)
+        verbs.open("process", GONE, LONG, LONG)
+        verbs.write("job:1", [join(1, "a")])
+        verbs.write("process", [join(1, "b")])
+        assert verbs.claim("reaper", 500, 0) == [Work("job:1", "room", ["a"])]
+        assert verbs.claim(None, 500, LONG) == [Work("job:1", "room", ["a"])]
+        assert self.sorted(verbs.claim(None, 500, 0) or []) == [
+            ("job:1", "room", ["a"]),
+            ("process", "room", ["b"]),
         ]
 
     def test_two_reapers_make_one_change_of_each_connection(self, backend: Backend) -> None:

@@ -19,7 +19,7 @@ from .bus import publish
 from .calls import call
 from .errors import PresenceError
 from .keys import checked_key, fill_in, is_whole
-from .state.records import Member, Step, decode_meta, encode_meta, record, records
+from .state.records import Step, What, decode_meta, encode_meta, record, records
 from .tracker import Refresh, Session, reads
 
 __all__ = ["PresenceMixin"]
@@ -28,6 +28,12 @@ logger = logging.getLogger("djust_presence")
 
 VISITOR = "_presence_visitor"  # in the session: a random token, which is all that others see of a visitor
 TRACK, WATCH = "track", "watch"
+
+CALLBACKS = {  # and under which argument of _on_presence_change the record is
+    What.JOIN: ("handle_presence_join", "joins"),
+    What.LEAVE: ("handle_presence_leave", "leaves"),
+    What.UPDATE: ("handle_presence_update", "updates"),
+}
 
 Record = dict[str, Any]
 
@@ -227,20 +233,15 @@ class PresenceMixin:
             if not isinstance(entry, Step):
                 handle: Callable[..., Any] = self.handle_presence_event  # type: ignore[attr-defined]
                 self._presence_call(handle, entry.name, deepcopy(entry.payload))  # other views get it too
-            elif entry.before is None and entry.after:
-                self._presence_tell(self.handle_presence_join, changes["joins"], entry.user, entry.after)
-            elif entry.after is None and entry.before:
-                self._presence_tell(self.handle_presence_leave, changes["leaves"], entry.user, entry.before)
-            elif entry.after and entry.before and entry.after.meta != entry.before.meta:
-                self._presence_tell(self.handle_presence_update, changes["updates"], entry.user, entry.after)
+            elif entry.what in CALLBACKS:
+                name, kwarg = CALLBACKS[entry.what]
+                self._presence_tell(getattr(self, name), changes[kwarg], entry)
         count = self._presence.count() if self._presence else self.online_count
         self._presence_call(self._on_presence_change, **changes, online_count=count)
 
-    def _presence_tell(
-        self, callback: Callable[[Record], Any], told: list[Record], user: str, member: Member
-    ) -> None:
-        told.append(record(user, member, gettext("Guest")))
-        self._presence_call(callback, record(user, member, gettext("Guest")))
+    def _presence_tell(self, callback: Callable[[Record], Any], told: list[Record], step: Step) -> None:
+        told.append(record(step.user, step.member, gettext("Guest")))
+        self._presence_call(callback, record(step.user, step.member, gettext("Guest")))
 
     @staticmethod
     def _presence_call(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:

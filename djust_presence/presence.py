@@ -38,7 +38,7 @@ from .forks import after_fork
 from .keys import checked_key, checked_user_id, user_id_of
 from .state.records import Change, Join, Member, encode_meta, records
 from .state.store import JOB
-from .tracker import reads, serves_pages
+from .tracker import asignal, reads, serves_pages, signal
 
 __all__ = [
     "abroadcast",
@@ -312,11 +312,13 @@ class Asked(NamedTuple, Generic[U]):
 def _publish(backend: Backend, change: Change | None) -> None:
     if change:
         bus.publish(backend, change.key, [["change", *change.pack()]])
+        signal([change])
 
 
 async def _apublish(backend: Backend, change: Change | None) -> None:
     if change:
         await bus.apublish(backend, change.key, [["change", *change.pack()]])
+        await asignal([change])
 
 
 def _blocking(twin: Any) -> None:

@@ -13,7 +13,7 @@ NAME = PACKAGE.name
 # From the bottom up: each may import what stands in the lines above its own.
 LAYERS = [
     {"conf", "forks", "calls"},
-    {"errors"},
+    {"errors", "signals"},
     {"keys"},
     {"state"},
     {"backends"},
@@ -31,7 +31,7 @@ LAYERS = [
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 # Neighbours that know nothing of each other.
-STRANGERS = [{"conf", "errors"}, {"presence", "cursors", "events"}, {"live", "hosts"}]
+STRANGERS = [{"conf", "errors", "signals"}, {"presence", "cursors", "events"}, {"live", "hosts"}]
 
 
 def modules() -> Iterator[tuple[str, Path]]:

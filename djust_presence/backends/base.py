@@ -65,8 +65,12 @@ class Backend:
 
     # Leases
 
-    def open(self, lease: str, ttl: float) -> str:
+    def open(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> str:
         """Begin *lease*, with no write under it yet; nothing if it is known or claimed.
+
+        While all is well its owner writes or renews at least every *unheard* seconds; 0 if nobody says so. The store
+        notes since when it has been heard from (by openings and renewals of leases with such a promise) without a
+        silence longer than *pause*, the shortest in which a lease of somebody alive may expire: see :meth:`claim`.
 
         Return the birth of the store, which is the first lease that was opened in it: another one than before means
         that the store has lost everything meanwhile. A lease whose id begins with ``job:`` is kept alive by :meth:`beat`, not by renewals, and ends with its ref.
@@ -87,6 +91,10 @@ class Backend:
     def claim(self, own: str | None, limit: int, lag: float) -> list[Work] | None:
         """Claim what has expired, some of it at least, and give out work that claimed leases have left, *limit* refs
         at most.
+
+        A lease that promised to be heard of is claimed only if the store has been heard from, up to this moment and
+        without a pause, for as long as that may take. So after an outage everybody who is alive has renewed before
+        anybody is claimed. Without *own* this does not count.
 
         None if the lease *own* is unknown or has itself expired. Without *own*, expired job leases are claimed, and
         others only when they have been so for *lag* seconds. The same work may be given out more than once.
@@ -147,8 +155,8 @@ class Backend:
 
     # The same, awaited
 
-    async def aopen(self, lease: str, ttl: float) -> str:
-        return await in_thread(self.open, lease, ttl)
+    async def aopen(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> str:
+        return await in_thread(self.open, lease, ttl, unheard, pause)
 
     async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
         return await in_thread(self.renew, lease, seq, keys)

@@ -31,9 +31,9 @@ class MemoryBackend(Backend):
         """Epoch seconds that a change of the wall clock does not move."""
         return self._began + time.monotonic()
 
-    def open(self, lease: str, ttl: float) -> str:
+    def open(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> str:
         with self._lock:
-            return self._store.open(lease, ttl, self._now())
+            return self._store.open(lease, ttl, self._now(), unheard, pause)
 
     def renew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
         with self._lock:
@@ -75,8 +75,8 @@ class MemoryBackend(Backend):
         with self._lock:
             return [self._store.member(key, user) for user in users]
 
-    async def aopen(self, lease: str, ttl: float) -> str:
-        return self.open(lease, ttl)
+    async def aopen(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> str:
+        return self.open(lease, ttl, unheard, pause)
 
     async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
         return self.renew(lease, seq, keys)

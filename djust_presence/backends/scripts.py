@@ -147,8 +147,8 @@ class Scripts:
 
     # Leases
 
-    def open(self, lease: str, ttl: float) -> Request[str]:
-        return self._ask("open", lease, number(ttl), parse=str)
+    def open(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> Request[str]:
+        return self._ask("open", lease, number(ttl), number(unheard), number(pause), parse=str)
 
     def renew(self, lease: str, seq: int, keys: Sequence[str]) -> Request[Renewal]:
         def parse(replies: list[Any]) -> Renewal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -150,12 +150,34 @@ class Work(NamedTuple):
     refs: list[str]
 
 
+class What(Enum):
+    """What a step is to whoever follows a group."""
+
+    JOIN = auto()
+    LEAVE = auto()
+    UPDATE = auto()  # another meta
+    COUNT = auto()  # nothing but other connections
+
+
 class Step(NamedTuple):
-    """One user's transition in what a process shows: None before is a join, None after is a leave."""
+    """One user's transition: None before is a join, None after is a leave."""
 
     user: str
     before: Member | None
     after: Member | None
+
+    @property
+    def what(self) -> What:
+        if self.before is None or self.after is None:
+            return What.JOIN if self.after else What.LEAVE
+        return What.UPDATE if self.before.meta != self.after.meta else What.COUNT
+
+    @property
+    def member(self) -> Member:
+        """The user after the step; for a leave, the last that was known."""
+        member = self.after or self.before
+        assert member
+        return member
 
 
 def encode_meta(meta: Mapping[str, Any]) -> str:

@@ -10,16 +10,23 @@ from typing import NamedTuple
 
 from .records import Change, Join, Leave, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
 
+NEVER = float("-inf")
 TICK = 1e-6  # seconds: the precision of the times that a store keeps
 JOB = "job:"  # what the id of a lease begins with when no process renews it, but a job's heartbeat
 
 
 @dataclass(slots=True)
 class Lease:
-    """A right to have refs listed. *seq* is the number of the last write under it."""
+    """A right to have refs listed. *seq* is the number of the last write under it.
+
+    *unheard* is for how long the store may hear nothing of it while all is well, and *pause* the shortest silence of
+    everybody in which a lease of somebody alive may expire.
+    """
 
     expiry: float
     ttl: float
+    unheard: float
+    pause: float
     seq: int = 0
     draining: bool = False
 
@@ -76,20 +83,29 @@ class Store:
         self.dead: dict[str, None] = {}
         self.index: dict[str, dict[tuple[str, str], None]] = {}
         self.groups: dict[str, Group] = {}
+        self.heard = NEVER  # when a lease that may go unheard was opened or renewed last
+        self.heard_since = NEVER  # the begin of the time without a pause that ends then
 
     # Leases
 
-    def open(self, lease: str, ttl: float, now: float) -> str:
+    def open(self, lease: str, ttl: float, now: float, unheard: float = 0, pause: float = 0) -> str:
         self.birth = self.birth or lease
         if lease not in self.dead:
-            self.leases.setdefault(lease, Lease(now + ttl, ttl))
+            self._hear(self.leases.setdefault(lease, Lease(now + ttl, ttl, unheard, pause)), now)
         return self.birth
+
+    def _hear(self, held: Lease, now: float) -> None:
+        if held.unheard:
+            if now - self.heard > held.pause:
+                self.heard_since = now
+            self.heard = now
 
     def renew(self, lease: str, seq: int, keys: Iterable[str], now: float) -> Renewal:
         held = self.leases.get(lease)
         if held is None or held.seq != seq:
             return Renewal(Status.DEAD)
         late = held.expiry <= now
+        self._hear(held, now)
         if not held.draining:
             held.expiry = now + held.ttl
         return Renewal(Status.OK, late, {key: self.place(key) for key in keys})
@@ -103,10 +119,17 @@ class Store:
         if own is not None and (own not in self.leases or self.leases[own].expiry <= now):
             return None
         for lease, held in list(self.leases.items()):
-            if held.expiry + (0 if own is not None or lease.startswith(JOB) else lag) <= now:
+            grace = 0 if own is not None or lease.startswith(JOB) else lag
+            if held.expiry + grace <= now and (own is None or self._had_its_turn(held, now)):
                 del self.leases[lease]
                 self.dead[lease] = None
         return self._work(limit)
+
+    def _had_its_turn(self, held: Lease, now: float) -> bool:
+        """True if *held*, which has expired, would have been heard of, were its owner alive."""
+        if not held.unheard:
+            return True
+        return now - self.heard <= held.pause and now - self.heard_since >= held.unheard
 
     def _work(self, limit: int) -> list[Work]:
         work: list[Work] = []

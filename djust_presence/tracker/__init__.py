@@ -5,7 +5,17 @@ from __future__ import annotations
 from .group import Companion, Group
 from .process import SESSIONS_PER_HOP, Tracker, chunks
 from .reads import acount, amembers, count, members
-from .registry import close_all, drain_all, get_tracker, serves_if, serves_pages, serving, will_serve
+from .registry import (
+    asignal,
+    close_all,
+    drain_all,
+    get_tracker,
+    serves_if,
+    serves_pages,
+    serving,
+    signal,
+    will_serve,
+)
 from .session import Event, Host, Own, Refresh, Session, by_host
 
 __all__ = [
@@ -20,6 +30,7 @@ __all__ = [
     "Tracker",
     "acount",
     "amembers",
+    "asignal",
     "by_host",
     "chunks",
     "close_all",
@@ -30,5 +41,6 @@ __all__ = [
     "serves_if",
     "serves_pages",
     "serving",
+    "signal",
     "will_serve",
 ]

@@ -15,6 +15,7 @@ from ..state.records import Change, Member
 from .group import Group
 from .reader import Reader
 from .session import Event, Host, Session, by_host
+from .signalling import Signalling, news_of
 from .watch import Watch
 from .writer import Writer
 
@@ -49,6 +50,7 @@ class Tracker:
         self._running: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopped = False
+        self.signals = Signalling(self._spawn)
         self._equip()
 
     def _equip(self) -> None:
@@ -58,6 +60,11 @@ class Tracker:
         )
         self._writer = Writer(self)
         self._reader = Reader(self)
+
+    @property
+    def running(self) -> bool:
+        """Whether its loop has sessions, or had some a moment ago. From any thread."""
+        return bool(self._running) and self.loop.is_running()
 
     @property
     def now(self) -> float:
@@ -141,8 +148,10 @@ class Tracker:
             group.happened(Event(name, payload))
 
     def publish(self, changes: Iterable[Change]) -> None:
-        """Let our own Changes be known: here at once, to the others in one message a group."""
+        """Let our own Changes be known: here at once, to the others in one message a group, and by signals."""
         items: dict[str, list[Item]] = {}
+        changes = list(changes)
+        self.signals.put(news_of(changes))
         for change in changes:
             items.setdefault(change.key, []).append(["change", *change.pack()])
             if group := self.groups.get(change.key):
@@ -245,7 +254,11 @@ class Tracker:
         It retires the lease, not the process: what is tracked later goes under another one. The task may be awaited.
         """
         self._stay()
-        return self._spawn(self._writer.drain())
+        return self._spawn(self._drain(self._writer.drain()))
+
+    async def _drain(self, drain: Awaitable[None]) -> None:
+        await drain
+        await self.signals.flush()
 
     def drain_now(self) -> None:
         """The same when the process ends: blocking, from any thread, and without a word to the others."""
@@ -267,16 +280,19 @@ class Tracker:
     def _stop(self) -> None:
         running, self._running, self._stopped = self._running, [], True
         self._stay()
-        self._spawn(self._end(self._writer.leave(), running, self.bus))
+        self._spawn(self._end(self._writer.leave(), running, self.bus, self.signals))
         for group in tuple(self.groups.values()):
             self._discard(group)
 
     @staticmethod
-    async def _end(leave: Awaitable[None], running: Iterable[asyncio.Task[None]], bus: Bus) -> None:
+    async def _end(
+        leave: Awaitable[None], running: Iterable[asyncio.Task[None]], bus: Bus, signals: Signalling
+    ) -> None:
         await leave
         for task in running:
             task.cancel()
         await bus.aclose()
+        await signals.aclose()
 
     # For all parts of a tracker
 

@@ -6,14 +6,16 @@ import asyncio
 import atexit
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..backends.registry import get_backend
 from ..conf import get_settings
 from ..errors import PresenceUnavailable
 from ..forks import after_fork
+from ..state.records import Change
 from .group import Group
 from .process import Tracker
+from .signalling import asend, news_of, send
 
 logger = logging.getLogger("djust_presence")
 
@@ -59,6 +61,32 @@ def serves_if(sign: Callable[[], bool]) -> None:
 def serves_pages() -> bool:
     """Return whether this process serves pages, or is set up to."""
     return _serves or any(sign() for sign in _signs)
+
+
+def signal(changes: Iterable[Change]) -> None:
+    """Send the signals of what this process has written by itself, in a thread without a running loop.
+
+    In a process with open pages they come after those of its tracker; elsewhere this returns when they are sent.
+    """
+    if news := news_of(changes):
+        if tracker := _running():
+            tracker.call(tracker.signals.put, news)
+        else:
+            send(news)
+
+
+async def asignal(changes: Iterable[Change]) -> None:
+    """The same in a running loop."""
+    if news := news_of(changes):
+        if tracker := _running():
+            tracker.call(tracker.signals.put, news)
+        else:
+            await asend(news)
+
+
+def _running() -> Tracker | None:
+    backend = get_backend()
+    return next((tracker for tracker in _all() if tracker.backend is backend and tracker.running), None)
 
 
 def _all() -> list[Tracker]:

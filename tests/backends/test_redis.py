@@ -202,7 +202,10 @@ class TestTheWire:
         )
         backend.open("job:1", 60)
         backend.drain("job:1", 60)
-        assert client.hgetall("{djp}:1:S") == {"p-1": "1:30.000000", "job:1": "0:60.000000:draining"}
+        assert client.hgetall("{djp}:1:S") == {
+            "p-1": "1:30.000000:0.000000:0.000000",
+            "job:1": "0:60.000000:0.000000:0.000000:draining",
+        }
         assert client.hgetall("{djp}:1:V") == {"document:42": "e:1:t"}
         assert client.smembers("{djp}:1:I:p-1") == {"r1:document:42"}
         assert client.hgetall("{djp}:1:r:document:42") == {

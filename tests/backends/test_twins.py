@@ -42,7 +42,7 @@ OPS = st.one_of(
 VERBS = st.one_of(
     st.tuples(st.just("counts"), st.lists(KEYS, max_size=3)),
     st.tuples(st.just("open"), LEASES, TTLS),
-    st.tuples(st.just("open"), LEASES, TTLS),
+    st.tuples(st.just("open"), LEASES, TTLS, TTLS, TTLS),
     st.tuples(st.just("write"), LEASES, st.lists(OPS, max_size=4)),
     st.tuples(st.just("write"), LEASES, st.lists(OPS, max_size=4)),
     st.tuples(st.just("write"), LEASES, st.lists(OPS, max_size=4)),
@@ -62,7 +62,8 @@ class Rows(NamedTuple):
     """Everything that a store holds, but for times that its own clock made."""
 
     birth: str
-    leases: dict[str, tuple[int, float, bool]]
+    heard: bool
+    leases: dict[str, tuple[int, float, float, float, bool]]
     dead: set[str]
     work: dict[str, set[tuple[str, str]]]
     groups: dict[str, tuple[Any, dict[str, Row], dict[str, str], dict[str, list[str]]]]
@@ -79,11 +80,12 @@ def rows_of_store(store: Store) -> Rows:
         ref = group.refs[user][0][1] if connections == 1 else ""
         return f"{connections}:{joined_at:017.6f}:{ref}:{meta}"
 
-    def lease(held: Lease) -> tuple[int, float, bool]:
-        return held.seq, held.ttl, held.draining
+    def lease(held: Lease) -> tuple[int, float, float, float, bool]:
+        return held.seq, held.ttl, held.unheard, held.pause, held.draining
 
     return Rows(
         store.birth,
+        store.heard > 0,
         {name: lease(held) for name, held in store.leases.items()},
         set(store.dead),
         {name: set(refs) for name, refs in store.index.items()},
@@ -108,9 +110,9 @@ def rows_of_redis(client: Any) -> Rows:
         names.discard(prefix + name)
         return read(prefix + name)
 
-    def lease(text: str) -> tuple[int, float, bool]:
-        seq, ttl, *draining = text.split(":")
-        return int(seq), float(ttl), draining == ["draining"]
+    def lease(text: str) -> tuple[int, float, float, float, bool]:
+        seq, ttl, unheard, pause, *draining = text.split(":")
+        return int(seq), float(ttl), float(unheard), float(pause), draining == ["draining"]
 
     def row(text: str) -> Row:
         lease, said, length, rest = text.split(" ", 3)
@@ -144,6 +146,7 @@ def rows_of_redis(client: Any) -> Rows:
     }
     found = Rows(
         take("B", client.get) or "",
+        bool(take("H", client.get)),
         {name: lease(text) for name, text in seqs.items() if name not in claimed},
         claimed,
         work,

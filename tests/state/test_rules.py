@@ -151,7 +151,7 @@ RULES = {
             Patch(
                 store,
                 "if held is None or held.seq != seq:",
-                "if held is None:\n            self.leases[lease] = held = Lease(now, 3.0, seq)\n        if held.seq != seq:",
+                "if held is None:\n            self.leases[lease] = held = Lease(now, 3.0, 0, 0, seq)\n        if held.seq != seq:",
             )
         ],
     ),

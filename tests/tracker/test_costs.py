@@ -90,10 +90,10 @@ class Calls(MemoryBackend):
         await asyncio.sleep(0.001)
         return await super().awrite(lease, ops)
 
-    async def aopen(self, lease: str, ttl: float) -> str:
+    async def aopen(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> str:
         self.calls["open"] += 1
         await asyncio.sleep(0.001)
-        return await super().aopen(lease, ttl)
+        return await super().aopen(lease, ttl, unheard, pause)
 
     async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
         self.calls["renew"] += 1

@@ -6,10 +6,10 @@
 local key, ref = ARGV[1], ARGV[2]
 local found = reading(key, function() return row(key, ref) end, function() return nil end)
 if not found or not is_job(found.lease) then return 0 end
-local _, ttl, draining = held(found.lease)
-if not ttl then return 0 end
-if draining == "" then
-  expire(found.lease, now() + tonumber(ttl))
+local job = held(found.lease)
+if not job then return 0 end
+if not job.draining then
+  expire(found.lease, now() + job.ttl)
   redis.call("SADD", index(found.lease), ref .. ":" .. key) -- in case this was lost
 end
 return 1

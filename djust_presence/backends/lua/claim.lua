@@ -1,4 +1,6 @@
--- Claims expired leases, a bounded number of them, and gives out the work that claimed leases have left.
+-- Claims expired leases, a bounded number of them, and gives out the work that claimed leases have left. A lease that may
+-- go unheard is claimed only if its owner would have been heard of: if the store was, for at least so long and without
+-- a pause.
 -- KEYS  1 prefix
 -- ARGV  1 lease of the caller, or "" if it has none  2 how many refs at most, and how many leases
 --       3 seconds for which a process's lease must have been expired if the caller has none
@@ -12,17 +14,27 @@ local function restore_expiries()
   local leases = redis.call("HKEYS", SEQS)
   for _, lease in ipairs(leases) do
     if not expiry(lease) then
-      local _, ttl = held(lease)
-      expire(lease, ttl and at + tonumber(ttl) or 0)
+      local lost = held(lease)
+      expire(lease, lost and at + lost.ttl or 0)
     end
   end
+end
+
+local last, since = heard()
+
+local function had_its_turn(lease)
+  local expired = held(lease)
+  if own == "" or not expired or expired.unheard == 0 then return true end
+  return last and at - last <= expired.pause and at - since >= expired.unheard
 end
 
 local function claim(from, before)
   local expired = redis.call("ZRANGE", from, "(0", time_text(before), "BYSCORE", "LIMIT", 0, limit)
   for _, lease in ipairs(expired) do
-    redis.call("HSET", SEQS, lease, "claimed")
-    expire(lease, 0)
+    if had_its_turn(lease) then
+      redis.call("HSET", SEQS, lease, "claimed")
+      expire(lease, 0)
+    end
   end
 end
 

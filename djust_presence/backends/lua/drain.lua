@@ -4,9 +4,9 @@
 -- reply nothing
 
 local lease, grace = ARGV[1], tonumber(ARGV[2])
-local seq, ttl = held(lease)
-if seq then
-  redis.call("HSET", SEQS, lease, seq .. ":" .. ttl .. ":draining")
+local mine = held(lease)
+if mine then
+  hold(lease, mine.seq, mine.terms, true)
   expire(lease, now() + grace)
 end
 return false

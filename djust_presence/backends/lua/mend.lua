@@ -4,14 +4,14 @@
 -- ARGV  1 lease of the caller  2 how many connections and users to look at, at most  3 ... presence keys
 -- reply nothing
 
-local _, ttl = held(ARGV[1])
-if not ttl then return false end
+local mine = held(ARGV[1])
+if not mine then return false end
 local left, known = tonumber(ARGV[2]), {}
 
 local function adopt(lease)
   if not known[lease] and not expiry(lease) then
-    redis.call("HSETNX", SEQS, lease, "0:" .. ttl)
-    expire(lease, now() + tonumber(ttl))
+    if redis.call("HEXISTS", SEQS, lease) == 0 then hold(lease, "0", mine.terms) end
+    expire(lease, now() + mine.ttl)
   end
   known[lease] = true
 end

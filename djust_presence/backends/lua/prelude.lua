@@ -6,7 +6,9 @@
 --   B           string the birth of this store: the first lease that was opened in it
 --   L           zset   process lease → expiry (epoch seconds of this server, as all times here), 0 once it is claimed
 --   J           zset   job lease → the same
---   S           hash   lease → seq:ttl, or seq:ttl:draining, or "claimed"
+--   S           hash   lease → seq:ttl:unheard:pause, and :draining while it is; or "claimed"
+--   H           string last:since: when a lease that may go unheard was opened or renewed last, and since when there
+--                      was no pause in this
 --   I:<lease>   set    ref:key of what hangs on the lease
 --   V           hash   presence key → epoch:version:tag
 --   r:<key>     hash   ref → row: lease, when the meta was said, the user's length in bytes, user, meta, with spaces between
@@ -19,7 +21,7 @@
 -- group's place (V) is gone. So a group of which a row is missing or unreadable is let go of as a whole.
 
 local PREFIX = KEYS[1]
-local BIRTH, SEQS, PLACES = PREFIX .. "B", PREFIX .. "S", PREFIX .. "V"
+local BIRTH, HEARD, SEQS, PLACES = PREFIX .. "B", PREFIX .. "H", PREFIX .. "S", PREFIX .. "V"
 local PROCESSES, JOBS = PREFIX .. "L", PREFIX .. "J"
 local UNREADABLE = "unreadable"
 
@@ -41,10 +43,33 @@ end
 
 -- Leases
 
--- seq, ttl, draining (""  or ":draining"); nothing when the lease is unknown or claimed
+-- {seq, ttl, unheard, pause, draining} of a lease, the times in seconds; nil if it is unknown or claimed
 local function held(lease)
   local text = redis.call("HGET", SEQS, lease)
-  if text then return text:match("^(%d+):(%d[^:]*)(.*)$") end
+  if not text then return nil end
+  local seq, ttl, unheard, pause, draining = text:match("^(%d+):(%d+%.%d+):(%d+%.%d+):(%d+%.%d+)(.*)$")
+  return seq and {
+    seq = seq, ttl = tonumber(ttl), unheard = tonumber(unheard), pause = tonumber(pause),
+    terms = ttl .. ":" .. unheard .. ":" .. pause, draining = draining ~= "",
+  }
+end
+
+local function hold(lease, seq, terms, draining)
+  redis.call("HSET", SEQS, lease, seq .. ":" .. terms .. (draining and ":draining" or ""))
+end
+
+-- When the store was heard from last, and since when without a pause; nothing if it was not yet.
+local function heard()
+  local last, since = (redis.call("GET", HEARD) or ""):match("^([^:]+):(.+)$")
+  return tonumber(last), tonumber(since)
+end
+
+-- Notes that somebody has opened or renewed a lease.
+local function hear(unheard, pause, at)
+  if unheard == 0 then return end
+  local last, since = heard()
+  if not since or at - last > pause then since = at end
+  redis.call("SET", HEARD, time_text(at) .. ":" .. time_text(since))
 end
 
 -- The expiry of a lease, 0 if it is claimed, or nil
@@ -64,10 +89,10 @@ end
 
 -- "ok" and the number counts as used, "seen" or "dead"
 local function gate(lease, seq)
-  local last, ttl, draining = held(lease)
-  if not last or tonumber(seq) > tonumber(last) + 1 then return "dead" end
-  if tonumber(seq) <= tonumber(last) then return "seen" end
-  redis.call("HSET", SEQS, lease, seq .. ":" .. ttl .. draining)
+  local mine = held(lease)
+  if not mine or tonumber(seq) > tonumber(mine.seq) + 1 then return "dead" end
+  if tonumber(seq) <= tonumber(mine.seq) then return "seen" end
+  hold(lease, seq, mine.terms, mine.draining)
   return "ok"
 end
 

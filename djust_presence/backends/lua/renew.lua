@@ -4,9 +4,10 @@
 -- reply "dead", or "ok" and 1 if the lease had expired already (or nobody knows when), else 0
 
 local lease = ARGV[1]
-local seq, ttl, draining = held(lease)
-if seq ~= ARGV[2] then return {"dead"} end
+local mine = held(lease)
+if not mine or mine.seq ~= ARGV[2] then return {"dead"} end
 local at = now()
 local late = (expiry(lease) or 0) <= at
-if draining == "" then expire(lease, at + tonumber(ttl)) end
+hear(mine.unheard, mine.pause, at)
+if not mine.draining then expire(lease, at + mine.ttl) end
 return {"ok", late and 1 or 0}

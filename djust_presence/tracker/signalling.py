@@ -1,0 +1,133 @@
+"""Sends signals of what this process has written to the store: in order, and off the writer's path."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, NamedTuple
+
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.db import close_old_connections, connections
+from django.dispatch import Signal
+from django.utils.translation import gettext
+
+from ..signals import Presence, presence_joined, presence_left, presence_updated
+from ..state.records import Change, Member, What, record
+
+__all__ = ["News", "Signalling", "asend", "news_of", "send"]
+
+logger = logging.getLogger("djust_presence")
+
+MOST_WAITING = 100_000  # of a process; receivers that are slower than people come and go lose the rest
+PATIENCE = 5.0  # seconds that the end of a process waits for receivers
+
+SIGNALS = {What.JOIN: presence_joined, What.LEAVE: presence_left, What.UPDATE: presence_updated}
+
+
+class News(NamedTuple):
+    """One signal to be sent."""
+
+    signal: Signal
+    key: str
+    user: str
+    member: Member
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {"key": self.key, "presence": record(self.user, self.member, gettext("Guest"))}
+
+
+def news_of(changes: Iterable[Change]) -> list[News]:
+    """Return the signals to send for *changes*, in order; none where nobody receives them."""
+    heard = {what: signal for what, signal in SIGNALS.items() if signal.has_listeners(Presence)}
+    if not heard:
+        return []
+    return [
+        News(heard[what], change.key, step.user, step.member)
+        for change in changes
+        for step in change.steps
+        if (what := step.what) in heard
+    ]
+
+
+def send(news: Iterable[News]) -> None:
+    """Send signals from a thread without a running loop. What a receiver raises is logged by Django."""
+    for one in news:
+        one.signal.send_robust(Presence, **one.arguments)
+
+
+async def asend(news: Iterable[News]) -> None:
+    """Send signals from a running loop."""
+    for one in news:
+        await one.signal.asend_robust(Presence, **one.arguments)
+
+
+class Signalling:
+    """The signals of one tracker: one after the other, sync receivers in a thread of their own.
+
+    *spawn* makes a task on the tracker's loop.
+    """
+
+    def __init__(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
+        self._spawn = spawn
+        self._waiting: deque[News] = deque()
+        self._left_out = 0
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, news: Iterable[News]) -> None:
+        """Send *news* soon, after what was put before."""
+        for one in news:
+            if len(self._waiting) < MOST_WAITING:
+                self._waiting.append(one)
+            else:
+                self._left_out += 1
+        if self._waiting:
+            self._wake.set()
+            self._idle.clear()
+            if self._task is None:
+                self._task = self._spawn(self._run())
+
+    async def _run(self) -> None:
+        async with ThreadSensitiveContext():
+            try:
+                while True:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    await sync_to_async(close_old_connections)()
+                    await self._send_all()
+                    await sync_to_async(close_old_connections)()
+                    if not self._waiting:
+                        self._idle.set()
+            finally:
+                await sync_to_async(connections.close_all)()
+
+    async def _send_all(self) -> None:
+        while self._waiting:
+            await asend([self._waiting.popleft()])
+        if self._left_out:
+            logger.error(
+                "%d presence signals were not sent: their receivers are too slow. Let them hand long work to a queue.",
+                self._left_out,
+            )
+            self._left_out = 0
+
+    async def flush(self) -> None:
+        """Return when everything has been sent, or after five seconds."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), PATIENCE)
+        except TimeoutError:
+            logger.warning(
+                "%d presence signals were not sent before this process ended.", len(self._waiting) + 1
+            )
+
+    async def aclose(self) -> None:
+        """Send what is waiting, if that takes no longer than five seconds, and end the task."""
+        await self.flush()
+        task, self._task = self._task, None
+        if task:
+            task.cancel()
