@@ -10,6 +10,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from ..errors import PresenceUnavailable
 from ..state.records import SCHEMA, Change, Join, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
 
 T = TypeVar("T")
@@ -219,7 +220,9 @@ class Scripts:
     # Reads
 
     def snapshots(self, keys: Sequence[str]) -> Request[list[Snapshot]]:
-        def snapshot(reply: list[Any]) -> Snapshot:
+        def snapshot(reply: list[Any] | None) -> Snapshot:
+            if reply is None:
+                raise PresenceUnavailable(f"The key {self.prefix}V in Redis is not a hash.")
             where, rows = reply
             return Snapshot(place(where), members(rows))
 

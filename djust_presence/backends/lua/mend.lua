@@ -24,7 +24,7 @@ local function look(key)
   for i = 1, #some, 2 do
     local lease = read_row(some[i + 1]).lease
     adopt(lease)
-    redis.call("SADD", index(lease), some[i] .. ":" .. key)
+    indexed("SADD", lease, some[i] .. ":" .. key)
   end
   local members = redis.call("HRANDFIELD", users(key), left, "WITHVALUES")
   for i = 1, #members, 2 do read_member(members[i + 1]) end
