@@ -41,9 +41,9 @@ class StoreReader:
         expected = {f"room:{room}" for room, users in rooms.items() if users}
         if places.keys() != expected:
             found.append(f"V has {sorted(places)}, not {sorted(expected)}")
-        for kind in "ru":
-            if (keys := self.keys(f"{kind}:*")) != {f"{kind}:{key}" for key in expected}:
-                found.append(f"there are {sorted(keys)}")
+        wanted = {f"{kind}:{key}" for kind in "ru" for key in expected}
+        if (keys := self.keys("[ru]:*")) != wanted:
+            found.append(f"there are {sorted(keys)}, not {sorted(wanted)}")
         for room, users in rooms.items():
             found += [f"{room}: {fault}" for fault in self._faults_of(f"room:{room}", users)]
         return found
@@ -68,7 +68,9 @@ class StoreReader:
             if self.client.hget(PREFIX + "S", lease) is None:
                 found.append(f"{lease} of {ref} is not in S")
         order = self.client.zcard(PREFIX + "o:" + key)
-        if order > sum(count for count in users.values() if count > 1):  # what is missing is noticed when it is used
+        if order > sum(
+            count for count in users.values() if count > 1
+        ):  # what is missing is noticed when it is used
             found.append(f"o has {order} members")
         return found
 
@@ -209,7 +211,7 @@ class Crowd:
                     found.append(f"{page.path} was told {count} times that {user} left: {self.closed[user]}")
             lists = [rows_of(frame["regions"]["*"]) for frame in page.frames if frame["type"] == "render"]
             complete = next((n for n, rows in enumerate(lists) if rows.keys() >= stay[page.room]), len(lists))
-            for rows in lists[complete:]:
-                if missing := stay[page.room] - rows.keys():
-                    found.append(f"{page.path} has shown nothing of {missing}")
+            missing = {user for rows in lists[complete:] for user in stay[page.room] - rows.keys()}
+            if missing:
+                found.append(f"{page.path} has not always shown {missing}")
         return found

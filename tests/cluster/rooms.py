@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tests.live_pages import LivePage, Person
+from tests.live_pages import LastingPage, LivePage, Person
 from tests.servers import SiteServer
 
-__all__ = ["SITE", "RoomPage", "Row", "rows_of"]
+__all__ = ["SITE", "LastingRoomPage", "RoomPage", "Row", "rows_of"]
 
 SITE = {"DJANGO_SETTINGS_MODULE": "tests.cluster.rooms_settings"}
 
@@ -82,3 +82,13 @@ class RoomPage(LivePage):
 
     async def call(self, text: str) -> None:
         await self.send(type="event", name="call", params={"text": text})
+
+
+class LastingRoomPage(LastingPage, RoomPage):
+    """One that comes back when its server has gone."""
+
+    def __init__(self, sites: Sequence[SiteServer], room: str, user: str) -> None:
+        RoomPage.__init__(self, sites[0], room, user)
+        self.sites = sites
+        self.returns = 0
+        self._over = False

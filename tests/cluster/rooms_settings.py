@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 
+from tests import site_settings
 from tests.site_settings import *  # noqa: F403
-from tests.site_settings import CACHES, CHANNEL_LAYERS, DJUST_PRESENCE
 
 ROOT_URLCONF = "tests.cluster.rooms_site"
 
 if "LAYER" in os.environ:
-    CHANNEL_LAYERS["default"]["BACKEND"] = os.environ["LAYER"]
+    site_settings.CHANNEL_LAYERS["default"]["BACKEND"] = os.environ["LAYER"]
 if client := os.environ.get("CLIENT"):
     shared = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/0?client_name={client}"
-    CHANNEL_LAYERS["default"]["CONFIG"] = {"hosts": [shared]}
-    CACHES["default"]["LOCATION"] = shared
-    DJUST_PRESENCE["OPTIONS"] = {"client_name": client, **DJUST_PRESENCE.get("OPTIONS", {})}
+    site_settings.CHANNEL_LAYERS["default"]["CONFIG"] = {"hosts": [shared]}
+    site_settings.CACHES["default"]["LOCATION"] = shared
+    site_settings.DJUST_PRESENCE.setdefault("OPTIONS", {})["client_name"] = client
