@@ -19,7 +19,7 @@ Command = tuple[str, ...]
 
 CHUNK = 1000  # so many fields of a hash are asked for in one command
 MENDED_GROUPS = 100  # of a process's groups, at each renewal
-MENDED_ROWS = 200  # in all of them
+MENDED_ROWS = 100  # in all of them
 
 
 class Script(NamedTuple):
