@@ -68,9 +68,7 @@ class StoreReader:
             if self.client.hget(PREFIX + "S", lease) is None:
                 found.append(f"{lease} of {ref} is not in S")
         order = self.client.zcard(PREFIX + "o:" + key)
-        if order > sum(
-            count for count in users.values() if count > 1
-        ):  # what is missing is noticed when it is used
+        if order != sum(count for count in users.values() if count > 1):
             found.append(f"o has {order} members")
         return found
 
