@@ -14,10 +14,10 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Coroutine
+from itertools import islice
 from traceback import format_exception_only
 from typing import Any
 from uuid import uuid4
-from weakref import WeakSet
 
 from asgiref.sync import async_to_sync
 from channels import DEFAULT_CHANNEL_LAYER
@@ -27,6 +27,8 @@ from django.core.exceptions import ImproperlyConfigured
 from .backends.base import Backend
 from .forks import after_fork
 from .keys import short_name
+from .outages import Outage, OutageOf
+from .rates import LogLimit
 
 __all__ = ["NOTICES", "Bus", "Item", "LayerBus", "LocalBus", "apublish", "publish", "send"]
 
@@ -39,7 +41,12 @@ MESSAGE = "djust_presence.message"
 NOTICES = ""  # not a presence key: what concerns a process as such, with no regard to groups
 LONGEST_WAIT = 1.0  # for a subscription; a layer that does not answer must not keep a page from being counted
 MOST_WAITING = 1000  # items of one key while the layer does not answer
-ADD_AGAIN = 1800.0  # layers forget a group's members after a day, or what their settings say
+ADD_AGAIN = 1800.0  # seconds at most between two additions of a channel to a group
+GROUP_EXPIRY = 86400.0  # seconds after which a layer forgets a group's members, unless it says otherwise
+ADDED_AT_ONCE = 100  # groups, before messages that wait meanwhile are sent
+
+
+_unreadable = LogLimit()
 
 
 class Bus:
@@ -65,7 +72,7 @@ class Bus:
         return False
 
     def again(self, always: bool = False) -> None:
-        """Subscribe anew where the transport may have forgotten us: after a while, or *always* at once."""
+        """Subscribe again if the transport has forgotten us, or *always*. To be called with each renewal."""
 
     async def aclose(self) -> None:
         """Stop listening; what is waiting to be sent is still sent, if that takes no longer than a second."""
@@ -132,21 +139,51 @@ def message(key: str, items: list[Item], sender: str = "") -> dict[str, Any]:
     return {"type": MESSAGE, "key": key, "items": json.dumps(items), "from": sender}
 
 
+class Losses:
+    """Decides from probes that were lost when to add all groups again: ever more seldom, unless that helps.
+
+    A layer that is slow, or whose channel is full, loses probes as well, and adding is of no use there.
+    """
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def returned(self) -> None:
+        self._in_a_row = 0
+
+    def lost(self) -> bool:
+        """True for the first, the second, the fourth, the eighth … probe that is lost in a row."""
+        self._in_a_row += 1
+        return self._in_a_row & (self._in_a_row - 1) == 0
+
+
 class LayerBus(Bus):
-    """Over the channel layer: one channel, one task that listens and one that speaks, whatever is going on."""
+    """Over the channel layer: one channel, one task that listens and one that speaks, whatever is going on.
+
+    A layer forgets who is in a group when its ``group_expiry`` is over, so our channel is added again after a third of
+    that. It also forgets when its server loses the keys, and says nothing. So at each :meth:`again` a probe, a message
+    without items, goes to one of our groups, each in its turn. If it is not back at the next one, our channel is added
+    to all groups again. This costs one message a renewal, however many groups there are. A layer without a
+    ``group_expiry``, such as that of pub/sub, keeps its groups in this process, and is not probed.
+    """
 
     def __init__(self, receive: Receive, layer: BaseChannelLayer, namespace: str) -> None:
         super().__init__(receive)
         self._layer = layer
         self._namespace = namespace
         self._loop = asyncio.get_running_loop()
+        self._expiry: float | None = getattr(layer, "group_expiry", None)
         self._channel: str | None = None
         self._wanted: dict[str, list[Callable[[], None]]] = {}  # key -> whom to call once subscribed
-        self._added: set[str] = set()
+        self._added: dict[str, None] = {}  # the next one to probe comes first
+        self._stale: dict[str, None] = {}  # added, and to be added again
+        self._probed: str | None = None  # the key to whose group a probe is under way
+        self._losses = Losses()
+        self._deaf = False  # whether listening failed, and nothing was heard since
         self._waiting: dict[str, list[Item]] = {}
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
-        self._added_at = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def subscribe(self, key: str, ready: Callable[[], None]) -> None:
@@ -172,16 +209,35 @@ class LayerBus(Bus):
         return key in self._waiting
 
     def again(self, always: bool = False) -> None:
-        if always or self._loop.time() - self._added_at > ADD_AGAIN:
-            self._added.difference_update(self._wanted)
-            self._added_at = self._loop.time()
+        probed, self._probed = self._probed, None
+        if always:
+            self._added = {key: None for key in self._added if key not in self._wanted}
             self._work.set()
+            return
+        if probed in self._wanted and not self.waits(probed) and self._losses.lost():
+            self._add_again()
+        key = next((key for key in self._added if key in self._wanted), None)
+        if key is not None and self._expiry:
+            self._probed = key
+            self._added[key] = self._added.pop(key)
+            self.publish(key, [])
 
     def _start(self) -> None:
         self._work.set()
         self._idle.clear()
         if not self._tasks:
             self._tasks = [self._task(self._speak())]
+            self._add_in_time()
+
+    def _add_in_time(self) -> None:
+        """Add our channel again whenever a third of what the layer remembers is over."""
+        pause = min(ADD_AGAIN, (self._expiry or GROUP_EXPIRY) / 3)
+        self._timer = self._loop.call_later(pause, self._add_in_time, context=contextvars.Context())
+        self._add_again()
+
+    def _add_again(self) -> None:
+        self._stale = dict.fromkeys(self._added)
+        self._work.set()
 
     def _task(self, run: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._loop.create_task(run, context=contextvars.Context())
@@ -217,23 +273,31 @@ class LayerBus(Bus):
             self._tasks.append(self._task(self._hear(self._channel)))
 
     async def _subscribing(self) -> None:
-        for key in [key for key in self._wanted if key not in self._added]:
-            if key in self._wanted:  # it may not be any more, by now
+        """Some at a time: messages are sent in between."""
+        for key in list(islice((key for key in self._wanted if key not in self._added), ADDED_AT_ONCE)):
+            if key in self._wanted:  # it may have been unsubscribed in the meantime
                 await self._layer.group_add(group_name(self._namespace, key), self._channel)
-                self._added.add(key)
+                self._added[key] = None
                 self._call(self._wanted.get(key, []))
+                self._work.set()
+        for key in list(islice(self._stale, ADDED_AT_ONCE)):
+            if key in self._wanted:
+                await self._layer.group_add(group_name(self._namespace, key), self._channel)
+            self._stale.pop(key, None)
+            self._work.set()
 
     async def _sending(self) -> None:
         while self._waiting:
             key, items = next(iter(self._waiting.items()))
             del self._waiting[key]
             await self._layer.group_send(group_name(self._namespace, key), message(key, items, self.id))
-            _answered(self._layer)
+            if not (self._deaf and self._wanted):
+                _answered(self._layer)
 
     async def _unsubscribing(self) -> None:
-        for key in self._added - self._wanted.keys():
-            if key not in self._wanted:  # it may be again, by now
-                self._added.discard(key)
+        for key in self._added.keys() - self._wanted.keys():
+            if key not in self._wanted:  # it may have been subscribed in the meantime
+                del self._added[key]
                 await self._layer.group_discard(group_name(self._namespace, key), self._channel)
 
     async def _hear(self, channel: str) -> None:
@@ -246,24 +310,49 @@ class LayerBus(Bus):
                 # An idle redis-py connection may time out: that is, nothing came.
                 if type(error).__name__ != "TimeoutError":
                     failures += 1
+                    self._deaf = True
                     self._failed(error)
                     self.again(always=True)
                     await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 6)) * random.random())
                 continue
             failures = 0
+            if self._deaf:
+                self._deaf = False
+                _answered(self._layer)
             try:
-                if received["from"] != self.id and received["key"] in self._wanted:
-                    self._receive(received["key"], json.loads(received["items"]))
+                self._take_in(received)
             except Exception:
-                logger.exception("What another process said could not be made out.")
+                if (left_out := _unreadable.line()) is not None:
+                    logger.exception("Could not decode a message from another process.%s", left_out)
+
+    def _take_in(self, received: object) -> None:
+        """Pass on what another process has sent. Raises ``ValueError`` for what is not a message of this package."""
+        match received:
+            case {"key": str(key), "from": str(sender), "items": str(text)}:
+                if sender == self.id:
+                    if key == self._probed:
+                        self._probed = None
+                        self._losses.returned()
+                elif key in self._wanted:
+                    items = json.loads(text)
+                    if not isinstance(items, list):
+                        raise ValueError("The items of the message are not a list.")
+                    self._receive(key, items)
+            case _:
+                raise ValueError("The message is not of the shape that this version of the package sends.")
 
     def _failed(self, error: Exception) -> None:
         _unanswered(self._layer, error)
-        self._waiting.setdefault(NOTICES, [])  # says nothing, but shows when the layer answers
+        self._probed = None
+        self._waiting.setdefault(
+            next(iter(self._wanted), NOTICES), []
+        )  # says nothing, but shows when calls work
         self._work.set()
 
     async def aclose(self) -> None:
         tasks, self._tasks = self._tasks, []
+        if self._timer is not None:
+            self._timer.cancel()
         if tasks:
             self._wanted.clear()
             self._work.set()
@@ -282,25 +371,24 @@ class LayerBus(Bus):
         self._channel = None
 
 
-_away: WeakSet[Any] = WeakSet()  # layers of which the log has it that they do not answer
+_outages = OutageOf[BaseChannelLayer]()
+_without_a_layer = Outage(failures=1, seconds=0)
 
 
 def _unanswered(layer: BaseChannelLayer | None, error: Exception) -> None:
-    layer = layer or BaseChannelLayer  # none is configured: that is said once as well
-    if layer not in _away:
-        _away.add(layer)
+    outage = _outages[layer] if layer else _without_a_layer
+    if outage.failed():
         logger.warning(
-            "The channel layer does not answer (%s). Until it does, changes in other processes are seen late, and "
+            "Channel layer: calls fail (%s). Until they work again, changes in other processes are seen late, and "
             "broadcasts to them are lost.",
             "".join(format_exception_only(error)).strip(),  # what redis-py's repr() leaves out is the server
         )
 
 
 def _answered(layer: BaseChannelLayer) -> None:
-    """It has sent something: by that it is known, as subscribing may be a matter of memory."""
-    if layer in _away:
-        _away.discard(layer)
-        logger.warning("The channel layer answers again.")
+    """A message was sent, or has come. Subscribing proves nothing, as it may be a matter of memory."""
+    if _outages[layer].worked():
+        logger.warning("Channel layer: calls work again.")
 
 
 def channel_layer() -> BaseChannelLayer:

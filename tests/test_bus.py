@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+import redis
 from channels.layers import BaseChannelLayer
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
-from djust_presence.bus import Item, LayerBus, group_name
+from djust_presence.bus import Item, LayerBus, Losses, group_name
+from djust_presence.rates import LogLimit
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.until import until
 
@@ -78,7 +80,7 @@ async def test_who_has_unsubscribed_hears_no_more(make_layer: MakeLayer, server:
         await two.subscribe("b")
         two.bus.unsubscribe("a")
         two.bus.publish("c", [])
-        await until(lambda: not two.bus._added - two.bus._wanted.keys())
+        await until(lambda: not two.bus._added.keys() - two.bus._wanted.keys())
         one.bus.publish("a", [["event", "a", 1]])
         one.bus.publish("b", [["event", "b", 2]])
         await until(lambda: two.heard)
@@ -137,14 +139,17 @@ async def test_an_outage_of_the_layer_has_a_line_at_its_begin_and_one_at_its_end
     async with listeners(make_layer, server.url()) as (one, _):
         await one.subscribe("a")
         server.stop()
+        one.bus.publish("a", [["event", "a", 0]])
+        await until(lambda: "calls fail" in caplog.text)
         for n in range(20):
             one.bus.publish("a", [["event", "a", n]])
             await asyncio.sleep(0.05)
         server.start()
-        await until(lambda: "answers again" in caplog.text)
+        await until(lambda: "calls work again" in caplog.text)
+        await asyncio.sleep(0.5)
         began, ended = [one.getMessage() for one in caplog.records if one.name == "djust_presence"]
-        assert re.match(r"The channel layer does not answer \(redis\S+Error: .+\)\. Until it does", began)
-        assert ended == "The channel layer answers again."
+        assert re.match(r"Channel layer: calls fail \(redis\S+Error: .+\)\. Until they work again", began)
+        assert ended == "Channel layer: calls work again."
 
 
 async def test_closing_does_not_wait_for_a_layer_that_hangs(
@@ -167,18 +172,38 @@ async def test_closing_does_not_wait_for_a_layer_that_hangs(
         two.bus.publish("a", [["event", "on", None]])
 
 
-async def test_what_cannot_be_made_out_is_logged_and_the_next_message_is_heard(
-    make_layer: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
+ODD_MESSAGES: list[dict[str, object]] = [
+    {"type": "x"},
+    {"type": "x", "from": "me", "key": "a", "items": "{"},
+    {"type": "x", "from": "me", "key": "a", "items": "null"},
+    {"type": "x", "from": "me", "key": "a", "items": '{"event": 1}'},
+    {"type": "x", "from": "me", "key": "a", "items": "[" * 5000},
+    {"type": "x", "from": "me", "key": "a", "items": ["event"]},
+    {"type": "x", "from": None, "key": "a", "items": "[]"},
+    {"type": "x", "from": "me", "key": ["a"], "items": "[]"},
+]
+
+
+async def test_messages_of_unknown_shape_are_dropped_with_one_line_in_ten_seconds(
+    make_layer: MakeLayer,
+    server: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    now = 0.0
+    monkeypatch.setattr("djust_presence.bus._unreadable", LogLimit(lambda: now))
     async with listeners(make_layer, server.url()) as (one, two):
         await two.subscribe("a")
-        for odd in ({"type": "x"}, {"type": "x", "from": "me", "key": "a", "items": "{"}):
+        for odd in ODD_MESSAGES:
             await one.bus._layer.group_send(group_name("site", "a"), odd)
-        await asyncio.sleep(0.1)
         one.bus.publish("a", [["event", "half a character: \ud83d", None]])
         await until(lambda: two.items == [["event", "half a character: \ud83d", None]])
-        said = [record for record in caplog.records if "made out" in record.getMessage()]
-        assert len(said) == 2
+        now = 10.0
+        await one.bus._layer.group_send(group_name("site", "a"), {"type": "x"})
+        said = "Could not decode a message from another process."
+        await until(lambda: caplog.text.count(said) == 2)
+        lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith(said)]
+        assert lines == [said, f"{said} {len(ODD_MESSAGES) - 1} more like it were not logged."]
 
 
 async def test_who_subscribes_again_while_the_bus_unsubscribes_hears(
@@ -196,3 +221,133 @@ async def test_who_subscribes_again_while_the_bus_unsubscribes_hears(
         for key in keys:
             one.bus.publish(key, [[key]])
         await until(lambda: sorted(two.items) == sorted([key] for key in keys))
+
+
+# A layer that forgets who is in a group
+
+
+def forget_all_groups(server: RedisServer) -> int:
+    client = redis.Redis.from_url(server.url())
+    with client, client.pipeline() as pipe:
+        for name in client.scan_iter("asgi:group:*"):
+            pipe.delete(name)
+        return sum(pipe.execute())
+
+
+async def rounds_until_heard(one: Listener, two: Listener, key: str, patience: int) -> int:
+    """How often both processes have to renew their leases until what one says is heard by the other."""
+    for n in range(patience):
+        one.bus.again()
+        two.bus.again()
+        await asyncio.sleep(0.1)
+        one.bus.publish(key, [["event", key, n]])
+        await asyncio.sleep(0.1)
+        if two.items:
+            return n
+    raise AssertionError(f"{key} was not heard")
+
+
+@pytest.fixture
+def core(server: RedisServer) -> Callable[..., BaseChannelLayer]:
+    return lambda url, **options: RedisChannelLayer(hosts=[url], **options)
+
+
+@pytest.mark.parametrize("groups", [1, 250])
+async def test_lost_group_keys_are_noticed_by_the_second_renewal(
+    core: MakeLayer, server: RedisServer, groups: int
+) -> None:
+    keys = [f"room {n}" for n in range(groups)]
+    async with listeners(core, server.url()) as (one, two):
+        for key in keys:
+            await one.subscribe(key)
+            await two.subscribe(key)
+        for _ in range(3):
+            one.bus.again()
+            two.bus.again()
+            await asyncio.sleep(0.1)
+        assert forget_all_groups(server) == groups
+        assert await rounds_until_heard(one, two, keys[-1], 5) <= 3
+        await until(lambda: not (one.bus._stale or two.bus._stale))
+        assert forget_all_groups(server) == groups
+
+
+async def test_the_loss_of_one_group_among_others_is_noticed_when_its_turn_comes(
+    core: MakeLayer, server: RedisServer
+) -> None:
+    async with listeners(core, server.url()) as (one, two):
+        for key in ("a", "b", "c"):
+            await one.subscribe(key)
+            await two.subscribe(key)
+        with redis.Redis.from_url(server.url()) as client:
+            assert client.delete("asgi:group:" + group_name("site", "c"))
+        assert await rounds_until_heard(one, two, "c", 10) <= 5
+
+
+async def test_a_probe_costs_one_message_for_any_number_of_groups(
+    core: MakeLayer, server: RedisServer
+) -> None:
+    async with listeners(core, server.url()) as (one, _):
+        for n in range(50):
+            await one.subscribe(f"room {n}")
+        await asyncio.sleep(0.1)
+        with redis.Redis.from_url(server.url()) as client:
+            before = client.info("commandstats").get("cmdstat_zadd", {}).get("calls", 0)
+            for _ in range(10):
+                one.bus.again()
+                await asyncio.sleep(0.1)
+            after = client.info("commandstats")
+        assert (
+            after["cmdstat_zadd"]["calls"] - before <= 25
+        )  # the layer itself takes two to pass a message on
+        assert not one.bus._stale
+
+
+async def test_a_short_group_expiry_loses_nobody(
+    core: Callable[..., BaseChannelLayer], server: RedisServer
+) -> None:
+    async with listeners(lambda url: core(url, group_expiry=2), server.url()) as (one, two):
+        await one.subscribe("a")
+        await two.subscribe("a")
+        for n in range(12):  # none of these renews anything
+            await asyncio.sleep(0.5)
+            one.bus.publish("a", [["event", "a", n]])
+        await until(lambda: len(two.items) == 12, 2)
+
+
+def test_probes_that_are_lost_all_the_time_are_followed_ever_more_seldom() -> None:
+    losses = Losses()
+    assert [n for n in range(1, 100) if losses.lost()] == [1, 2, 4, 8, 16, 32, 64]
+    losses.returned()
+    assert losses.lost()
+
+
+async def test_a_lost_reply_of_the_layer_is_no_outage(
+    core: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listeners(core, server.url()) as (one, two):
+        await two.subscribe("a")
+        for n in range(20):
+            server.command_line("CLIENT", "KILL", "TYPE", "normal")
+            heard = len(two.items)
+            while len(two.items) == heard:
+                one.bus.publish("a", [["event", "a", n]])
+                await asyncio.sleep(0.1)
+    assert not [record for record in caplog.records if record.name == "djust_presence"]
+
+
+async def test_a_layer_that_takes_messages_and_gives_none_out_is_an_outage_like_any_other(
+    core: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listeners(core, server.url()) as (one, two):
+        await one.subscribe("a")
+        await two.subscribe("a")
+        server.command_line("ACL", "SETUSER", "default", "-bzpopmin")
+        server.command_line("CLIENT", "KILL", "TYPE", "normal")
+        await until(lambda: caplog.text.count("calls fail") == 2)
+        for n in range(20):  # sending works all the time
+            one.bus.publish("a", [["event", "a", n]])
+            await asyncio.sleep(0.1)
+        server.command_line("ACL", "SETUSER", "default", "+@all")
+        await until(lambda: caplog.text.count("calls work again") == 2)
+        lines = [record.getMessage()[:22] for record in caplog.records if record.name == "djust_presence"]
+        assert sorted(lines) == ["Channel layer: calls f"] * 2 + ["Channel layer: calls w"] * 2

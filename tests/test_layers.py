@@ -13,7 +13,7 @@ NAME = PACKAGE.name
 # From the bottom up: each may import what stands in the lines above its own.
 LAYERS = [
     {"conf", "forks", "calls"},
-    {"errors", "signals"},
+    {"errors", "outages", "rates", "signals"},
     {"keys"},
     {"state"},
     {"backends"},

@@ -27,6 +27,7 @@ from djust_presence import presence as facade
 from djust_presence.testing import presence
 from djust_presence.tracker import reads
 from tests.pages import Visitor, site
+from tests.tracker.until import until
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -1029,14 +1030,16 @@ async def test_pages_go_on_working_while_redis_hangs(frozen: Any, caplog: pytest
         assert loop.time() - began < 1
         assert one.pushed("count") == [[1, 1, 1], [0, 0, 0], [1, 1, 1]] * 5
         await one.until("1 here: [7 ada green x1]")
+        await until(lambda: "writes fail" in caplog.text)
         frozen.thaw()
         (record,) = await stored_once("room:a", 1)
         assert record["color"] == "green"
         assert [one["id"] for one in await one.until_pushed("join")] == ["7"]
-    said = [record.getMessage() for record in caplog.records if "presence store" in record.getMessage()]
-    assert len(said) == 2
-    assert "does not answer (Redis at 127.0.0.1:" in said[0]
-    assert "answers again" in said[1]
+    said = [record.getMessage() for record in caplog.records if "Presence store" in record.getMessage()]
+    for calls in ("writes", "reads"):
+        first, *ended = (line for line in said if calls in line)
+        assert first.startswith(f"Presence store: {calls} fail (Redis at 127.0.0.1:")
+        assert ended == [f"Presence store: {calls} work again."]
 
 
 def test_readers_without_a_live_page_say_when_an_outage_begins_and_when_it_ends(
@@ -1044,15 +1047,15 @@ def test_readers_without_a_live_page_say_when_an_outage_begins_and_when_it_ends(
 ) -> None:
     monkeypatch.setattr("djust_presence.tracker.reads.PAUSE", 0)
     frozen.freeze()
-    for _ in range(3):
+    deadline = time.monotonic() + 10
+    while "reads fail" not in caplog.text and time.monotonic() < deadline:
         assert reads.count("room:a") == 0
     frozen.thaw()
-    deadline = time.monotonic() + 10
-    while "answers again" not in caplog.text and time.monotonic() < deadline:
+    while "reads work again" not in caplog.text and time.monotonic() < deadline:
         reads.count("room:a")
-    assert [record.getMessage()[:35] for record in caplog.records if record.name == "djust_presence"] == [
-        "The presence store does not answer ",
-        "The presence store answers again.",
+    assert [record.getMessage()[:28] for record in caplog.records if record.name == "djust_presence"] == [
+        "Presence store: reads fail (",
+        "Presence store: reads work a",
     ]
 
 

@@ -77,10 +77,11 @@ class Backend:
         """
         raise NotImplementedError
 
-    def renew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
+    def renew(self, lease: str, seq: int, keys: Sequence[str], ahead: int = 0) -> Renewal:
         """Extend *lease* by its ttl, unless it is draining, and say where the groups *keys* stand.
 
-        DEAD if the lease is unknown or claimed, or *seq* is not the number of its last write.
+        DEAD if the lease is unknown or claimed, or *seq* is not the number of its last write. So many more writes as
+        *ahead* says are under way, and may have been carried out.
         """
         raise NotImplementedError
 
@@ -110,8 +111,11 @@ class Backend:
     def write(self, lease: str, ops: Sequence[Op]) -> list[Reply]:
         """Carry out *ops* one after the other, in one round trip, and answer each.
 
-        A join hangs its ref on this lease from here on. Joining again with the same ref is an update; the user's
-        XX
+        A join hangs its ref on this lease from here on. Joining again with the same ref is an update. A user has the
+        meta that was said last by one of their connections. A meta is said with its join, later than all others of
+        the user, unless *said* is given: that counts if the ref is new or had another meta, or is later than what it
+        had. A ``joined_at`` that is given counts if it is earlier than the user's. Leaving with an unknown ref is
+        nothing, and so is a leave after its ``by``, which is answered LATE.
         """
         raise NotImplementedError
 
@@ -158,8 +162,8 @@ class Backend:
     async def aopen(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> str:
         return await in_thread(self.open, lease, ttl, unheard, pause)
 
-    async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
-        return await in_thread(self.renew, lease, seq, keys)
+    async def arenew(self, lease: str, seq: int, keys: Sequence[str], ahead: int = 0) -> Renewal:
+        return await in_thread(self.renew, lease, seq, keys, ahead)
 
     async def adrain(self, lease: str, grace: float) -> None:
         await in_thread(self.drain, lease, grace)

@@ -35,9 +35,9 @@ class MemoryBackend(Backend):
         with self._lock:
             return self._store.open(lease, ttl, self._now(), unheard, pause)
 
-    def renew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
+    def renew(self, lease: str, seq: int, keys: Sequence[str], ahead: int = 0) -> Renewal:
         with self._lock:
-            return self._store.renew(lease, seq, keys, self._now())
+            return self._store.renew(lease, seq, keys, self._now(), ahead)
 
     def drain(self, lease: str, grace: float) -> None:
         with self._lock:
@@ -78,8 +78,8 @@ class MemoryBackend(Backend):
     async def aopen(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> str:
         return self.open(lease, ttl, unheard, pause)
 
-    async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
-        return self.renew(lease, seq, keys)
+    async def arenew(self, lease: str, seq: int, keys: Sequence[str], ahead: int = 0) -> Renewal:
+        return self.renew(lease, seq, keys, ahead)
 
     async def adrain(self, lease: str, grace: float) -> None:
         self.drain(lease, grace)

@@ -151,21 +151,21 @@ class Scripts:
     def open(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> Request[str]:
         return self._ask("open", lease, number(ttl), number(unheard), number(pause), parse=str)
 
-    def renew(self, lease: str, seq: int, keys: Sequence[str]) -> Request[Renewal]:
+    def renew(self, lease: str, seq: int, keys: Sequence[str], ahead: int = 0) -> Request[Renewal]:
         def parse(replies: list[Any]) -> Renewal:
-            status, *late = replies[0]
+            status, *late_and_time = replies[0]
             del replies[1]  # of mending
             if status != Status.OK:
                 return Renewal(Status(status))
+            late, at = late_and_time
             texts = [text for chunk in replies[1:] for text in chunk]
-            return Renewal(
-                Status.OK, late == [1], {key: place(text) for key, text in zip(keys, texts, strict=True)}
-            )
+            places = {key: place(text) for key, text in zip(keys, texts, strict=True)}
+            return Renewal(Status.OK, late == 1, places, float(at))
 
         some = random.sample(keys, min(len(keys), MENDED_GROUPS))
         return Request(
             [
-                self._call("renew", lease, str(seq)),
+                self._call("renew", lease, str(seq), str(ahead)),
                 self._call("mend", lease, str(MENDED_ROWS), *some),
                 *self._fields("V", keys),
             ],
@@ -201,7 +201,8 @@ class Scripts:
                 return self._call(
                     "join", lease, str(op.seq), op.key, op.ref, op.user, op.meta, op.epoch, op.tag, *times
                 )
-            return self._call("leave", lease, str(op.seq), op.key, op.ref, op.tag)
+            by = "" if op.by is None else number(op.by)
+            return self._call("leave", lease, str(op.seq), op.key, op.ref, op.tag, by)
 
         return Request(
             [call(op) for op in ops],

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..state.records import Step, decode_meta
 from ..tracker import Group, Session, by_host
-from .pointers import Picture, Pointers, Position, pseudonym
+from .pointers import Moves, Picture, Pointers, Position, pseudonym
 from .positions import Cursor, Place
 from .saving import Saving
 
@@ -239,13 +239,15 @@ class Hub:
         """Whether any other process looks."""
         return any(until > now for until in self._elsewhere.values())
 
-    def _hear_moves(self, moves: Mapping[str, Sequence[Any]], gone: Sequence[str]) -> None:
+    def _hear_moves(self, moves: Moves, gone: Sequence[str]) -> None:
         if self._looks:
             self._pointers.hear(moves, gone, self._tracker.now)
             self._schedule()
             self._start_clock()
 
-    def _hear_looking(self, process: str, looks: bool, ask: bool) -> None:
+    def _hear_looking(self, process: object, looks: object, ask: object) -> None:
+        if not (isinstance(process, str) and isinstance(looks, bool) and isinstance(ask, bool)):
+            raise ValueError("It is not said which process looks at cursors.")
         now = self._tracker.now
         known = self._elsewhere.pop(process, 0.0) > now
         if looks:

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import count
 from secrets import token_bytes
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..state.records import Member, decode_meta
 
 __all__ = ["Moves", "Picture", "Pointer", "Pointers", "Position", "checked_coordinate", "pseudonym"]
 
+T = TypeVar("T")
+
+NUMBERS = (int, float)
 FARTHEST = 10_000_000  # CSS pixels; no page is so large
 LONGEST_NAME = 128  # characters of a surface's or an anchor's name
 SECRET = token_bytes(32)
@@ -97,6 +100,32 @@ def _name(frame: Mapping[str, Any], field: str) -> str | None:
     raise ValueError(f"The field {field} is not a name.")
 
 
+def _checked(kind: type[T], value: object) -> T:
+    if type(value) is kind:
+        return value
+    raise ValueError(f"A pointer's message has {type(value).__name__} where {kind.__name__} is due.")
+
+
+def _read_move(user: object, step: object, age: Any, *packed: Any) -> tuple[str, int, float, Position]:
+    """What `Pointers` tells other processes of one pointer. Raises ``ValueError`` or ``TypeError`` if it is not that."""
+    position = Position(*packed)
+    x, y, w, h, anchor, ax, ay, aw, ah, surface, touch = position
+    for number in (x, y, age):
+        if not (type(number) in NUMBERS and -FARTHEST <= number <= FARTHEST):
+            raise ValueError("A pointer's message has no place, or no age.")
+    if age < 0:
+        raise ValueError("A pointer's message has an age below 0.")
+    for number in (w, h, ax, ay, aw, ah):
+        if number is not None and not (type(number) in NUMBERS and -FARTHEST <= number <= FARTHEST):
+            raise ValueError("A pointer's message has a size that is not a number.")
+    for name in (anchor, surface):
+        if name is not None and type(name) is not str:
+            raise ValueError("A pointer's message has a name that is not a text.")
+    if touch is not None and touch is not True:
+        raise ValueError("A pointer's message does not say whether it is a touch.")
+    return _checked(str, user), _checked(int, step), age, position
+
+
 class Picture(NamedTuple):
     """What pages are told: who the numbers are, where they are, and which are nowhere any more."""
 
@@ -154,12 +183,17 @@ class Pointers:
         self._unsent[ref] = None
 
     def hear(self, moves: Moves, gone: Iterable[str], now: float) -> None:
-        """What another process has said of its pointers, perhaps late, or for the second time."""
-        for ref, (user, step, age, *position) in moves.items():
+        """What another process has said of its pointers, perhaps late, or for the second time.
+
+        Raises ``ValueError`` or ``TypeError`` for what no process says, and takes nothing of it in.
+        """
+        heard = {ref: _read_move(*move) for ref, move in _checked(dict, moves).items()}
+        left = [_checked(str, ref) for ref in _checked(list, gone)]
+        for ref, (user, step, age, position) in heard.items():
             pointer = self._pointers.get(ref)
             if pointer is None or pointer.step < step:
-                self._set(ref, user, Position(*position), now - age, step)
-        for ref in gone:
+                self._set(ref, user, position, now - age, step)
+        for ref in left:
             self.remove(ref)
 
     def _set(self, ref: str, user: str, position: Position, at: float, step: int) -> None:

@@ -9,7 +9,9 @@ from traceback import format_exception_only
 
 from django.db import connections
 
+from ..conf import on_change
 from ..forks import after_fork
+from ..outages import Outage
 from .positions import Place, save
 
 __all__ = ["Saving"]
@@ -21,7 +23,7 @@ class Saving:
     """The users of a group who have moved since the last write; one write at a time, of where they are by then."""
 
     _thread = ThreadPoolExecutor(1, "djust_presence-cursors")  # for all groups
-    _muttered = False
+    _outage = Outage()
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -44,12 +46,10 @@ class Saving:
     def _write(self, places: Mapping[str, Place | None]) -> None:
         try:
             save(self._key, places)
-            if Saving._muttered:
-                Saving._muttered = False
+            if self._outage.worked():
                 logger.warning("The cache takes cursor positions again.")
         except Exception as error:
-            if not Saving._muttered:
-                Saving._muttered = True
+            if self._outage.failed():
                 logger.warning(
                     "The cache does not take cursor positions (%s); pages show them all the same.",
                     "".join(format_exception_only(error)).strip(),
@@ -62,5 +62,11 @@ class Saving:
         """In a forked child: the thread has stayed in its parent."""
         cls._thread = ThreadPoolExecutor(1, "djust_presence-cursors")
 
+    @classmethod
+    def reset(cls) -> None:
+        """The settings, and with them the cache, may be others."""
+        cls._outage = Outage()
 
+
+on_change(Saving.reset)
 after_fork(Saving.forget)

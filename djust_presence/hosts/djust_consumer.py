@@ -19,7 +19,7 @@ from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cur
 from ..cursors import Position
 from ..events import ArgumentError, bind
 from ..mixins import PresenceMixin
-from ..tracker import Refresh, Session
+from ..tracker import Refresh, Session, drained
 
 __all__ = ["SeatedConsumer", "for_script", "push_event", "seat", "session_of"]
 
@@ -131,7 +131,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         self._presence_frames.clear()
         await super().disconnect(close_code)
         if self._presence_end_of:
-            await asyncio.shield(self._presence_end_of)
+            await drained(self._presence_end_of)
 
     def _presence_over(self, task: asyncio.Task[Any]) -> None:
         """The task of the socket has ended, in whatever way: a server that stops may just cancel it."""

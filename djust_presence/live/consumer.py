@@ -16,10 +16,11 @@ from ..conf import get_settings
 from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cursors
 from ..cursors import Position
 from ..events import ArgumentError, bind, find_handler
-from ..tracker import Refresh, Session, Tracker, get_tracker, will_serve
+from ..rates import LogLimit
+from ..tracker import Refresh, Session, Tracker, drained, get_tracker, will_serve
 from .host import live_host
 from .incoming import FrameError, read_frame
-from .limits import Limits, TokenBucket
+from .limits import Limits
 from .moves import moves_of_loop
 from .outgoing import PONG, Message, Outgoing, Send, encode
 from .request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond, wrong_origin
@@ -44,7 +45,7 @@ CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
 LONGEST_NAME = 80  # characters of an event's name that the log gets
 
 # Lines about sockets that are refused, whose pages come back every few seconds.
-_refusals = TokenBucket(0.1, 1)
+_refusals = LogLimit()
 
 Receive = Callable[[], Awaitable[Message]]
 
@@ -96,8 +97,8 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         except UnicodeDecodeError:
             fault = "Its query string is not UTF-8."
         if fault:
-            if _refusals.take(monotonic()):
-                logger.warning("A socket for %.200r was refused. %s", scope["path"], fault)
+            if (left_out := _refusals.line()) is not None:
+                logger.warning("A socket for %.200r was refused. %s%s", scope["path"], fault, left_out)
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept"})
@@ -117,7 +118,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
             self._over = True
             self._outgoing.end()
             if self._session is not None and (stop := self._session.end(going_away)):
-                await asyncio.shield(stop)
+                await drained(stop)
 
     # Incoming
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..outages import Outage
 from ..tracker import SESSIONS_PER_HOP, Refresh, Session, chunks, drain_all
 from .access import ENDED, asks_the_view, current_users
 from .outgoing import PING, Changed, Message, Send, encode
@@ -63,7 +64,7 @@ class LiveHost:
 
     def __init__(self) -> None:
         self._shared = Shared()
-        self._checks = True  # whether the log has it that it can be found out who may be here
+        self._checks = Outage(failures=1, seconds=0)  # the traceback may be of the project's own code
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
         """Let the views of *sessions* take in what has come, and render them, all in one hop. Never raises."""
@@ -119,11 +120,12 @@ class LiveHost:
         _consumer(session).close(code, reason)
 
     def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
-        """Close the sockets of a session that has ended."""
-        if kind == ENDED:
-            for consumer in map(_consumer, sessions):
-                if consumer._view._live_visitor.mark == rest[0]:
-                    consumer.expel(LOG_IN, "reload")
+        """Close the sockets of a session that has ended; other notices, and malformed ones, are ignored."""
+        match [kind, *rest]:
+            case [str(kind), str(ended)] if kind == ENDED:  # pages without a session all have the mark None
+                for consumer in map(_consumer, sessions):
+                    if consumer._view._live_visitor.mark == ended:
+                        consumer.expel(LOG_IN, "reload")
 
     async def check(self, sessions: Sequence[Session]) -> None:
         """Close the sockets of those who may not be there any more."""
@@ -132,15 +134,13 @@ class LiveHost:
         try:
             users = await lanes.run(lambda: current_users(visitors))
         except Exception:
-            if self._checks:
-                self._checks = False
+            if self._checks.failed():
                 logger.exception(
-                    "It could not be checked who may still see their page; everybody stays until it can be."
+                    "Could not re-check access to open pages; they stay open until the check works again."
                 )
             return
-        if not self._checks:
-            self._checks = True
-            logger.warning("It can be checked again who may still see their page.")
+        if self._checks.worked():
+            logger.warning("Access to open pages is checked again.")
         asked: list[LiveViewConsumer] = []
         for consumer in consumers:
             view = consumer._view

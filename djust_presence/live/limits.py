@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["FLOOD_PER_SECOND", "FRAMES_PER_SECOND", "Limits", "TokenBucket"]
+from ..rates import TokenBucket
+
+__all__ = ["FLOOD_PER_SECOND", "FRAMES_PER_SECOND", "Limits"]
 
 FRAMES_PER_SECOND = 100
 FLOOD_PER_SECOND = 1000
-
-
-class TokenBucket:
-    """Holds *burst* tokens at first and at most, and gets *rate* new ones a second.
-
-    Times are seconds of any clock. While that goes back, nothing is added.
-    """
-
-    __slots__ = ("_burst", "_rate", "_time", "_tokens")
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._tokens = burst
-        self._time = float("-inf")
-
-    def take(self, now: float, leaving: float = 0) -> bool:
-        """Take a token if at least *leaving* others stay; says whether it did."""
-        if now > self._time:
-            self._tokens = min(self._burst, self._tokens + (now - self._time) * self._rate)
-            self._time = now
-        if self._tokens < 1 + leaving:
-            return False
-        self._tokens -= 1
-        return True
 
 
 class Limits:

@@ -63,6 +63,7 @@ class Outbox:
         self._refilled = False  # whether the store has lost everything since this process knows it
         self.wanted: dict[str, Wish] = {}
         self._sent: dict[str, Wish] = {}  # under this lease
+        self._leaving: dict[str, Wish] = {}  # what was sent of those whose leave is under way
         self._taken: dict[str, _Taken] = {}  # what the store answered last, under whichever lease
         self._again: set[str] = set()  # sent, and to be sent again
         self._dirty: dict[str, None] = {}
@@ -89,28 +90,38 @@ class Outbox:
     def busy(self) -> bool:
         return self._batch is not None
 
-    def next(self, limit: int) -> Batch | None:
-        """The batch to send: the unanswered one as it was, a lease first, what is to be told; None when all is said."""
+    @property
+    def ahead(self) -> int:
+        """How many writes under the lease are under way, which are the last of ``seq``."""
+        return len(self._batch.ops) if self._batch else 0
+
+    def next(self, limit: int, leaves: bool = True, by: float | None = None) -> Batch | None:
+        """Return the unanswered batch unchanged, else the opening of a lease, else pending writes; None for nothing.
+
+        Without *leaves*, those stay pending; *by* is the store's time after which they are void.
+        """
         if self._batch is None:
             if self.lease is None:
                 self._batch = Batch(self._fresh(), ())
             elif self._dirty:
-                self._batch = self._compose(self.lease, limit)
+                self._batch = self._compose(self.lease, limit, leaves, by)
         return self._batch
 
-    def _compose(self, lease: str, limit: int) -> Batch | None:
+    def _compose(self, lease: str, limit: int, leaves: bool, by: float | None) -> Batch | None:
         ops: list[Op] = []
         seqs = count(self.seq + 1)
         for ref in list(self._dirty):
             if len(ops) == limit:
                 break
-            del self._dirty[ref]
             wish, told, again = self.wanted.get(ref), self._sent.get(ref), ref in self._again
+            if wish is None and told and not leaves:
+                continue
+            del self._dirty[ref]
             self._again.discard(ref)
             if wish is None:
                 if told:
-                    ops.append(Leave(next(seqs), told.key, ref, self._fresh()))
-                    del self._sent[ref]
+                    ops.append(Leave(next(seqs), told.key, ref, self._fresh(), by))
+                    self._leaving[ref] = self._sent.pop(ref)
                 self._taken.pop(ref, None)
             elif again or wish != told:
                 ops.append(self._join(next(seqs), ref, wish, again or told is None))
@@ -129,6 +140,15 @@ class Outbox:
         joined_at = shown.joined_at if shown else None
         return Join(seq, wish.key, ref, wish.user, wish.meta, self._fresh(), self._fresh(), joined_at, said)
 
+    def failed(self) -> None:
+        """The batch was not answered. It is repeated as it was, but for leaves: if they have not run, they are void.
+
+        Whoever leaves here may have come back elsewhere meanwhile, and not be known there yet.
+        """
+        if self._batch:
+            ops = [op._replace(by=LONG_AGO) if isinstance(op, Leave) else op for op in self._batch.ops]
+            self._batch = Batch(self._batch.lease, ops)
+
     def answer(self, batch: Batch, replies: Sequence[Reply], birth: str = "") -> Answer:
         """The store has answered *batch*: the opening of a lease with its *birth*, writes with *replies*."""
         answer = Answer()
@@ -142,6 +162,10 @@ class Outbox:
                 self.lost(batch.lease)
                 break
             told = self._sent.get(op.ref) if current and isinstance(op, Join) else None
+            left = self._leaving.pop(op.ref, None) if current and isinstance(op, Leave) else None
+            if left and reply.status is not Status.OK:  # it came too late, now or when it ran
+                self._sent[op.ref] = left
+                self._dirty[op.ref] = None
             if reply.status is Status.SEEN:
                 answer.unsure.add(op.key)
                 if told:  # it ran once, but is it still there?
@@ -203,4 +227,5 @@ class Outbox:
     def _forget(self) -> None:
         self.lease, self.seq = None, 0
         self._sent.clear()
+        self._leaving.clear()
         self._again.clear()

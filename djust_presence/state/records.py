@@ -103,12 +103,16 @@ class Join(NamedTuple):
 
 
 class Leave(NamedTuple):
-    """Take the connection *ref* out of *key*."""
+    """Take the connection *ref* out of *key*, unless the store's clock is past *by*.
+
+    A leave that an outage has held up is void: its user may have come back elsewhere, and not be known there yet.
+    """
 
     seq: int
     key: str
     ref: str
     tag: str
+    by: float | None = None
 
 
 Op = Join | Leave
@@ -119,6 +123,7 @@ class Status(StrEnum):
 
     OK = "ok"
     SEEN = "seen"  # it ran before: no effect this time
+    LATE = "late"  # a leave that came too late: no effect, but its number is used
     DEAD = "dead"  # the lease is unknown or claimed, or the store has lost earlier writes: no effect
 
 
@@ -135,11 +140,15 @@ class Reply(NamedTuple):
 
 
 class Renewal(NamedTuple):
-    """The answer to a renewal; *late* means that the lease had expired, though nobody had claimed it yet."""
+    """The answer to a renewal, which was carried out at *at* by the store's clock.
+
+    *late* means that the lease had expired, though nobody had claimed it yet.
+    """
 
     status: Status
     late: bool = False
     places: Mapping[str, Place | None] = {}
+    at: float = 0.0
 
 
 class Work(NamedTuple):

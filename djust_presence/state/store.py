@@ -100,15 +100,15 @@ class Store:
                 self.heard_since = now
             self.heard = now
 
-    def renew(self, lease: str, seq: int, keys: Iterable[str], now: float) -> Renewal:
+    def renew(self, lease: str, seq: int, keys: Iterable[str], now: float, ahead: int = 0) -> Renewal:
         held = self.leases.get(lease)
-        if held is None or held.seq != seq:
+        if held is None or not seq <= held.seq <= seq + ahead:
             return Renewal(Status.DEAD)
         late = held.expiry <= now
         self._hear(held, now)
         if not held.draining:
             held.expiry = now + held.ttl
-        return Renewal(Status.OK, late, {key: self.place(key) for key in keys})
+        return Renewal(Status.OK, late, {key: self.place(key) for key in keys}, now)
 
     def drain(self, lease: str, grace: float, now: float) -> None:
         if held := self.leases.get(lease):
@@ -157,7 +157,9 @@ class Store:
     # Writes under a lease
 
     def write(self, lease: str, ops: Sequence[Op], now: float) -> list[Reply]:
-        return [self._join(lease, op, now) if isinstance(op, Join) else self._leave(lease, op) for op in ops]
+        return [
+            self._join(lease, op, now) if isinstance(op, Join) else self._leave(lease, op, now) for op in ops
+        ]
 
     def _gate(self, lease: str, seq: int) -> Status:
         held = self.leases.get(lease)
@@ -198,9 +200,11 @@ class Store:
         refs = group.refs.get(op.user)
         return round(max(now, refs[-1][0] + TICK) if refs else now, 6)
 
-    def _leave(self, lease: str, op: Leave) -> Reply:
+    def _leave(self, lease: str, op: Leave, now: float) -> Reply:
         if (status := self._gate(lease, op.seq)) is not Status.OK:
             return Reply(status)
+        if op.by is not None and now > op.by:
+            return Reply(Status.LATE)
         return Reply(Status.OK, change=self._remove(op.key, op.ref, op.tag))
 
     def _remove(self, key: str, ref: str, tag: str) -> Change | None:

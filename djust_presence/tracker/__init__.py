@@ -16,7 +16,7 @@ from .registry import (
     signal,
     will_serve,
 )
-from .session import Event, Host, Own, Refresh, Session, by_host
+from .session import Event, Host, Own, Refresh, Session, by_host, drained
 
 __all__ = [
     "SESSIONS_PER_HOP",
@@ -36,6 +36,7 @@ __all__ = [
     "close_all",
     "count",
     "drain_all",
+    "drained",
     "get_tracker",
     "members",
     "serves_if",

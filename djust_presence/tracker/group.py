@@ -26,7 +26,10 @@ class Companion(Protocol):
         """Who is present has changed."""
 
     def hear(self, kind: str, *rest: Any) -> None:
-        """A message of another process, of a kind that is not presence's."""
+        """A message of another process, of a kind that is not presence's. Unknown kinds are ignored.
+
+        Raises ``ValueError`` or ``TypeError`` for what is malformed, which has no effect then.
+        """
 
     def discard(self) -> None: ...
 

@@ -1,28 +1,39 @@
-"""Whether the presence store answers: said in the log when that changes, once for a process, whoever asks."""
+"""Outages of the presence store: one line in the log when writes or reads begin to fail, one when they work again."""
 
 from __future__ import annotations
 
 import logging
-from weakref import WeakSet
 
 from ..backends.base import Backend
 from ..errors import PresenceUnavailable
+from ..outages import OutageOf
 
 logger = logging.getLogger("djust_presence")
 
-_away: WeakSet[Backend] = WeakSet()
+# Apart: a store that is full, or a replica that nobody can write to, answers reads all the time.
+_writes = OutageOf[Backend]()
+_reads = OutageOf[Backend]()
 
 
-def unanswered(backend: Backend, error: PresenceUnavailable) -> None:
-    if backend not in _away:
-        _away.add(backend)
+def write_failed(backend: Backend, error: PresenceUnavailable) -> None:
+    if _writes[backend].failed():
         logger.error(
-            "The presence store does not answer (%s). Until it does, pages show what is known, and counts stand still.",
-            error,
+            "Presence store: writes fail (%s). Until they work again, nobody is seen to join or leave.", error
         )
 
 
-def answered(backend: Backend) -> None:
-    if backend in _away:
-        _away.discard(backend)
-        logger.warning("The presence store answers again.")
+def write_worked(backend: Backend) -> None:
+    if _writes[backend].worked():
+        logger.warning("Presence store: writes work again.")
+
+
+def read_failed(backend: Backend, error: PresenceUnavailable) -> None:
+    if _reads[backend].failed():
+        logger.error(
+            "Presence store: reads fail (%s). Until they work again, pages show what is known.", error
+        )
+
+
+def read_worked(backend: Backend) -> None:
+    if _reads[backend].worked():
+        logger.warning("Presence store: reads work again.")

@@ -11,8 +11,12 @@ from typing import Any, ParamSpec, TypeVar
 from ..backends.base import Backend
 from ..bus import NOTICES, Bus, Item, LayerBus, LocalBus, channel_layer
 from ..conf import Settings
+from ..errors import PresenceUnavailable
+from ..rates import LogLimit
 from ..state.records import Change, Member
+from ..state.replica import Replica
 from .group import Group
+from .items import read_change, read_event
 from .reader import Reader
 from .session import Event, Host, Session, by_host
 from .signalling import Signalling, news_of
@@ -26,6 +30,8 @@ logger = logging.getLogger("djust_presence")
 
 SESSIONS_PER_HOP = 20
 LINGER = 30.0  # a group that nobody here looks at is served on for so long: they may be reloading
+
+_unreadable = LogLimit()
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -43,6 +49,7 @@ class Tracker:
         self.backend = backend
         self.settings = settings
         self.groups: dict[str, Group] = {}
+        self.replicas: dict[str, Replica] = {}  # theirs
         self._layer = channel_layer() if backend.shared else None
         self._sessions: dict[Session, None] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}  # ref -> when its grace is over
@@ -136,6 +143,7 @@ class Tracker:
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = Group(self, key)
+            self.replicas[key] = group.replica
             self.bus.subscribe(key, lambda: self.fetch(group))
         return group
 
@@ -160,18 +168,25 @@ class Tracker:
             self.bus.publish(key, some)
 
     def _hear(self, key: str, items: list[Item]) -> None:
+        for item in items:
+            try:
+                self._take_in(key, item)
+            except Exception:  # of another version of this package, or of another program
+                if (left_out := _unreadable.line()) is not None:
+                    logger.exception("Could not take in an item of another process.%s", left_out)
+
+    def _take_in(self, key: str, item: Item) -> None:
+        kind, *rest = item
         if key == NOTICES:
-            for kind, *rest in items:
-                for host, sessions in by_host(self._sessions).items():
-                    host.notice(sessions, kind, *rest)
+            for host, sessions in by_host(self._sessions).items():
+                host.notice(sessions, kind, *rest)
         elif group := self.groups.get(key):
-            for kind, *rest in items:
-                if kind == "change":
-                    group.apply(Change.unpack(key, rest))
-                elif kind == "event":
-                    group.happened(Event(*rest))
-                elif group.companion:
-                    group.companion.hear(kind, *rest)
+            if kind == "change":
+                group.apply(read_change(key, rest))
+            elif kind == "event":
+                group.happened(read_event(rest))
+            elif group.companion:
+                group.companion.hear(kind, *rest)
 
     # Refreshes
 
@@ -224,7 +239,7 @@ class Tracker:
     def _discard(self, group: Group) -> None:
         group.discard()
         self.bus.unsubscribe(group.key)
-        del self.groups[group.key]
+        del self.groups[group.key], self.replicas[group.key]
 
     # Start and stop
 
@@ -261,8 +276,15 @@ class Tracker:
         await self.signals.flush()
 
     def drain_now(self) -> None:
-        """The same when the process ends: blocking, from any thread, and without a word to the others."""
+        """The same when the process ends: blocking, from any thread, and without a word to the others.
+
+        Raises ``PresenceUnavailable`` if the store has not heard of it.
+        """
         self._writer.drain_now()
+
+    def take_unheard(self) -> PresenceUnavailable | None:
+        """Return, once, why the store did not hear of the last drain; None if it did."""
+        return self._writer.take_unheard()
 
     def _stay(self) -> None:
         for timer in self._leaving.values():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import PresenceUnavailable
 from .chance import backoff
 from .group import Group
-from .outage import answered, unanswered
+from .outage import read_failed, read_worked
 
 if TYPE_CHECKING:
     from .process import Tracker
@@ -42,11 +42,11 @@ class Reader:
                 if not isinstance(error, PresenceUnavailable):
                     raise
                 failures += 1
-                unanswered(self._tracker.backend, error)
+                read_failed(self._tracker.backend, error)
                 await asyncio.sleep(backoff(failures, self._tracker.settings.renew_interval / 2))
                 continue
             failures = 0
-            answered(self._tracker.backend)
+            read_worked(self._tracker.backend)
             for group, snapshot in zip(groups, snapshots, strict=True):
                 group.receive(snapshot)
 

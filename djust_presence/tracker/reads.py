@@ -11,7 +11,7 @@ from ..backends.registry import get_backend
 from ..conf import on_change
 from ..errors import PresenceError, PresenceUnavailable
 from ..state.records import Member
-from .outage import answered, unanswered
+from .outage import read_failed, read_worked
 from .registry import serving
 from .session import UNKNOWN
 
@@ -88,7 +88,7 @@ def _asked(read: Callable[[], T], unknown: T) -> T:
         found = read()
     except PresenceUnavailable as error:
         return _look_away(error, unknown)
-    answered(get_backend())
+    read_worked(get_backend())
     return found
 
 
@@ -99,7 +99,7 @@ async def _awaited(read: Callable[[], Awaitable[T]], unknown: T) -> T:
         found = await read()
     except PresenceUnavailable as error:
         return _look_away(error, unknown)
-    answered(get_backend())
+    read_worked(get_backend())
     return found
 
 
@@ -112,5 +112,5 @@ def _look_again() -> None:
 def _look_away(error: PresenceUnavailable, unknown: T) -> T:
     global _blind_until
     _blind_until = time.monotonic() + PAUSE
-    unanswered(get_backend(), error)
+    read_failed(get_backend(), error)
     return unknown

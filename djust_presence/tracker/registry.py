@@ -95,11 +95,11 @@ def _all() -> list[Tracker]:
 
 
 async def drain_all() -> None:
-    """Begin a clean stop of the running loop's trackers: see ``Tracker.drain``."""
+    """Stop the running loop's trackers cleanly, as the process ends: see ``Tracker.drain``."""
     with _lock:
         ours = list(_trackers.get(asyncio.get_running_loop(), ()))
-    for tracker in ours:
-        await tracker.drain()
+    await asyncio.gather(*[tracker.drain() for tracker in ours])
+    _say_unheard([tracker.take_unheard() for tracker in ours])
 
 
 async def close_all() -> None:
@@ -115,12 +115,20 @@ def _at_exit() -> None:
 
     So late no channel layer works any more: the others find out at their next renewal.
     """
+    unheard: list[PresenceUnavailable | None] = []
     for tracker in _all():
         if tracker.backend.shared:
             try:
                 tracker.drain_now()
             except PresenceUnavailable as error:
-                logger.warning("The presence store did not hear of this process's end (%s).", error)
+                unheard.append(error)
+    _say_unheard(unheard)
+
+
+def _say_unheard(errors: Iterable[PresenceUnavailable | None]) -> None:
+    for error in filter(None, errors):
+        logger.warning("The presence store did not hear of this process's end (%s).", error)
+        break  # of all loops of the process
 
 
 def _forget() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import uuid4
 
@@ -56,7 +57,10 @@ class Host(Protocol):
         """Close its socket."""
 
     def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
-        """Hear what some process has told all others, of something else than a group. Never waits."""
+        """Hear what some process has told all others, of something else than a group. Never waits.
+
+        Unknown kinds are ignored: another version of the package may run elsewhere.
+        """
 
     async def check(self, sessions: Sequence[Session]) -> None:
         """Every REAUTH_INTERVAL: close the sockets of those who may not be there any more. Never raises."""
@@ -90,6 +94,12 @@ def overlay(members: Mapping[str, Member], told: Own | None, own: Own | None) ->
         else:
             seen[own.wish.user] = Member(1, time.time(), own.wish.meta)
     return seen
+
+
+async def drained(stop: asyncio.Task[None]) -> None:
+    """Wait for the end of a drain, which goes on if the server has no more time for whoever waits."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.shield(stop)
 
 
 class Session:

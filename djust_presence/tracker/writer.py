@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PresenceUnavailable
-from ..state.outbox import Batch, Outbox
-from ..state.records import Status
-from .chance import backoff, fresh
-from .group import Group
-from .outage import answered, unanswered
+from ..state.keeper import Keeper, Timing
+from ..state.outbox import Outbox
+from .chance import fresh
+from .outage import write_failed, write_worked
 from .session import Session
 
 if TYPE_CHECKING:
     from .process import Tracker
 
-OPS_PER_BATCH = 500
-REFS_PER_CLAIM = 500
-DOUBT = 0.25  # a replica that differs from a renewal's answer may only be ahead of it, or behind, for so long
-REJOINS_PER_SECOND = 200  # of a process, after the store lost it; all of them within one renewal
+LONGEST_STOP = 4.0  # seconds for the store to hear of retired leases; servers kill what takes 10 to stop
 
 
 class Writer:
@@ -35,14 +32,14 @@ class Writer:
         self._backend = tracker.backend
         self._settings = tracker.settings
         self._outbox = Outbox(fresh, tracker.shown)
+        timing = Timing.of(self._settings.lease_ttl)
+        self._keeper = Keeper(self._outbox, tracker.replicas, timing, fresh, random.random)
         self._unsettled: dict[str, Session] = {}  # ref -> whose wish the store has not confirmed yet
         self._fleeting: set[str] = set()  # refs that cannot come back after their connection is lost
         self._turning = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._resting = True
-        self._open_at = self._renew_at = 0.0
-        self._reaping = False
-        self._ends: list[tuple[Batch, float]] = []  # last words of retired leases, and their graces
+        self._failure = PresenceUnavailable("")  # the last one
+        self._unheard: tuple[PresenceUnavailable, float] | None = None  # the failure to tell an end, and when
 
     # Wishes
 
@@ -83,122 +80,60 @@ class Writer:
     # Turns
 
     def start(self) -> bool:
-        """Rest no longer; whether it did."""
-        rested, self._resting = self._resting, False
+        """Rest no longer; return whether it did."""
+        rested = self._keeper.start()
         if rested:
             self._wake.set()
         return rested
 
     async def run(self) -> None:
-        failures = 0
         while True:
             self._wake.clear()
-            try:
-                async with self._turning:
-                    more = await self._turn()
-            except PresenceUnavailable as error:
-                failures += 1
-                unanswered(self._backend, error)
-                # Back before anybody who is, and has renewed on time since, buries those who are not.
-                await asyncio.sleep(backoff(failures, self._settings.renew_interval / 2))
-                continue
-            failures = 0
+            async with self._turning:
+                more = await self._turn()
             if not more:
                 await self._wait()
 
     async def _wait(self) -> None:
-        """Until somebody wishes something, or something is due."""
-        if self._resting:
-            await self._wake.wait()
-            return
-        due = self._renew_at if self._outbox.lease else self._open_at
-        timer = self._tracker.later(max(0.0, due - self._tracker.now), self._wake.set)
+        """Return when somebody wishes something, or when something is due."""
+        due = self._keeper.due
+        timer = self._tracker.later(due - self._tracker.now, self._wake.set) if due < inf else None
         await self._wake.wait()
-        timer.cancel()
+        if timer:
+            timer.cancel()
 
     async def _turn(self) -> bool:
-        """Do the next thing that is due; False if nothing is."""
-        lease, now = self._outbox.lease, self._tracker.now
-        if lease is None and (self._resting or now < self._open_at):
-            return False
-        if lease and not self._outbox.busy and now >= self._renew_at:
-            await self._renew(lease)
-        elif batch := self._outbox.next(OPS_PER_BATCH):
-            await self._send(batch)
-        elif self._reaping and lease:
-            await self._reap(lease)
-        else:
+        """Do what is due next; return whether there was anything."""
+        call = self._keeper.next(self._tracker.now)
+        self._fetch_touched()
+        if call is None:
             self.settle()
             return False
-        answered(self._backend)
+        try:
+            reply = await getattr(self._backend, f"a{call.verb}")(*call.args)
+        except PresenceUnavailable as error:
+            self._keeper.failed(call, self._tracker.now)
+            self._failure = error
+            write_failed(self._backend, error)
+            return True
+        self._unheard = None
+        write_worked(self._backend)
+        self._tracker.publish(self._keeper.answered(call, reply, self._tracker.now))
+        self._fetch_touched()
+        self.settle()
+        if call.verb == "renew":
+            self._tracker.bus.again()
+        if self._outbox.lease is None and not self._keeper.resting:
+            self._tracker.bus.again(
+                always=True
+            )  # the store has lost this process, and the layer may have, too
         return True
 
-    async def _send(self, batch: Batch) -> None:
-        birth = ""
-        if batch.ops:
-            replies = await self._backend.awrite(batch.lease, batch.ops)
-        else:
-            birth = await self._backend.aopen(batch.lease, self._settings.lease_ttl)
-            replies = []
-            self._renew_at = self._tracker.now + self._settings.renew_interval
-            self._reaping = False
-            self._hold()
-        answer = self._outbox.answer(batch, replies, birth)
-        self._tracker.publish(answer.changes)
-        for key in answer.unsure & self._tracker.groups.keys():
-            self._tracker.groups[key].replica.ask()
-            self._tracker.fetch(self._tracker.groups[key])
-        if batch.ops and self._outbox.lease is None:
-            self._begin_anew()
-        self.settle()
-
-    async def _renew(self, lease: str) -> None:
-        groups = self._tracker.groups
-        keys = [key for key, group in groups.items() if group.replica.ready]
-        renewal = await self._backend.arenew(lease, self._outbox.seq, keys)
-        now = self._tracker.now
-        self._renew_at = now + self._settings.renew_interval
-        self._tracker.bus.again()
-        if renewal.status is Status.DEAD:
-            self._outbox.lost(lease)
-            self._begin_anew()
-            return
-        # Who comes late buries nobody: everybody else may be just as late.
-        self._reaping = not renewal.late
-        if renewal.late:
-            self._hold()
-        self._outbox.renewed(renewal.places)
-        doubtful = []
-        for key, place in renewal.places.items():
-            if group := groups.get(key):
-                if group.replica.compare(place, now):
-                    doubtful.append(group)
+    def _fetch_touched(self) -> None:
+        for key in self._keeper.touched:
+            if group := self._tracker.groups.get(key):
                 self._tracker.fetch(group)
-        if doubtful:
-            self._tracker.later(DOUBT, self._doubt, doubtful)
-
-    def _doubt(self, groups: Sequence[Group]) -> None:
-        for group in groups:
-            group.replica.doubt()
-            self._tracker.fetch(group)
-
-    def _begin_anew(self) -> None:
-        """The store has lost this process: after a flush all processes do this, so not all at once."""
-        spread = min(self._settings.renew_interval, len(self._outbox.wanted) / REJOINS_PER_SECOND)
-        self._open_at = self._tracker.now + random.random() * spread
-        self._tracker.bus.again(always=True)
-
-    def _hold(self) -> None:
-        for group in self._tracker.groups.values():
-            group.replica.restart_hold(self._tracker.now)
-
-    async def _reap(self, lease: str) -> None:
-        """One round of removing what dead leases have left."""
-        work = await self._backend.aclaim(lease, REFS_PER_CLAIM, 0)
-        self._reaping = bool(work)
-        for dead, key, refs in work or ():
-            if change := await self._backend.areap(dead, key, refs, fresh()):
-                self._tracker.publish([change])
+        self._keeper.touched.clear()
 
     # Stopping
 
@@ -216,29 +151,38 @@ class Writer:
         """As ``drain``, without the loop: blocking, and the others find out by themselves.
 
         What the loop has begun of it, and may have had no time for, is done as well: the store takes no write twice.
+        Raises ``PresenceUnavailable`` if the store has not heard of it; what the loop has tried in vain is not
+        tried again.
         """
         self._retire(self._fleeting, self._settings.drain_grace)
-        for batch, grace in tuple(self._ends):
-            if batch.ops:
-                self._backend.write(batch.lease, batch.ops)
-            self._backend.drain(batch.lease, grace)
+        if error := self.take_unheard():
+            raise error
+        for call in self._keeper.ends:
+            getattr(self._backend, call.verb)(*call.args)
+
+    def take_unheard(self) -> PresenceUnavailable | None:
+        """Return, once, why the store did not hear that a lease was retired; None if it did, or if that has expired."""
+        unheard, self._unheard = self._unheard, None
+        if unheard is None:
+            return None
+        error, at = unheard
+        return error if self._tracker.now - at < self._settings.lease_ttl else None
 
     def _retire(self, leaving: Iterable[str], grace: float) -> None:
         """From here on the lease is over, and what is wished goes under another one."""
-        self._resting = True
-        if batch := self._outbox.retire(tuple(leaving)):
-            self._ends.append((batch, grace))
+        self._keeper.retire(tuple(leaving), grace)
         self._fleeting.clear()
 
     async def _tell_ends(self) -> None:
-        """Let the store know of all leases that are retired already."""
-        async with self._turning:
-            while self._ends:
-                batch, grace = self._ends[0]
-                try:
-                    replies = await self._backend.awrite(batch.lease, batch.ops) if batch.ops else []
-                    self._tracker.publish(self._outbox.answer(batch, replies).changes)
-                    await self._backend.adrain(batch.lease, grace)
-                except PresenceUnavailable as error:
-                    unanswered(self._backend, error)
-                del self._ends[0]
+        """Let the store know of all leases that are retired already; give up after `LONGEST_STOP`."""
+        self._failure = PresenceUnavailable(f"no answer within {LONGEST_STOP:g} seconds")
+        try:
+            async with asyncio.timeout(LONGEST_STOP), self._turning:
+                while self._keeper.ends:
+                    if not await self._turn():
+                        await asyncio.sleep(self._keeper.due - self._tracker.now)
+        except TimeoutError:
+            if self._keeper.ends:
+                self._keeper.abandon()
+                self._unheard = self._failure, self._tracker.now
+                write_failed(self._backend, self._failure)

@@ -16,13 +16,15 @@ class Relay:
     """Passes on what it gets, the server's answers only once the client has gone quiet.
 
     So ``round_trips`` counts how often a client had to wait. With ``deaf`` the server is heard, but its answers are
-    not passed on: the line breaks instead.
+    not passed on: the line breaks instead; ``losing`` is how many answers more that happens to. With ``swallows`` connections stay open, and nothing is passed on.
     """
 
     def __init__(self, port: int) -> None:
         self.server = port
         self.round_trips = 0
         self.deaf = False
+        self.losing = 0
+        self.swallows = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._accept)]
@@ -65,13 +67,17 @@ class Relay:
                     if not (data := client.recv(1 << 16)):
                         return
                     asked = True
-                    server.sendall(data)
+                    if not self.swallows:
+                        server.sendall(data)
                 if server in ready:
                     if not (data := server.recv(1 << 16)):
                         return
-                    answer += data
+                    answer += b"" if self.swallows else data
                 if client not in ready and server not in ready and answer:
                     if self.deaf:
+                        return
+                    if self.losing:
+                        self.losing -= 1
                         return
                     self.round_trips += asked
                     client.sendall(answer)

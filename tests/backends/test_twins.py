@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
-from djust_presence.state.records import SCHEMA, Join, Leave, Op, Reply, Status, Work
+from djust_presence.state.records import SCHEMA, Join, Leave, Op, Renewal, Reply, Status, Work
 from djust_presence.state.store import Group, Lease, Row, Store
 
 pytestmark = pytest.mark.redis
@@ -37,7 +37,7 @@ OFFSETS = st.sampled_from([1, 1, 1, 1, 1, 1, 0, 2])  # to the last number: mostl
 
 OPS = st.one_of(
     st.tuples(st.just(Join), OFFSETS, KEYS, REFS, USERS, METAS, EPOCHS, TAGS, JOINED, SAID),
-    st.tuples(st.just(Leave), OFFSETS, KEYS, REFS, TAGS),
+    st.tuples(st.just(Leave), OFFSETS, KEYS, REFS, TAGS, st.sampled_from([None, None, 0.0, 1e12])),
 )
 VERBS = st.one_of(
     st.tuples(st.just("counts"), st.lists(KEYS, max_size=3)),
@@ -168,6 +168,8 @@ def normal(reply: Any) -> Any:
     """A reply without the order in which work is given out."""
     if isinstance(reply, list) and reply and isinstance(reply[0], Work):
         return sorted((lease, key, sorted(refs)) for lease, key, refs in reply)
+    if isinstance(reply, Renewal):
+        return reply._replace(at=0.0)
     if isinstance(reply, list) and reply and isinstance(reply[0], Reply):
         return [one._replace(said=of_clock(one.said)) for one in reply]
     return reply

@@ -109,7 +109,7 @@ async def test_a_flushed_redis_makes_nobody_leave(sites: Sites, redis: RedisServ
 async def test_pages_go_on_while_redis_hangs(sites: Sites, redis: RedisServer) -> None:
     a, b = sites
     for site in sites:
-        site.allow(r"The presence store (does not answer \(Redis at \S+: Timeout|answers again)")
+        site.allow(r"Presence store: (writes|reads) (fail \(Redis at \S+: Timeout|work again)")
     async with LivePage(a, "/document/1/", Person(a, "ada")) as ada:
         await ada.until(lambda: ada.online == 1)
         grace = Person(a, "grace")

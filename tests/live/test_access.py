@@ -20,8 +20,9 @@ from django.urls import path
 from pytest_django import Settings
 
 from djust_presence import presence
+from djust_presence.bus import NOTICES, LocalBus
 from djust_presence.events import event_handler
-from djust_presence.live.access import Visitor, current_users
+from djust_presence.live.access import ENDED, Visitor, current_users
 from djust_presence.live.sessions import Standing, mark_of
 from tests.live.conftest import Socket, live
 
@@ -446,7 +447,7 @@ async def test_a_check_that_fails_closes_nobody(client: Client, caplog: pytest.L
     try:
 
         async def failed() -> bool:
-            return "could not be checked" in caplog.text
+            return "Could not re-check access" in caplog.text
 
         await until(failed)
         assert (await socket.call(1, "nothing"))[-1] == {"type": "ack", "ref": 1}
@@ -454,11 +455,36 @@ async def test_a_check_that_fails_closes_nobody(client: Client, caplog: pytest.L
         await sync_to_async(rename)("auth_user_away", "auth_user")
 
     async def told() -> bool:
-        return "can be checked again" in caplog.text
+        return "pages is checked again" in caplog.text
 
     await until(told)
-    assert caplog.text.count("could not be checked") == 1
+    assert caplog.text.count("Could not re-check access") == 1
     await socket.disconnect()
+
+
+async def test_a_malformed_notice_closes_nobody(client: Client, settings: Settings) -> None:
+    settings.DJUST_PRESENCE = {"REAUTH_INTERVAL": 0, "GRACE": 60}
+    ada = await opened(client, "/members/")
+    elsewhere = LocalBus(lambda key, items: None)
+    async with live("/known/") as guest:  # a page without a session
+        await guest.frame()
+        odd: list[list[Any]] = [
+            [ENDED],
+            [ENDED, None],
+            [ENDED, ""],
+            [ENDED, 7],
+            [ENDED, [None]],
+            [ENDED, None, None],
+            ["unknown", None],
+        ]
+        elsewhere.publish(NOTICES, odd)
+        await guest.call(1, "nothing")
+        assert (await guest.call(2, "nothing"))[-1] == {"type": "ack", "ref": 2}
+        assert (await ada.call(1, "nothing"))[-1] == {"type": "ack", "ref": 1}
+        assert client.session.session_key
+        elsewhere.publish(NOTICES, [*odd, [ENDED, mark_of(client.session.session_key)]])
+        assert await ada.closed() == 4401
+        assert (await guest.call(3, "nothing"))[-1] == {"type": "ack", "ref": 3}
 
 
 def test_nobody_can_get_from_the_mark_of_a_session_to_its_key() -> None:

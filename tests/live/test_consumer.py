@@ -13,7 +13,7 @@ from channels.testing import ApplicationCommunicator
 from djust_presence.live import LiveViewConsumer, lifespan
 from djust_presence.live.consumer import MAX_WAITING_EVENTS
 from djust_presence.live.incoming import MAX_FRAME_BYTES
-from djust_presence.live.limits import TokenBucket
+from djust_presence.rates import LogLimit
 from djust_presence.tracker import get_tracker
 
 from . import views
@@ -390,7 +390,7 @@ async def test_a_foreign_origin_is_refused_before_accept(origin: bytes | None) -
 async def test_a_socket_that_is_refused_is_logged_with_what_to_look_at_but_not_each_time(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("djust_presence.live.consumer._refusals", TokenBucket(0.1, 1))
+    monkeypatch.setattr("djust_presence.live.consumer._refusals", LogLimit())
     for _ in range(3):
         socket = Socket("/counter/" + "x" * 5000)
         socket.scope["headers"] = [(b"host", b"inside"), (b"origin", b"https://my.example/" + b"x" * 5000)]
@@ -407,7 +407,7 @@ async def test_a_socket_that_is_refused_is_logged_with_what_to_look_at_but_not_e
 async def test_a_query_that_is_no_text_is_refused(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("djust_presence.live.consumer._refusals", TokenBucket(0.1, 1))
+    monkeypatch.setattr("djust_presence.live.consumer._refusals", LogLimit())
     socket = Socket("/counter/", query_string=b"\xff")
     assert await socket.connect() == (False, 1000)
     await socket.wait()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from djust_presence.state.records import Change, Join, Leave, Member, Op, Reply, Status, Work
+from djust_presence.state.records import Change, Join, Leave, Member, Op, Renewal, Reply, Status, Work
 from djust_presence.state.store import Store
 
 from .truth import Truth
@@ -233,8 +233,8 @@ def test_a_ref_that_changes_lease_and_user_leaves_nothing_behind() -> None:
 
 def test_a_lease_that_has_expired_is_renewed_as_long_as_nobody_claimed_it() -> None:
     store = opened("L")
-    assert store.renew("L", 0, ["g"], now=10.0) == (Status.OK, True, {"g": None})
-    assert store.renew("L", 0, [], now=19.0) == (Status.OK, False, {})
+    assert store.renew("L", 0, ["g"], now=10.0) == Renewal(Status.OK, True, {"g": None}, 10.0)
+    assert store.renew("L", 0, [], now=19.0) == Renewal(Status.OK, False, {}, 19.0)
 
 
 def test_a_renewal_that_misses_writes_is_dead() -> None:

@@ -99,11 +99,12 @@ async def test_who_is_reaped_has_left_and_who_returns_has_joined(heard: Heard, s
     outbox = a.tracker._writer._outbox
     assert outbox.lease
     # The process hangs: somebody else finds its lease expired.
-    a.tracker._writer._renew_at += 3600
+    keeper = a.tracker._writer._keeper
+    keeper._renew_at += 3600
     await a.tracker.backend.adrain(outbox.lease, 0)
     await until(lambda: ("left", "ada") in heard.brief)
     assert heard.all[-1][2]["name"] == "Ada"
-    a.tracker._writer._renew_at = 0.0
+    keeper._renew_at = 0.0
     a.tracker._writer._wake.set()
     await until(lambda: heard.brief == [("joined", "ada"), ("left", "ada"), ("joined", "ada")])
 

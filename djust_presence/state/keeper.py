@@ -1,0 +1,265 @@
+"""What a process does next: keep its lease, write what is wished, reap what dead processes left, or wait."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .outbox import Batch, Outbox
+from .records import Change, Place, Renewal, Status, Work
+from .replica import Replica
+
+__all__ = ["Call", "Keeper", "Timing"]
+
+NEVER, FOREVER = float("-inf"), float("inf")
+
+REFS_PER_CLAIM = 500
+DOUBT = 0.25  # seconds for which a replica that differs from a renewal's answer may only be ahead of it, or behind
+REJOINS_PER_SECOND = 200  # of a process, after the store lost it; all of them within one renewal
+SLACK = 0.5  # seconds that a leave may be under way, beyond what the last renewal was
+STEADY = 2  # renewals on time, one after the other, and an outage is over for everybody
+
+
+class Timing(NamedTuple):
+    """The times that a process lives by, in seconds; all follow from how long its lease lasts."""
+
+    ttl: float
+    renew: float
+    unheard: float  # a renewal, a time-out and the longest back-off
+    pause: float  # the shortest silence of everybody in which a lease of somebody alive can expire
+    backoff: float  # the longest
+
+    @classmethod
+    def of(cls, ttl: float) -> Timing:
+        return cls(ttl, ttl / 6, ttl / 3, ttl / 2, ttl / 12)
+
+
+class Call(NamedTuple):
+    """A verb of the store with its arguments; *batch* if it is the outbox's."""
+
+    verb: str
+    args: tuple[Any, ...]
+    batch: Batch | None = None
+
+
+class Keeper:
+    """The decisions of a process's writer; time is an argument, and one call at a time is under way.
+
+    Ask :meth:`next` for a call, carry it out, and say how it ended: :meth:`answered` or :meth:`failed`. *replicas* are
+    those of the groups that the process serves, *fresh* makes ids that were never used before, *chance* numbers from 0
+    to 1, and *limit* is how many writes go in one batch at most.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        replicas: Mapping[str, Replica],
+        timing: Timing,
+        fresh: Callable[[], str],
+        chance: Callable[[], float],
+        limit: int = 500,
+    ) -> None:
+        self.outbox = outbox
+        self.resting = True  # nobody has come since the start, or the last clean stop: no lease is wanted
+        self.touched: set[str] = set()  # groups whose replica may want a snapshot since this was emptied last
+        self._replicas = replicas
+        self._timing = timing
+        self._fresh = fresh
+        self._chance = chance
+        self._limit = limit
+        self._open_at = self._renew_at = self._retry_at = NEVER
+        self._renewal_sent_at = self._answered_at = NEVER
+        self._failures = 0
+        self._claiming = False
+        self._work: deque[Work] = deque()
+        self._ends: deque[Call] = deque()  # last words of retired leases
+        self._doubts: deque[tuple[float, Sequence[str]]] = deque()
+        self._opening = ""
+        self._ahead: float | None = None  # of the store's clock, once it is known
+        self._steady = STEADY
+        self._leaves_at = NEVER  # when leaves go out whatever else is
+
+    # What to do
+
+    def next(self, now: float) -> Call | None:
+        """Return the call that is due, or None if there is none until :meth:`due`, or until something is wished."""
+        self._look_at_doubts(now)
+        lease = self.outbox.lease
+        if now < self._retry_at:
+            return None
+        if self._ends:
+            return self._ends[0]
+        if lease is None and (self.resting or now < self._open_at):
+            return None
+        if lease and now >= self._renew_at:
+            self._renewal_sent_at = now
+            ready = [key for key, replica in self._replicas.items() if replica.ready]
+            return Call("renew", (lease, self.outbox.seq - self.outbox.ahead, ready, self.outbox.ahead))
+        by = None if self._ahead is None else now + self._ahead + SLACK
+        if batch := self.outbox.next(self._limit, self._lets_leave(now), by):
+            return self._write(batch, now)
+        if lease and self._work:
+            return Call("reap", (*self._work[0], self._fresh()))
+        if lease and self._claiming:
+            return Call("claim", (lease, REFS_PER_CLAIM, 0.0))
+        return None
+
+    def _write(self, batch: Batch, now: float) -> Call:
+        if batch.ops:
+            return Call("write", (batch.lease, batch.ops), batch)
+        if self._opening != batch.lease:
+            self._opening, self._renewal_sent_at = batch.lease, now
+        timing = self._timing
+        return Call("open", (batch.lease, timing.ttl, timing.unheard, timing.pause), batch)
+
+    @property
+    def due(self) -> float:
+        """When :meth:`next` may have something to do, if nothing is wished before."""
+        doubts = self._doubts[0][0] if self._doubts else FOREVER
+        unfinished = self._ends or self.outbox.busy or (self.outbox.lease and (self._work or self._claiming))
+        if unfinished:
+            return min(doubts, self._retry_at)
+        if self.outbox.lease is None and self.resting:
+            return doubts
+        lease = self._renew_at if self.outbox.lease else self._open_at
+        return min(doubts, max(self._retry_at, lease))
+
+    # How it ended
+
+    def answered(self, call: Call, reply: Any, now: float) -> Sequence[Change]:
+        """Take in the store's *reply* to *call*, and return the Changes that this process has made."""
+        self._failures, self._retry_at = 0, NEVER
+        if self._steady < STEADY and self._leaves_at == FOREVER:
+            self._leaves_at = now + self._timing.ttl
+        if self._ends and call is self._ends[0]:
+            self._ends.popleft()
+            return self.outbox.answer(call.batch, reply).changes if call.batch else ()
+        match call.verb:
+            case "open":
+                self._opened(call, reply, now)
+            case "write":
+                return self._written(call, reply, now)
+            case "renew":
+                self._renewed(call, reply, now)
+            case "claim":
+                self._work.extend(reply or ())
+                self._claiming = bool(reply)
+            case "reap":
+                self._work.popleft()
+                return [reply] if reply else ()
+        return ()
+
+    def failed(self, call: Call, now: float) -> None:
+        """*call* was not answered. It may have been carried out all the same, and is made again after a while."""
+        self._failures += 1
+        longest = min(self._timing.backoff, 0.1 * 2.0 ** min(self._failures, 10))
+        self._retry_at = now + longest * (0.5 + self._chance() / 2)  # never in step with others
+        self.outbox.failed()
+        self._unsettle()
+
+    def _opened(self, call: Call, birth: str, now: float) -> None:
+        assert call.batch
+        self.outbox.answer(call.batch, (), birth)
+        self._renew_at, self._answered_at = now + self._timing.renew, self._renewal_sent_at
+        self._claiming = False
+        self._work.clear()
+        self._hold(now)
+
+    def _written(self, call: Call, replies: Any, now: float) -> Sequence[Change]:
+        assert call.batch
+        answer = self.outbox.answer(call.batch, replies)
+        for key in answer.unsure & self._replicas.keys():
+            self._replicas[key].ask()
+            self.touched.add(key)
+        if self.outbox.lease is None:
+            self._begin_again(now)
+        return answer.changes
+
+    def _renewed(self, call: Call, renewal: Renewal, now: float) -> None:
+        lease = call.args[0]
+        if lease != self.outbox.lease:
+            return
+        self._renew_at = now + self._timing.renew
+        if renewal.status is Status.DEAD:
+            self.outbox.lost(lease)
+            self._begin_again(now)
+            return
+        # An earlier copy of this renewal, whose answer was lost, may have been the late one.
+        if renewal.late or now - self._answered_at >= self._timing.ttl:
+            self._hold(now)
+            self._unsettle()
+        else:
+            self._steady += 1
+        self._answered_at = self._renewal_sent_at
+        self._ahead = renewal.at - self._renewal_sent_at
+        self._claiming = True
+        self.outbox.renewed(renewal.places)
+        self._compare(renewal.places, now)
+
+    def _begin_again(self, now: float) -> None:
+        """The store has lost this process. After a flush all processes do this, so not all at once."""
+        spread = min(self._timing.renew, len(self.outbox.wanted) / REJOINS_PER_SECOND)
+        self._open_at = now + self._chance() * spread
+
+    # Replicas
+
+    def _compare(self, places: Mapping[str, Place | None], now: float) -> None:
+        doubtful = []
+        for key, place in places.items():
+            if replica := self._replicas.get(key):
+                self.touched.add(key)
+                if replica.compare(place, now):
+                    doubtful.append(key)
+        if doubtful:
+            self._doubts.append((now + DOUBT, doubtful))
+
+    def _look_at_doubts(self, now: float) -> None:
+        while self._doubts and self._doubts[0][0] <= now:
+            for key in self._doubts.popleft()[1]:
+                if replica := self._replicas.get(key):
+                    replica.doubt()
+                    self.touched.add(key)
+
+    def _hold(self, now: float) -> None:
+        for replica in self._replicas.values():
+            replica.restart_hold(now)
+
+    # Leaves
+
+    def _unsettle(self) -> None:
+        """An outage: whoever moved to another process meanwhile must be back there before they leave here."""
+        self._steady, self._leaves_at = 0, FOREVER
+
+    def _lets_leave(self, now: float) -> bool:
+        return self._steady >= STEADY or now >= self._leaves_at
+
+    # Stopping
+
+    def retire(self, leaving: Iterable[str], grace: float) -> None:
+        """The lease is over for this process: *leaving* are taken out, and the others are present for *grace* seconds.
+
+        What is wished later goes under another lease.
+        """
+        self.resting = True
+        self._retry_at = NEVER
+        self._claiming = False
+        self._work.clear()
+        if batch := self.outbox.retire(leaving):
+            if batch.ops:
+                self._ends.append(Call("write", (batch.lease, batch.ops), batch))
+            self._ends.append(Call("drain", (batch.lease, grace)))
+
+    @property
+    def ends(self) -> Sequence[Call]:
+        """What the store has to hear of leases that were retired."""
+        return tuple(self._ends)
+
+    def abandon(self) -> None:
+        """The store cannot be told of retired leases: they expire by themselves."""
+        self._ends.clear()
+
+    def start(self) -> bool:
+        """Rest no longer; return whether it did."""
+        rested, self.resting = self.resting, False
+        return rested

@@ -1,0 +1,114 @@
+"""Nobody who is still here is reported gone, in whatever time and order the store and the processes lose each other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+from djust_presence.state import keeper, outbox, replica, store
+
+from .timed import Pieces, explore
+
+logger = logging.getLogger(__name__)
+
+HISTORIES = 120
+FLEETS = [dict(processes=3, pollers=3), dict(processes=2, pollers=0), dict(processes=1, pollers=4)]
+
+
+@pytest.mark.parametrize("fleet", FLEETS, ids=str)
+def test_outages_make_nobody_leave(fleet: dict[str, int]) -> None:
+    assert explore(Pieces(), range(HISTORIES), **fleet) is None
+
+
+class Patch(NamedTuple):
+    """A rule switched off in the text of a module."""
+
+    module: ModuleType
+    before: str
+    after: str
+
+
+RULES: dict[str, Sequence[Patch]] = {
+    "after an outage everybody has their turn before anybody is claimed": [
+        Patch(store, "if not held.unheard:\n            return True", "return True")
+    ],
+    "a store is heard from without a pause": [
+        Patch(store, "now - self.heard > held.pause", "self.heard < 0")
+    ],
+    "a renewal does not wait for a write that is not answered": [
+        Patch(
+            keeper,
+            "if lease and now >= self._renew_at:",
+            "if lease and not self.outbox.busy and now >= self._renew_at:",
+        )
+    ],
+    "writes may be under way while a lease is renewed": [
+        Patch(store, "not seq <= held.seq <= seq + ahead", "held.seq != seq")
+    ],
+    "leaves wait for a renewal on time after an outage": [
+        Patch(keeper, "return self._steady >= STEADY or now >= self._leaves_at", "return True")
+    ],
+    "a leave that was held up by an outage is void": [
+        Patch(outbox, "op._replace(by=LONG_AGO) if isinstance(op, Leave) else op", "op"),
+        Patch(keeper, "by = None if self._ahead is None else now + self._ahead + SLACK", "by = None"),
+    ],
+    "a void leave is made again": [
+        Patch(outbox, "if left and reply.status is not Status.OK:", "if False:"),
+    ],
+    "a replica that differs is looked at again": [Patch(keeper, "replica.doubt()", "pass")],
+    "a lost reply is no loss": [
+        Patch(keeper, "self._replicas[key].ask()", "pass"),
+        Patch(keeper, "replica.doubt()", "pass"),
+    ],
+    "what dead processes left is claimed": [Patch(keeper, "self._claiming = True", "pass")],
+    "the lease is renewed in time": [Patch(keeper, "cls(ttl, ttl / 6,", "cls(ttl, ttl * 1.1,")],
+}
+
+
+def patched(patches: Sequence[Patch]) -> Pieces:
+    """The pieces as they would be with these patches."""
+    names: dict[str, Any] = {}
+    for module in (store, replica, outbox, keeper):
+        assert module.__file__
+        text = Path(module.__file__).read_text(encoding="utf-8")
+        for patch in patches:
+            if patch.module is module:
+                assert text.count(patch.before) == 1, (
+                    f"{module.__name__} has not exactly one {patch.before!r}"
+                )
+                text = text.replace(patch.before, patch.after)
+        scope = {"__name__": module.__name__, "__package__": module.__package__}
+        exec(compile(text, f"{module.__file__}, patched", "exec"), scope)
+        names |= scope
+    return Pieces(names["Store"], names["Replica"], names["Outbox"], names["Keeper"])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_histories_go_wrong_without_the_rule_that(rule: str) -> None:
+    found = explore(patched(RULES[rule]), range(400))
+    assert found, f"nothing goes wrong without the rule that {rule}"
+    logger.info("without the rule that %s: %s", rule, found)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("fleet", FLEETS, ids=str)
+def test_outages_make_nobody_leave_for_minutes(fleet: dict[str, int]) -> None:
+    """SOAK_SECONDS for each fleet; SOAK_SEED begins where another run did."""
+    end = time.monotonic() + float(os.environ.get("SOAK_SECONDS", "300"))
+    first = int(os.environ.get("SOAK_SEED", random.SystemRandom().randrange(10**9)))
+    for seed in count(first):
+        if time.monotonic() > end:
+            logger.info("%d histories from seed %d", seed - first, first)
+            return
+        found = explore(Pieces(), range(seed, seed + 1), **fleet)
+        assert found is None, found

@@ -1,0 +1,385 @@
+"""Server processes, polling pages and their store in time: outages, and people who stay all the same."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, NamedTuple
+
+from djust_presence.state.keeper import Call, Keeper, Timing
+from djust_presence.state.outbox import Outbox, Wish
+from djust_presence.state.records import Change, Join, Snapshot, Status, Step
+from djust_presence.state.replica import Replica
+from djust_presence.state.store import Store
+
+TTL = 30.0
+TIMING = Timing.of(TTL)
+TIMEOUT, READ_TIMEOUT = TTL / 12, 1.0
+GRACE = 2.0
+POLL_TTL, LONGEST_POLL = 90.0, 66.0
+KEYS = ("g", "h")
+SETTLED = 2 * TTL + 2 * LONGEST_POLL  # seconds after the last fault
+
+
+class Pieces(NamedTuple):
+    """What is explored: the real classes, or a copy of them with one rule off."""
+
+    store: type[Store] = Store
+    replica: type[Replica] = Replica
+    outbox: type[Outbox] = Outbox
+    keeper: type[Keeper] = Keeper
+
+
+class Wrong(Exception):
+    """Something was shown or told that is not so."""
+
+
+class Outage(NamedTuple):
+    """Of the store, for all. *kind*: calls are refused, swallowed, or carried out without an answer."""
+
+    begin: float
+    end: float
+    kind: str
+
+
+@dataclass(eq=False, slots=True)
+class Page:
+    """An open page. *seen*: who is there, as it was told; None before its group is known."""
+
+    process: Process
+    key: str
+    user: str
+    ref: str
+    seen: set[str] | None = None
+
+
+class Process:
+    """A server process: the real pieces, and just what carries their calls out."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world, self.name = world, name
+        self.replicas: dict[str, Replica] = {}
+        self.pages: list[Page] = []
+        self.outbox = world.pieces.outbox(world.fresh, self.shown)
+        self.keeper = world.pieces.keeper(
+            self.outbox, self.replicas, TIMING, world.fresh, world.chance.random
+        )
+        self.waiting = False  # whether a call is under way
+        self.reading: set[str] = set()
+        self.failures: Counter[str] = Counter()
+        self.turn_at = 0.0
+
+    def shown(self, key: str, user: str) -> Any:
+        replica = self.replicas.get(key)
+        return replica.member(user) if replica else None
+
+    # Pages
+
+    def open(self, page: Page) -> None:
+        self.pages.append(page)
+        replica = self.replicas.setdefault(page.key, self.world.pieces.replica(TTL / 2))
+        if replica.ready:
+            self.welcome(page)
+        self.keeper.start()
+        self.turn()
+
+    def welcome(self, page: Page) -> None:
+        page.seen = set(self.replicas[page.key].shown())
+        self.outbox.want(page.ref, Wish(page.key, page.user, "{}"))
+        self.turn()
+
+    def close(self, page: Page) -> None:
+        self.pages.remove(page)
+
+    def drop(self, page: Page) -> None:
+        self.outbox.drop(page.ref)
+        self.turn()
+
+    def tell(self, key: str, steps: list[Step]) -> None:
+        for step in steps:
+            for page in self.pages:
+                if page.key == key and page.seen is not None:
+                    self.world.told(page, step)
+
+    # Calls
+
+    def turn(self) -> None:
+        """Make the next call, if one is due, or come back when one is."""
+        self.read()
+        if self.waiting:
+            return
+        call = self.keeper.next(self.world.now)
+        self.keeper.touched.clear()
+        self.read()
+        if call:
+            self.waiting = True
+            self.world.call(call.verb, call.args, TIMEOUT, lambda reply: self.done(call, reply))
+        elif self.world.now < self.keeper.due < 1e9:
+            self.world.at(self.keeper.due, self.turn)
+
+    def done(self, call: Call, reply: Any) -> None:
+        self.waiting = False
+        if reply is None:
+            self.keeper.failed(call, self.world.now)
+        else:
+            for change in self.keeper.answered(call, reply[0], self.world.now):
+                self.take(change)
+                self.world.publish(self, change)
+        self.turn()
+
+    def take(self, change: Change) -> None:
+        if replica := self.replicas.get(change.key):
+            self.tell(change.key, replica.apply(change, self.world.now))
+            self.read()
+
+    def read(self) -> None:
+        for key, replica in self.replicas.items():
+            if replica.asks and key not in self.reading:
+                self.reading.add(key)
+                pause = min(TIMING.backoff, 0.1 * 2 ** self.failures[key]) if self.failures[key] else 0.0
+                self.world.at(self.world.now + pause, lambda key=key: self.ask(key))  # type: ignore[misc]
+
+    def ask(self, key: str) -> None:
+        self.replicas[key].asked()
+        self.world.call("snapshot", (key,), READ_TIMEOUT, lambda reply: self.got(key, reply))
+
+    def got(self, key: str, reply: tuple[Snapshot] | None) -> None:
+        self.reading.discard(key)
+        replica = self.replicas[key]
+        if reply is None:
+            self.failures[key] += 1
+            replica.failed()
+        else:
+            self.failures[key] = 0
+            first = not replica.ready
+            steps = replica.receive(reply[0], self.world.now)
+            self.tell(key, steps)
+            for page in self.pages if first else ():
+                if page.key == key:
+                    self.welcome(page)
+        self.read()
+
+
+@dataclass(slots=True)
+class Poller:
+    """A page that polls: a lease of its own, which it renews when it polls, at most after its *pause*."""
+
+    lease: str
+    pause: float
+    seq: int = 0
+
+
+class World:
+    """One history. *seed* decides everything."""
+
+    def __init__(self, seed: int, pieces: Pieces = Pieces(), processes: int = 3, pollers: int = 3) -> None:
+        self.pieces = pieces
+        self.chance = random.Random(seed)
+        self.now = 0.0
+        self.store = pieces.store()
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = count()
+        self.outages = tuple(self._plan())
+        self.faults_end = self.outages[-1].end + 5
+        self.lossy = self.chance.random() < 0.5  # every tenth reply is lost
+        self.slow_bus, self.slow_store = self.chance.choice([(0.01, 0.05), (0.3, 0.02), (0.02, 0.3)])
+        self.processes = [Process(self, name) for name in "ABCD"[:processes]]
+        self.stayers: dict[str, Page] = {}
+        self.listed: set[str] = set()  # refs that the store has taken once
+        self.unlisted: dict[str, float] = {}  # who is between two processes, and since when
+        self.hiccups: list[float] = []  # when a reply was lost, but by an outage
+        self.excused: set[str] = set()
+        for n, process in enumerate(self.processes):
+            for key in KEYS:  # somebody is on every process, from the start
+                self.at(self.chance.uniform(0, 5), self._arrival(process, key, f"stayer {n}{key}"))
+        for n in range(pollers):
+            poller = Poller(f"poller {n}", self.chance.choice([5.0, 13.0, 60.0]))
+            self.at(self.chance.uniform(0, 20), lambda poller=poller: self.begin_polling(poller))  # type: ignore[misc]
+        self.at(10.0, self.churn)
+
+    def _plan(self) -> Iterator[Outage]:
+        at = 40.0
+        for _ in range(2):
+            length = self.chance.choice(
+                [self.chance.uniform(TTL / 2, 3 * TTL), self.chance.uniform(TTL - 6, TTL + 6)]
+            )
+            begin = at + self.chance.uniform(0, 30)
+            yield Outage(begin, begin + length, self.chance.choice(["refused", "silent", "lost"]))
+            at = begin + length + self.chance.uniform(30, 120)
+
+    # Time and chance
+
+    def fresh(self) -> str:
+        return f"{self.chance.getrandbits(48):012x}"
+
+    def at(self, when: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._queue, (when, next(self._numbers), act))
+
+    def run(self) -> None:
+        end = self.faults_end + SETTLED
+        while self._queue and self._queue[0][0] < end:
+            self.now, _, act = heapq.heappop(self._queue)
+            act()
+        self.compare()
+
+    # The store and the bus
+
+    def call(self, verb: str, args: tuple[Any, ...], timeout: float, done: Callable[[Any], None]) -> None:
+        """Carry *verb* out, and call *done* with the reply in a tuple, or with None if there is none."""
+        kind = next((one.kind for one in self.outages if one.begin <= self.now < one.end), "")
+        if not kind and self.lossy and self.now < self.faults_end and self.chance.random() < 0.1:
+            kind = "lost"
+        if kind == "lost" and not any(one.begin + TIMEOUT < self.now < one.end for one in self.outages):
+            self.hiccups.append(self.now)
+        if kind == "refused":
+            self.at(self.now + 0.001, lambda: done(None))
+            return
+        there, back = (self.chance.uniform(0.0005, self.slow_store) for _ in range(2))
+        if kind != "silent":
+
+            def carry_out() -> None:
+                reply = self.verb(verb, *args)
+                if kind != "lost":
+                    self.at(self.now + back, lambda: done((reply,)))
+
+            self.at(self.now + there, carry_out)
+        if kind:
+            self.at(self.now + timeout, lambda: done(None))
+
+    def verb(self, verb: str, *args: Any) -> Any:
+        if verb == "open":
+            lease, ttl, unheard, pause = args
+            return self.store.open(lease, ttl, self.now, unheard, pause)
+        if verb == "write":
+            for op in args[1]:
+                self._notice(op)
+        if verb == "renew":
+            lease, seq, keys, ahead = args
+            return self.store.renew(lease, seq, keys, self.now, ahead)
+        if verb in ("write", "claim", "drain"):
+            return getattr(self.store, verb)(*args, self.now)
+        return getattr(self.store, verb)(*args)
+
+    def publish(self, sender: Process, change: Change) -> None:
+        for process in self.processes:
+            if process is not sender and not (self.now < self.faults_end and self.chance.random() < 0.05):
+                delay = self.chance.uniform(0.0005, self.slow_bus)
+                self.at(self.now + delay, lambda process=process: process.take(change))  # type: ignore[misc]
+
+    # People
+
+    def _arrival(self, process: Process, key: str, user: str) -> Callable[[], None]:
+        def arrive() -> None:
+            page = self.stayers[user] = Page(process, key, user, self.fresh())
+            process.open(page)
+
+        return arrive
+
+    def churn(self) -> None:
+        """Somebody comes, goes, or moves to another process, which may be while the store is away."""
+        if self.now < self.faults_end:
+            self.at(self.now + self.chance.expovariate(1.0), self.churn)
+            if self.chance.random() < 0.4 and self.stayers:
+                self.move(self.chance.choice(sorted(self.stayers)))
+            else:
+                self.visit(self.chance.choice(self.processes))
+
+    def move(self, user: str) -> None:
+        old = self.stayers.pop(user)
+        if old.ref in self.listed:
+            self.unlisted[user] = self.now
+        self.shut(old)
+        elsewhere = self.chance.choice(self.processes)
+        self.at(self.now + self.chance.uniform(0.1, 1.0), self._arrival(elsewhere, old.key, user))
+
+    def visit(self, process: Process) -> None:
+        page = Page(process, self.chance.choice(KEYS), f"visitor {self.fresh()}", self.fresh())
+        process.open(page)
+        self.at(self.now + self.chance.uniform(0.5, 20), lambda: self.shut(page))
+
+    def shut(self, page: Page) -> None:
+        page.process.close(page)
+        self.at(self.now + GRACE, lambda: page.process.drop(page))
+
+    def begin_polling(self, poller: Poller) -> None:
+        def opened(reply: Any) -> None:
+            if reply is None:
+                self.at(self.now + 5, lambda: self.begin_polling(poller))
+                return
+            op = Join(1, KEYS[0], f"ref of {poller.lease}", poller.lease, "{}", self.fresh(), self.fresh())
+            self.call("write", (poller.lease, [op]), TIMEOUT, joined)
+
+        def joined(reply: Any) -> None:
+            if reply is None or reply[0][0].status is Status.SEEN:
+                self.at(self.now + 5, lambda: opened((None,)) if reply is None else self.poll(poller))
+                return
+            poller.seq = 1
+            self.at(self.now + poller.pause, lambda: self.poll(poller))
+
+        self.call("open", (poller.lease, POLL_TTL, LONGEST_POLL, TTL / 2), TIMEOUT, opened)
+
+    def poll(self, poller: Poller) -> None:
+        def polled(reply: Any) -> None:
+            if reply and reply[0].status is Status.DEAD:
+                raise Wrong(f"{poller.lease} was claimed, and polls")
+            pause = poller.pause if reply else min(10.0, poller.pause)
+            self.at(self.now + pause * self.chance.uniform(0.9, 1.1), lambda: self.poll(poller))
+
+        poller.seq = 1
+        self.call("renew", (poller.lease, 1, [], 0), TIMEOUT, polled)
+
+    # What must hold
+
+    def _notice(self, op: Any) -> None:
+        if isinstance(op, Join) and (page := self.stayers.get(op.user)) and page.ref == op.ref:
+            self._excuse(op.user)
+            self.unlisted.pop(op.user, None)
+            self.listed.add(op.ref)
+
+    def _excuse(self, user: str) -> None:
+        """Whoever changes servers while a lost reply holds up the new one for longer than GRACE is gone for a moment."""
+        since = self.unlisted.get(user, self.now)
+        if self.now - since > GRACE and any(since - TIMEOUT < at < self.now for at in self.hiccups):
+            self.excused.add(user)
+
+    def told(self, page: Page, step: Step) -> None:
+        assert page.seen is not None
+        if (step.before is None) == (step.user in page.seen):
+            raise Wrong(f"a page of {page.process.name} was told {step}, and had seen {sorted(page.seen)}")
+        if step.before is None:
+            page.seen.add(step.user)
+        elif step.after is None:
+            page.seen.remove(step.user)
+            self._excuse(step.user)
+            if not step.user.startswith("visitor") and step.user not in self.excused:
+                raise Wrong(f"a page of {page.process.name} was told that {step.user} left")
+
+    def compare(self) -> None:
+        for key in KEYS:
+            listed = {user: member.connections for user, member in self.store.snapshot(key).members.items()}
+            here = Counter(
+                page.user for process in self.processes for page in process.pages if page.key == key
+            )
+            here.update({user: 1 for user in listed if user.startswith("poller")})
+            if listed != here:
+                raise Wrong(f"the store lists {listed}, here are {dict(here)}")
+            for process in self.processes:
+                if (replica := process.replicas.get(key)) and replica.shown() != self.store.snapshot(
+                    key
+                ).members:
+                    raise Wrong(f"{process.name} shows {sorted(replica.shown())}, here are {sorted(here)}")
+
+
+def explore(pieces: Pieces, seeds: range, **arguments: Any) -> str | None:
+    """Run a history for each seed; what went wrong in the first that did."""
+    for seed in seeds:
+        world = World(seed, pieces, **arguments)
+        try:
+            world.run()
+        except Wrong as wrong:
+            return f"seed {seed} at {world.now:.2f} s, {world.outages}: {wrong}"
+    return None
