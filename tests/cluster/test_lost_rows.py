@@ -37,8 +37,8 @@ def sites(start_site: StartSite) -> tuple[SiteServer, SiteServer]:
     )  # type: ignore[return-value]
 
 
-def loses(name: str) -> Spoil:
-    return lambda store, room: store.delete(name.format(key=f"room:{room}"))
+def loses(*names: str) -> Spoil:
+    return lambda store, room: store.delete(*(name.format(key=f"room:{room}") for name in names))
 
 
 def loses_each(pattern: str) -> Spoil:
@@ -97,9 +97,8 @@ SPOILS_OF_ROOMS: list[dict[str, Spoil]] = [
     {"o pop": has_no_order_of_one, "u 9:": has_member("9:1.0:x:{}"), "V empty": has_place("")},
 ]
 SPOILS_OF_ALL: dict[str, Spoil] = {
-    "DEL B": loses("B"),
+    "DEL B and H": loses("B", "H"),
     "DEL L": loses("L"),
-    "DEL H": loses("H"),
     "DEL S": loses("S"),
     "DEL V": loses("V"),
     "DEL I": loses_each("I:*"),
@@ -131,6 +130,8 @@ async def test_what_a_store_has_lost_is_made_good_while_people_come_and_go(
             assert (names, [site.unexpected for site in sites]) == (names, [[], []])
         await asyncio.sleep(LEASE_TTL)  # a leave that was held back would have come by now
         assert crowd.wrongs() == []
+        said_again = {"a", "b"}  # where somebody's row was another one that can be read
+        assert not [page for page in crowd.staying if page.room not in said_again and page.told("update")]
     await until_clean(store, leases=2)
     sites[0].stop()
     await until_clean(store, leases=1)
@@ -161,11 +162,10 @@ async def test_keys_of_the_wrong_type_do_no_lasting_harm(
             await crowd.until_right(HEALED)
             assert (name, crowd.wrongs()) == (name, [])
         await asyncio.sleep(HOLD)
-        await crowd.until_right(HEALED)
         assert crowd.wrongs() == []
     for site in sites:
-        assert "Traceback" not in site.log.read_text()
-        site.allow(r"The presence store (does not answer \(.*(WRONGTYPE|is not a hash)|answers again)")
+        assert len(site.unexpected) <= 2 * 2 * 5  # of reads and of writes, for each key
+        site.allow(r"Presence store: (reads|writes) (fail \(.*(WRONGTYPE|is not a hash)|work again)")
 
 
 def loses_lease(name: str) -> Spoil:

@@ -38,11 +38,10 @@ class Site:
             for room in ROOMS:
                 for user in ("same", f"{self.name}-{number}"):
                     self.pages.append(RoomPage(server, room, user, kind="desk"))
+        await asyncio.gather(*map(stack.enter_async_context, (*self.pages, self.watcher)))
         for page in self.pages:
-            await stack.enter_async_context(page)
             await page.until_ready()
             await page.send(type="cursors")
-        await stack.enter_async_context(self.watcher)
         for page in self.pages:
             here = {f"{self.name}-{number}": 1 for number, _ in enumerate(self.servers)}
             await page.until_users({"same": len(self.servers), **here})
@@ -160,9 +159,7 @@ async def test_two_sites_on_one_redis_have_nothing_in_common(two_sites: tuple[Si
         for site, name in ((one, "two-"), (two, "one-")):
             shown = "".join(page.html + repr(page.frames) for page in site.pages)
             assert name not in shown
-    for site in (one, two):
-        for server in site.servers:
-            await asyncio.to_thread(server.stop)
+    await asyncio.gather(*(asyncio.to_thread(server.stop) for server in (*one.servers, *two.servers)))
     monitor.end()
     used = monitor.names()
     assert {"one", "two"} == used.keys()
