@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -109,12 +108,16 @@ class Crowd:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._going.clear()
+        while self._moving:  # a page whose opening is cancelled would never be closed
+            await asyncio.sleep(0.01)
         for task in self._churners:
             task.cancel()
-        await asyncio.gather(*self._churners, return_exceptions=True)
+        ends = await asyncio.gather(*self._churners, return_exceptions=True)
         for page in tuple(self.open):
-            with contextlib.suppress(AttributeError):  # never opened
-                await self.leave(page)
+            await self.leave(page)
+        if error is None:
+            assert [end for end in ends if not isinstance(end, asyncio.CancelledError)] == []
 
     async def enter(self, page: RoomPage) -> None:
         """Open a page: it does not fail, and shows its own reader from the first frame on."""
