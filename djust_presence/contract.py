@@ -504,6 +504,17 @@ class BackendContract:
         for _ in range(2):
             assert verbs.renew("lease", 1, []).status is Status.OK
 
+    def test_writes_may_be_under_way_while_a_lease_is_renewed(self, verbs: Backend) -> None:
+        """They may have been carried out or not: their answers are missing."""
+        verbs.open("lease", LONG)
+        for seq in (1, 2, 3):
+            verbs.write("lease", [join(seq, f"ref{seq}")])
+            assert verbs.renew("lease", 1, [], 2).status is Status.OK
+            assert verbs.renew("lease", seq, [], 0).status is Status.OK
+        verbs.write("lease", [join(4, "ref4")])
+        assert verbs.renew("lease", 1, [], 2) == Renewal(Status.DEAD)
+        assert verbs.renew("lease", 5, [], 2) == Renewal(Status.DEAD)
+
     def test_renewing_asks_for_many_groups(self, verbs: Backend) -> None:
         keys = [f"room:{number}" for number in range(2500)]
         verbs.open("lease", LONG)

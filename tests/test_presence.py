@@ -248,7 +248,7 @@ def test_a_user_object_is_taken_wherever_an_id_is(store: str) -> None:
 NOBODY = [None, "", AnonymousUser(), User(username="not saved")]
 
 
-@pytest.mark.parametrize("nobody", NOBODY, ids=repr)
+@pytest.mark.parametrize("nobody", NOBODY, ids=["None", "empty", "anonymous", "not saved"])
 def test_who_has_no_id_is_not_present_and_cannot_be(store: str, nobody: Any) -> None:
     presence.join("jobs", str(nobody) or "x")
     assert not presence.is_present("jobs", nobody)

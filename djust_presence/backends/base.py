@@ -36,8 +36,9 @@ class Backend:
     doubled, or sent to a store which has lost its memory leaves nothing behind.
 
     A **Change** is every visible difference of a user's record. The version rises by one with each, its tag is the
-    caller's, ``prev`` is the tag before, and ``before`` has the records before. What changes nothing makes no Change. A group begins with a join, which
-    gives it its epoch, and ends, leaving no row, with its last leave.
+    caller's, ``prev`` is the tag before, and ``before`` has the records that these users had until then: by them signals
+    are sent. What changes nothing makes no Change. A group begins with a join, which gives it its epoch, and ends,
+    leaving no row, with its last leave.
 
     Third parties may write the blocking verbs only: the ``a``-twins then run them in a thread.
     """

@@ -193,7 +193,7 @@ class Keeper:
             self._steady += 1
         self._answered_at = self._renewal_sent_at
         self._ahead = renewal.at - self._renewal_sent_at
-        self._claiming = True
+        self._claiming = self._lets_leave(now)
         self.outbox.renewed(renewal.places)
         self._compare(renewal.places, now)
 
@@ -228,7 +228,8 @@ class Keeper:
     # Leaves
 
     def _unsettle(self) -> None:
-        """An outage: whoever moved to another process meanwhile must be back there before they leave here."""
+        """An outage: whoever moved to another process meanwhile must be back there before they leave here, or are
+        reaped."""
         self._steady, self._leaves_at = 0, FOREVER
 
     def _lets_leave(self, now: float) -> bool:

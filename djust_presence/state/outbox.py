@@ -172,18 +172,21 @@ class Outbox:
                     self._tell_again(op.ref)
             change = reply.change
             if told and reply.status is Status.OK:
-                if change and self._is_back(op.ref, told, batch.lease):
-                    change = change.without_join(told.user)
+                if change:
+                    change = self._without_news(change, op.ref, told, batch.lease)
                 self._taken[op.ref] = _Taken(told, reply.said, reply.epoch, batch.lease, self.birth)
             if change:
                 answer.changes.append(change)
         return answer
 
-    def _is_back(self, ref: str, wish: Wish, lease: str) -> bool:
-        """Whether a user who was not listed has only been lost by the store, and not left."""
-        if before := self._taken.get(ref):
-            return before.lease == lease or before.birth != self.birth
-        return self._refilled and self._shown(wish.key, wish.user) is not None
+    def _without_news(self, change: Change, ref: str, wish: Wish, lease: str) -> Change:
+        """*change* without what only lists the user of *wish* again after the store has lost them."""
+        before = self._taken.get(ref)
+        if before and (before.lease == lease or before.birth != self.birth):
+            return change.without(wish.user) if before.wish == wish else change.without_join(wish.user)
+        if before is None and self._refilled and self._shown(wish.key, wish.user):
+            return change.without_join(wish.user)
+        return change
 
     # The lease
 

@@ -54,11 +54,13 @@ class Change(NamedTuple):
         """What happened to each user, where that is known."""
         return [Step(user, was, self.records[user]) for user, was in self.before.items()]
 
-    def without_join(self, user: str) -> Change:
-        """The same Change, if *user* did not join by it but was only listed again after the store had lost them."""
-        if self.before.get(user):
-            return self
+    def without(self, user: str) -> Change:
+        """Return the same Change, by which nothing happened to *user* that anybody has to hear of."""
         return self._replace(before={one: was for one, was in self.before.items() if one != user})
+
+    def without_join(self, user: str) -> Change:
+        """The same if *user* has joined by it."""
+        return self if self.before.get(user) else self.without(user)
 
     def pack(self) -> list[Any]:
         """Plain lists and dicts for a message that names the key itself."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from asgiref.sync import AsyncToSync, ThreadSensitiveContext, sync_to_async
 from django.db import close_old_connections, connections
 from django.dispatch import Signal
 from django.utils.translation import gettext
 
+from ..calls import awaited
+from ..rates import LogLimit
 from ..signals import Presence, presence_joined, presence_left, presence_updated
 from ..state.records import Change, Member, What, record
 
@@ -59,9 +61,12 @@ def send(news: Iterable[News]) -> None:
 
 
 async def asend(news: Iterable[News]) -> None:
-    """Send signals from a running loop."""
+    """Send signals from a running loop. What a receiver raises is logged."""
     for one in news:
-        await one.signal.asend_robust(Presence, **one.arguments)
+        try:
+            await awaited(one.signal.asend_robust(Presence, **one.arguments))
+        except Exception:
+            logger.exception("A receiver of a presence signal failed.")
 
 
 class Signalling:
@@ -73,7 +78,7 @@ class Signalling:
     def __init__(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         self._spawn = spawn
         self._waiting: deque[News] = deque()
-        self._left_out = 0
+        self._too_slow = LogLimit()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,37 +89,40 @@ class Signalling:
         for one in news:
             if len(self._waiting) < MOST_WAITING:
                 self._waiting.append(one)
-            else:
-                self._left_out += 1
+            elif (rest := self._too_slow.line()) is not None:
+                logger.error(
+                    "A presence signal was not sent: its receivers are too slow. Let them hand long work to a queue.%s",
+                    rest,
+                )
         if self._waiting:
             self._wake.set()
             self._idle.clear()
-            if self._task is None:
+            if self._task is None or self._task.done():
                 self._task = self._spawn(self._run())
 
     async def _run(self) -> None:
+        if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
+            # async_to_sync waits in the thread of a TestCase, say, and only that one sees its transaction.
+            await self._send_for_ever()
+            return
         async with ThreadSensitiveContext():
             try:
-                while True:
-                    await self._wake.wait()
-                    self._wake.clear()
-                    await sync_to_async(close_old_connections)()
-                    await self._send_all()
-                    await sync_to_async(close_old_connections)()
-                    if not self._waiting:
-                        self._idle.set()
+                await self._send_for_ever(sync_to_async(close_old_connections))
             finally:
                 await sync_to_async(connections.close_all)()
 
-    async def _send_all(self) -> None:
-        while self._waiting:
-            await asend([self._waiting.popleft()])
-        if self._left_out:
-            logger.error(
-                "%d presence signals were not sent: their receivers are too slow. Let them hand long work to a queue.",
-                self._left_out,
-            )
-            self._left_out = 0
+    async def _send_for_ever(self, check_connections: Callable[[], Awaitable[None]] | None = None) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if check_connections:
+                await check_connections()
+            while self._waiting:
+                await asend([self._waiting.popleft()])
+            if check_connections:
+                await check_connections()
+            if not self._waiting:
+                self._idle.set()
 
     async def flush(self) -> None:
         """Return when everything has been sent, or after five seconds."""

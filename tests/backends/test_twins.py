@@ -46,7 +46,7 @@ VERBS = st.one_of(
     st.tuples(st.just("write"), LEASES, st.lists(OPS, max_size=4)),
     st.tuples(st.just("write"), LEASES, st.lists(OPS, max_size=4)),
     st.tuples(st.just("write"), LEASES, st.lists(OPS, max_size=4)),
-    st.tuples(st.just("renew"), LEASES, OFFSETS, st.lists(KEYS, max_size=3, unique=True)),
+    st.tuples(st.just("renew"), LEASES, OFFSETS, st.lists(KEYS, max_size=3, unique=True), st.integers(0, 2)),
     st.tuples(st.just("drain"), LEASES, TTLS),
     st.tuples(st.just("claim"), st.none() | LEASES, TTLS),
     st.tuples(st.just("reap"), LEASES, KEYS, SOME_REFS, TAGS),
@@ -190,7 +190,7 @@ def spelled_out(verbs: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         lease, before, own, lag, after, heir, key, refs, tag = arguments
         fates: dict[str, tuple[Any, ...]] = {
             "count": ("counts", [key]),
-            "renew": ("renew", lease, 1, [key]),
+            "renew": ("renew", lease, 1, [key], 0),
             "open": ("open", lease, 1000.0),
             "move": ("write", heir, [(Join, 1, key, ref, "ann", "{}", "e3", tag, 1.7e9) for ref in refs[:1]]),
         }
@@ -225,8 +225,8 @@ def test_any_sequence_of_verbs_has_the_same_effect_in_memory_and_in_redis(
                     last = max(last, ops[-1].seq) if ops[-1].seq == last + 1 else last
                 arguments = [lease, ops]
             elif verb == "renew":
-                lease, offset, keys = arguments
-                arguments = [lease, lasts.get(lease, 0) + offset - 1, keys]
+                lease, offset, keys, ahead = arguments
+                arguments = [lease, lasts.get(lease, 0) + offset - 1, keys, ahead]
             elif verb == "claim":
                 own, lag = arguments
                 arguments = [own, 1000, lag]

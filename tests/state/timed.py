@@ -34,6 +34,9 @@ class Pieces(NamedTuple):
     keeper: type[Keeper] = Keeper
 
 
+REAL = Pieces()
+
+
 class Wrong(Exception):
     """Something was shown or told that is not so."""
 
@@ -69,6 +72,7 @@ class Process:
             self.outbox, self.replicas, TIMING, world.fresh, world.chance.random
         )
         self.waiting = False  # whether a call is under way
+        self.killed = False
         self.reading: set[str] = set()
         self.failures: Counter[str] = Counter()
         self.turn_at = 0.0
@@ -99,6 +103,11 @@ class Process:
         self.outbox.drop(page.ref)
         self.turn()
 
+    def kill(self) -> None:
+        self.killed = True
+        self.pages.clear()
+        self.replicas.clear()
+
     def tell(self, key: str, steps: list[Step]) -> None:
         for step in steps:
             for page in self.pages:
@@ -110,7 +119,7 @@ class Process:
     def turn(self) -> None:
         """Make the next call, if one is due, or come back when one is."""
         self.read()
-        if self.waiting:
+        if self.waiting or self.killed:
             return
         call = self.keeper.next(self.world.now)
         self.keeper.touched.clear()
@@ -122,6 +131,8 @@ class Process:
             self.world.at(self.keeper.due, self.turn)
 
     def done(self, call: Call, reply: Any) -> None:
+        if self.killed:
+            return
         self.waiting = False
         if reply is None:
             self.keeper.failed(call, self.world.now)
@@ -132,7 +143,7 @@ class Process:
         self.turn()
 
     def take(self, change: Change) -> None:
-        if replica := self.replicas.get(change.key):
+        if (replica := self.replicas.get(change.key)) is not None:
             self.tell(change.key, replica.apply(change, self.world.now))
             self.read()
 
@@ -144,11 +155,15 @@ class Process:
                 self.world.at(self.world.now + pause, lambda key=key: self.ask(key))  # type: ignore[misc]
 
     def ask(self, key: str) -> None:
+        if self.killed:
+            return
         self.replicas[key].asked()
         self.world.call("snapshot", (key,), READ_TIMEOUT, lambda reply: self.got(key, reply))
 
     def got(self, key: str, reply: tuple[Snapshot] | None) -> None:
         self.reading.discard(key)
+        if self.killed:
+            return
         replica = self.replicas[key]
         if reply is None:
             self.failures[key] += 1
@@ -176,7 +191,7 @@ class Poller:
 class World:
     """One history. *seed* decides everything."""
 
-    def __init__(self, seed: int, pieces: Pieces = Pieces(), processes: int = 3, pollers: int = 3) -> None:
+    def __init__(self, seed: int, pieces: Pieces = REAL, processes: int = 3, pollers: int = 3) -> None:
         self.pieces = pieces
         self.chance = random.Random(seed)
         self.now = 0.0
@@ -200,6 +215,8 @@ class World:
             poller = Poller(f"poller {n}", self.chance.choice([5.0, 13.0, 60.0]))
             self.at(self.chance.uniform(0, 20), lambda poller=poller: self.begin_polling(poller))  # type: ignore[misc]
         self.at(10.0, self.churn)
+        if processes > 1 and self.chance.random() < 0.5:
+            self.at(self.chance.uniform(20, self.faults_end), self.kill)
 
     def _plan(self) -> Iterator[Outage]:
         at = 40.0
@@ -266,14 +283,26 @@ class World:
 
     def publish(self, sender: Process, change: Change) -> None:
         for process in self.processes:
-            if process is not sender and not (self.now < self.faults_end and self.chance.random() < 0.05):
+            if process is not sender and self.chance.random() > 0.05:
                 delay = self.chance.uniform(0.0005, self.slow_bus)
                 self.at(self.now + delay, lambda process=process: process.take(change))  # type: ignore[misc]
+
+    def kill(self) -> None:
+        """One process dies, and who was on it does not come back."""
+        victim = self.processes.pop()
+        for user, page in list(self.stayers.items()):
+            if page.process is victim:
+                del self.stayers[user]
+                self.excused.add(user)
+        victim.kill()
 
     # People
 
     def _arrival(self, process: Process, key: str, user: str) -> Callable[[], None]:
         def arrive() -> None:
+            if process.killed:
+                self.excused.add(user)
+                return
             page = self.stayers[user] = Page(process, key, user, self.fresh())
             process.open(page)
 
@@ -302,6 +331,8 @@ class World:
         self.at(self.now + self.chance.uniform(0.5, 20), lambda: self.shut(page))
 
     def shut(self, page: Page) -> None:
+        if page.process.killed:
+            return
         page.process.close(page)
         self.at(self.now + GRACE, lambda: page.process.drop(page))
 

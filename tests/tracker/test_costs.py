@@ -95,9 +95,9 @@ class Calls(MemoryBackend):
         await asyncio.sleep(0.001)
         return await super().aopen(lease, ttl, unheard, pause)
 
-    async def arenew(self, lease: str, seq: int, keys: Sequence[str]) -> Renewal:
+    async def arenew(self, lease: str, seq: int, keys: Sequence[str], ahead: int = 0) -> Renewal:
         self.calls["renew"] += 1
-        return await super().arenew(lease, seq, keys)
+        return await super().arenew(lease, seq, keys, ahead)
 
     async def asnapshots(self, keys: Sequence[str]) -> list[Snapshot]:
         self.calls["snapshots"] += 1

@@ -168,6 +168,24 @@ async def test_async_receivers_run_on_the_loop_and_failures_cost_only_themselves
     caplog.clear()
 
 
+async def test_a_receiver_that_awaits_something_cancelled_costs_only_itself(
+    heard: Heard, start: StartProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def receive(**kwargs: Any) -> None:
+        raise asyncio.CancelledError
+
+    presence_joined.connect(receive)
+    try:
+        a = start()
+        for n in range(3):
+            a.open(f"u{n}")
+        await until(lambda: len(heard.all) == 3)
+        await until(lambda: caplog.text.count("A receiver of a presence signal failed.") == 3)
+    finally:
+        presence_joined.disconnect(receive)
+    caplog.clear()
+
+
 async def test_nothing_is_made_ready_where_nobody_receives(start: StartProcess) -> None:
     a = start()
     await a.shows(a.open("ada"), 1)
@@ -195,7 +213,7 @@ async def test_receivers_that_are_far_too_slow_lose_signals_and_the_log_says_so(
     for n in range(30):
         a.open(f"u{n}")
     await a.shows(watcher, 30)
-    await until(lambda: "presence signals were not sent" in caplog.text)
+    await until(lambda: "A presence signal was not sent" in caplog.text)
     assert 5 <= len(heard.all) < 30
     caplog.clear()
 
