@@ -10,6 +10,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from ..errors import PresenceUnavailable
 from ..state.records import SCHEMA, Change, Join, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ Command = tuple[str, ...]
 
 CHUNK = 1000  # so many fields of a hash are asked for in one command
 MENDED_GROUPS = 100  # of a process's groups, at each renewal
-MENDED_ROWS = 200  # in all of them
+MENDED_ROWS = 100  # in all of them
 
 
 class Script(NamedTuple):
@@ -220,7 +221,9 @@ class Scripts:
     # Reads
 
     def snapshots(self, keys: Sequence[str]) -> Request[list[Snapshot]]:
-        def snapshot(reply: list[Any]) -> Snapshot:
+        def snapshot(reply: list[Any] | None) -> Snapshot:
+            if reply is None:
+                raise PresenceUnavailable(f"The key {self.prefix}V in Redis is not a hash.")
             where, rows = reply
             return Snapshot(place(where), members(rows))
 

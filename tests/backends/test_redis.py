@@ -144,7 +144,7 @@ class TestTheWire:
                 inner = [one["command"].split()[0] for one in commands() if one["client_type"] == "lua"]
             assert inner == ["HGET", "TIME", "ZSCORE", "ZADD", "HGET", *["HGET"] * looked_at]
 
-    def test_no_more_than_200_rows_are_looked_through_to_renew(
+    def test_no_more_than_100_rows_are_looked_through_to_renew(
         self, backend: RedisBackend, client: Any
     ) -> None:
         backend.open("lease", LONG)
@@ -155,7 +155,7 @@ class TestTheWire:
         with monitored(client) as commands:
             backend.renew("lease", 2000, keys)
             looked = [one["command"].split() for one in commands() if one["command"].startswith("HRANDFIELD")]
-        assert [(name.split(":")[2], count) for _, name, count, _ in looked] == [("r", "200"), ("u", "200")]
+        assert [(name.split(":")[2], count) for _, name, count, _ in looked] == [("r", "100"), ("u", "100")]
 
     def test_many_snapshots_are_one_round_trip(self, own_server: RedisServer) -> None:
         with Relay(own_server.port) as relay:
@@ -325,6 +325,49 @@ class TestScripts:
         reply = backend.write("lease", [join(4, "ref3", "user3", epoch="new")])[0]
         assert reply.epoch == "new"
         assert backend.snapshots(["room"])[0].members.keys() == {"user3"}
+
+
+class TestSpoiledRows:
+    def test_a_snapshot_never_leaves_out_a_user_who_cannot_be_read(
+        self, backend: RedisBackend, client: Any
+    ) -> None:
+        backend.open("lease", LONG)
+        backend.write("lease", [join(n, f"ref{n}", f"user{n}", "room") for n in (1, 2, 3)])
+        client.hset("{djp}:1:u:room", "user2", "garbage")
+        assert backend.snapshots(["room"]) == [Snapshot(None, {})]
+        assert backend.renew("lease", 3, ["room"]).places == {"room": None}
+
+    @pytest.mark.parametrize("user", ["one tab", "two tabs"])
+    @pytest.mark.parametrize("meta", ["{not json", '{"name":"Somebody else"}'])
+    def test_a_renewal_finds_a_user_whose_meta_no_connection_has_said(
+        self, backend: RedisBackend, client: Any, user: str, meta: str
+    ) -> None:
+        backend.open("lease", LONG)
+        users = ["one tab", "two tabs", "two tabs"]
+        backend.write("lease", [join(n, f"ref{n}", one, "room") for n, one in enumerate(users, 1)])
+        assert backend.renew("lease", 3, ["room"]).places["room"]
+        before = client.hget("{djp}:1:u:room", user)
+        client.hset("{djp}:1:u:room", user, ":".join([*before.split(":", 3)[:3], meta]))
+        assert backend.renew("lease", 3, ["room"]).places == {"room": None}
+
+    def test_an_index_of_the_wrong_type_is_made_good(self, backend: RedisBackend, client: Any) -> None:
+        backend.open("lease", LONG)
+        backend.write("lease", [join(1, "ref1", "user1", "room")])
+        client.set("{djp}:1:I:lease", "spoiled")
+        assert backend.renew("lease", 1, ["room"]).places["room"]
+        assert client.smembers("{djp}:1:I:lease") == {"ref1:room"}
+        client.set("{djp}:1:I:lease", "spoiled")
+        assert backend.write("lease", [join(2, "ref2", "user2", "room")])[0].change
+        client.set("{djp}:1:I:lease", "spoiled")
+        assert backend.write("lease", [leave(3, "ref2")])[0].change
+
+    def test_places_of_the_wrong_type_are_an_outage(self, backend: RedisBackend, client: Any) -> None:
+        backend.open("lease", LONG)
+        backend.write("lease", [join(1, "ref1", "user1", "room")])
+        client.delete("{djp}:1:V")
+        client.set("{djp}:1:V", "spoiled")
+        with pytest.raises(PresenceUnavailable, match=r"\{djp\}:1:V"):
+            backend.snapshots(["room"])
 
 
 class TestFailures:

@@ -28,11 +28,16 @@ def start_site(redis: RedisServer, tmp_path: Path) -> Iterator[StartSite]:
     """Starts server processes that share the Redis, the users and the sessions."""
     with ExitStack() as stack:
 
-        def start(server: str = "uvicorn", port: int | None = None, **presence: object) -> SiteServer:
+        def start(
+            server: str = "uvicorn",
+            port: int | None = None,
+            settings: str = "tests.site_settings",
+            **presence: object,
+        ) -> SiteServer:
             variables = {
                 "DB": str(tmp_path / "db.sqlite3"),
                 "REDIS_URL": redis.url(),
-                "DJANGO_SETTINGS_MODULE": "tests.site_settings",
+                "DJANGO_SETTINGS_MODULE": settings,
                 "PRESENCE": json.dumps({"LEASE_TTL": LEASE_TTL, **presence}),
             }
             return stack.enter_context(SiteServer(variables, server=server, port=port))

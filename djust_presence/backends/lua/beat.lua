@@ -10,6 +10,6 @@ local job = held(found.lease)
 if not job then return 0 end
 if not job.draining then
   expire(found.lease, now() + job.ttl)
-  redis.call("SADD", index(found.lease), ref .. ":" .. key) -- in case this was lost
+  indexed("SADD", found.lease, ref .. ":" .. key) -- in case this was lost
 end
 return 1

@@ -41,11 +41,11 @@ end
 -- Some of what hangs on a claimed lease; the lease is forgotten if that is nothing.
 local function work_of(lease)
   local some = {}
-  for _, text in ipairs(redis.call("SRANDMEMBER", index(lease), limit)) do
+  for _, text in ipairs(indexed("SRANDMEMBER", lease, limit)) do
     if text:find(":", 1, true) then
       some[#some + 1] = text
     else
-      redis.call("SREM", index(lease), text)
+      indexed("SREM", lease, text)
     end
   end
   if #some == 0 then forget(lease) end

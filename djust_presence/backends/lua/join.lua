@@ -39,7 +39,7 @@ local change = stepping(key, epoch, tag, function(step)
   end
   said = said_at(had, last)
   redis.call("HSET", rows(key), ref, row_text(lease, said, user, meta))
-  redis.call("SADD", index(lease), ref .. ":" .. key)
+  indexed("SADD", lease, ref .. ":" .. key)
 
   local connections, shown = had and before or before + 1, meta
   if connections > 1 then

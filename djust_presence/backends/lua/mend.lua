@@ -16,6 +16,14 @@ local function adopt(lease)
   known[lease] = true
 end
 
+-- A member has the meta of the connection that has said the last one.
+local function check(key, user, member)
+  local ref = member.ref
+  if member.connections > 1 then ref = select(2, latest(key, user)) end
+  local said_by = known_row(key, ref)
+  if said_by.user ~= user or said_by.meta ~= member.meta then error(UNREADABLE, 0) end
+end
+
 local function look(key)
   if not redis.call("HGET", PLACES, key) then return end
   if redis.call("EXISTS", rows(key), users(key)) ~= 2 then error(UNREADABLE, 0) end
@@ -24,14 +32,10 @@ local function look(key)
   for i = 1, #some, 2 do
     local lease = read_row(some[i + 1]).lease
     adopt(lease)
-    redis.call("SADD", index(lease), some[i] .. ":" .. key)
+    indexed("SADD", lease, some[i] .. ":" .. key)
   end
   local members = redis.call("HRANDFIELD", users(key), left, "WITHVALUES")
-  local several = false
-  for i = 1, #members, 2 do
-    several = read_member(members[i + 1]).connections > 1 or several
-  end
-  if several and redis.call("EXISTS", order(key)) == 0 then error(UNREADABLE, 0) end
+  for i = 1, #members, 2 do check(key, members[i], read_member(members[i + 1])) end
   left = left - #some / 2 - #members / 2
 end
 

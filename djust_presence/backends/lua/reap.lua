@@ -13,7 +13,7 @@ local change = stepping(key, nil, ARGV[3], function(step)
   end
 end)
 for i = 4, #ARGV do
-  redis.call("SREM", index(lease), ARGV[i] .. ":" .. key)
+  indexed("SREM", lease, ARGV[i] .. ":" .. key)
 end
 if redis.call("EXISTS", index(lease)) == 0 then forget(lease) end
 return change

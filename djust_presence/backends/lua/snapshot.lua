@@ -6,5 +6,8 @@
 return reading(ARGV[1], function(key)
   local place, members = redis.call("HGET", PLACES, key), redis.call("HGETALL", users(key))
   if place and #members == 0 then error(UNREADABLE, 0) end
+  for i = 2, #members, 2 do
+    if not is_member(members[i]) then error(UNREADABLE, 0) end
+  end
   return {place, members}
 end, function() return {false, {}} end)
