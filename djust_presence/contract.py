@@ -799,6 +799,16 @@ class BackendContract:
         assert change is not None
         assert change.records == {"user": Member(1, 1.0, "{}")}
 
+    def test_a_drained_lease_on_which_nothing_hangs_is_forgotten(
+        self, verbs: Backend, backend: Backend
+    ) -> None:
+        verbs.open("lease", LONG)
+        verbs.write("lease", [join(1), leave(2)])
+        verbs.drain("lease", LONG)
+        assert verbs.renew("lease", 2, []) == Renewal(Status.DEAD)
+        assert verbs.write("lease", [join(3)]) == [Reply(Status.DEAD)]
+        assert list(self.stored(backend)) == []
+
     def test_draining_what_is_unknown_is_nothing(self, verbs: Backend) -> None:
         verbs.drain("unknown", GONE)
         assert verbs.renew("unknown", 0, []).status is Status.DEAD

@@ -35,6 +35,7 @@ def test_rows(redis_url: str) -> None:
     ]
     backend.write("lease", ops)
     backend.open("job:1", 60.0)
+    backend.write("job:1", [Join(1, "jobs", "j", "bot", "{}", "life", "t", 5.0, 6.0)])
     backend.drain("job:1", 60.0)
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         prefix = f"{{djp}}:{NUMBER}:"
@@ -56,16 +57,19 @@ def test_rows(redis_url: str) -> None:
             "J": [("job:1", ANY)],
             "S": {
                 "lease": "3:1000.000000:10.000000:15.000000",
-                "job:1": "0:60.000000:0.000000:0.000000:draining",
+                "job:1": "1:60.000000:0.000000:0.000000:draining",
             },
             "I:lease": ["r1:room", "r2:room", "r3:room"],
-            "V": {"room": "epoch:3:t3"},
+            "I:job:1": ["j:jobs"],
+            "V": {"room": "epoch:3:t3", "jobs": "life:1:t"},
             "r:room": {
                 "r1": 'lease 0000000006.500000 4 zoë {"a":1}',
                 "r2": "lease 0000000008.000000 3 bob {}",
                 "r3": "lease 0000000009.000000 3 bob {}",
             },
             "u:room": {"zoë": '1:5.250000:r1:{"a":1}', "bob": "2:7.000000::{}"},
+            "r:jobs": {"j": "job:1 0000000006.000000 3 bot {}"},
+            "u:jobs": {"bot": "1:5.000000:j:{}"},
             "o:room": [("3:bob:0000000008.000000:r2", 0.0), ("3:bob:0000000009.000000:r3", 0.0)],
         }
     backend.close()

@@ -87,7 +87,10 @@ class Backend:
         raise NotImplementedError
 
     def drain(self, lease: str, grace: float) -> None:
-        """Let *lease* expire in *grace* seconds, whatever was left of it, and nothing extend it any more."""
+        """Let *lease* expire in *grace* seconds, whatever was left of it, and nothing extend it any more.
+
+        A lease on which nothing hangs is forgotten at once.
+        """
         raise NotImplementedError
 
     def claim(self, own: str | None, limit: int, lag: float) -> list[Work] | None:

@@ -114,6 +114,8 @@ class Store:
         if held := self.leases.get(lease):
             held.expiry = now + grace
             held.draining = True
+            if lease not in self.index:
+                del self.leases[lease]
 
     def claim(self, own: str | None, limit: int, lag: float, now: float) -> list[Work] | None:
         if own is not None and (own not in self.leases or self.leases[own].expiry <= now):

@@ -201,12 +201,13 @@ class TestTheWire:
             "p-1", [join(1, "r1", "zoë", "document:42", meta='{"name":"Zoë"}', epoch="e", tag="t")]
         )
         backend.open("job:1", 60)
+        backend.write("job:1", [join(1, "bot", "bot", "jobs")])
         backend.drain("job:1", 60)
         assert client.hgetall("{djp}:1:S") == {
             "p-1": "1:30.000000:0.000000:0.000000",
-            "job:1": "0:60.000000:0.000000:0.000000:draining",
+            "job:1": "1:60.000000:0.000000:0.000000:draining",
         }
-        assert client.hgetall("{djp}:1:V") == {"document:42": "e:1:t"}
+        assert client.hget("{djp}:1:V", "document:42") == "e:1:t"
         assert client.smembers("{djp}:1:I:p-1") == {"r1:document:42"}
         assert client.hgetall("{djp}:1:r:document:42") == {
             "r1": f'p-1 {reply.said:.6f} 4 zoë {{"name":"Zoë"}}'

@@ -247,16 +247,24 @@ def test_a_renewal_that_misses_writes_is_dead() -> None:
 
 def test_a_draining_lease_is_not_extended_and_still_takes_writes() -> None:
     store = opened("L", "M", ttl=100.0)
+    write(store, "L", join(1))
     store.drain("L", 5.0, now=0.0)
-    assert store.renew("L", 0, [], now=1.0).status is Status.OK
-    assert write(store, "L", join(1))[0].status is Status.OK
+    assert store.renew("L", 1, [], now=1.0).status is Status.OK
+    assert write(store, "L", join(2))[0].status is Status.OK
     assert store.claim("M", 9, 0.0, now=4.9) == []
     assert store.claim("M", 9, 0.0, now=5.0) == [Work("L", "g", ["r"])]
-    assert write(store, "L", join(2))[0].status is Status.DEAD
+    assert write(store, "L", join(3))[0].status is Status.DEAD
+
+
+def test_a_drained_lease_on_which_nothing_hangs_is_forgotten() -> None:
+    store = opened("L")
+    store.drain("L", 50.0, now=4.0)
+    assert not store.leases
 
 
 def test_a_drained_lease_has_its_grace_whatever_was_left() -> None:
     store = opened("L", ttl=3.0)
+    write(store, "L", join(1))
     store.drain("L", 50.0, now=4.0)
     assert store.leases["L"].expiry == 54.0
 
