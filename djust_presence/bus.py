@@ -39,7 +39,7 @@ Receive = Callable[[str, list[Item]], None]
 
 MESSAGE = "djust_presence.message"
 NOTICES = ""  # not a presence key: what concerns a process as such, with no regard to groups
-LONGEST_WAIT = 1.0  # for a subscription; a layer that does not answer must not keep a page from being counted
+LONGEST_WAIT = 1.0  # seconds for a message without a loop of its own, and for the last ones of a process
 MOST_WAITING = 1000  # items of one key while the layer does not answer
 ADD_AGAIN = 1800.0  # seconds at most between two additions of a channel to a group
 GROUP_EXPIRY = 86400.0  # seconds after which a layer forgets a group's members, unless it says otherwise
@@ -57,7 +57,7 @@ class Bus:
         self.id = uuid4().hex  # tells an echo of ours from what others say
 
     def subscribe(self, key: str, ready: Callable[[], None]) -> None:
-        """Hear of *key* from here on; *ready* is called once that is so, or after a second at most."""
+        """Hear of *key*; *ready* is called once that is so, which may be long if the transport does not answer."""
         raise NotImplementedError
 
     def unsubscribe(self, key: str) -> None:
@@ -192,7 +192,6 @@ class LayerBus(Bus):
             ready()
             return
         callbacks.append(ready)
-        self._loop.call_later(LONGEST_WAIT, self._call, callbacks, context=contextvars.Context())
         self._start()
 
     def unsubscribe(self, key: str) -> None:

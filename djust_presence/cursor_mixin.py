@@ -12,7 +12,7 @@ from .cursors import Cursor, CursorTracker, Hub, Position, hub_of
 from .errors import PresenceError
 from .events import event_handler
 from .mixins import PresenceMixin
-from .tracker import Session, reads
+from .tracker import Session, in_loop
 
 __all__ = ["LiveCursorMixin"]
 
@@ -66,7 +66,7 @@ class LiveCursorMixin(PresenceMixin):
         session = self._presence
         if session and session.served and (hub := hub_of(session)):
             return hub.read(session)
-        if reads.in_loop():
+        if in_loop():
             raise PresenceError(
                 "This would ask the cache and hold up the event loop: await aget_cursors() instead."
             )

@@ -20,7 +20,7 @@ from .calls import call
 from .errors import PresenceError
 from .keys import checked_key, fill_in, is_whole
 from .state.records import Step, What, decode_meta, encode_meta, record, records
-from .tracker import Refresh, Session, reads
+from .tracker import Refresh, Session, in_loop, reads
 
 __all__ = ["PresenceMixin"]
 
@@ -177,39 +177,33 @@ class PresenceMixin:
 
     def list_presences(self) -> list[Record]:
         """The records of all who are present, oldest first: see the docs for what is in one."""
-        session = self._presence
-        if session and session.served:
+        key = self._presence_read_key()
+        if session := self._presence_reader:
+            session.look(key)
             return records(session.members(), gettext("Guest"))
-        members = reads.members(self._presence_read_key())
-        return records(session.members(members) if session else members, gettext("Guest"))
+        return records(reads.members(key), gettext("Guest"))
 
     async def alist_presences(self) -> list[Record]:
-        session = self._presence
-        if session and session.served:
+        key = self._presence_read_key()
+        if session := self._presence_reader:
+            await session.alook(key)
             return records(session.members(), gettext("Guest"))
-        members = await reads.amembers(self._presence_read_key())
-        return records(session.members(members) if session else members, gettext("Guest"))
+        return records(await reads.amembers(key), gettext("Guest"))
 
     def presence_count(self) -> int:
         """How many users are present, in constant time."""
-        session = self._presence
-        if session and session.served:
-            return session.count()
         key = self._presence_read_key()
-        count = reads.count(key)
-        if session is None or session.own is None:
-            return count
-        return session.count(count, reads.member(key, session.own.wish.user))
+        if session := self._presence_reader:
+            session.look(key)
+            return session.count()
+        return reads.count(key)
 
     async def apresence_count(self) -> int:
-        session = self._presence
-        if session and session.served:
-            return session.count()
         key = self._presence_read_key()
-        count = await reads.acount(key)
-        if session is None or session.own is None:
-            return count
-        return session.count(count, await reads.amember(key, session.own.wish.user))
+        if session := self._presence_reader:
+            await session.alook(key)
+            return session.count()
+        return await reads.acount(key)
 
     # Callbacks
 
@@ -304,11 +298,16 @@ class PresenceMixin:
         session.listens = callable(getattr(self, "handle_presence_event", None))
 
     def _presence_recount(self) -> None:
-        if reads.in_loop() and not (self._presence and self._presence.served):
+        if in_loop() and not (self._presence and self._presence.served):
             self._presence_uncounted = True
             self.online_count = self._presence.count() if self._presence else 0
         else:
             self.online_count = self.presence_count()
+
+    @property
+    def _presence_reader(self) -> Session | None:
+        """The session that reads for this view; None where another read than that of its group is to be made."""
+        return self._presence if self._presence and self._presence.follows else None
 
     def _presence_read_key(self) -> str:
         return (self._presence and self._presence.key) or self._presence_checked_key()

@@ -38,7 +38,7 @@ from .forks import after_fork
 from .keys import checked_key, checked_user_id, user_id_of
 from .state.records import Change, Join, Member, encode_meta, records
 from .state.store import JOB
-from .tracker import asignal, reads, serves_pages, signal
+from .tracker import asignal, in_loop, serves_pages, signal
 
 __all__ = [
     "abroadcast",
@@ -322,7 +322,7 @@ async def _apublish(backend: Backend, change: Change | None) -> None:
 
 
 def _blocking(twin: Any) -> None:
-    if reads.in_loop():
+    if in_loop():
         raise PresenceError(f"This would hold up the event loop: await presence.{twin.__name__}() instead.")
 
 

@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from ..keys import url_arguments
 from ..mixins import PresenceMixin
-from ..tracker import Session, get_tracker, reads, serves_if
+from ..tracker import Session, get_tracker, in_loop, serves_if
 from .djust_consumer import SeatedConsumer, for_script, push_event, seat
 
 __all__ = ["DjustHost", "djust_host"]
@@ -91,7 +91,7 @@ def _answer_before_mount(view: Any) -> Callable[[], str]:
     """
 
     def get_presence_key() -> str:
-        if not reads.in_loop():
+        if not in_loop():
             return str(type(view).get_presence_key(view))
         del view.__dict__["get_presence_key"]
         return UNUSED

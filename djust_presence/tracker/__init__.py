@@ -17,7 +17,7 @@ from .registry import (
     signal,
     will_serve,
 )
-from .session import Event, Host, Own, Refresh, Session, by_host, drained
+from .session import Event, Host, Own, Refresh, Session, by_host, drained, in_loop
 
 __all__ = [
     "NO_STATUS",
@@ -41,6 +41,7 @@ __all__ = [
     "drain_all",
     "drained",
     "get_tracker",
+    "in_loop",
     "members",
     "serves_if",
     "serves_pages",

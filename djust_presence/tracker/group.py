@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 from ..state.records import NOWHERE, Change, Snapshot, Step
 from ..state.replica import Replica
@@ -41,6 +42,7 @@ class Group:
         self.key = key
         self.replica = Replica(tracker.settings.lease_ttl / 2)
         self.sessions: dict[Session, None] = {}
+        self._mounting: WeakSet[Session] = WeakSet()  # a mount that is refused just goes
         self.idle_since = tracker.now
         self.tracker = tracker
         self.companion: Companion | None = None
@@ -48,17 +50,36 @@ class Group:
         self._timer: asyncio.Handle | None = None
         self._quiet_until = 0.0
         self._written = NOWHERE
+        self._ask_again = False
 
     # Sessions
 
     def add(self, session: Session) -> None:
         """From here on: what was gathered before is no news to a session that sees it already."""
         self._share()
+        looked = session in self._mounting and self.replica.ready
+        self._mounting.discard(session)
         self.sessions[session] = None
         session.group = self
         if self.replica.ready:
-            self._welcome(session)
+            self._welcome(session, looked)
         self.follow(session)
+
+    def look(self, session: Session) -> None:
+        """The same for one that is not live yet, and reads the group; what comes from here on it is told once it is."""
+        self._share()
+        self._mounting.add(session)
+        self.idle_since = self.tracker.now
+        if self.replica.ready:
+            session.know(self.replica.shown())
+
+    def look_away(self, session: Session) -> None:
+        self._mounting.discard(session)
+
+    def give_up(self) -> None:
+        """The store does not answer: no mount waits for that."""
+        for session in tuple(self._mounting):
+            session.stop_looking()
 
     def follow(self, session: Session) -> None:
         """What a session of the group wishes may be something else by now."""
@@ -75,15 +96,21 @@ class Group:
         if not self.sessions:
             self.idle_since = self.tracker.now
 
-    def _welcome(self, session: Session) -> None:
-        """Tell it what has come since it read the group, before it was served; who joins is refreshed by that."""
-        seen, session.seen = session.seen, None
-        if seen is not None and seen != (shown := self.replica.shown()):
-            users = dict.fromkeys([*seen, *shown])
-            session.pending += [Step(user, seen.get(user), shown.get(user)) for user in users]
-        if session.own is None or session.pending:
+    def _welcome(self, session: Session, looked: bool = False) -> None:
+        """Refresh it if its page may show something else; who joins is refreshed by that."""
+        if session.pending or (session.own is None and not looked):
             session.stale = True
             self.schedule()
+
+    def subscribed(self) -> None:
+        """Messages arrive from here on: a snapshot that was asked for before may be older than the first of them."""
+        if self.replica.asks:
+            self.tracker.fetch(self)
+        elif not self.replica.current:
+            self._ask_again = True
+        else:
+            self.replica.ask()
+            self.tracker.fetch(self)
 
     # News
 
@@ -109,10 +136,16 @@ class Group:
             for session in tuple(self.sessions):  # some may wish to be elsewhere by now
                 self._welcome(session)
                 self.tracker.follow(session)
+            for session in tuple(self._mounting):
+                session.know(self.replica.shown())
+        if self._ask_again:
+            self._ask_again = False
+            self.replica.ask()
+            self.tracker.fetch(self)
         self.tracker.settle()
 
     def _moved(self, steps: list[Step]) -> None:
-        if steps and self.sessions:
+        if steps and (self.sessions or self._mounting):
             self._batch += steps
             self.schedule()
         if steps and self.companion:
@@ -139,7 +172,7 @@ class Group:
         batch, self._batch = self._batch, []
         if batch:
             steps = [entry for entry in batch if isinstance(entry, Step)]
-            for session in self.sessions:
+            for session in (*self.sessions, *self._mounting):
                 if news := batch if session.listens else steps:
                     session.pending += news
                     session.stale = True

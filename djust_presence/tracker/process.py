@@ -30,6 +30,7 @@ T = TypeVar("T")
 logger = logging.getLogger("djust_presence")
 
 SESSIONS_PER_HOP = 20
+FIRST_FETCH = 0.2  # seconds after which a group is read even if the layer has not answered yet
 LINGER = 30.0  # a group that nobody here looks at is served on for so long: they may be reloading
 
 _unreadable = LogLimit()
@@ -89,6 +90,7 @@ class Tracker:
         self._sessions[session] = None
         self._take_over(session)
         self.follow(session)
+        self._look_away(session, session.looks_at)  # it has read another group than it is in
 
     def _take_over(self, session: Session) -> None:
         """Let *session* go on as what its user is still present as: after a reload the store has nothing to hear."""
@@ -167,8 +169,22 @@ class Tracker:
         if group is None:
             group = self.groups[key] = Group(self, key)
             self.replicas[key] = group.replica
-            self.bus.subscribe(key, lambda: self.fetch(group))
+            self.bus.subscribe(key, group.subscribed)
+            self.later(FIRST_FETCH, self.fetch, group)
         return group
+
+    def look(self, session: Session, key: str, before: str | None) -> None:
+        """Serve a group that a session reads which is not live yet, and has read that of *before* until now."""
+        self._start()
+        self._look_away(session, before)
+        group = self._serve(key)
+        group.look(session)
+        if self._reader.failed_lately:
+            session.stop_looking()
+
+    def _look_away(self, session: Session, key: str | None) -> None:
+        if key is not None and (group := self.groups.get(key)):
+            group.look_away(session)
 
     # Messages
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .process import Tracker
 
 GROUPS_PER_FETCH = 100
+PAUSE = 5.0  # seconds after a fetch has failed in which no mount waits for the store
 
 
 class Reader:
@@ -23,6 +24,12 @@ class Reader:
         self._tracker = tracker
         self._asking: dict[Group, None] = {}
         self._wake = asyncio.Event()
+        self._failed_at = float("-inf")
+
+    @property
+    def failed_lately(self) -> bool:
+        """Whether the last fetch has failed, and not long ago."""
+        return self._tracker.now - self._failed_at < PAUSE
 
     def fetch(self, group: Group) -> None:
         self._asking[group] = None
@@ -36,8 +43,10 @@ class Reader:
             try:
                 snapshots = await self._tracker.backend.asnapshots([group.key for group in groups])
             except Exception as error:
+                self._failed_at = self._tracker.now
                 for group in groups:
                     group.replica.failed()
+                    group.give_up()
                     self.fetch(group)
                 if not isinstance(error, PresenceUnavailable):
                     raise
@@ -46,6 +55,7 @@ class Reader:
                 await asyncio.sleep(backoff(failures, self._tracker.settings.renew_interval / 2))
                 continue
             failures = 0
+            self._failed_at = float("-inf")
             read_worked(self._tracker.backend)
             for group, snapshot in zip(groups, snapshots, strict=True):
                 group.receive(snapshot)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
@@ -13,7 +12,7 @@ from ..errors import PresenceError, PresenceUnavailable
 from ..state.records import Member
 from .outage import read_failed, read_worked
 from .registry import serving
-from .session import UNKNOWN
+from .session import HOLDS_UP, UNKNOWN, in_loop
 
 T = TypeVar("T")
 
@@ -67,21 +66,9 @@ async def amember(key: str, user: str) -> Member | None:
     )
 
 
-def in_loop() -> bool:
-    """Whether a blocking call would hold up a running loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 def _asked(read: Callable[[], T], unknown: T) -> T:
     if in_loop():
-        raise PresenceError(
-            "This would ask the presence store and hold up the event loop: await the method's twin instead, whose "
-            "name begins with an a (apresence_count, alist_presences)."
-        )
+        raise PresenceError(HOLDS_UP)
     if time.monotonic() < _blind_until:
         return unknown
     try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import uuid4
 
+from ..errors import PresenceError
 from ..state.outbox import Wish
 from ..state.records import Member, Step
 from .endings import Ending
@@ -16,6 +18,9 @@ from .endings import Ending
 if TYPE_CHECKING:
     from .group import Companion, Group
     from .process import Tracker
+
+
+PATIENCE = 1.0  # seconds that a mount waits, in all, for the groups that it reads
 
 
 class Own(NamedTuple):
@@ -67,6 +72,19 @@ class Host(Protocol):
         """Every REAUTH_INTERVAL: close the sockets of those who may not be there any more. Never raises."""
 
 
+def in_loop() -> bool:
+    """Return whether a blocking call would hold up a running loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+HOLDS_UP = (
+    "This would ask the presence store and hold up the event loop: await the method's twin instead, whose name begins "
+    "with an a (apresence_count, alist_presences)."
+)
 UNKNOWN: Mapping[str, Member] = {}  # the members of a group that could not be read
 
 
@@ -111,21 +129,25 @@ class Session:
     """
 
     __slots__ = (
+        "__weakref__",
         "_early",
         "_ended",
+        "_known",
         "_live",
+        "_patience",
         "_watched",
+        "baseline",
         "companion",
         "confirmed",
         "group",
         "heard_at",
         "host",
         "listens",
+        "looks_at",
         "own",
         "pending",
         "pinged_at",
         "refreshing",
-        "seen",
         "shows_cursors",
         "stale",
         "told",
@@ -145,13 +167,16 @@ class Session:
         self.confirmed: Own | None = None  # what the group's replica holds of it
         self.group: Group | None = None
         self.pending: list[Step | Event] = []
-        self.seen: Mapping[str, Member] | None = (
-            None  # who was there when it first looked, before it was served
+        self.baseline: Mapping[str, Member] | None = (
+            None  # while it is mounted: who was there when it first looked
         )
         self.stale = False
         self.refreshing = False
         self.heard_at = self.pinged_at = tracker.now
         self._watched: str | None = None
+        self.looks_at: str | None = None  # the key of the group that it reads while it is mounted
+        self._known: Future[None] = Future()  # done when that group is known
+        self._patience = PATIENCE
         self._early: list[tuple[str, str, Any]] = []  # broadcasts of a mount that is not live yet
         self._live = False
         self._ended = False
@@ -167,7 +192,7 @@ class Session:
         """Be present. Tracked already as this user of this group, only the meta changes."""
         wish = Wish(key, user, meta)
         own = self.own
-        self._look_at(key)
+        self._watched = key
         if own is None or own.wish[:2] != wish[:2]:
             self._wish(Own(uuid4().hex, wish, lasting))
             return
@@ -187,7 +212,7 @@ class Session:
         """See the group *key* without being counted; what was tracked elsewhere is over."""
         if self.own and self.own.wish.key != key:
             self.own = None
-        self._look_at(key)
+        self._watched = key
         self._wish(self.own)
 
     def broadcast(self, key: str, event: str, payload: Any) -> None:
@@ -197,11 +222,6 @@ class Session:
         else:
             self._early.append((key, event, payload))
 
-    def _look_at(self, key: str) -> None:
-        if self._watched not in (None, key):
-            self.seen = None  # that was another group
-        self._watched = key
-
     def _wish(self, own: Own | None) -> None:
         self.own = own
         if self._live and not self._ended:
@@ -210,35 +230,71 @@ class Session:
     # Reads
 
     @property
+    def follows(self) -> bool:
+        """Whether it reads a group as a session of it, or will."""
+        return self._watched is not None or not self._live
+
+    def look(self, key: str) -> None:
+        """Return when it is known who is in the group *key*, or can be expected not to be known soon.
+
+        Called from the thread of a mount, before it reads the group; a mount waits for a second at most in all. Raises
+        ``PresenceError`` in a running loop that would have to wait.
+        """
+        if self._looks(key):
+            if in_loop():
+                raise PresenceError(HOLDS_UP)
+            began = time.monotonic()
+            wait([self._known], self._patience)
+            self._patience = max(0.0, self._patience - (time.monotonic() - began))
+
+    async def alook(self, key: str) -> None:
+        """The same, awaited on any loop."""
+        if self._looks(key):
+            began = time.monotonic()
+            await asyncio.wait([asyncio.wrap_future(self._known)], timeout=self._patience)
+            self._patience = max(0.0, self._patience - (time.monotonic() - began))
+
+    def _looks(self, key: str) -> bool:
+        """Let the process serve the group, from the first read on; return whether to wait for that."""
+        if self._live or self._ended:
+            return False
+        if self.looks_at != key:
+            before, self.looks_at, self._known, self.baseline = self.looks_at, key, Future(), None
+            self.tracker.call(self.tracker.look, self, key, before)
+        return self._patience > 0 and not self._known.done()
+
+    def know(self, members: Mapping[str, Member]) -> None:
+        """The group that it looks at while it is mounted has *members*."""
+        self.baseline = members
+        self.pending.clear()
+        self.stop_looking()
+
+    def stop_looking(self) -> None:
+        """Wait no longer: the group is known, or it is not to be expected that it will be."""
+        if not self._known.done():
+            self._known.set_result(None)
+
+    @property
     def served(self) -> bool:
         """Whether reads are memory: the group's replica is there."""
         return self.group is not None and self.group.replica.ready
 
-    def members(self, known: Mapping[str, Member] | None = None) -> Mapping[str, Member]:
-        """The group as this session sees it: the replica's members, or what else is *known*, and itself as wished."""
-        group = self.group
-        if group and group.replica.ready:
-            base: Mapping[str, Member] = group.replica.shown()
-        else:
-            base = UNKNOWN if known is None else known
-            if self.seen is None and base is not UNKNOWN:
-                self.seen = base
+    def members(self) -> Mapping[str, Member]:
+        """The group as this session sees it, itself as wished; no others while they are not known."""
+        base = UNKNOWN if self.baseline is None else self.baseline
+        if self.group and self.group.replica.ready:
+            base = self.group.replica.shown()
         return overlay(base, self.confirmed, self.own)
 
-    def count(self, known: int = 0, already: Member | None = None) -> int:
-        """How many users there are in :meth:`members`, in constant time.
-
-        Without a replica *known* are, among them its own user as *already*, if that is somebody.
-        """
-        group = self.group
-        replica = group.replica if group and group.replica.ready else None
-        base: dict[str, Member] = {}
-        for own in (self.confirmed, self.own):
-            if own and (member := replica.member(own.wish.user) if replica else already):
-                base[own.wish.user] = member
-        return (
-            (replica.count if replica else known) + len(overlay(base, self.confirmed, self.own)) - len(base)
-        )
+    def count(self) -> int:
+        """How many users there are in :meth:`members`, in constant time."""
+        base = UNKNOWN if self.baseline is None else self.baseline
+        replica = self.group.replica if self.group and self.group.replica.ready else None
+        users = {own.wish.user for own in (self.confirmed, self.own) if own}
+        own_members = {user: replica.member(user) if replica else base.get(user) for user in users}
+        before = {user: member for user, member in own_members.items() if member}
+        total = replica.count if replica else len(base)
+        return total + len(overlay(before, self.confirmed, self.own)) - len(before)
 
     # For the host, on the loop
 
@@ -255,6 +311,7 @@ class Session:
         """The page is live: what was wished takes effect."""
         if not self._ended and not self._live:
             self._live = True
+            self.baseline = None
             self.heard_at = self.pinged_at = self.tracker.now
             self.tracker.admit(self)
             for key, event, payload in self._early:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Sequence
 
-from tests.tracker.conftest import StartProcess
+import pytest
+
+from djust_presence.backends.memory import MemoryBackend
+from djust_presence.conf import Settings
+from djust_presence.errors import PresenceError, PresenceUnavailable
+from djust_presence.state.records import Snapshot
+from djust_presence.tracker import Tracker
+from tests.tracker.conftest import QUICK, Pages, Process, StartProcess
 from tests.tracker.until import until
 
 
@@ -229,16 +238,105 @@ async def test_who_comes_between_a_first_look_and_being_served_is_told_of(start:
     ada, bob = a.open("ada"), a.open("bob")
     await a.shows(ada, 2)
     session = b.tracker.session(b.pages, None)
-    session.members(b.tracker.backend.snapshots(["room"])[0].members)
+    await asyncio.to_thread(session.look, "room")
+    assert set(session.members()) == {"ada", "bob"}
     session.track("room", "grace", "{}")
     alan = a.open("alan")
     bob.untrack()
-    await a.shows(ada, 2)
+    await until(lambda: set(b.tracker.groups["room"].replica.shown()) == {"ada", "alan"})
+    assert set(session.members()) == {"ada", "bob", "grace"}
     session.live()
     await until(lambda: "join grace" in b.pages.comings(session))
     assert sorted(b.pages.comings(session)[:2]) == ["join alan", "leave bob"]
     assert b.pages.comings(session)[2:] == ["join grace"]
     await a.shows(alan, 3)
+
+
+async def test_what_a_mount_reads_does_not_change_until_it_is_live(start: StartProcess) -> None:
+    a, b = start(), start()
+    await a.shows(a.open("ada"), 1)
+    session, watcher = b.tracker.session(b.pages, None), b.open(None)
+    await session.alook("room")
+    bob = a.open("bob")
+    await b.shows(watcher, 2)
+    assert set(session.members()) == {"ada"}
+    assert session.count() == 1
+    session.watch("room")
+    session.live()
+    await until(lambda: b.pages.comings(session) == ["join bob"])
+    assert session.count() == 2
+    bob.untrack()
+    await until(lambda: b.pages.comings(session) == ["join bob", "leave bob"])
+
+
+async def test_a_mount_that_is_refused_leaves_nothing_behind(start: StartProcess) -> None:
+    a = start()
+    session = a.tracker.session(a.pages, None)
+    await session.alook("room")
+    group = a.tracker.groups["room"]
+    assert len(group._mounting) == 1
+    del session
+    gc.collect()
+    assert not group._mounting
+    assert not group.sessions
+
+
+async def test_a_mount_that_reads_another_group_than_its_own_is_told_of_its_own_only(
+    start: StartProcess,
+) -> None:
+    a = start()
+    session = a.tracker.session(a.pages, None)
+    await session.alook("lobby")
+    await session.alook("room")
+    session.watch("hall")
+    session.live()
+    a.open("ada", "room")
+    a.open("bob", "lobby")
+    a.open("cleo", "hall")
+    await until(lambda: a.pages.comings(session) == ["join cleo"])
+    assert not any(group._mounting for group in a.tracker.groups.values())
+
+
+class Deaf(MemoryBackend):
+    """Reads of it wait, or fail at once."""
+
+    failing = False
+
+    async def asnapshots(self, keys: Sequence[str]) -> list[Snapshot]:
+        if self.failing:
+            raise PresenceUnavailable("no")
+        await asyncio.sleep(3600)
+        return []
+
+
+async def test_a_mount_waits_for_the_store_for_a_second_in_all() -> None:
+    a = Process(Tracker(Deaf(), Settings(**QUICK)))
+    session = a.tracker.session(a.pages, None)
+    began = a.tracker.now
+    for key in ("room", "hall", "room", "lobby"):
+        await asyncio.to_thread(session.look, key)
+    await session.alook("roof")
+    assert 0.9 < a.tracker.now - began < 5
+    session.track("room", "ada", "{}")
+    assert session.count() == 1
+    await a.tracker.aclose()
+
+
+async def test_no_mount_waits_for_a_store_that_failed_a_moment_ago() -> None:
+    backend = Deaf()
+    backend.failing = True
+    a = Process(Tracker(backend, Settings(**QUICK)))
+    await a.tracker.session(a.pages, None).alook("room")
+    began = a.tracker.now
+    for _ in range(50):
+        await asyncio.to_thread(a.tracker.session(a.pages, None).look, "room")
+    assert a.tracker.now - began < 0.9
+    await a.tracker.aclose()
+
+
+async def test_a_look_in_a_running_loop_says_what_to_await(start: StartProcess) -> None:
+    with pytest.raises(PresenceError, match="whose name begins with an a"):
+        start().tracker.session(Pages(), None).look("room")
 
 
 async def test_nobody_is_missing_from_their_own_page_whoever_else_comes_at_the_same_time(
