@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+import time
 from typing import Any
 
 import websockets
@@ -42,7 +43,7 @@ class Page:
     async def close(self) -> None:
         self._over = True
         if self._stay:
-            self._stay.end(1000)
+            self._stay.end(1000, time.monotonic())
         if self._socket:
             await self._socket.close(1000)
         await self._task
@@ -59,6 +60,8 @@ class Page:
                     compression=None,
                     ping_interval=None,
                 ) as self._socket:
+                    if self._over:
+                        break  # it was closed meanwhile
                     try:
                         async for text in self._socket:
                             self._take_in(json.loads(text), stay)
@@ -69,7 +72,7 @@ class Page:
             attempts = 1 if self.live.is_set() else attempts + 1
             self.live.clear()
             self._socket = None
-            stay.end(code)
+            stay.end(code, time.monotonic())
             if not self._over:
                 await asyncio.sleep(random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2 ** (attempts - 1))))
 
@@ -77,9 +80,11 @@ class Page:
         match frame:
             case {"type": "ready"}:
                 self.live.set()
-                stay.live()
+                stay.live(time.monotonic())
             case {"type": "render", "regions": regions}:
                 if shown := re.search(r"\[(.*?)\]", " ".join(regions.values())):
                     self.shown = set(shown[1].split())
-            case {"type": "push", "event": "left", "payload": user} if self._truth.is_wrong(user):
+            case {"type": "push", "event": "left", "payload": user} if self._truth.is_wrong(
+                user, time.monotonic()
+            ):
                 self._wrong.append(f"{self.user} was told that {user} left")

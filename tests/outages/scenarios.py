@@ -40,7 +40,7 @@ async def answer_lost(chance: Random) -> Report:
             await world.restore(first)
             calls = itertools.count()
             first.store.loses = lambda request: b"EVALSHA" in request and next(calls) == 0
-            await asyncio.sleep(chance.uniform(0.2, 0.8))
+            await asyncio.sleep(chance.uniform(0.7, 1.1))
             await world.restore(second)
         return await world.watch()
 
@@ -52,15 +52,13 @@ async def cold_process(chance: Random) -> Report:
             side.store.delay = side.layer.delay = AWAY
         await world.open("first", world.a)
 
-        async def come(n: int) -> None:
-            await asyncio.sleep(chance.uniform(0, 2))
-            await world.open(f"comer{n}", world.a)
+        async def come(name: str, side: Side, earliest: float, latest: float) -> None:
+            await asyncio.sleep(chance.uniform(earliest, latest))
+            await world.open(name, side)
 
-        async def look() -> None:
-            await asyncio.sleep(chance.uniform(0.3, 1))
-            await world.open_all("looker", 25, world.b)
-
-        await asyncio.gather(look(), *map(come, range(30)))
+        comers = (come(f"comer{n}", world.a, 0.5, 2) for n in range(30))
+        lookers = (come(f"looker{n}", world.b, 0, 1.5) for n in range(25))
+        await asyncio.gather(*comers, *lookers)
         return await world.watch()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -18,20 +17,19 @@ REAPING = 2.0  # seconds more, if it takes another process to find out
 
 @dataclass(eq=False)
 class Stay:
-    """One connection of somebody: from when its socket was asked for, when its page was live, and until when."""
+    """One connection of somebody: since when its page is live, until when, and how long they stay present after it."""
 
-    asked: float
     since: float = math.inf
     until: float = math.inf
     grace: float = math.inf
 
-    def live(self) -> None:
-        self.since = min(self.since, time.monotonic())
+    def live(self, now: float) -> None:
+        self.since = now
 
-    def end(self, code: int) -> None:
+    def end(self, code: int, now: float) -> None:
         """The connection ended with this close code. Only the first end counts."""
         if self.until == math.inf:
-            self.until = time.monotonic()
+            self.until = now
             self.grace = {1000: GRACE, 1001: GRACE, 1012: DRAIN_GRACE}.get(code, LOST_GRACE)
 
     @property
@@ -44,24 +42,23 @@ class Stay:
 
 
 class Truth:
-    """The stays of everybody, and which leaves they make wrong. Times are of ``time.monotonic()``."""
+    """The stays of everybody, and which leaves they make wrong. Times are seconds of one clock."""
 
     def __init__(self) -> None:
         self._stays: dict[str, list[Stay]] = defaultdict(list)
         self.fault_began = self.excused_until = -math.inf
 
     def comes(self, user: str) -> Stay:
-        stay = Stay(time.monotonic())
+        stay = Stay()
         self._stays[user].append(stay)
         return stay
 
-    def is_wrong(self, user: str) -> bool:
-        """Return whether it is wrong to tell somebody at this moment that *user* left.
+    def is_wrong(self, user: str, now: float) -> bool:
+        """Return whether it is wrong to tell somebody that *user* left.
 
-        It is not if the user was away a grace ago or later. A leave of somebody who was away during a fault may also
-        be told late, until *excused_until*.
+        It is right if they were away at this moment or up to a grace before, and until ``excused_until`` if they were
+        away at any time since ``fault_began``.
         """
-        now = time.monotonic()
         first = min((stay.since for stay in self._stays[user]), default=math.inf)
         earliest = now - GRACE
         if now < self.excused_until:
@@ -75,11 +72,9 @@ class Truth:
                 since = max(since, stay.sure_until)
         return since >= until
 
-    def must_see(self) -> set[str]:
+    def must_see(self, now: float) -> set[str]:
         """Return who has been here for long enough that everybody must see it."""
-        now = time.monotonic()
         return {user for user in self._stays if self._here(user, now - SETTLE, now)}
 
-    def may_see(self) -> set[str]:
-        now = time.monotonic()
+    def may_see(self, now: float) -> set[str]:
         return {user for user, stays in self._stays.items() if any(now <= one.maybe_until for one in stays)}

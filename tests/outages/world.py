@@ -189,7 +189,8 @@ class World:
 
     def amiss(self) -> str:
         """Return what is wrong with some page at this moment; empty if nothing is."""
-        must, may = self.truth.must_see(), self.truth.may_see()
+        now = time.monotonic()
+        must, may = self.truth.must_see(now), self.truth.may_see(now)
         for page in self.pages:
             if page.live.is_set() and (wrong := (must - page.shown) | (page.shown - may)):
                 return f"The page of {page.user} shows {sorted(page.shown)}, which is wrong about {sorted(wrong)}."
