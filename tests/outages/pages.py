@@ -22,7 +22,7 @@ FIRST_DELAY, LONGEST_DELAY = 1.0, 4.0  # as in presence.js
 class Page:
     """The page of *user* at the server on *port*; *wrong* collects the wrong leaves of all pages."""
 
-    def __init__(self, truth: Truth, wrong: list[str], user: str, port: int) -> None:
+    def __init__(self, truth: Truth, wrong: list[tuple[str, str]], user: str, port: int) -> None:
         self.user, self.port = user, port
         self.shown: set[str] = set()
         self.live = asyncio.Event()
@@ -87,4 +87,4 @@ class Page:
             case {"type": "push", "event": "left", "payload": user} if self._truth.is_wrong(
                 user, time.monotonic()
             ):
-                self._wrong.append(f"{self.user} was told that {user} left")
+                self._wrong.append((self.user, user))

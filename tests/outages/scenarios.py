@@ -67,8 +67,7 @@ async def sockets_broken(chance: Random) -> Report:
     async with World(chance) as world:
         await world.open_all("watcher", 10, world.b)
         await world.open_all("page", 100, world.a)
-        while world.amiss():
-            await asyncio.sleep(0.1)
+        await world.until_right()
         async with world.fault():
             await world.a.web.cut(silent=False)
             await asyncio.sleep(1)

@@ -27,17 +27,13 @@ LATE = 3.0  # seconds more than promised, for a busy machine
 
 @dataclass
 class Report:
-    """What came of a run: wrong leaves, when after the fault the last page was right, and what the logs said."""
+    """What came of a run: wrong leaves (told to whom, and of whom), when after the fault the last page was right, and what the logs said."""
 
     bound: float  # seconds after which all pages must be right
-    wrong: list[str] = field(default_factory=list)
+    wrong: list[tuple[str, str]] = field(default_factory=list)
     recovery: float = 0.0
     amiss: str = ""  # what was wrong with a page after the bound
     log: list[str] = field(default_factory=list)
-
-    @property
-    def faults(self) -> list[str]:
-        return [*self.wrong, *filter(None, [self.amiss]), *self.log]
 
 
 class Side:
@@ -128,7 +124,10 @@ class World:
         return await asyncio.gather(*(self.open(f"{name}{n}", side) for n, side in people))
 
     async def populate(self, *, churning: Sequence[Side] = (), churn: bool = True) -> None:
-        """Open 20 pages, some of which close and open all the time; the processes' renewals are out of step."""
+        """Open 20 pages, some of which close and open all the time; the processes' renewals are out of step.
+
+        Return when all pages are right and each process has renewed its lease.
+        """
         await self.open("first", self.a)
         await asyncio.sleep(self.chance.uniform(0, self.renewal))
         await self.open("second", self.b)
@@ -138,9 +137,8 @@ class World:
             self._go_on(*(self._visit(f"visitor{n}", sides) for n in range(4)))
             self._go_on(*(self._move(f"mover{n}", sides) for n in range(4)))
             self._go_on(*(self._open_tabs(f"stayer{n}", sides) for n in range(2)))
-        async with asyncio.timeout(PATIENCE):
-            while self.amiss():
-                await asyncio.sleep(LOOKS)
+        await self.until_right()
+        await asyncio.sleep(self.chance.uniform(1, 2) * self.renewal)
 
     def _go_on(self, *runs: Coroutine[Any, Any, None]) -> None:
         self._churn += map(asyncio.create_task, runs)
@@ -195,6 +193,11 @@ class World:
             if page.live.is_set() and (wrong := (must - page.shown) | (page.shown - may)):
                 return f"The page of {page.user} shows {sorted(page.shown)}, which is wrong about {sorted(wrong)}."
         return ""
+
+    async def until_right(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self.amiss():
+                await asyncio.sleep(LOOKS)
 
     async def watch(self, seconds: float = 0.0) -> Report:
         """Look at all pages until the bound, and for *seconds* at least."""
