@@ -41,7 +41,7 @@ help:
 	@echo 'make serve     the same as in production, several processes    WORKERS= and the above'
 	@echo 'make test      the test suite                                  ARGS="-k name" JOBS= SKIP_BROWSER=1 PYTHON='
 	@echo 'make soak      the long exploration, for minutes'
-	@echo 'make soak-outages   the store, the layer and the sockets break, in ten ways each   RUNS= SEED='
+	@echo 'make soak-outages   real servers lose the store, the layer, their sockets   RUNS= SEED='
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    what ruff can put right by itself'
 	@echo 'make docs      the documentation, into docs/_build/html'
