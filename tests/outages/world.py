@@ -75,22 +75,26 @@ class Side:
 class World:
     """Everything of one run, which draws its random choices from *chance*."""
 
-    def __init__(self, chance: Random, ttl: float = 6.0, **presence: Any) -> None:
+    def __init__(self, chance: Random, ttl: float = 6.0) -> None:
         self.chance, self.ttl = chance, ttl
         self.renewal = ttl / 6
         self.truth = Truth()
         self.report = Report()
         self.pages: set[Page] = set()
         self._redis = RedisServer(find_valkey_server())
-        self._presence = {"LEASE_TTL": ttl, "DRAIN_GRACE": DRAIN_GRACE, **presence}
+        presence = {"LEASE_TTL": ttl, "DRAIN_GRACE": DRAIN_GRACE}
+        self.a, self.b = self.sides = Side(self._redis, presence), Side(self._redis, presence)
         self._churn: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._redis.start)
-        self.a, self.b = self.sides = Side(self._redis, self._presence), Side(self._redis, self._presence)
-        began = time.monotonic()
-        await asyncio.gather(*(side.start() for side in self.sides))
-        self.start_took = time.monotonic() - began
+        try:
+            await asyncio.to_thread(self._redis.start)
+            began = time.monotonic()
+            await asyncio.gather(*(side.start() for side in self.sides))
+            self.start_took = time.monotonic() - began
+        except BaseException:
+            await self._end()
+            raise
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -98,24 +102,27 @@ class World:
             task.cancel()
         ended = await asyncio.gather(*self._churn, return_exceptions=True)
         await asyncio.gather(*(page.close() for page in self.pages))
-        for log in await asyncio.gather(*(side.close() for side in self.sides)):
-            self.report.log += log
-        await asyncio.to_thread(self._redis.close)
+        await self._end()
         for one in ended:
             if isinstance(one, Exception):
                 raise one
+
+    async def _end(self) -> None:
+        for log in await asyncio.gather(*(side.close() for side in self.sides)):
+            self.report.log += log
+        await asyncio.to_thread(self._redis.close)
 
     # People
 
     async def open(self, user: str, side: Side) -> Page:
         page = Page(self.truth, self.report.wrong, user, side.web.port)
-        await page.open()
         self.pages.add(page)
+        await page.open()
         return page
 
     async def close(self, page: Page) -> None:
-        self.pages.discard(page)
         await page.close()
+        self.pages.discard(page)
 
     async def open_all(self, name: str, count: int, *sides: Side) -> list[Page]:
         """Open so many pages at once, of somebody else each, in turn on each of *sides*."""
