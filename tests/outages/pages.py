@@ -24,7 +24,7 @@ class Page:
 
     def __init__(self, truth: Truth, wrong: list[tuple[str, str]], user: str, port: int) -> None:
         self.user, self.port = user, port
-        self.shown: set[str] = set()
+        self.shown: set[str] | None = None  # users, since the page is live
         self.live = asyncio.Event()
         self._truth, self._wrong = truth, wrong
         self._socket: websockets.ClientConnection | None = None
@@ -71,6 +71,7 @@ class Page:
                 pass  # the page tries again
             attempts = 1 if self.live.is_set() else attempts + 1
             self.live.clear()
+            self.shown = None
             self._socket = None
             stay.end(code, time.monotonic())
             if not self._over:

@@ -29,7 +29,7 @@ def test_who_has_a_page_open_has_not_left() -> None:
 def test_who_was_not_back_within_the_grace_has_left(code: int, grace: float) -> None:
     truth = Truth()
     stays(truth, 0, 5, code)
-    assert truth.is_wrong("ada", 5 + grace - 1)
+    assert truth.is_wrong("ada", 5 + grace - 1.5)
     assert not truth.is_wrong("ada", 5 + grace)
     assert not truth.is_wrong("ada", 100)
 

@@ -10,7 +10,7 @@ __all__ = ["DRAIN_GRACE", "GRACE", "LOST_GRACE", "Stay", "Truth"]
 
 # Seconds that somebody stays present after a close, after a connection that broke, and after a server's clean stop.
 GRACE, LOST_GRACE, DRAIN_GRACE = 2.0, 10.0, 20.0
-MARGIN = 0.5  # seconds before the end of a grace from which a leave may be told
+MARGIN = 1.0  # seconds before the end of a grace by which somebody must be back: the server has to write it
 SETTLE = 2.0  # seconds after which everybody's page must show that somebody came or left
 REAPING = 2.0  # seconds more, if it takes another process to find out
 
@@ -72,9 +72,9 @@ class Truth:
                 since = max(since, stay.sure_until)
         return since >= until
 
-    def must_see(self, now: float) -> set[str]:
-        """Return who has been here for long enough that everybody must see it."""
-        return {user for user in self._stays if self._here(user, now - SETTLE, now)}
+    def must_see(self, now: float, settle: float = SETTLE) -> set[str]:
+        """Return who has been here for *settle* seconds, so that everybody must see it."""
+        return {user for user in self._stays if self._here(user, now - settle, now)}
 
     def may_see(self, now: float) -> set[str]:
         return {user for user, stays in self._stays.items() if any(now <= one.maybe_until for one in stays)}

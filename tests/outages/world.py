@@ -16,7 +16,7 @@ from tests.servers import RedisServer, SiteServer, find_valkey_server, free_port
 
 from .pages import PATIENCE, Page
 from .proxy import Proxy
-from .truth import DRAIN_GRACE, Truth
+from .truth import DRAIN_GRACE, SETTLE, Truth
 
 __all__ = ["Report", "Side", "World"]
 
@@ -191,18 +191,18 @@ class World:
 
     # What became of it
 
-    def amiss(self) -> str:
+    def amiss(self, settle: float = SETTLE) -> str:
         """Return what is wrong with some page at this moment; empty if nothing is."""
         now = time.monotonic()
-        must, may = self.truth.must_see(now), self.truth.may_see(now)
+        must, may = self.truth.must_see(now, settle), self.truth.may_see(now)
         for page in self.pages:
-            if page.live.is_set() and (wrong := (must - page.shown) | (page.shown - may)):
+            if page.shown is not None and (wrong := (must - page.shown) | (page.shown - may)):
                 return f"The page of {page.user} shows {sorted(page.shown)}, which is wrong about {sorted(wrong)}."
         return ""
 
     async def until_right(self) -> None:
         async with asyncio.timeout(PATIENCE):
-            while self.amiss():
+            while self.amiss(settle=0):
                 await asyncio.sleep(LOOKS)
 
     async def watch(self, seconds: float = 0.0) -> Report:
