@@ -10,9 +10,13 @@ from django.urls import path
 
 from djust_presence import LiveView, PresenceMixin
 from tests.site_settings import *  # noqa: F403
+from tests.site_settings import LOGGING as USUAL
 
 ROOT_URLCONF = __name__
 MIDDLEWARE = []
+LOGGING = USUAL | {
+    "loggers": {"channels_redis": {"level": "CRITICAL"}}
+}  # it says how its receive tasks ended
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]
 INSTALLED_APPS = ["channels", "django_htmx", "djust_presence"]
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

@@ -20,10 +20,7 @@ from .truth import DRAIN_GRACE, SETTLE, Truth
 
 __all__ = ["Report", "Side", "World"]
 
-EXPECTED = (
-    r"Presence store: |Channel layer: |The channel layer did not take|Not Found: /static/"
-    r"|Unexpected exception in receive task"  # of channels_redis, whose layer was cut
-)
+EXPECTED = r"Presence store: |Channel layer: |The channel layer did not take|Not Found: /static/"
 LOOKS = 0.1  # seconds between two looks at all pages
 LATE = 3.0  # seconds more, for a busy machine
 
