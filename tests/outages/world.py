@@ -82,7 +82,7 @@ class World:
         self.report = Report()
         self.pages: set[Page] = set()
         self._redis = RedisServer(find_valkey_server())
-        presence = {"LEASE_TTL": ttl, "DRAIN_GRACE": DRAIN_GRACE}
+        presence = {"LEASE_TTL": ttl, "DRAIN_GRACE": DRAIN_GRACE, "REAUTH_INTERVAL": 3600}  # nobody logs in
         self.a, self.b = self.sides = Side(self._redis, presence), Side(self._redis, presence)
         self._churn: list[asyncio.Task[None]] = []
 
