@@ -8,9 +8,7 @@ import socket
 import struct
 from collections.abc import Callable
 
-from tests.servers import free_port
-
-__all__ = ["Proxy"]
+__all__ = ["Proxy", "hold_port"]
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 
@@ -19,12 +17,21 @@ def never(request: bytes) -> bool:
     return False
 
 
+def hold_port() -> socket.socket:
+    """A socket that keeps a loopback port for a server that comes, goes and comes back; it refuses connections itself."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
+
+
 class Proxy:
     """The way of one process to the server on *port*. To be used on one loop."""
 
     def __init__(self, port: int) -> None:
         self.server = port
-        self.port = free_port()
+        self._holder = hold_port()
+        self.port: int = self._holder.getsockname()[1]
         self.delay = 0.0  # seconds, each way
         self.loses: Callable[[bytes], bool] = never  # asked with each request when its answer begins
         self.loses_silently = False  # a lost answer leaves its connection open and dead
@@ -71,6 +78,7 @@ class Proxy:
 
     async def close(self) -> None:
         await self.cut(silent=False)
+        self._holder.close()
         async with asyncio.timeout(10):
             while self.connections:
                 await asyncio.sleep(0.01)

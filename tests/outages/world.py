@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Self
 
-from tests.servers import RedisServer, SiteServer, find_valkey_server, free_port
+from tests.servers import RedisServer, SiteServer, find_valkey_server
 
 from .pages import PATIENCE, Page
-from .proxy import Proxy
+from .proxy import Proxy, hold_port
 from .truth import DRAIN_GRACE, SETTLE, Truth
 
 __all__ = ["Report", "Side", "World"]
@@ -40,7 +40,8 @@ class Side:
 
     def __init__(self, redis: RedisServer, presence: dict[str, Any]) -> None:
         self.store, self.layer = Proxy(redis.port), Proxy(redis.port)
-        port = free_port()
+        self._holder = hold_port()
+        port = self._holder.getsockname()[1]
         self.web = Proxy(port)
         self.site = SiteServer(
             {
@@ -52,6 +53,7 @@ class Side:
             port=port,
         )
         self.site.allow(EXPECTED)
+        self.site.log.touch()
 
     @property
     def proxies(self) -> Sequence[Proxy]:
@@ -67,6 +69,7 @@ class Side:
         await asyncio.to_thread(self.site.stop)
         unexpected = self.site.unexpected
         await asyncio.to_thread(self.site.close)
+        self._holder.close()
         for proxy in self.proxies:
             await proxy.close()
         return unexpected
@@ -81,7 +84,8 @@ class World:
         self.truth = Truth()
         self.report = Report()
         self.pages: set[Page] = set()
-        self._redis = RedisServer(find_valkey_server())
+        self._holder = hold_port()
+        self._redis = RedisServer(find_valkey_server(), self._holder.getsockname()[1])
         presence = {"LEASE_TTL": ttl, "DRAIN_GRACE": DRAIN_GRACE, "REAUTH_INTERVAL": 3600}  # nobody logs in
         self.a, self.b = self.sides = Side(self._redis, presence), Side(self._redis, presence)
         self._churn: list[asyncio.Task[None]] = []
@@ -111,6 +115,7 @@ class World:
         for log in await asyncio.gather(*(side.close() for side in self.sides)):
             self.report.log += log
         await asyncio.to_thread(self._redis.close)
+        self._holder.close()
 
     # People
 
