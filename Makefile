@@ -6,6 +6,8 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 2
 ARGS ?=
+RUNS ?= 10
+SEED ?= $(shell date +%s)
 comma := ,
 # Tests mostly wait, so two at a time take half as long; files are kept together.
 JOBS ?= 2
@@ -31,7 +33,7 @@ export DJUST := 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test soak lint format docs screenshot browser clean
+.PHONY: help demo serve test soak soak-outages lint format docs screenshot browser clean
 
 help:
 	@echo 'make demo      the example site at http://$(HOST):$(PORT)/     HOST= PORT= REDIS_URL= PYTHON='
@@ -39,6 +41,7 @@ help:
 	@echo 'make serve     the same as in production, several processes    WORKERS= and the above'
 	@echo 'make test      the test suite                                  ARGS="-k name" JOBS= SKIP_BROWSER=1 PYTHON='
 	@echo 'make soak      the long exploration, for minutes'
+	@echo 'make soak-outages   real servers lose the store, the layer, their sockets   RUNS= SEED='
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    what ruff can put right by itself'
 	@echo 'make docs      the documentation, into docs/_build/html'
@@ -60,6 +63,9 @@ test: $(call stamp,$(TEST_EXTRAS)) $(if $(SKIP_BROWSER),,browser)
 
 soak: $(call stamp,$(TEST_EXTRAS))
 	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)
+
+soak-outages: $(call stamp,$(TEST_EXTRAS))
+	OUTAGE_RUNS=$(RUNS) OUTAGE_SEED=$(SEED) $(BIN)/python -m pytest -m soak -v tests/outages $(ARGS)
 
 lint: $(call stamp,$(TEST_EXTRAS))
 	$(BIN)/ruff check .
