@@ -7,9 +7,12 @@ import gc
 from collections.abc import Sequence
 
 import pytest
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+from pytest_django import Settings as DjangoSettings
 
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.conf import Settings
+from djust_presence.contract import join
 from djust_presence.errors import PresenceError, PresenceUnavailable
 from djust_presence.state.records import Snapshot
 from djust_presence.tracker import Tracker
@@ -331,6 +334,38 @@ async def test_no_mount_waits_for_a_store_that_failed_a_moment_ago() -> None:
     for _ in range(50):
         await asyncio.to_thread(a.tracker.session(a.pages, None).look, "room")
     assert a.tracker.now - began < 0.9
+    await a.tracker.aclose()
+
+
+class SlowLayer(InMemoryChannelLayer):  # type: ignore[misc]
+    """Takes subscriptions only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awake = asyncio.Event()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        await self.awake.wait()
+        await super().group_add(group, channel)
+
+
+class Shared(MemoryBackend):
+    shared = True
+
+
+async def test_a_layer_that_hangs_keeps_no_group_from_being_read(settings: DjangoSettings) -> None:
+    """It is read soon, and once more when messages arrive: what came in between is in neither of them."""
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.SlowLayer"}}
+    layer, backend = get_channel_layer(), Shared()
+    assert isinstance(layer, SlowLayer)
+    a = Process(Tracker(backend, Settings(**{**QUICK, "lease_ttl": 300.0})))
+    backend.open("lease", 1000.0)
+    backend.write("lease", [join(1, "r1", "ada")])
+    watcher = a.open(None)
+    await a.shows(watcher, 1, 5)
+    backend.write("lease", [join(2, "r2", "bob")])
+    layer.awake.set()
+    await a.shows(watcher, 2, 5)
     await a.tracker.aclose()
 
 
