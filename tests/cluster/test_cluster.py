@@ -159,7 +159,7 @@ async def test_who_comes_back_after_a_clean_stop_has_never_been_away(
 async def test_who_does_not_come_back_after_a_clean_stop_is_gone_after_its_grace(
     start_site: StartSite, server: str
 ) -> None:
-    a, b = start_site(server, DRAIN_GRACE=1, LEASE_TTL=60), start_site(server)
+    a, b = start_site(server, DRAIN_GRACE=1, LEASE_TTL=12), start_site(server)
     async with (
         LivePage(b, "/document/1/", Person(b, "grace")) as grace,
         LivePage(b, "/", Person(b)) as index,
