@@ -248,8 +248,6 @@ class Keeper:
         """
         self.resting = True
         self._retry_at = NEVER
-        self._claiming = False
-        self._work.clear()
         if batch := self.outbox.retire(leaving):
             if batch.ops:
                 self._ends.append(Call("write", (batch.lease, batch.ops), batch))
