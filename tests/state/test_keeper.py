@@ -51,6 +51,7 @@ class Desk:
         while call := self.keeper.next(self.now):
             verbs.append(call.verb)
             self.end(call)
+            assert len(verbs) < 100, "there is no end of it"
         return verbs
 
     def wait(self, seconds: float) -> list[str]:
@@ -123,16 +124,23 @@ def test_a_lease_counts_from_when_its_opening_was_sent_first() -> None:
     one = Desk()
     one.keeper.start()
     one.outbox.want("r", ADA)
-    carry_out(one.store, *one.fail()[:2], one.now)  # the answer got lost
-    one.now += 28.0
-    one.end(one.next())
-    one.end(one.next())
-    one.store.leases[
-        str(one.outbox.lease)
-    ].expiry += TIMING.ttl  # the answer to another renewal got lost, too
-    one.now += TIMING.renew
+    opening = one.fail()  # it was carried out, and the answer got lost, as was that to a late renewal
+    carry_out(one.store, *opening[:2], one.now)
+    one.store.leases[opening.args[0]].expiry += TIMING.ttl
+    one.now += TIMING.ttl
+    assert one.rest() == ["open", "renew", "write"]
     one.outbox.drop("r")
-    assert one.rest() == ["renew"]
+    assert one.rest() == []
+
+
+def test_a_renewal_is_due_by_when_the_last_was_sent_however_late_its_answer() -> None:
+    one = desk(r=ADA)
+    one.now += TIMING.renew
+    renewal = one.next()
+    reply = carry_out(one.store, *renewal[:2], one.now)
+    one.now += TIMING.ttl
+    one.keeper.answered(renewal, reply, one.now)
+    assert one.next().verb == "renew"
 
 
 def test_leaves_go_out_at_once_in_peace() -> None:
