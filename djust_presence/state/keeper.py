@@ -165,7 +165,7 @@ class Keeper:
     def _opened(self, call: Call, birth: str, now: float) -> None:
         assert call.batch
         self.outbox.answer(call.batch, (), birth)
-        self._renew_at, self._answered_at = now + self._timing.renew, self._renewal_sent_at
+        self._heard()
         self._claiming = False
         self._work.clear()
         self._hold(now)
@@ -184,7 +184,6 @@ class Keeper:
         lease = call.args[0]
         if lease != self.outbox.lease:
             return
-        self._renew_at = now + self._timing.renew
         if renewal.status is Status.DEAD:
             self.outbox.lost(lease)
             self._begin_again(now)
@@ -197,11 +196,16 @@ class Keeper:
             self._steady += 1
             if self._steady >= STEADY:
                 self._leaves_at = NEVER
-        self._answered_at = self._renewal_sent_at
+        self._heard()
         self._ahead = renewal.at - self._renewal_sent_at
         self._claiming = self._lets_leave(now)
         self.outbox.renewed(renewal.places)
         self._compare(renewal.places, now)
+
+    def _heard(self) -> None:
+        """A renewal or opening is answered. The store may have carried it out soon after it was sent."""
+        self._answered_at = self._renewal_sent_at
+        self._renew_at = self._renewal_sent_at + self._timing.renew
 
     def _begin_again(self, now: float) -> None:
         """The store has lost this process. After a flush all processes do this, so not all at once."""
@@ -248,8 +252,6 @@ class Keeper:
         """
         self.resting = True
         self._retry_at = NEVER
-        self._claiming = False
-        self._work.clear()
         if batch := self.outbox.retire(leaving):
             if batch.ops:
                 self._ends.append(Call("write", (batch.lease, batch.ops), batch))

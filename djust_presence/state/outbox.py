@@ -206,6 +206,7 @@ class Outbox:
         """The store does not know *lease*, or has lost writes made under it: begin anew, everything as shown."""
         if self.lease == lease:
             self._forget()
+            self._batch = None  # if one is left, it was written under this lease
             self._taken = {ref: taken for ref, taken in self._taken.items() if ref in self.wanted}
             self._dirty = dict.fromkeys(self.wanted)
 

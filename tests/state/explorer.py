@@ -16,12 +16,12 @@ WEIGHTS: dict[str, float] = {
     **dict(open=3, meet=2, watch=1, close=3, update=1, relogin=0.5, unserve=1, back=5),
     **dict(job=0.5, rejob=0.3, finish=0.3, abandon=0.3, sweep=0.3, part=3),
     **dict(drop=1, dup=1, lose=1, timeout=1, pause=0.3, wake=1, crash=0.2, boot=1, drain=0.3),
-    **dict(flush=0.3, evict=0.2, save=0.3, restore=0.3, outage=0.2, tick=30, claim=1, deliver=3, late=2),
+    **dict(flush=0.3, evict=0.2, save=0.3, restore=0.3, outage=0.2, tick=30, deliver=3, late=2),
 }
 
 # Now and then nothing but what must happen before time goes on, with or without the rest of what may.
-DUE = {"write", "exec", "reply", "renew", "farewell", "doubt", "ask", "beat", "back"}
-OPTIONAL = ["deliver", "tell", "claim", "reap", "publish", "part"]
+DUE = {"turn", "exec", "reply", "ask", "beat", "back"}
+OPTIONAL = ["deliver", "tell", "part"]
 
 Make = Callable[[], World]
 
@@ -65,7 +65,7 @@ def walk(
         for _ in range(steps):
             actions = world.actions()
             if not rng.randrange(patience):
-                hurry = {*DUE, *rng.sample(OPTIONAL, rng.randrange(len(OPTIONAL)))}
+                hurry = {*DUE, *rng.sample(OPTIONAL, rng.randrange(len(OPTIONAL) + 1))}
             if soon := [action for action in actions if action[0] in hurry]:
                 actions = soon
             if ("tick",) in actions and hurry:

@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 PEOPLE = dict(open=40, meet=20, watch=6, close=25, update=10, relogin=6, unserve=5, tick=40)
 JOBS = dict(job=5, rejob=4, finish=3, abandon=2, sweep=5)
-CALM = dict(drop=10, dup=10, lose=8, timeout=8, flush=3, evict=2, outage=2, drain=2, claim=20)
+CALM = dict(drop=10, dup=10, lose=8, timeout=8, flush=3, evict=2, outage=2, drain=2)
 EXCUSES = dict(crash=1, boot=3, pause=4, save=4, restore=2)
 DAYS = {
     "calm": PEOPLE | JOBS | CALM,  # nobody may be told that somebody left who is still here
     "wild": PEOPLE | JOBS | CALM | EXCUSES,
-    "quiet": PEOPLE | JOBS | dict(claim=20, drain=2),
+    "quiet": PEOPLE | JOBS | dict(drain=2),
 }
 STEPS = 400
 

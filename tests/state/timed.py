@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple
 
-from djust_presence.state.keeper import Call, Keeper, Timing
-from djust_presence.state.outbox import Outbox, Wish
+from djust_presence.state.keeper import Call, Timing
+from djust_presence.state.outbox import Wish
 from djust_presence.state.records import Change, Join, Snapshot, Status, Step
 from djust_presence.state.replica import Replica
-from djust_presence.state.store import Store
+
+from .pieces import REAL, Pieces, carry_out
 
 TTL = 30.0
 TIMING = Timing.of(TTL)
@@ -23,18 +24,6 @@ GRACE = 2.0
 POLL_TTL, LONGEST_POLL = 90.0, 66.0
 KEYS = ("g", "h")
 SETTLED = 2 * TTL + 2 * LONGEST_POLL  # seconds after the last fault
-
-
-class Pieces(NamedTuple):
-    """What is explored: the real classes, or a copy of them with one rule off."""
-
-    store: type[Store] = Store
-    replica: type[Replica] = Replica
-    outbox: type[Outbox] = Outbox
-    keeper: type[Keeper] = Keeper
-
-
-REAL = Pieces()
 
 
 class Wrong(Exception):
@@ -268,18 +257,10 @@ class World:
             self.at(self.now + timeout, lambda: done(None))
 
     def verb(self, verb: str, *args: Any) -> Any:
-        if verb == "open":
-            lease, ttl, unheard, pause = args
-            return self.store.open(lease, ttl, self.now, unheard, pause)
         if verb == "write":
             for op in args[1]:
                 self._notice(op)
-        if verb == "renew":
-            lease, seq, keys, ahead = args
-            return self.store.renew(lease, seq, keys, self.now, ahead)
-        if verb in ("write", "claim", "drain"):
-            return getattr(self.store, verb)(*args, self.now)
-        return getattr(self.store, verb)(*args)
+        return carry_out(self.store, verb, args, self.now)
 
     def publish(self, sender: Process, change: Change) -> None:
         for process in self.processes:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from djust_presence.state.records import Change, Member, Place, Step
 from djust_presence.state.store import Store
 
-from .process import TTL, Session
+from .sessions import Session
+from .words import TTL
 
 if TYPE_CHECKING:
     from .world import World
@@ -34,7 +35,7 @@ class Truth:
         self.exact = exact
         self.missed: set[Who] = set()  # who was here while the store, having lost them, did not list them
         self.tracked: set[str] = set()  # refs that the store took once
-        self.moving: list[tuple[Who, float]] = []  # who is between two processes, until then at most
+        self.moving: list[tuple[Who, float]] = []  # who is between two processes, and until when at most
         self._steady: dict[Who, bool] = {}  # who is here: ever since they came first?
         self._met: set[Who] = set()
         self._lives: Counter[Who] = Counter()  # how often they came to the store
@@ -99,7 +100,7 @@ class Truth:
             if session.ref in self.tracked
         }
         here |= {who for who, job in world.jobs.items() if world.now < job.beaten + TTL}
-        here |= {who for who, until in self.moving if until >= world.now}
+        here |= {who for who, until in self.moving if world.now < until}
         for who in here | self._steady.keys():
             self._steady[who] = who in here and self._steady.get(who, who not in self._met)
         self._met = set(self._lives)

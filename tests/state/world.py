@@ -7,32 +7,19 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
-from djust_presence.state.outbox import Outbox
+from djust_presence.state.keeper import Call
 from djust_presence.state.records import Change, Join, Status
-from djust_presence.state.replica import Replica
 from djust_presence.state.store import JOB, Store
 
-from .process import HOLD, TTL, Process, Request, Session
+from .pieces import REAL, Pieces, carry_out
+from .process import Process
+from .sessions import Session
 from .truth import Broken, Truth
-
-GRACE = 2  # in ticks
-REFS_PER_CLAIM = 2
-LAG = 10 * TTL  # for how long a process's lease must have expired before somebody without a lease claims it
+from .words import GRACE, HOLD, LAG, REFS_PER_CLAIM, TTL, Request
 
 Action = tuple[str | int, ...]
-
-
-class Pieces(NamedTuple):
-    """What is explored: the real classes, or a copy of them with one rule off."""
-
-    store: type[Store] = Store
-    replica: type[Replica] = Replica
-    outbox: type[Outbox] = Outbox
-
-
-REAL = Pieces()
 
 
 @dataclass(slots=True)
@@ -65,12 +52,12 @@ class World:
         self.now = 0.0
         self.store = pieces.store()
         self.saved: Store | None = None
-        self._random = random.Random(1)
+        self._random, self._chance = random.Random(1), random.Random(2)
         self._metas = count(1)
         self._micros = count()
         self.processes = {name: self.process(name) for name in processes}
         self.jobs: dict[tuple[str, str], Job] = {}
-        self.homeless: list[tuple[Session, float]] = []  # cut off by a clean stop, and not yet back
+        self.homeless: list[tuple[Session, int]] = []  # cut off by a clean stop, and not yet back
         losses, floods = {"lose", "timeout"} & budget.keys(), {"flush", "evict", "restore"} & budget.keys()
         self.truth = Truth(
             calm=not {"pause", "restore", "crash"} & budget.keys(), exact=not (losses and floods)
@@ -86,9 +73,16 @@ class World:
     def fresh(self) -> str:
         return f"{self._random.getrandbits(48):012x}"
 
+    def chance(self) -> float:
+        return self._chance.choice((0.0, 0.5, 1.0))
+
     def clock(self) -> float:
         """The store's: no two things happen at the same time."""
         return self.now + next(self._micros) / 1e6
+
+    @property
+    def tick(self) -> int:
+        return int(self.now)
 
     # What may happen
 
@@ -108,7 +102,7 @@ class World:
             for i, request in enumerate(process.net):
                 if not request.executed:
                     yield "exec" if request.awaited else "late", name, i
-                    if request.verb == "write" and len(request.what.ops) - len(request.answers) > 1:
+                    if request.call.batch and len(request.call.batch.ops) - len(request.answers) > 1:
                         yield "part", name, i
                     if request.awaited and "timeout" in self._allowed:
                         yield "timeout", name, i
@@ -142,31 +136,20 @@ class World:
         yield from (("back", name, i) for i in range(len(self.homeless)))
 
     def _doings(self, name: str, process: Process) -> Iterator[Action]:
-        if process.writes:
-            yield "write", name
-        if process.outbox.lease and process.renewed < self.now and not process.busy and not process.farewell:
-            yield "renew", name
-        if process.farewell and not process.busy:
-            yield "farewell", name
-        if process.may_reap and "claim" in self._allowed and not process.busy:
-            yield "claim", name
-        if process.work and not process.busy:
-            yield "reap", name
-        if process.reaped:
-            yield "publish", name
+        if process.due < self.tick + 1:
+            yield "turn", name
         yield from (("reply", name, i) for i, request in enumerate(process.net) if request.executed)
         yield from (("deliver", name, i) for i in range(len(process.inbox)))
-        yield from (("doubt", name, i) for i in range(len(process.doubts)))
         yield from (("ask", name, key) for key, replica in process.replicas.items() if replica.asks)
         yield from (("tell", name, key) for key in process.news)
-        if "drain" in self._allowed and process.outbox.lease and not process.farewell:
+        if "drain" in self._allowed and process.outbox.lease:
             yield "drain", name
         if "pause" in self._allowed:
             yield "pause", name
 
     def _everywhere(self) -> Iterator[Action]:
         for key, user in self.jobs:
-            if self.jobs[key, user].beaten < self.now:
+            if self.jobs[key, user].beaten < self.tick:
                 yield "beat", key, user
             for kind in ("finish", "abandon", "rejob"):
                 if kind in self._allowed:
@@ -189,22 +172,15 @@ class World:
         """The store answers within a tick, and what is due is done. The bus may take as long as it likes."""
         return (
             all(self._done(process) for process in self.processes.values())
-            and all(job.beaten == self.now for job in self.jobs.values())
-            and not any(since + GRACE <= self.now + 1 for _, since in self.homeless)
+            and all(job.beaten >= self.tick for job in self.jobs.values())
+            and not any(since + GRACE <= self.tick + 1 for _, since in self.homeless)
         )
 
     def _done(self, process: Process) -> bool:
         if process.state:
             return True
-        if process.busy or process.farewell or process.doubts:
-            return False
-        if any(not replica.ready for replica in process.replicas.values()):
-            return False
-        # Who begins anew does not do so in step with all the others, but within a renewal interval.
-        late = process.lost_at < self.now
-        if process.outbox.lease is None:
-            return process.resting or not late
-        return process.renewed == self.now and not (process.writes and late)
+        ready = all(replica.ready for replica in process.replicas.values())
+        return ready and not process.waiting and process.due >= self.tick + 1
 
     # What happens
 
@@ -217,7 +193,7 @@ class World:
         self.truth.look(self)
 
     def do_tick(self) -> None:
-        self.now += 1
+        self.now = self.tick + 1.0
 
     def do_outage(self) -> None:
         """Nobody reached the store for longer than a lease lasts."""
@@ -255,44 +231,25 @@ class World:
         process = self.processes[name]
         del process.replicas[key]
         process.news.pop(key, None)
-        process.doubts = [one for one in process.doubts if one != key]
 
     # A process
 
-    def do_write(self, name: str) -> None:
-        self.processes[name].write()
-
-    def do_renew(self, name: str) -> None:
-        self.processes[name].renew()
-
-    def do_farewell(self, name: str) -> None:
+    def do_turn(self, name: str) -> None:
+        """The Keeper is asked what is next, once the time has come."""
         process = self.processes[name]
-        process.net.append(process.farewell.pop(0))
-
-    def do_claim(self, name: str) -> None:
-        process = self.processes[name]
-        process.net.append(Request("claim", process.outbox.lease))
-
-    def do_reap(self, name: str) -> None:
-        process = self.processes[name]
-        process.net.append(Request("reap", (process.work.pop(0), self.fresh())))
-
-    def do_publish(self, name: str) -> None:
-        process = self.processes[name]
-        process.publish(process.reaped.pop(0))
+        self.now = max(self.now, process.due)
+        process.turn()
+        if process.due <= self.now and not process.awake:
+            raise Broken(f"END {name} is asked what is next over and over")
 
     def do_deliver(self, name: str, i: int) -> None:
         process = self.processes[name]
         process.take(process.inbox.pop(i))
 
-    def do_doubt(self, name: str, i: int) -> None:
-        process = self.processes[name]
-        process.replicas[process.doubts.pop(i)].doubt()
-
     def do_ask(self, name: str, key: str) -> None:
         process = self.processes[name]
         process.replicas[key].asked()
-        process.net.append(Request("snapshot", (key, process.replicas[key])))
+        process.net.append(Request(Call("snapshot", (key,)), process.replicas[key]))
 
     def do_tell(self, name: str, key: str) -> None:
         self.processes[name].tell(key)
@@ -320,74 +277,40 @@ class World:
         self._execute(self.processes[name].net[i])
 
     def _execute(self, request: Request) -> None:
+        verb, args, batch = request.call
+        if batch and batch.ops:
+            op = batch.ops[len(request.answers)]
+            (reply,) = self._verb("write", batch.lease, [op])
+            request.answers.append(reply)
+            if isinstance(op, Join) and reply.status is Status.OK:
+                self.truth.tracked.add(op.ref)
+                self.truth.said(op.ref, op.meta)
+            request.executed = len(request.answers) == len(batch.ops)
+            return
+        if verb == "claim":
+            args = (args[0], REFS_PER_CLAIM, *args[2:])
+        request.answers.append(self._verb(verb, *args))
         request.executed = True
-        match request.verb:
-            case "write":
-                batch = request.what
-                if batch.ops:
-                    op = batch.ops[len(request.answers)]
-                    (reply,) = self._verb("write", batch.lease, [op], self.clock())
-                    request.answers.append(reply)
-                    if isinstance(op, Join) and reply.status is Status.OK:
-                        self.truth.tracked.add(op.ref)
-                        self.truth.said(op.ref, op.meta)
-                    request.executed = len(request.answers) == len(batch.ops)
-                else:
-                    request.answers.append(self._verb("open", batch.lease, TTL, self.clock()))
-            case "renew":
-                request.answers.append(self._verb("renew", *request.what, self.clock()))
-            case "drain":
-                self._verb("drain", request.what, GRACE, self.clock())
-            case "claim":
-                request.answers.append(self._verb("claim", request.what, REFS_PER_CLAIM, LAG, self.clock()))
-            case "reap":
-                work, tag = request.what
-                request.answers.append(self._verb("reap", *work, tag))
-            case "snapshot":
-                request.answers.append(self._verb("snapshot", request.what[0]))
 
     def do_reply(self, name: str, i: int) -> None:
         process = self.processes[name]
-        request = process.net.pop(i)
-        match request.verb:
-            case "write":
-                process.written(request.what, request.answers)
-            case "renew":
-                process.answered(request.what[0], request.answers[0])
-            case "claim":
-                process.work += request.answers[0] or []
-            case "reap":
-                process.reaped += [change for change in request.answers if change]
-            case "snapshot":
-                key, replica = request.what
-                process.received(key, replica, request.answers[0])
+        process.answered(process.net.pop(i))
 
     def do_lose(self, name: str, i: int) -> None:
-        """The reply gets lost. Writes, renewals and the drain are repeated as they were."""
+        """The reply gets lost."""
         process = self.processes[name]
-        self._repeat(process, process.net.pop(i))
+        process.failed(process.net.pop(i))
 
     def do_timeout(self, name: str, i: int) -> None:
         """The caller does not wait any longer, while the request is still on its way."""
         process = self.processes[name]
-        request = process.net[i]
-        request.awaited = False
-        self._repeat(process, request)
-        if request.verb == "claim":
-            process.net.remove(
-                request
-            )  # after an outage, and before the others renew, it would bury them all
-
-    def _repeat(self, process: Process, request: Request) -> None:
-        if request.verb in ("write", "renew", "drain"):
-            process.net.append(Request(request.verb, request.what))
-        elif request.verb == "snapshot":
-            request.what[1].failed()
+        process.net[i].awaited = False
+        process.failed(process.net[i])
 
     def _verb(self, verb: str, *args: Any) -> Any:
         """One atomic step of the store; its Changes must tell exactly what it did."""
         before = {key: (group.place, dict(group.users)) for key, group in self.store.groups.items()}
-        answer = getattr(self.store, verb)(*args)
+        answer = carry_out(self.store, verb, args, self.clock())
         changes = [answer] if isinstance(answer, Change) else []
         if verb == "write":
             changes = [reply.change for reply in answer if reply.change]
@@ -410,10 +333,11 @@ class World:
 
     def do_crash(self, name: str) -> None:
         """Its requests may still be on their way."""
-        process = self.processes[name]
-        process.give_up()
+        left = [request for request in self.processes[name].net if not request.executed]
+        for request in left:
+            request.awaited = False
         self.processes[name] = self.process(name)
-        self.processes[name].net = process.net
+        self.processes[name].net = left
         self.processes[name].state = "crashed"
 
     def do_boot(self, name: str) -> None:
@@ -424,13 +348,15 @@ class World:
         process = self.processes[name]
         leaving = [session.ref for session in process.sessions if session.user not in self.users]
         lease = self.store.leases.get(process.outbox.lease or "")
-        expired = lease is not None and int(lease.expiry) <= self.now  # nobody has to wait for them any more
+        expired = lease is not None and lease.expiry < self.tick + 1  # nobody has to wait for them any more
         for session in process.sessions:
             if session.user in self.users:
-                self.homeless.append((session, self.now))
+                self.homeless.append((session, self.tick))
                 if session.ref in self.truth.tracked and not expired:
-                    self.truth.moving.append(((session.key, str(session.user)), self.now + GRACE - 1))
-        process.drain(leaving)
+                    self.truth.moving.append(((session.key, str(session.user)), self.tick + GRACE))
+        process.sessions.clear()
+        process.keeper.retire(leaving, GRACE)
+        process.awake = True
 
     def do_back(self, name: str, i: int) -> None:
         session, _ = self.homeless.pop(i)
@@ -460,9 +386,9 @@ class World:
     def do_job(self, key: str, user: str) -> None:
         lease = JOB + self.fresh()
         self.jobs[key, user] = Job(lease, self.now)
-        self._verb("open", lease, TTL, self.clock())
+        self._verb("open", lease, TTL, 0, 0)
         op = Join(1, key, f"job of {user}", user, "0", self.fresh(), self.fresh())
-        (reply,) = self._verb("write", lease, [op], self.clock())
+        (reply,) = self._verb("write", lease, [op])
         if reply.change:
             self.publish(reply.change)
 
@@ -470,7 +396,7 @@ class World:
         self.do_job(key, user)
 
     def do_beat(self, key: str, user: str) -> None:
-        if not self._verb("beat", key, f"job of {user}", self.clock()):
+        if not self._verb("beat", key, f"job of {user}"):
             self.do_job(key, user)
         self.jobs[key, user].beaten = self.now
 
@@ -484,25 +410,20 @@ class World:
         del self.jobs[key, user]
 
     def do_sweep(self) -> None:
-        for work in self._verb("claim", None, REFS_PER_CLAIM, LAG, self.clock()):
+        for work in self._verb("claim", None, REFS_PER_CLAIM, LAG):
             if change := self._verb("reap", *work, self.fresh()):
                 self.publish(change)
 
     # The end of all faults
 
-    def settle(self, rng: random.Random | None = None, rounds: int = HOLD + 2) -> None:
-        """Let everything come to rest, within two renewals and a hold, and compare."""
+    def settle(self, rng: random.Random | None = None, rounds: int = HOLD + 3) -> None:
+        """Let everything come to rest, within two renewals and a hold that a third one ends."""
         self.budget = {"tick": 0}
         for name, process in self.processes.items():
             process.state = ""
             self.do_watch(name, self.keys[0])
         for _ in range(rounds):
             self._rest(rng)
-            for name, process in self.processes.items():
-                for _ in range(8):
-                    if process.may_reap and not process.state:
-                        self.do(("claim", name))
-                        self._rest(rng)
             self.do_tick()
         self._rest(rng)
         self.truth.end(self)

@@ -1,0 +1,76 @@
+"""The pieces that are explored: the real classes, or a copy of them with one rule off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from djust_presence.state import keeper, outbox, replica, store
+from djust_presence.state.keeper import Keeper
+from djust_presence.state.outbox import Outbox
+from djust_presence.state.replica import Replica
+from djust_presence.state.store import Store
+
+
+class Pieces(NamedTuple):
+    """One class of each."""
+
+    store: type[Store] = Store
+    replica: type[Replica] = Replica
+    outbox: type[Outbox] = Outbox
+    keeper: type[Keeper] = Keeper
+
+
+REAL = Pieces()
+HOMES = ((store, "Store"), (replica, "Replica"), (outbox, "Outbox"), (keeper, "Keeper"))
+
+
+class Patch(NamedTuple):
+    """A rule switched off in the text of a module."""
+
+    module: ModuleType
+    before: str
+    after: str
+
+
+def source(module: ModuleType) -> str:
+    assert module.__file__
+    return Path(module.__file__).read_text(encoding="utf-8")
+
+
+def run(module: ModuleType, code: Any) -> dict[str, Any]:
+    """The names that *module* has if it is made of *code*, text or a syntax tree."""
+    scope: dict[str, Any] = {"__name__": module.__name__, "__package__": module.__package__}
+    exec(compile(code, f"{module.__file__}, patched", "exec"), scope)
+    return scope
+
+
+def patched(patches: Sequence[Patch]) -> Pieces:
+    """The pieces as they would be with these patches."""
+    classes: list[Any] = []
+    for module, name in HOMES:
+        text = source(module)
+        for patch in patches:
+            if patch.module is module:
+                assert text.count(patch.before) == 1, (
+                    f"{module.__name__} has not exactly one {patch.before!r}"
+                )
+                text = text.replace(patch.before, patch.after)
+        classes.append(run(module, text)[name])
+    return Pieces(*classes)
+
+
+def carry_out(store: Store, verb: str, args: Sequence[Any], now: float) -> Any:
+    """Do what a Keeper's call, or a read, asks of the store."""
+    match verb:
+        case "open":
+            lease, ttl, unheard, pause = args
+            return store.open(lease, ttl, now, unheard, pause)
+        case "renew":
+            lease, seq, keys, ahead = args
+            return store.renew(lease, seq, keys, now, ahead)
+        case "write" | "drain" | "claim" | "beat":
+            return getattr(store, verb)(*args, now)
+    return getattr(store, verb)(*args)
