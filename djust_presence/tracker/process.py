@@ -13,6 +13,7 @@ from ..bus import NOTICES, Bus, Item, LayerBus, LocalBus, channel_layer
 from ..conf import Settings
 from ..errors import PresenceUnavailable
 from ..rates import LogLimit
+from ..state.outbox import Wish
 from ..state.records import Change, Member
 from ..state.replica import Replica
 from .endings import Ending, grace_after
@@ -54,8 +55,8 @@ class Tracker:
         self.replicas: dict[str, Replica] = {}  # theirs
         self._layer = channel_layer() if backend.shared else None
         self._sessions: dict[Session, None] = {}
-        # By key and user, those whose connection is over and whose grace is not, and what ends it.
-        self._leaving: dict[tuple[str, str], dict[Own, asyncio.TimerHandle]] = {}
+        # By key and user, the sessions that have ended and whose grace is not over, and what ends it.
+        self._leaving: dict[tuple[str, str], dict[Session, asyncio.TimerHandle]] = {}
         self._due: dict[Session, None] = {}
         self._running: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -97,16 +98,15 @@ class Tracker:
         own = session.own
         waiting = self._leaving.get((own.wish.key, own.wish.user)) if own and own.lasting else None
         if own and waiting:
-            before = next((one for one in waiting if one.wish.meta == own.wish.meta), next(iter(waiting)))
-            self._stop_waiting(before).cancel()
-            group = self.groups.get(before.wish.key)
-            confirmed = self._writer.is_settled(before.ref) and not (group and group.behind)
-            session.go_on_as(before, confirmed)
+            same = (one for one in waiting if one.told and one.told.wish.meta == own.wish.meta)
+            before = next(same, next(iter(waiting)))
+            self._stop_waiting(before, own.wish).cancel()
+            session.go_on_as(before)
             self._writer.go_on(session)
 
-    def _stop_waiting(self, own: Own) -> asyncio.TimerHandle:
-        who = own.wish.key, own.wish.user
-        timer = self._leaving[who].pop(own)
+    def _stop_waiting(self, session: Session, wish: Wish) -> asyncio.TimerHandle:
+        who = wish.key, wish.user
+        timer = self._leaving[who].pop(session)
         if not self._leaving[who]:
             del self._leaving[who]
         return timer
@@ -134,14 +134,14 @@ class Tracker:
             still_wished = session.own is not None and session.own.ref == told.ref
             if told.lasting and still_wished and grace:
                 waiting = self._leaving.setdefault((told.wish.key, told.wish.user), {})
-                waiting[told] = self.later(grace, self._leave, told)
+                waiting[session] = self.later(grace, self._leave, session, told)
             else:
                 self._writer.drop(told.ref)
         return self.drain() if ending is Ending.RESTART and not self._sessions else None
 
-    def _leave(self, own: Own) -> None:
-        self._stop_waiting(own)
-        self._writer.drop(own.ref)
+    def _leave(self, session: Session, told: Own) -> None:
+        self._stop_waiting(session, told.wish)
+        self._writer.drop(told.ref)
 
     # Groups
 

@@ -318,16 +318,12 @@ class Session:
                 self.tracker.broadcast(key, event, payload)
             self._early.clear()
 
-    def go_on_as(self, before: Own, confirmed: bool) -> None:
-        """Take over *before*, as what another session of the same user is still present.
-
-        *confirmed*: the group's replica holds it.
-        """
-        if self.own:
-            wish = self.own.wish._replace(nth=before.wish.nth)
-            self.own = Own(before.ref, wish, self.own.lasting)
-            self.told = before
-            self.confirmed = before if confirmed else None
+    def go_on_as(self, before: Session) -> None:
+        """Take over the ref of *before*, which has ended, and as which the same user is still present."""
+        if self.own and before.told:
+            wish = self.own.wish._replace(nth=before.told.wish.nth)
+            self.own = Own(before.told.ref, wish, self.own.lasting)
+            self.told, self.confirmed = before.told, before.confirmed
 
     def heard(self) -> None:
         """A sign of life from the browser."""

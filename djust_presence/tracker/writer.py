@@ -64,15 +64,10 @@ class Writer:
             session.told = own
             self._wake.set()
 
-    def is_settled(self, ref: str) -> bool:
-        """Return whether the store has answered all there is about *ref*."""
-        return self._outbox.settled(ref)
-
     def go_on(self, session: Session) -> None:
-        """*session* has taken over what it is told as: it is confirmed when, or if, the store has answered."""
-        if session.told:
+        """*session* has taken over its ref from another one, whose wish the store may not have confirmed yet."""
+        if session.told and session.told.ref in self._unsettled:
             self._unsettled[session.told.ref] = session
-            self._wake.set()
 
     def drop(self, ref: str) -> None:
         self._fleeting.discard(ref)

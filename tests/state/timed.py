@@ -22,6 +22,8 @@ TIMING = Timing.of(TTL)
 TIMEOUT, READ_TIMEOUT = TTL / 12, 1.0
 GRACE = 2.0
 POLL_TTL, LONGEST_POLL = 90.0, 66.0
+KINDS = ("refused", "silent", "lost")
+CUT = TTL / 2  # seconds for which one process alone is cut off: no lease expires by that
 KEYS = ("g", "h")
 SETTLED = 2 * TTL + 2 * LONGEST_POLL  # seconds after the last fault
 
@@ -31,11 +33,15 @@ class Wrong(Exception):
 
 
 class Outage(NamedTuple):
-    """Of the store, for all. *kind*: calls are refused, swallowed, or carried out without an answer."""
+    """Of the store, for all, or for *one* process. *kind*: calls are refused, swallowed, or done without an answer."""
 
     begin: float
     end: float
     kind: str
+    one: str = ""
+
+    def concerns(self, name: str, now: float) -> bool:
+        return self.begin <= now < self.end and self.one in ("", name)
 
 
 @dataclass(eq=False, slots=True)
@@ -115,7 +121,7 @@ class Process:
         self.read()
         if call:
             self.waiting = True
-            self.world.call(call.verb, call.args, TIMEOUT, lambda reply: self.done(call, reply))
+            self.world.call(call.verb, call.args, TIMEOUT, lambda reply: self.done(call, reply), self.name)
         elif self.world.now < self.keeper.due < 1e9:
             self.world.at(self.keeper.due, self.turn)
 
@@ -147,7 +153,7 @@ class Process:
         if self.killed:
             return
         self.replicas[key].asked()
-        self.world.call("snapshot", (key,), READ_TIMEOUT, lambda reply: self.got(key, reply))
+        self.world.call("snapshot", (key,), READ_TIMEOUT, lambda reply: self.got(key, reply), self.name)
 
     def got(self, key: str, reply: tuple[Snapshot] | None) -> None:
         self.reading.discard(key)
@@ -214,8 +220,11 @@ class World:
                 [self.chance.uniform(TTL / 2, 3 * TTL), self.chance.uniform(TTL - 6, TTL + 6)]
             )
             begin = at + self.chance.uniform(0, 30)
-            yield Outage(begin, begin + length, self.chance.choice(["refused", "silent", "lost"]))
+            yield Outage(begin, begin + length, self.chance.choice(KINDS))
             at = begin + length + self.chance.uniform(30, 120)
+            begin, length = begin + length + self.chance.uniform(15, 60), self.chance.uniform(2, CUT)
+            yield Outage(begin, begin + length, self.chance.choice(KINDS), "A")
+            at = max(at, begin + length + 15)
 
     # Time and chance
 
@@ -234,12 +243,20 @@ class World:
 
     # The store and the bus
 
-    def call(self, verb: str, args: tuple[Any, ...], timeout: float, done: Callable[[Any], None]) -> None:
-        """Carry *verb* out, and call *done* with the reply in a tuple, or with None if there is none."""
-        kind = next((one.kind for one in self.outages if one.begin <= self.now < one.end), "")
+    def call(
+        self,
+        verb: str,
+        args: tuple[Any, ...],
+        timeout: float,
+        done: Callable[[Any], None],
+        name: str = "a page",
+    ) -> None:
+        """Carry *verb* out for *name*, and call *done* with the reply in a tuple, or with None if there is none."""
+        outage = next((one for one in self.outages if one.concerns(name, self.now)), None)
+        kind = outage.kind if outage else ""
         if not kind and self.lossy and self.now < self.faults_end and self.chance.random() < 0.1:
             kind = "lost"
-        if kind == "lost" and not any(one.begin + TIMEOUT < self.now < one.end for one in self.outages):
+        if kind == "lost" and (outage is None or self.now <= outage.begin + TIMEOUT):
             self.hiccups.append(self.now)
         if kind == "refused":
             self.at(self.now + 0.001, lambda: done(None))
@@ -339,10 +356,17 @@ class World:
             if reply and reply[0].status is Status.DEAD:
                 raise Wrong(f"{poller.lease} was claimed, and polls")
             pause = poller.pause if reply else min(10.0, poller.pause)
-            self.at(self.now + pause * self.chance.uniform(0.9, 1.1), lambda: self.poll(poller))
+            self.at(self.slept(self.now + pause * self.chance.uniform(0.9, 1.1)), lambda: self.poll(poller))
 
         poller.seq = 1
         self.call("renew", (poller.lease, 1, [], 0), TIMEOUT, polled)
+
+    def slept(self, until: float) -> float:
+        """When a page polls that would at *until*: it may sleep through an outage, and for its longest pause then."""
+        for one in self.outages:
+            if one.concerns("a page", until) and one.kind != "lost" and self.chance.random() < 0.5:
+                return one.end + self.chance.uniform(0, LONGEST_POLL - TIMEOUT)
+        return until
 
     # What must hold
 
@@ -353,9 +377,17 @@ class World:
             self.listed.add(op.ref)
 
     def _excuse(self, user: str) -> None:
-        """Whoever changes servers while a lost reply holds up the new one for longer than GRACE is gone for a moment."""
+        """Whoever changes servers while the new one is held up for longer than GRACE is gone for a moment.
+
+        It is by a lost reply, or because it is cut off, and finds out late that it no longer is.
+        """
         since = self.unlisted.get(user, self.now)
-        if self.now - since > GRACE and any(since - TIMEOUT < at < self.now for at in self.hiccups):
+        lost = any(since - TIMEOUT < at < self.now for at in self.hiccups)
+        cut = any(
+            one.one and one.begin < self.now and since < one.end + TIMEOUT + TIMING.backoff
+            for one in self.outages
+        )
+        if self.now - since > GRACE and (lost or cut):
             self.excused.add(user)
 
     def told(self, page: Page, step: Step) -> None:
