@@ -15,6 +15,7 @@ __all__ = ["Settings", "get_settings", "name_of", "on_change"]
 
 RENEWALS_PER_TTL = 6
 TIMEOUTS_PER_TTL = 2 * RENEWALS_PER_TTL
+LOST_GRACE = 10.0
 ABOVE_ZERO = ("HEARTBEAT_INTERVAL", "TIMEOUT", "LEASE_TTL", "CURSOR_TIMEOUT")
 SECRET = ("LOCATION", "OPTIONS")
 
@@ -29,7 +30,7 @@ class Settings:
     timeout: float = 60.0
     lease_ttl: float = 30.0
     grace: float = 2.0
-    lost_grace: float = 10.0
+    lost_grace: float = LOST_GRACE
     drain_grace: float = 15.0
     refresh_interval: float = 0.05
     reauth_interval: float = 60.0
@@ -79,6 +80,8 @@ def get_settings() -> Settings:
                 f"DJUST_PRESENCE has no option {name!r}. Its options are: {', '.join(OPTIONS)}."
             )
         values[OPTIONS[name].name] = _checked(name, value)
+    if "heartbeat_interval" in values:  # pings tell of whom is gone, so nobody is waited for longer than that
+        values.setdefault("lost_grace", min(LOST_GRACE, values["heartbeat_interval"]))
     return Settings(**values)
 
 

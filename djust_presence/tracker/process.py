@@ -89,20 +89,27 @@ class Tracker:
 
     def admit(self, session: Session) -> None:
         self._sessions[session] = None
-        self._take_over(session)
+        taken_over = self._take_over(session)
         self.follow(session)
+        if taken_over:
+            session.refresh()  # its page was rendered with one connection more
         self._look_away(session, session.looks_at)  # it has read another group than it is in
 
-    def _take_over(self, session: Session) -> None:
-        """Let *session* go on as what its user is still present as: after a reload the store has nothing to hear."""
+    def _take_over(self, session: Session) -> bool:
+        """Let *session* go on as what its user is still present as: after a reload the store has nothing to hear.
+
+        Return whether there was such a thing.
+        """
         own = session.own
         waiting = self._leaving.get((own.wish.key, own.wish.user)) if own and own.lasting else None
-        if own and waiting:
-            same = (one for one in waiting if one.told and one.told.wish.meta == own.wish.meta)
-            before = next(same, next(iter(waiting)))
-            self._stop_waiting(before, own.wish).cancel()
-            session.go_on_as(before)
-            self._writer.go_on(session)
+        if not (own and waiting):
+            return False
+        same = (one for one in waiting if one.told and one.told.wish.meta == own.wish.meta)
+        before = next(same, next(iter(waiting)))
+        self._stop_waiting(before, own.wish).cancel()
+        session.go_on_as(before)
+        self._writer.go_on(session)
+        return True
 
     def _stop_waiting(self, session: Session, wish: Wish) -> asyncio.TimerHandle:
         who = wish.key, wish.user

@@ -325,6 +325,12 @@ class Session:
             self.own = Own(before.told.ref, wish, self.own.lasting)
             self.told, self.confirmed = before.told, before.confirmed
 
+    def confirm(self) -> None:
+        """The group's replica holds what it is told as: what it reads may have been rendered with that twice."""
+        if self.confirmed != self.told:
+            self.confirmed = self.told
+            self.refresh()
+
     def heard(self) -> None:
         """A sign of life from the browser."""
         self.heard_at = self.tracker.now

@@ -80,7 +80,7 @@ class Writer:
             if self._outbox.settled(ref) and not (session.group and session.group.behind):
                 del self._unsettled[ref]
                 if session.told is None or self._outbox.settled(session.told.ref):
-                    session.confirmed = session.told
+                    session.confirm()
 
     # Turns
 

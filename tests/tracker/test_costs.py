@@ -150,6 +150,7 @@ async def test_a_reload_within_the_grace_costs_nothing(monitor: Monitor, start_t
     await asyncio.sleep(0.3)
     await said_all(a)
     assert await monitor.take() == {}
+    assert any(page in hop for hop in a.pages.hops)  # it was rendered before it went on as the other
     page.end()
     page = a.open("ada", meta='{"name":"Ada","typing":true}')
     await until(lambda: "update ada" in a.pages.told.get(watcher, []))
