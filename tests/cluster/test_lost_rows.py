@@ -309,7 +309,7 @@ async def test_restarts_right_after_a_loss_leave_no_ghosts(start_site: StartSite
         store.delete("L")
         await restart(b, pages)
         end_graces(store)
-        await until_without_ghosts(store, users, 4 * LEASE_TTL)
+        await until_without_ghosts(store, users, 8 * LEASE_TTL)
         for page in pages:
             await page.until_users(users)
             assert page.told("leave") == []
@@ -319,7 +319,7 @@ async def test_restarts_right_after_a_loss_leave_no_ghosts(start_site: StartSite
         await asyncio.to_thread(a.kill)
         await gone.close()
         del users[gone.user]
-        await until_without_ghosts(store, users, 4 * LEASE_TTL)
+        await until_without_ghosts(store, users, 8 * LEASE_TTL)
         for page in pages:
             if page is not gone:
                 await page.until_users(users)
