@@ -159,15 +159,15 @@ RULES = {
         "exec A 0 · reply A 0 · ask A g · exec A 0 · reply A 0 · outage",
     ),
     "a hold ends with a renewal on time": Rule(
-        "open B g u · open C g u · watch A g",
-        dict(flush=1, outage=1, close=1, tick=1),
+        "open B g u · open C g u · watch A g · flush",
+        dict(outage=1, close=1, tick=1),
         "I12",
         [
             Patch(replica, "elif self.settling > NEVER:  # their", "elif self.settling > now:  # their"),
             Patch(replica, "_fold(self, change: Change)", "_fold(self, change: Change, now: float)"),
             Patch(replica, "return self._fold(change)", "return self._fold(change, now)"),
         ],
-        trace="tick · flush · turn B · exec B 0 · reply B 0 · turn B · exec B 0 · reply B 0 · turn B · "
+        trace="tick · turn B · exec B 0 · reply B 0 · turn B · exec B 0 · reply B 0 · turn B · "
         "exec B 0 · reply B 0 · deliver A 0 · ask A g · exec A 0 · reply A 0 · close B 0 · turn B · "
         "outage · exec B 0 · reply B 0",
     ),
@@ -270,9 +270,8 @@ RULES = {
         dict(open=2, close=2, dup=1),
         "I13",
         [Patch(replica, " and change.place.epoch not in self._over", "")],
-        trace="open A g u · turn A · exec A 0 · reply A 0 · dup B 0 · deliver B 0 · close A 0 · turn A · "
-        "exec A 0 · reply A 0 · deliver B 1 · open A g v · turn A · exec A 0 · reply A 0 · "
-        "deliver B 1 · close A 0 · turn A · exec A 0 · reply A 0 · deliver B 1",
+        trace="open B g w · turn B · close B 1 · exec B 0 · reply B 0 · open B g w · turn B · exec B 0 · reply B 0 · "
+        "close B 1 · turn B · exec B 0",
     ),
     "renewals compare": Rule(
         ALONE,
