@@ -175,7 +175,7 @@ class Session:
         self.heard_at = self.pinged_at = tracker.now
         self._watched: str | None = None
         self.looks_at: str | None = None  # the key of the group that it reads while it is mounted
-        self._known: Future[None] = Future()  # done when that group is known
+        self._known: Future[None] | None = None  # done when that group is known
         self._patience = PATIENCE
         self._early: list[tuple[str, str, Any]] = []  # broadcasts of a mount that is not live yet
         self._live = False
@@ -240,28 +240,28 @@ class Session:
         Called from the thread of a mount, before it reads the group; a mount waits for a second at most in all. Raises
         ``PresenceError`` in a running loop that would have to wait.
         """
-        if self._looks(key):
+        if known := self._looks(key):
             if in_loop():
                 raise PresenceError(HOLDS_UP)
             began = time.monotonic()
-            wait([self._known], self._patience)
+            wait([known], self._patience)
             self._patience = max(0.0, self._patience - (time.monotonic() - began))
 
     async def alook(self, key: str) -> None:
         """The same, awaited on any loop."""
-        if self._looks(key):
+        if known := self._looks(key):
             began = time.monotonic()
-            await asyncio.wait([asyncio.wrap_future(self._known)], timeout=self._patience)
+            await asyncio.wait([asyncio.wrap_future(known)], timeout=self._patience)
             self._patience = max(0.0, self._patience - (time.monotonic() - began))
 
-    def _looks(self, key: str) -> bool:
-        """Let the process serve the group, from the first read on; return whether to wait for that."""
+    def _looks(self, key: str) -> Future[None] | None:
+        """Let the process serve the group, from the first read on; return what to wait for, if anything."""
         if self._live or self._ended:
-            return False
+            return None
         if self.looks_at != key:
             before, self.looks_at, self._known, self.baseline = self.looks_at, key, Future(), None
             self.tracker.call(self.tracker.look, self, key, before)
-        return self._patience > 0 and not self._known.done()
+        return self._known if self._patience > 0 and self._known and not self._known.done() else None
 
     def know(self, members: Mapping[str, Member]) -> None:
         """The group that it looks at while it is mounted has *members*."""
@@ -271,7 +271,7 @@ class Session:
 
     def stop_looking(self) -> None:
         """Wait no longer: the group is known, or it is not to be expected that it will be."""
-        if not self._known.done():
+        if self._known and not self._known.done():
             self._known.set_result(None)
 
     @property
@@ -311,7 +311,7 @@ class Session:
         """The page is live: what was wished takes effect."""
         if not self._ended and not self._live:
             self._live = True
-            self.baseline = None
+            self.baseline = self._known = None
             self.heard_at = self.pinged_at = self.tracker.now
             self.tracker.admit(self)
             for key, event, payload in self._early:
