@@ -22,7 +22,14 @@ from django.test import RequestFactory
 from django.urls import path
 from pytest_django import Settings
 
-from djust_presence import LiveView, PresenceError, PresenceKeyError, PresenceMixin, event_handler
+from djust_presence import (
+    LiveView,
+    PresenceError,
+    PresenceKeyError,
+    PresenceMixin,
+    PresenceUnavailable,
+    event_handler,
+)
 from djust_presence import presence as facade
 from djust_presence.testing import presence
 from djust_presence.tracker import reads
@@ -205,10 +212,12 @@ async def stored(key: str) -> list[Record]:
 
 
 async def stored_once(key: str, count: int) -> list[Record]:
-    """The records in the store as soon as there are *count*."""
-    while len(records := await stored(key)) != count:
+    """The records in the store as soon as there are *count*, and it answers."""
+    while True:
+        with contextlib.suppress(PresenceUnavailable):
+            if len(records := await stored(key)) == count:
+                return records
         await asyncio.sleep(0.005)
-    return records
 
 
 # Keys
