@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -32,10 +33,10 @@ async def test_a_join_in_one_process_is_seen_in_the_other(sites: Sites) -> None:
 async def test_two_tabs_in_two_processes_are_one_user(sites: Sites) -> None:
     a, b = sites
     ada = Person(a, "ada")
-    async with (
-        LivePage(a, "/document/1/", Person(a, "grace")) as watcher,
-        LivePage(a, "/document/1/", ada) as first,
-    ):
+    async with AsyncExitStack() as stack:
+        watcher = await stack.enter_async_context(LivePage(a, "/document/1/", Person(a, "grace")))
+        await watcher.until(lambda: "grace joined" in [flash.lower() for flash in watcher.flashes])
+        first = await stack.enter_async_context(LivePage(a, "/document/1/", ada))
         await first.until(lambda: first.online == 2)
         async with LivePage(b, "/document/1/", ada) as second:
             await second.until(lambda: second.online == 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -67,10 +68,10 @@ def sites(start_site: StartSite, monkeypatch: pytest.MonkeyPatch) -> Sites:
 async def test_two_tabs_in_two_processes_are_one_user(sites: Sites) -> None:
     a, b = sites
     ada = Person(a, "ada")
-    async with (
-        DjustPage(a, "/document/1/", Person(a, "grace")) as watcher,
-        DjustPage(a, "/document/1/", ada) as first,
-    ):
+    async with AsyncExitStack() as stack:
+        watcher = await stack.enter_async_context(DjustPage(a, "/document/1/", Person(a, "grace")))
+        await watcher.until(lambda: "grace joined" in watcher.flashes)
+        first = await stack.enter_async_context(DjustPage(a, "/document/1/", ada))
         await watcher.until_online(2)
         async with DjustPage(b, "/document/1/", ada) as second:
             await second.until_online(2)
