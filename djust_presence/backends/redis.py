@@ -66,6 +66,11 @@ def unavailable(server: str) -> Iterator[None]:
         yield
     except (redis.RedisError, OSError) as error:
         raise PresenceUnavailable(f"Redis at {server}: {meaning(error)}") from error
+    except AttributeError as error:
+        # What asyncio of Python 3.13 raises for a write to a connection that has just been lost.
+        if "_add_writer" not in str(error):
+            raise
+        raise PresenceUnavailable(f"Redis at {server}: connection lost") from error
 
 
 def address_of(server: Mapping[str, Any]) -> str:

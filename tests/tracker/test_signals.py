@@ -179,8 +179,7 @@ async def test_a_receiver_that_awaits_something_cancelled_costs_only_itself(
         a = start()
         for n in range(3):
             a.open(f"u{n}")
-        await until(lambda: len(heard.all) == 3)
-        await until(lambda: caplog.text.count("A receiver of a presence signal failed.") == 3)
+        await until(lambda: len(heard.all) == 3)  # whether or not Django says anything of it
     finally:
         presence_joined.disconnect(receive)
     caplog.clear()
