@@ -130,7 +130,7 @@ after_fork(LocalBus.forget)
 
 
 def group_name(namespace: str, key: str) -> str:
-    """What a channel layer calls the group of those who serve *key* with the same store, in the same schema."""
+    """Return the Channels group of the processes that serve *key* with the same store, in the same schema."""
     return f"djust_presence.{short_name(namespace, key)}"
 
 

@@ -51,7 +51,7 @@ class Backend:
 
     @property
     def namespace(self) -> str:
-        """What tells this store from others whose processes use the same channel layer or cache."""
+        """Tells this store from others whose processes use the same channel layer or cache."""
         return ""
 
     def check(self) -> list[CheckMessage]:

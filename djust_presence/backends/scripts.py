@@ -93,7 +93,7 @@ def place(text: str | None) -> Place | None:
 
 
 def members(rows: Sequence[str]) -> dict[str, Member]:
-    """What HGETALL says of a group's users, without those whose row cannot be read."""
+    """Read the users of a group from an HGETALL, without those whose row cannot be read."""
     found = {user: member(text) for user, text in zip(rows[::2], rows[1::2], strict=True)}
     return {user: one for user, one in found.items() if one}
 

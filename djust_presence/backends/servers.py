@@ -69,7 +69,7 @@ def parameters(library: Any, location: str, cache: str | None, options: Mapping[
 
 
 def read(library: Any, place: Place) -> dict[str, Any]:
-    """What the URL says of a connection, as redis-py reads it. Raises ``Misconfigured``."""
+    """Return the arguments of a connection in a URL, as redis-py reads it. Raises ``Misconfigured``."""
     if not place.url.startswith(SCHEMES):
         message = f"{place.setting} is no Redis URL: it does not begin with {', '.join(SCHEMES)}."
         raise Misconfigured("E010", message, URL_HINT)
@@ -145,7 +145,7 @@ def of_cache(alias: str) -> Place:
 
 
 def of_django_redis(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What django_redis.pool.ConnectionFactory passes to its pool: an empty USERNAME or PASSWORD is none."""
+    """Return what django_redis.pool.ConnectionFactory passes to its pool: an empty USERNAME or PASSWORD is none."""
     own = {name.lower(): options[name] for name in ("USERNAME", "PASSWORD") if options.get(name)}
     given = own | dict(options.get("CONNECTION_POOL_KWARGS") or {})
     if given.get("password") is None and "password" in own:

@@ -86,7 +86,7 @@ def _store() -> Positions:
 
 
 def _name(key: str) -> str:
-    """What the group is called in a cache, which sites with other stores may share."""
+    """Return the name of the group in a cache, which sites with other stores may share."""
     return f"djust_presence.cursors.{short_name(get_backend().namespace, checked_key(key, 'CursorTracker'))}"
 
 

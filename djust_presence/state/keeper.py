@@ -1,4 +1,4 @@
-"""What a process does next: keep its lease, write what is wished, reap what dead processes left, or wait."""
+"""The decisions of a process: keep its lease, write pending changes, reap what dead processes left, or wait."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ class Keeper:
 
     @property
     def ends(self) -> Sequence[Call]:
-        """What the store has to hear of leases that were retired."""
+        """The calls that are left to make for retired leases."""
         return tuple(self._ends)
 
     def abandon(self) -> None:

@@ -74,7 +74,7 @@ class Tracker:
 
     @property
     def running(self) -> bool:
-        """Whether its loop has sessions, or had some a moment ago. From any thread."""
+        """True if its loop has sessions, or had some a moment ago. From any thread."""
         return bool(self._running) and self.loop.is_running()
 
     @property

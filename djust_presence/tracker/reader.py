@@ -28,7 +28,7 @@ class Reader:
 
     @property
     def failed_lately(self) -> bool:
-        """Whether the last fetch has failed, and not long ago."""
+        """True if the last fetch has failed, less than `PAUSE` seconds ago."""
         return self._tracker.now - self._failed_at < PAUSE
 
     def fetch(self, group: Group) -> None:

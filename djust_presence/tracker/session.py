@@ -200,7 +200,7 @@ class Session:
         self._wish(Own(own.ref, wish._replace(nth=nth), lasting))
 
     def _is_covered(self, own: Own) -> bool:
-        """Whether the user's record shows another meta, which another of their connections has said since."""
+        """Return whether the user's record shows the meta of another of their connections, said since."""
         member = self.group.replica.member(own.wish.user) if self.served and self.group else None
         return member is not None and own == self.confirmed and member.meta != own.wish.meta
 
@@ -231,7 +231,7 @@ class Session:
 
     @property
     def follows(self) -> bool:
-        """Whether it reads a group as a session of it, or will."""
+        """True if it reads a group as a session of it, or will."""
         return self._watched is not None or not self._live
 
     def look(self, key: str) -> None:

@@ -129,9 +129,8 @@ class Writer:
         if call.verb == "renew":
             self._tracker.bus.again()
         if self._outbox.lease is None and not self._keeper.resting:
-            self._tracker.bus.again(
-                always=True
-            )  # the store has lost this process, and the layer may have, too
+            # The store has lost this process, and the layer may have lost it too.
+            self._tracker.bus.again(always=True)
         return True
 
     def _fetch_touched(self) -> None:
