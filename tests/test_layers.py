@@ -1,9 +1,12 @@
+"""Which modules may import each other, and that each keeps its private names to itself."""
+
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import djust_presence
 
@@ -33,6 +36,53 @@ HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in l
 # Neighbours that know nothing of each other.
 STRANGERS = [{"conf", "errors", "signals"}, {"presence", "cursors", "events"}, {"live", "hosts"}]
 
+# Both lists may only shrink: an entry that is no longer needed fails its test.
+CYCLES_TO_BE_CUT = [
+    "live.access live.consumer live.host live.moves live.rendering live.request live.sessions live.view",
+    "tracker.group tracker.items tracker.process tracker.reader tracker.session tracker.watch tracker.writer",
+]
+ACCESSES_TO_BE_CUT = [
+    ("cursors/caches.py", "_dir"),
+    ("hosts/djust.py", "_initialize_temporary_assigns"),
+    ("hosts/djust.py", "_presence"),
+    ("hosts/djust.py", "_presence_alone"),
+    ("hosts/djust.py", "_presence_mounting"),
+    ("hosts/djust.py", "_presence_scoped"),
+    ("hosts/djust.py", "_tenant"),
+    ("hosts/djust.py", "_ws_consumer"),
+    ("hosts/djust_consumer.py", "_extract_liveview_content"),
+    ("hosts/djust_consumer.py", "_presence"),
+    ("hosts/djust_consumer.py", "_presence_call"),
+    ("hosts/djust_consumer.py", "_presence_moving"),
+    ("hosts/djust_consumer.py", "_presence_refresh"),
+    ("hosts/djust_consumer.py", "_strip_comments_and_whitespace"),
+    ("live/consumer.py", "_live_await"),
+    ("live/consumer.py", "_live_call"),
+    ("live/consumer.py", "_live_consumer"),
+    ("live/consumer.py", "_live_move"),
+    ("live/consumer.py", "_live_shown"),
+    ("live/consumer.py", "_live_take_pushed"),
+    ("live/consumer.py", "_live_update"),
+    ("live/consumer.py", "_presence"),
+    ("live/host.py", "_live_check"),
+    ("live/host.py", "_live_consumer"),
+    ("live/host.py", "_live_update"),
+    ("live/host.py", "_live_visitor"),
+    ("live/host.py", "_view"),
+    ("live/request.py", "_get_raw_host"),
+    ("live/request.py", "_origin_verified"),
+    ("live/sessions.py", "_messages"),
+]
+# Public API of others, in spite of the underscore.
+DOCUMENTED = {
+    "_asdict": "typing.NamedTuple",
+    "_default_manager": "a Django model's default manager",
+    "_meta": "a Django model's options",
+    "_replace": "typing.NamedTuple",
+}
+
+T = TypeVar("T", str, tuple[str, str])
+
 
 def modules() -> Iterator[tuple[str, Path]]:
     for path in PACKAGE.rglob("*.py"):
@@ -58,6 +108,85 @@ def ours(imported: str) -> str | None:
     return rest.partition(".")[0] if top == NAME and rest else None
 
 
+def module_of(imported: str, names: Collection[str]) -> str:
+    """Return which of *names* is imported, or imported from; an empty string if none is."""
+    while imported and imported not in names:
+        imported = imported.rpartition(".")[0]
+    return imported
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Return the modules that each module imports. A name re-exported by `__init__` is imported from `__init__`."""
+    files = dict(modules())
+    return {
+        name: {module_of(imported, files) for imported in imports(name, path)} - {"", name}
+        for name, path in files.items()
+    }
+
+
+def reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
+    """Return the modules that *start* imports, directly or not."""
+    found: set[str] = set()
+    pending = [start]
+    while pending:
+        unseen = graph[pending.pop()] - found
+        found |= unseen
+        pending.extend(unseen)
+    return found
+
+
+def cycles() -> set[str]:
+    """Return the strongly connected components of more than one module, each as its sorted names."""
+    graph = import_graph()
+    reached = {name: reachable(name, graph) for name in graph}
+    components = (sorted(other for other in reached[name] if name in reached[other]) for name in graph)
+    return {" ".join(name.removeprefix(f"{NAME}.") for name in names) for names in components if names}
+
+
+def defined(node: ast.AST) -> Iterator[str]:
+    """The names that a node of the syntax tree gives to a function, class, variable, field, slot or attribute."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.Name(id=name, ctx=ast.Store()):
+            yield name
+        case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name, ctx=ast.Store()):
+            yield name
+        case ast.Assign(targets=[ast.Name(id="__slots__")], value=value):
+            constants = (one.value for one in ast.walk(value) if isinstance(one, ast.Constant))
+            yield from (one for one in constants if isinstance(one, str))
+
+
+def accessed(node: ast.AST) -> Iterator[str]:
+    """The private name that a node of the syntax tree uses of anything but `self`, `cls` and `super()`."""
+    match node:
+        case ast.Attribute(value=ast.Name(id="self" | "cls") | ast.Call(func=ast.Name(id="super"))):
+            return
+        case ast.Attribute(attr=name) if name.startswith("_") and not name.endswith("__"):
+            yield name
+
+
+def foreign_accesses() -> set[tuple[str, str]]:
+    """Return each file with each private name that it uses and does not define."""
+    found: set[tuple[str, str]] = set()
+    for _, path in modules():
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        own = {name for node in nodes for name in defined(node)}
+        foreign = {name for node in nodes for name in accessed(node)} - own - DOCUMENTED.keys()
+        found |= {(path.relative_to(PACKAGE).as_posix(), name) for name in foreign}
+    return found
+
+
+def assert_listed(found: set[T], listed: list[T]) -> None:
+    """Fail unless *listed* is all of *found*, sorted."""
+    lines = [
+        *(f"not in the list: {one}" for one in sorted(found - set(listed))),
+        *(f"no longer needed: {one}" for one in sorted(set(listed) - found)),
+        *(f"found: {one}" for one in sorted(found)),
+    ]
+    assert listed == sorted(found), "\n".join(lines)
+
+
 def test_every_module_has_its_layer() -> None:
     tops = {name.split(".")[1] for name, _ in modules() if "." in name}
     assert tops <= HEIGHTS.keys()
@@ -71,9 +200,20 @@ def test_nothing_imports_upwards() -> None:
         for imported in imports(name, path)
         if (theirs := ours(imported)) is not None
         and theirs != (mine := name.split(".")[1])
-        and (HEIGHTS[theirs] >= HEIGHTS[mine] or any({mine, theirs} <= group for group in STRANGERS))
+        and (
+            HEIGHTS.get(theirs, len(LAYERS)) >= HEIGHTS[mine]
+            or any({mine, theirs} <= group for group in STRANGERS)
+        )
     ]
     assert wrong == []
+
+
+def test_no_modules_import_each_other_in_a_cycle() -> None:
+    assert_listed(cycles(), CYCLES_TO_BE_CUT)
+
+
+def test_private_names_are_used_only_where_they_are_defined() -> None:
+    assert_listed(foreign_accesses(), ACCESSES_TO_BE_CUT)
 
 
 def test_only_the_registry_knows_the_redis_backend_and_only_by_its_path() -> None:
