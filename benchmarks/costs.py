@@ -66,7 +66,7 @@ async def until(condition: Any) -> None:
 
 async def measure(server: RedisServer) -> None:
     from djust_presence.tracker import get_tracker
-    from djust_presence.tracker.registry import close_all
+    from djust_presence.tracker.trackers import close_all
 
     tracker, host, monitor = get_tracker(), Counting(), Monitor(server)
 
@@ -77,7 +77,7 @@ async def measure(server: RedisServer) -> None:
         return session
 
     async def settled(key: str, count: int) -> None:
-        await until(lambda: (group := tracker.replica_of(key)) and group.replica.count == count)
+        await until(lambda: (replica := tracker.replica_of(key)) and replica.count == count)
 
     for size in (10, 1000):
         key = f"group-of-{size}"
@@ -139,7 +139,7 @@ async def measure(server: RedisServer) -> None:
     await until(lambda: all(session.served for session in watchers))
     keys = list(tracker.groups)
     monitor.take()
-    lease, seq = tracker._writer._outbox.lease, tracker._writer._outbox.seq
+    lease, seq = tracker._outbox.lease, tracker._outbox.seq
     took = []
     for _ in range(10):
         began = time.perf_counter()

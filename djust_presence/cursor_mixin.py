@@ -56,7 +56,7 @@ class LiveCursorMixin(PresenceMixin):
         if self._presence_position is not None:
             position = self._presence_position.at(*position[:2])
         if self._presence is not None:
-            self._presence.tracker.call(move_cursor, self._presence, position)
+            self._presence.clock.call(move_cursor, self._presence, position)
 
     def get_cursors(self) -> dict[str, Cursor]:
         """By user id, everybody's last position: ``{"x", "y", "timestamp", "meta"}``, *timestamp* in epoch seconds.
@@ -90,7 +90,7 @@ class LiveCursorMixin(PresenceMixin):
 
     def _presence_listen(self, session: Session) -> None:
         super()._presence_listen(session)
-        session.companion = Hub
+        session.extend(Hub)
 
 
 OVERRIDABLE = ("cursor_move", "handle_cursor_move", "update_cursor_position")
@@ -104,13 +104,6 @@ def goes_straight(view: object) -> bool:
     if kind not in _straight:
         _straight[kind] = all(getattr(kind, name) is getattr(LiveCursorMixin, name) for name in OVERRIDABLE)
     return _straight[kind]
-
-
-def show_cursors(session: Session) -> None:
-    """The page of *session* draws cursors from here on. On its tracker's loop."""
-    session.shows_cursors = True
-    if session.group:
-        session.group.follow(session)
 
 
 def move_cursor(session: Session, position: Position | None) -> None:

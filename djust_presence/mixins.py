@@ -20,7 +20,7 @@ from .calls import call
 from .errors import PresenceError
 from .keys import checked_key, fill_in, is_whole
 from .state.records import Step, What, decode_meta, encode_meta, record, records
-from .tracker import Refresh, Session, in_loop, reads
+from .tracker import Refresh, Session, in_loop, lookup
 
 __all__ = ["PresenceMixin"]
 
@@ -125,13 +125,13 @@ class PresenceMixin:
         """
         if self._presence is None:
             return
-        own = self._presence.own
-        if own is None:
+        wanted = self._presence.wanted
+        if wanted is None:
             raise PresenceError("There is nothing to update: call track_presence() first.")
-        meta = decode_meta(own.wish.meta).copy() | changes
+        meta = decode_meta(wanted.wish.meta).copy() | changes
         text = self._presence_encode({key: value for key, value in meta.items() if value is not None})
         self._presence_last = text
-        self._presence.track(own.wish.key, own.wish.user, text, own.lasting)
+        self._presence.track(wanted.wish.key, wanted.wish.user, text, wanted.lasting)
 
     async def aupdate_presence(self, **changes: Any) -> None:
         self.update_presence(**changes)
@@ -181,14 +181,14 @@ class PresenceMixin:
         if session := self._presence_reader:
             session.look(key)
             return records(session.members(), gettext("Guest"))
-        return records(reads.members(key), gettext("Guest"))
+        return records(lookup.members(key), gettext("Guest"))
 
     async def alist_presences(self) -> list[Record]:
         key = self._presence_read_key()
         if session := self._presence_reader:
             await session.alook(key)
             return records(session.members(), gettext("Guest"))
-        return records(await reads.amembers(key), gettext("Guest"))
+        return records(await lookup.amembers(key), gettext("Guest"))
 
     def presence_count(self) -> int:
         """How many users are present, in constant time."""
@@ -196,14 +196,14 @@ class PresenceMixin:
         if session := self._presence_reader:
             session.look(key)
             return session.count()
-        return reads.count(key)
+        return lookup.count(key)
 
     async def apresence_count(self) -> int:
         key = self._presence_read_key()
         if session := self._presence_reader:
             await session.alook(key)
             return session.count()
-        return await reads.acount(key)
+        return await lookup.acount(key)
 
     # Callbacks
 
@@ -281,7 +281,7 @@ class PresenceMixin:
         if self._presence:
             self._presence_listen(self._presence)
             self._presence.watch(key)
-        if not self._presence_wish or (self._presence and not self._presence.own):
+        if not self._presence_wish or (self._presence and not self._presence.wanted):
             self._presence_wish = WATCH
 
     def _presence_encode(self, meta: Mapping[str, Any]) -> str:
@@ -295,7 +295,7 @@ class PresenceMixin:
 
     def _presence_listen(self, session: Session) -> None:
         """Called by the view before it tracks or watches: what it wants to hear of."""
-        session.listens = callable(getattr(self, "handle_presence_event", None))
+        session.listen(callable(getattr(self, "handle_presence_event", None)))
 
     def _presence_recount(self) -> None:
         if in_loop() and not (self._presence and self._presence.served):

@@ -161,7 +161,7 @@ def test_the_protocol_page_has_every_error_code() -> None:
 
 def test_the_protocol_page_has_every_close_code() -> None:
     told = set(table("protocol.md", "Closing"))
-    of_server = set(re.findall(r"\b(4[045]\d\d)\b", LIVE + (PACKAGE / "tracker" / "process.py").read_text()))
+    of_server = set(re.findall(r"\b(4[045]\d\d)\b", LIVE + (PACKAGE / "tracker" / "upkeep.py").read_text()))
     of_script = set(re.findall(r"\b4[045]\d\d\b", SCRIPT.replace("4_000", "")))
     assert told == of_server | of_script | {"any other"}
 

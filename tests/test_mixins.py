@@ -32,7 +32,7 @@ from djust_presence import (
 )
 from djust_presence import presence as facade
 from djust_presence.testing import presence
-from djust_presence.tracker import reads
+from djust_presence.tracker import lookup
 from tests.pages import Visitor, site
 from tests.tracker.until import until
 
@@ -1054,14 +1054,14 @@ async def test_pages_go_on_working_while_redis_hangs(frozen: Any, caplog: pytest
 def test_readers_without_a_live_page_say_when_an_outage_begins_and_when_it_ends(
     frozen: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("djust_presence.tracker.reads.PAUSE", 0)
+    monkeypatch.setattr("djust_presence.tracker.lookup.PAUSE", 0)
     frozen.freeze()
     deadline = time.monotonic() + 10
     while "reads fail" not in caplog.text and time.monotonic() < deadline:
-        assert reads.count("room:a") == 0
+        assert lookup.count("room:a") == 0
     frozen.thaw()
     while "reads work again" not in caplog.text and time.monotonic() < deadline:
-        reads.count("room:a")
+        lookup.count("room:a")
     assert [record.getMessage()[:28] for record in caplog.records if record.name == "djust_presence"] == [
         "Presence store: reads fail (",
         "Presence store: reads work a",

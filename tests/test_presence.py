@@ -29,7 +29,7 @@ from djust_presence import (
 from djust_presence.backends.registry import get_backend
 from djust_presence.contract import join
 from djust_presence.testing import presence as presence_ended
-from djust_presence.tracker import serving
+from djust_presence.tracker import get_tracker
 from tests.backends.relay import Relay
 from tests.pages import Visitor, site
 from tests.servers import ROOT, RedisServer, find_valkey_server
@@ -546,7 +546,9 @@ def test_a_worker_on_redis_is_not_warned(valkey_url: str) -> None:
 
 async def served() -> None:
     """Wait until the page's process serves the group: who came before that is no news to the page."""
-    while (group := serving("jobs")) is None or not group.sessions:
+    while (group := get_tracker().groups.get("jobs")) is None or not (
+        group.replica.ready and group.audience.viewers
+    ):
         await asyncio.sleep(0.005)
 
 

@@ -53,8 +53,9 @@ class Hub:
 
     def __init__(self, group: Group) -> None:
         self._group = group
-        self._tracker = group.tracker
-        self._settings = group.tracker.settings
+        self._clock = group.clock
+        self._bus = group.bus
+        self._settings = group.settings
         self._pointers = Pointers(group.replica.member)
         self._refs: dict[Session, str] = {}  # whose pointers are somewhere
         self._pages: dict[Session, Page] = {}
@@ -66,7 +67,7 @@ class Hub:
         self._due = self._quiet_until = self._announce_at = 0.0
         self._rest = 0.0  # before pages that still were being sent to are tried again
         self._tick_timer: TimerHandle | None = None
-        self._clock_timer: TimerHandle | None = None
+        self._age_timer: TimerHandle | None = None
         self._read_timer: TimerHandle | None = None
         self._announce(ask=True)
 
@@ -74,11 +75,11 @@ class Hub:
 
     def add(self, session: Session) -> None:
         """A session of the group, or what it wishes has changed: whether its page shows cursors, and who it is."""
-        own = session.own
-        if session in self._refs and (own is None or own.ref != self._refs[session]):
+        intent = session.wanted
+        if session in self._refs and (intent is None or intent.ref != self._refs[session]):
             self._hide(session)
-        user, page = own and own.wish.user, self._pages.get(session)
-        if session.companion:
+        user, page = intent and intent.wish.user, self._pages.get(session)
+        if session.extension:
             self._wanted_rate = max(self._wanted_rate, session.view.presence_cursor_rate)
         if session.shows_cursors and (page is None or page.user != user):
             with self._looking():
@@ -94,7 +95,7 @@ class Hub:
 
     def discard(self) -> None:
         """The group is not served any more."""
-        for timer in (self._tick_timer, self._clock_timer, self._read_timer):
+        for timer in (self._tick_timer, self._age_timer, self._read_timer):
             if timer is not None:
                 timer.cancel()
 
@@ -102,23 +103,23 @@ class Hub:
 
     def move(self, session: Session, position: Position | None) -> None:
         """The session's pointer is there, or (None) nowhere. Who is not present has none."""
-        own = session.own
-        if position is None or own is None:
+        intent = session.wanted
+        if position is None or intent is None:
             self._hide(session)
-        elif session.group is self._group and own.wish.key == self._group.key:
-            if self._refs.get(session, own.ref) != own.ref:  # it was another until just now
+        elif session.group is self._group and intent.wish.key == self._group.key:
+            if self._refs.get(session, intent.ref) != intent.ref:  # it was another until just now
                 self._hide(session)
-            self._refs[session] = own.ref
-            self._pointers.move(own.ref, own.wish.user, position, self._tracker.now)
-            self._saving.moved(own.wish.user)
+            self._refs[session] = intent.ref
+            self._pointers.move(intent.ref, intent.wish.user, position, self._clock.now)
+            self._saving.moved(intent.wish.user)
             self._schedule()
-            self._start_clock()
+            self._watch_age()
 
     def read(self, session: Session) -> dict[str, Cursor]:
         """The cursors by user, for a view that is to be rendered again when they move. From any thread."""
         if session not in self._readers:
-            self._tracker.call(self._add_reader, session)
-        now, at = self._tracker.now, time.time()
+            self._clock.call(self._add_reader, session)
+        now, at = self._clock.now, time.time()
         cursors: dict[str, Cursor] = {}
         for user, pointer in self._pointers.latest().items():
             if member := self._group.replica.member(user):
@@ -155,30 +156,30 @@ class Hub:
         if ref is not None and (pointer := self._pointers.remove(ref)):
             self._saving.moved(pointer.user)
             self._schedule()
-            self._start_clock()
+            self._watch_age()
 
     # The tick
 
     def _schedule(self, rest: float = 0.0) -> None:
-        now = self._tracker.now
+        now = self._clock.now
         due = max(now + rest, self._quiet_until)
         if self._tick_timer is not None:
             if self._due <= due:
                 return
             self._tick_timer.cancel()
         self._due = due
-        self._tick_timer = self._tracker.later(due - now, self._tick)
+        self._tick_timer = self._clock.later(due - now, self._tick)
 
     def _tick(self) -> None:
         self._tick_timer = None
-        now, rate = self._tracker.now, self._rate()
+        now, rate = self._clock.now, self._rate()
         late = min(now - self._due, LONGEST_REST)  # there is too much to do
         self._quiet_until = now + max(1 / rate, late)
         news = self._pointers.news()
         self._tell_pages(news, round(rate))
         self._tell_processes(now)
         if self._readers and (news.moves or news.gone) and self._read_timer is None:
-            self._read_timer = self._tracker.later(READ_INTERVAL, self._render)
+            self._read_timer = self._clock.later(READ_INTERVAL, self._render)
         if self._pointers.unsent:
             self._schedule()
         elif any(page.knows is not Knows.ALL for page in self._pages.values()):
@@ -225,7 +226,7 @@ class Hub:
     # Other processes
 
     def _tell_processes(self, now: float) -> None:
-        if not self._pointers.unsent or self._tracker.bus.waits(self._group.key):
+        if not self._pointers.unsent or self._bus.waits(self._group.key):
             return
         moves, gone = self._pointers.unsent_moves(now)
         if self._is_looked_at(now):
@@ -241,14 +242,14 @@ class Hub:
 
     def _hear_moves(self, moves: Moves, gone: Sequence[str]) -> None:
         if self._looks:
-            self._pointers.hear(moves, gone, self._tracker.now)
+            self._pointers.hear(moves, gone, self._clock.now)
             self._schedule()
-            self._start_clock()
+            self._watch_age()
 
     def _hear_looking(self, process: object, looks: object, ask: object) -> None:
         if not (isinstance(process, str) and isinstance(looks, bool) and isinstance(ask, bool)):
             raise ValueError("It is not said which process looks at cursors.")
-        now = self._tracker.now
+        now = self._clock.now
         known = self._elsewhere.pop(process, 0.0) > now
         if looks:
             self._elsewhere[process] = now + MISSED * self._settings.renew_interval
@@ -270,33 +271,33 @@ class Hub:
             if looked:  # nobody will say which of these are gone
                 self._pointers.forget_others()
             self._announce()
-            self._start_clock()
+            self._watch_age()
 
     def _announce(self, *, ask: bool = False) -> None:
         """Whether this process looks; with *ask*, others are to say the same."""
-        self._publish("looking", self._tracker.bus.id, self._looks, ask)
+        self._publish("looking", self._bus.id, self._looks, ask)
 
     def _publish(self, kind: str, *rest: Any) -> None:
-        self._tracker.bus.publish(self._group.key, [[kind, *rest]])
+        self._bus.publish(self._group.key, [[kind, *rest]])
 
     # The clock
 
-    def _start_clock(self) -> None:
+    def _watch_age(self) -> None:
         if len(self._pointers) or self._saving.due:
             delay = SECOND
         elif self._looks:
             delay = self._settings.renew_interval
         else:
             return
-        if self._clock_timer is not None:
-            if self._clock_timer.when() <= self._tracker.now + delay:
+        if self._age_timer is not None:
+            if self._age_timer.when() <= self._clock.now + delay:
                 return
-            self._clock_timer.cancel()
-        self._clock_timer = self._tracker.later(delay, self._clock)
+            self._age_timer.cancel()
+        self._age_timer = self._clock.later(delay, self._age)
 
-    def _clock(self) -> None:
-        self._clock_timer = None
-        now = self._tracker.now
+    def _age(self) -> None:
+        self._age_timer = None
+        now = self._clock.now
         old = set(self._pointers.expire(now - self._settings.cursor_timeout))
         if old:
             self._refs = {session: ref for session, ref in self._refs.items() if ref not in old}
@@ -308,7 +309,7 @@ class Hub:
             if self._looks:
                 self._announce()
             self._tell_all_moves(now)
-        self._start_clock()
+        self._watch_age()
 
     def _places(self, users: Iterable[str]) -> dict[str, Place | None]:
         """Where *users* are by now, for the cache."""
@@ -322,8 +323,8 @@ class Hub:
 
 def hub_of(session: Session) -> Hub | None:
     """The hub of the session's group, if that has one."""
-    companion = session.group and session.group.companion
-    return companion if isinstance(companion, Hub) else None
+    extension = session.group and session.group.extension
+    return extension if isinstance(extension, Hub) else None
 
 
 def _fields(picture: Picture) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class DjustHost:
 
     def close(self, session: Session, code: int, reason: str) -> None:
         """Close the socket of *session*; djust's client comes back, if there still is one."""
-        if session.tracker.now - session.heard_at >= LEAST_TIMEOUT:
+        if session.clock.now - session.heard_at >= LEAST_TIMEOUT:
             _consumer(session).presence_close(code, reason)
 
     def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:

@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import close_old_connections
 
-from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cursors
+from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor
 from ..cursors import Position
 from ..events import ArgumentError, bind
 from ..mixins import PresenceMixin
@@ -98,10 +98,9 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         self.__dict__["view_instance"] = view
         if view is before:
             return
-        if (session := session_of(before)) and session.told:
+        if session := session_of(before):
             # Its socket is still there, and with it whoever counts per connection: another page of theirs may follow.
-            session.told = session.told._replace(lasting=True)
-        self._presence_end(before)
+            session.replaced()
         self._presence_due = self._presence_position = None
         self._presence_owed = False
         self._presence_pusher = self._presence_mover = None  # those of another view come to their end
@@ -212,14 +211,14 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
 
     def _presence_take_in(self, session: Session, frame: Frame) -> None:
         """What the page says of pointers, which djust's own limit on frames would cut its socket for."""
-        now = session.tracker.now
+        now = session.clock.now
         if now - self._presence_second >= 1:
             self._presence_second, self._presence_moves = now, 0
         self._presence_moves += 1
         if self._presence_moves > MAX_MOVES or not isinstance(session.view, LiveCursorMixin):
             return
         if frame.get("cursors"):
-            show_cursors(session)
+            session.show_cursors()
             return
         try:
             position = None if frame.get("x", 0) is None else Position.read(frame)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from channels.consumer import AsyncConsumer
 
 from ..conf import get_settings
-from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor, show_cursors
+from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor
 from ..cursors import Position
 from ..events import ArgumentError, bind, find_handler
 from ..rates import LogLimit
@@ -160,7 +160,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
                 self._take_in_move(move)
             case {"type": "cursors"}:
                 if self._session is not None and self._has_cursors():
-                    show_cursors(self._session)
+                    self._session.show_cursors()
             case {"type": "event", "name": str(name), **rest}:
                 self._take_in_event(name, rest.get("ref"), rest.get("params", {}))
             case _:

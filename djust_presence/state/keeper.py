@@ -64,7 +64,7 @@ class Keeper:
         self.resting = True  # nobody has come since the start, or the last clean stop: no lease is wanted
         self.touched: set[str] = set()  # groups whose replica may want a snapshot since this was emptied last
         self._replicas = replicas
-        self._timing = timing
+        self.timing = timing
         self._fresh = fresh
         self._chance = chance
         self._limit = limit
@@ -110,7 +110,7 @@ class Keeper:
             return Call("write", (batch.lease, batch.ops), batch)
         if self._opening != batch.lease:
             self._opening, self._renewal_sent_at = batch.lease, now
-        timing = self._timing
+        timing = self.timing
         return Call("open", (batch.lease, timing.ttl, timing.unheard, timing.pause), batch)
 
     @property
@@ -131,7 +131,7 @@ class Keeper:
         """Take in the store's *reply* to *call*, and return the Changes that this process has made."""
         self._failures, self._retry_at = 0, NEVER
         if self._leaves_at == FOREVER:
-            self._leaves_at = now + self._timing.ttl
+            self._leaves_at = now + self.timing.ttl
         if self._ends and call is self._ends[0]:
             self._ends.popleft()
             return self.outbox.answer(call.batch, reply).changes if call.batch else ()
@@ -153,7 +153,7 @@ class Keeper:
     def failed(self, call: Call, now: float) -> None:
         """*call* was not answered. It may have been carried out all the same, and is made again after a while."""
         self._failures += 1
-        longest = min(self._timing.backoff, 0.1 * 2.0 ** min(self._failures, 10))
+        longest = min(self.timing.backoff, 0.1 * 2.0 ** min(self._failures, 10))
         self._retry_at = now + longest * (0.5 + self._chance() / 2)  # never in step with others
         self.outbox.failed()
         self._steady = 0
@@ -189,9 +189,9 @@ class Keeper:
             self._begin_again(now)
             return
         # An earlier copy of this renewal, whose answer was lost, may have been the late one.
-        if renewal.late or now - self._answered_at >= self._timing.ttl:
+        if renewal.late or now - self._answered_at >= self.timing.ttl:
             self._hold(now)
-            self._steady, self._leaves_at = 0, now + self._timing.ttl
+            self._steady, self._leaves_at = 0, now + self.timing.ttl
         else:
             self._steady += 1
             if self._steady >= STEADY:
@@ -205,11 +205,11 @@ class Keeper:
     def _heard(self) -> None:
         """A renewal or opening is answered. The store may have carried it out soon after it was sent."""
         self._answered_at = self._renewal_sent_at
-        self._renew_at = self._renewal_sent_at + self._timing.renew
+        self._renew_at = self._renewal_sent_at + self.timing.renew
 
     def _begin_again(self, now: float) -> None:
         """The store has lost this process. After a flush all processes do this, so not all at once."""
-        spread = min(self._timing.renew, len(self.outbox.wanted) / REJOINS_PER_SECOND)
+        spread = min(self.timing.renew, len(self.outbox.wanted) / REJOINS_PER_SECOND)
         self._open_at = now + self._chance() * spread
 
     # Replicas

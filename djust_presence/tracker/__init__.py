@@ -1,12 +1,16 @@
-"""What a process does for presence: one lease, one writer, a replica per served group, and its live sessions."""
+"""Presence in one process: one lease, one writer, a replica per served group, and its live sessions."""
 
 from __future__ import annotations
 
+from ..state.audience import Event, Intent, Refresh
 from .endings import NO_STATUS, Ending
-from .group import Companion, Group
-from .process import SESSIONS_PER_HOP, Tracker, chunks
-from .reads import acount, amembers, count, members
-from .registry import (
+from .group import Group
+from .looks import in_loop
+from .lookup import acount, amembers, count, members
+from .refresher import SESSIONS_PER_HOP, chunks
+from .session import GroupExtension, Host, Session, by_host, drained
+from .tracker import Tracker
+from .trackers import (
     asignal,
     close_all,
     drain_all,
@@ -17,17 +21,16 @@ from .registry import (
     signal,
     will_serve,
 )
-from .session import Event, Host, Own, Refresh, Session, by_host, drained, in_loop
 
 __all__ = [
     "NO_STATUS",
     "SESSIONS_PER_HOP",
-    "Companion",
     "Ending",
     "Event",
     "Group",
+    "GroupExtension",
     "Host",
-    "Own",
+    "Intent",
     "Refresh",
     "Session",
     "Tracker",

@@ -1,194 +1,158 @@
-"""A group that this process serves: its replica, its sessions, and what they are to be told next."""
+"""A group that this process serves: when its pages are refreshed, and its extension."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakSet
+from typing import Protocol
 
-from ..state.records import NOWHERE, Change, Snapshot, Step
+from ..bus import Bus
+from ..conf import Settings
+from ..state.audience import Audience, Event
+from ..state.records import Change, Snapshot, Step
 from ..state.replica import Replica
-from .session import Event, Session, by_host
+from .clock import Clock
+from .session import GroupExtension, Session, by_host
 
-if TYPE_CHECKING:
-    from .process import Tracker
+__all__ = ["Group"]
 
 
-class Companion(Protocol):
-    """What else a group does for its sessions in this process, beside presence."""
+class Owner(Protocol):
+    """What a group needs of its process."""
 
-    def add(self, session: Session) -> None:
-        """A session of the group; again whenever its wishes may have changed."""
+    def fetch(self, group: Group) -> None:
+        """Get the snapshot, if the group's replica asks for one."""
 
-    def remove(self, session: Session) -> None: ...
+    def refresh(self, sessions: Sequence[Session]) -> None:
+        """Let their hosts refresh *sessions*."""
 
-    def moved(self, steps: Sequence[Step]) -> None:
-        """Who is present has changed."""
+    def follow(self, session: Session) -> None:
+        """The group is known: the wishes of *session* can be submitted."""
 
-    def hear(self, kind: str, *rest: Any) -> None:
-        """A message of another process, of a kind that is not presence's. Unknown kinds are ignored.
-
-        Raises ``ValueError`` or ``TypeError`` for what is malformed, which has no effect then.
-        """
-
-    def discard(self) -> None: ...
+    def settle(self) -> None:
+        """A replica has caught up."""
 
 
 class Group:
     """The first change is passed on at once, later ones at most once in every refresh interval."""
 
-    def __init__(self, tracker: Tracker, key: str) -> None:
+    def __init__(self, key: str, settings: Settings, clock: Clock, bus: Bus, owner: Owner) -> None:
         self.key = key
-        self.replica = Replica(tracker.settings.lease_ttl / 2)
-        self.sessions: dict[Session, None] = {}
-        self._mounting: WeakSet[Session] = WeakSet()  # a mount that is refused just goes
-        self.idle_since = tracker.now
-        self.tracker = tracker
-        self.companion: Companion | None = None
-        self._batch: list[Step | Event] = []
+        self.settings = settings
+        self.clock = clock
+        self.bus = bus
+        self.replica = Replica(settings.lease_ttl / 2)
+        self.audience = Audience[Session](key, self.replica)
+        self.extension: GroupExtension | None = None
+        self.idle_since = clock.now
+        self._owner = owner
         self._timer: asyncio.Handle | None = None
         self._quiet_until = 0.0
-        self._written = NOWHERE
         self._ask_again = False
 
     # Sessions
 
     def add(self, session: Session) -> None:
-        """From here on: what was gathered before is no news to a session that sees it already."""
-        self._share()
-        looked = session in self._mounting and self.replica.ready
-        self._mounting.discard(session)
-        self.sessions[session] = None
-        session.group = self
-        if self.replica.ready:
-            self._welcome(session, looked)
+        """A live session."""
+        session.enter(self)
+        self.audience.add(session)
         self.follow(session)
 
     def look(self, session: Session) -> None:
-        """The same for one that is not live yet, and reads the group; what comes from here on it is told once it is."""
-        self._share()
-        self._mounting.add(session)
-        self.idle_since = self.tracker.now
-        if self.replica.ready:
-            session.know(self.replica.shown())
+        """A session that is being mounted reads the group."""
+        self.audience.look(session)
+        self.idle_since = self.clock.now
 
     def look_away(self, session: Session) -> None:
-        self._mounting.discard(session)
+        self.audience.mounting.discard(session)
 
     def give_up(self) -> None:
-        """The store does not answer: no mount waits for that."""
-        for session in tuple(self._mounting):
-            session.stop_looking()
+        """The store does not answer: no mount waits for it."""
+        for session in tuple(self.audience.mounting):
+            session.looks.stop()
 
     def follow(self, session: Session) -> None:
-        """What a session of the group wishes may be something else by now."""
-        if session.companion and self.companion is None:
-            self.companion = session.companion(self)
-        if self.companion:
-            self.companion.add(session)
+        """The wishes of *session* may have changed."""
+        if session.extension and self.extension is None:
+            self.extension = session.extension(self)
+        if self.extension:
+            self.extension.add(session)
 
     def remove(self, session: Session) -> None:
-        session.group = None
-        del self.sessions[session]
-        if self.companion:
-            self.companion.remove(session)
-        if not self.sessions:
-            self.idle_since = self.tracker.now
+        session.enter(None)
+        self.audience.remove(session)
+        if self.extension:
+            self.extension.remove(session)
+        if not self.audience.viewers:
+            self.idle_since = self.clock.now
 
-    def _welcome(self, session: Session, looked: bool = False) -> None:
-        """Refresh it if its page may show something else; who joins is refreshed by that."""
-        if session.pending or (session.own is None and not looked):
-            session.stale = True
-            self.schedule()
-
-    def subscribed(self) -> None:
-        """Messages arrive from here on: a snapshot that was asked for before may be older than the first of them."""
-        if self.replica.asks:
-            self.tracker.fetch(self)
-        elif not self.replica.current:
-            self._ask_again = True
-        else:
-            self.replica.ask()
-            self.tracker.fetch(self)
+    def idle_before(self, then: float) -> bool:
+        """Return whether the group has had no sessions since *then*."""
+        return not self.audience.viewers and self.idle_since < then
 
     # News
 
-    @property
-    def behind(self) -> bool:
-        """Whether something that the store has answered to this process is not in the replica yet."""
-        place = self.replica.place
-        reached = place.epoch == self._written.epoch and place.version >= self._written.version
-        return not (reached or self.replica.current)
+    def subscribed(self) -> None:
+        """Messages arrive from here on: a snapshot that was asked for before may be older than the first of them."""
+        if self.replica.asks or self.replica.current:
+            self.replica.ask()
+            self._owner.fetch(self)
+        else:
+            self._ask_again = True
 
     def wrote(self, change: Change) -> None:
         """A Change that this process has made."""
-        self._written = change.place
-        self.apply(change)
+        self._moved(self.audience.wrote(change, self.clock.now))
 
     def apply(self, change: Change) -> None:
-        self._moved(self.replica.apply(change, self.tracker.now))
+        """A Change of another process."""
+        self._moved(self.audience.apply(change, self.clock.now))
 
     def receive(self, snapshot: Snapshot) -> None:
+        """The answer to a fetch."""
         first = not self.replica.ready
-        self._moved(self.replica.receive(snapshot, self.tracker.now))
-        if first and self.replica.ready:
-            for session in tuple(self.sessions):  # some may wish to be elsewhere by now
-                self._welcome(session)
-                self.tracker.follow(session)
-            for session in tuple(self._mounting):
-                session.know(self.replica.shown())
+        self._moved(self.audience.receive(snapshot, self.clock.now))
+        for session in tuple(self.audience.viewers) if first else ():  # follow may move some to another group
+            self._owner.follow(session)
         if self._ask_again:
             self._ask_again = False
-            self.replica.ask()
-            self.tracker.fetch(self)
-        self.tracker.settle()
+            self.subscribed()
+        self._owner.settle()
 
-    def _moved(self, steps: list[Step]) -> None:
-        if steps and (self.sessions or self._mounting):
-            self._batch += steps
-            self.schedule()
-        if steps and self.companion:
-            self.companion.moved(steps)
-        self.tracker.fetch(self)
+    def _moved(self, steps: Sequence[Step]) -> None:
+        self._schedule_news()
+        if steps and self.extension:
+            self.extension.moved(steps)
+        self._owner.fetch(self)
 
     def happened(self, event: Event) -> None:
-        """A broadcast has come: for the browsers at once, for the views that handle it with the next refresh."""
-        for host, sessions in by_host(self.sessions).items():
+        """A broadcast: sent to the browsers at once, given to the views that handle it with the next refresh."""
+        for host, sessions in by_host(self.audience.viewers).items():
             host.send(sessions, event.name, event.payload)
-        if any(session.listens for session in self.sessions):
-            self._batch.append(event)
+        self.audience.happened(event)
+        self._schedule_news()
+
+    # Refreshes
+
+    def _schedule_news(self) -> None:
+        if self.audience.news:
             self.schedule()
 
-    # Telling
-
     def schedule(self) -> None:
-        """Refresh who is stale, or becomes so by what is gathered: now, or when the last refresh is long enough ago."""
+        """Refresh the stale sessions: now, or a refresh interval after the last time."""
         if self._timer is None:
-            delay = max(0.0, self._quiet_until - self.tracker.now)
-            self._timer = self.tracker.later(delay, self._flush)
-
-    def _share(self) -> None:
-        batch, self._batch = self._batch, []
-        if batch:
-            steps = [entry for entry in batch if isinstance(entry, Step)]
-            for session in (*self.sessions, *self._mounting):
-                if news := batch if session.listens else steps:
-                    session.pending += news
-                    session.stale = True
+            delay = max(0.0, self._quiet_until - self.clock.now)
+            self._timer = self.clock.later(delay, self._flush)
 
     def _flush(self) -> None:
         self._timer = None
-        self._quiet_until = self.tracker.now + self.tracker.settings.refresh_interval
-        self._share()
-        for session in self.sessions:
-            if session.stale:
-                self.tracker.refresh(session)
+        self._quiet_until = self.clock.now + self.settings.refresh_interval
+        self._owner.refresh(self.audience.flush())
 
     def discard(self) -> None:
-        """Nobody is here any more."""
+        """The group is no longer served."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.companion:
-            self.companion.discard()
+        if self.extension:
+            self.extension.discard()

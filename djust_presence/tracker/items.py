@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..state.audience import Event
 from ..state.records import Change, Member, read_meta
-from .session import Event
 
 __all__ = ["read_change", "read_event"]
 
 
 def read_change(key: str, packed: Sequence[Any]) -> Change:
-    """The Change of the group *key*. Raises ``ValueError`` or ``TypeError`` if it is none."""
+    """Return the Change of the group *key*. Raises ``ValueError`` or ``TypeError`` if it is none."""
     change = Change.unpack(key, packed)
     texts, numbers = [change.place.epoch, change.place.tag, change.prev], [change.place.version, change.count]
     if not (_all_are(str, texts) and _all_are(int, numbers)):
@@ -24,7 +24,7 @@ def read_change(key: str, packed: Sequence[Any]) -> Change:
 
 
 def read_event(packed: Sequence[Any]) -> Event:
-    """A broadcast. Raises ``ValueError`` if it is none."""
+    """Return the broadcast. Raises ``ValueError`` if it is none."""
     match packed:
         case [str(name), payload]:
             return Event(name, payload)

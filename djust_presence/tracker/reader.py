@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
+from ..backends.base import Backend
 from ..errors import PresenceUnavailable
 from .chance import backoff
+from .clock import Clock
 from .group import Group
-from .outage import read_failed, read_worked
+from .store_outages import read_failed, read_worked
 
-if TYPE_CHECKING:
-    from .process import Tracker
+__all__ = ["Reader"]
 
 GROUPS_PER_FETCH = 100
-PAUSE = 5.0  # seconds after a fetch has failed in which no mount waits for the store
+PAUSE = 5.0  # seconds after a failed fetch in which no mount waits for the store
 
 
 class Reader:
-    """Reads for its tracker; apart from the writer, so that neither waits for the other."""
+    """Fetches snapshots from *backend*; apart from the writer, so that neither waits for the other.
 
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
+    *longest* is the longest pause, in seconds, between two tries.
+    """
+
+    def __init__(self, backend: Backend, clock: Clock, longest: float) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._longest = longest
         self._asking: dict[Group, None] = {}
         self._wake = asyncio.Event()
         self._failed_at = float("-inf")
@@ -29,9 +34,10 @@ class Reader:
     @property
     def failed_lately(self) -> bool:
         """True if the last fetch has failed, less than `PAUSE` seconds ago."""
-        return self._tracker.now - self._failed_at < PAUSE
+        return self._clock.now - self._failed_at < PAUSE
 
     def fetch(self, group: Group) -> None:
+        """Fetch the snapshot that the replica of *group* asks for."""
         self._asking[group] = None
         self._wake.set()
 
@@ -41,24 +47,27 @@ class Reader:
             await self._wake.wait()
             groups = self._next()
             try:
-                snapshots = await self._tracker.backend.asnapshots([group.key for group in groups])
+                snapshots = await self._backend.asnapshots([group.key for group in groups])
             except Exception as error:
-                self._failed_at = self._tracker.now
-                for group in groups:
-                    group.replica.failed()
-                    group.give_up()
-                    self.fetch(group)
+                self._failed(groups)
                 if not isinstance(error, PresenceUnavailable):
                     raise
                 failures += 1
-                read_failed(self._tracker.backend, error)
-                await asyncio.sleep(backoff(failures, self._tracker.settings.renew_interval / 2))
+                read_failed(self._backend, error)
+                await asyncio.sleep(backoff(failures, self._longest))
                 continue
             failures = 0
             self._failed_at = float("-inf")
-            read_worked(self._tracker.backend)
+            read_worked(self._backend)
             for group, snapshot in zip(groups, snapshots, strict=True):
                 group.receive(snapshot)
+
+    def _failed(self, groups: list[Group]) -> None:
+        self._failed_at = self._clock.now
+        for group in groups:
+            group.replica.failed()
+            group.give_up()
+            self.fetch(group)
 
     def _next(self) -> list[Group]:
         groups = list(self._asking)[:GROUPS_PER_FETCH]

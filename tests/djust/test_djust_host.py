@@ -408,12 +408,12 @@ async def test_a_silent_page_is_closed_but_not_for_timers_that_browsers_slow_dow
     async with DjustVisitor("ada").opens("/room/a/") as page:
         await page.until("1 here")
         (session,) = sessions()
-        session.heard_at = session.tracker.now - 80
+        session.heard_at = session.clock.now - 80
         session.host.close(session, 4000, "timeout")
         await page.send_json_to({"type": "ping"})
         while (await page.frame())["type"] != "pong":
             pass
-        session.heard_at = session.tracker.now - 100
+        session.heard_at = session.clock.now - 100
         session.host.close(session, 4000, "timeout")
         assert await page.receive_output(timeout=5) == {"type": "websocket.close", "code": 4000}
 

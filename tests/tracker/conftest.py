@@ -112,9 +112,9 @@ class Process:
 
     def crash(self) -> None:
         """As kill -9 would leave it: nothing more is said to anybody."""
-        for task in list(self.tracker._tasks):
+        for task in list(self.tracker.clock._tasks):
             task.cancel()
-        self.tracker.call = lambda *args, **kwargs: None  # type: ignore[method-assign]
+        self.tracker.clock.call = lambda *args, **kwargs: None  # type: ignore[method-assign]
 
 
 MakeBackend = Callable[[], Backend]
@@ -143,7 +143,7 @@ async def processes(make_backend: MakeBackend) -> AsyncIterator[StartProcess]:
     yield start
     for process in started:
         await process.tracker.aclose()
-        assert not process.tracker._tasks
+        assert not process.tracker.clock._tasks
 
 
 @pytest_asyncio.fixture

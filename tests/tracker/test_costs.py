@@ -244,13 +244,13 @@ async def test_pages_that_come_one_after_the_other_are_refreshed_at_a_bounded_ra
         a = start(lease_ttl=30.0)
         watcher = a.open(None)
         await a.shows(watcher, 0)
-        began = a.tracker.now
+        began = a.tracker.clock.now
         for n in range(100):
             a.open(f"u{n}")
             await asyncio.sleep(0.005)
         await a.shows(watcher, 100)
         await until(lambda: len(a.pages.comings(watcher)) == 100)
-        took = a.tracker.now - began
+        took = a.tracker.clock.now - began
         refreshes = sum(watcher in hop for hop in a.pages.hops)
         assert refreshes <= took / 0.05 + 3
         assert a.pages.comings(watcher) == [f"join u{n}" for n in range(100)]
@@ -263,7 +263,7 @@ async def test_renewal_with_5000_groups_is_one_round_trip(
     watchers = [a.open(None, f"group {n}") for n in range(5000)]
     await until(lambda: all(session.served for session in watchers), 30)
     await said_all(a)
-    outbox, keys = a.tracker._writer._outbox, list(a.tracker.groups)
+    outbox, keys = a.tracker._outbox, list(a.tracker.groups)
     assert outbox.lease
     await a.tracker.backend.arenew(outbox.lease, outbox.seq, [])  # the server learns the script
     await a.tracker.backend.arenew(outbox.lease, outbox.seq, keys)  # so that the script is known

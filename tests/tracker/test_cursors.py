@@ -22,7 +22,7 @@ from tests.tracker.until import until
 def open_page(process: Process, user: str | None, *, shows: bool = True, rate: int = 30) -> Session:
     """A page with cursors, whose user is called by their id."""
     session = process.tracker.session(process.pages, SimpleNamespace(presence_cursor_rate=rate))
-    session.companion, session.shows_cursors = Hub, shows
+    session.extension, session.shows_cursors = Hub, shows
     if user is None:
         session.watch("board")
     else:
@@ -231,7 +231,7 @@ async def test_a_page_that_takes_nothing_in_is_tried_ever_more_rarely_until_some
     await asyncio.sleep(2)
     assert 1 <= here.pages.put_off - before <= 10  # of 60 ticks
     move(ann, 5, 6)
-    assert hub_of(ann)._due - here.tracker.now < 0.3  # type: ignore[union-attr]  # else a second would be left
+    assert hub_of(ann)._due - here.tracker.clock.now < 0.3  # type: ignore[union-attr]  # else a second would be left
     await shows(here, cleo, ann=(5, 6))
     here.pages.busy.clear()
     await shows(here, bob, ann=(5, 6))
@@ -338,14 +338,14 @@ async def test_with_many_pointers_there_are_fewer_frames_and_pages_are_told_to_s
         move(mover, 0, 0)
     await shows(here, watcher, **{f"user {n}": (0, 0) for n in range(400)})
     before = len(here.pages.cursors[watcher])
-    began = here.tracker.now
-    while here.tracker.now < began + 1:
+    began = here.tracker.clock.now
+    while here.tracker.clock.now < began + 1:
         for mover in movers:
-            move(mover, here.tracker.now % 7, 0)
+            move(mover, here.tracker.clock.now % 7, 0)
         await asyncio.sleep(0.01)
     frames = here.pages.cursors[watcher]
     for frame in frames:
         drawing.take(frame)
     assert drawing.rate == 5  # 400 cursors of which 2,000 moves a second are sent
     moves = sum(len(frame.get("moves", [])) for frame in frames[before:])
-    assert moves <= 2_000 * (here.tracker.now - began) + 400
+    assert moves <= 2_000 * (here.tracker.clock.now - began) + 400

@@ -105,7 +105,7 @@ async def here() -> AsyncIterator[Process]:
 async def elsewhere(here: Process, monkeypatch: pytest.MonkeyPatch) -> LocalBus:
     """What another process speaks with; every line that it causes is logged."""
     times = iter(range(0, 100_000, 10))
-    monkeypatch.setattr("djust_presence.tracker.process._unreadable", LogLimit(lambda: next(times)))
+    monkeypatch.setattr("djust_presence.tracker.tracker._unreadable", LogLimit(lambda: next(times)))
     return LocalBus(lambda key, items: None)
 
 
@@ -143,7 +143,7 @@ async def test_what_other_processes_do_wrong_has_one_line_in_ten_seconds(
     here: Process, elsewhere: LocalBus, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("djust_presence.tracker.process._unreadable", LogLimit(lambda: now))
+    monkeypatch.setattr("djust_presence.tracker.tracker._unreadable", LogLimit(lambda: now))
     watcher = here.open(None)
     await here.shows(watcher, 0)
     for _ in range(100):

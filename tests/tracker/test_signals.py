@@ -96,16 +96,16 @@ async def test_who_is_reaped_has_left_and_who_returns_has_joined(heard: Heard, s
     watcher = b.open(None)
     a.open("ada", meta='{"name":"Ada"}')
     await b.shows(watcher, 1)
-    outbox = a.tracker._writer._outbox
+    outbox = a.tracker._outbox
     assert outbox.lease
     # The process hangs: somebody else finds its lease expired.
-    keeper = a.tracker._writer._keeper
+    keeper = a.tracker._keeper
     keeper._renew_at += 3600
     await a.tracker.backend.adrain(outbox.lease, 0)
     await until(lambda: ("left", "ada") in heard.brief)
     assert heard.all[-1][2]["name"] == "Ada"
     keeper._renew_at = 0.0
-    a.tracker._writer._wake.set()
+    a.tracker._writer.wake()
     await until(lambda: heard.brief == [("joined", "ada"), ("left", "ada"), ("joined", "ada")])
 
 

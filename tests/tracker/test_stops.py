@@ -163,7 +163,7 @@ async def test_pages_that_are_open_still_are_present_when_a_drained_process_goes
 
 
 async def test_who_comes_while_an_idle_tracker_stops_is_present(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("djust_presence.tracker.process.LINGER", 0.2)
+    monkeypatch.setattr("djust_presence.tracker.tracker.LINGER", 0.2)
     backend, a = slow(heartbeat_interval=0.5)
     ada = a.open("ada")
     await a.shows(ada, 1)
@@ -179,7 +179,7 @@ async def test_who_comes_while_an_idle_tracker_stops_is_present(monkeypatch: pyt
     await until(lambda: set(backend.users()) == {"grace"})
     await until(lambda: a.pages.comings(grace) == ["join grace"])
     await a.tracker.aclose()
-    assert not a.tracker._tasks
+    assert not a.tracker.clock._tasks
     assert not backend.users()
 
 
@@ -188,7 +188,7 @@ async def test_leaving_and_closing_the_page_at_once_leaves_at_once(start: StartP
     watcher, ada = b.open(None), a.open("ada")
     await b.shows(watcher, 1)
     untracked = asyncio.get_running_loop().run_in_executor(None, ada.untrack)
-    while ada.own is not None:
+    while ada.wanted is not None:
         pass  # the loop has not heard of it when the page is closed
     ada.end()
     await untracked
@@ -203,8 +203,8 @@ async def test_a_page_that_closes_before_its_refresh_is_not_refreshed(start: Sta
     a.pages.hops.clear()
     for session in (ada, grace):
         session.stale = True
-    a.tracker._due.update({ada: None, grace: None})
-    a.tracker._deliver()
+    a.tracker.refresh([ada, grace])
+    await asyncio.sleep(0)
     ada.end()
     await until(lambda: a.pages.hops)
     assert a.pages.hops == [[grace]]
@@ -217,8 +217,8 @@ async def test_a_session_that_wishes_elsewhere_while_its_group_is_read_moves(sta
         session.watch("old")
         session.live()
     for n, session in enumerate(sessions):
-        session._watched = "new"  # a thread has come so far when the snapshot arrives
-        session.own = None
+        session.key = "new"  # a thread has come so far when the snapshot arrives
+        session.wanted = None
         if n == 5:
             a.open("ada", "new")
     await until(lambda: all(session.served for session in sessions))

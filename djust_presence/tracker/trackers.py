@@ -1,4 +1,4 @@
-"""The trackers of this process: one for each running loop, which in a server is one."""
+"""The trackers of this process: one for each running loop, so one in a server."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..conf import get_settings
 from ..errors import PresenceUnavailable
 from ..forks import after_fork
 from ..state.records import Change
-from .group import Group
-from .process import Tracker
+from ..state.replica import Replica
 from .signalling import asend, news_of, send
+from .tracker import Tracker
 
 logger = logging.getLogger("djust_presence")
 
@@ -26,7 +26,7 @@ _signs: list[Callable[[], bool]] = []
 
 
 def get_tracker() -> Tracker:
-    """The tracker of the running loop, for the settings in force."""
+    """Return the tracker of the running loop, for the settings in force."""
     loop, backend, settings = asyncio.get_running_loop(), get_backend(), get_settings()
     will_serve()
     with _lock:
@@ -38,12 +38,13 @@ def get_tracker() -> Tracker:
         return ours[-1]
 
 
-def serving(key: str) -> Group | None:
-    """The group, if some loop of this process serves it and knows who is there. From any thread."""
+def serving(key: str) -> Replica | None:
+    """Return the group's replica, if some loop of this process serves it and knows the members. From any thread."""
     backend = get_backend()
     for tracker in _all():
-        if tracker.backend is backend and not tracker.loop.is_closed() and (group := tracker.replica_of(key)):
-            return group
+        if tracker.backend is backend and not tracker.clock.loop.is_closed():
+            if replica := tracker.replica_of(key):
+                return replica
     return None
 
 
@@ -70,7 +71,7 @@ def signal(changes: Iterable[Change]) -> None:
     """
     if news := news_of(changes):
         if tracker := _running():
-            tracker.call(tracker.signals.put, news)
+            tracker.clock.call(tracker.signals.put, news)
         else:
             send(news)
 
@@ -79,7 +80,7 @@ async def asignal(changes: Iterable[Change]) -> None:
     """The same in a running loop."""
     if news := news_of(changes):
         if tracker := _running():
-            tracker.call(tracker.signals.put, news)
+            tracker.clock.call(tracker.signals.put, news)
         else:
             await asend(news)
 

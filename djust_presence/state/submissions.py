@@ -1,0 +1,120 @@
+"""The way of a page's wish to the store: submitted, confirmed, and kept for a while when the connection ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from itertools import count
+
+from .audience import Viewer
+from .outbox import Outbox
+
+__all__ = ["Submissions"]
+
+FOREVER = float("inf")
+
+
+class Submissions:
+    """Hands the wishes of a process's pages to its *outbox*; time is an argument.
+
+    Whoever may come back after their connection has ended stays present for a grace, and another page of the same
+    user takes their ref over.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._unsettled: dict[str, Viewer] = {}  # ref -> the page whose wish the store has not answered
+        self._fleeting: set[str] = set()  # refs that cannot come back after a lost connection
+        self._waiting: dict[
+            tuple[str, ...], dict[Viewer, float]
+        ] = {}  # by key and user: ended, in their grace
+        self._deadlines: list[tuple[float, int, Viewer]] = []  # a heap; those taken over are passed over
+        self._numbers = count()
+
+    # Wishes
+
+    def submit(self, viewer: Viewer) -> None:
+        """Tell the outbox what *viewer* wants, and that its former presence is over."""
+        wanted, submitted = viewer.wanted, viewer.submitted
+        if submitted and (wanted is None or wanted.ref != submitted.ref):
+            self._drop(submitted.ref)
+            self._unsettled[submitted.ref] = viewer
+            viewer.submitted = submitted = None
+        # A page sees its own join only if it knows the others first.
+        if wanted and viewer.served and (wanted != submitted or wanted.ref not in self._outbox.wanted):
+            self._outbox.want(wanted.ref, wanted.wish)
+            self._unsettled[wanted.ref] = viewer
+            if not wanted.lasting:
+                self._fleeting.add(wanted.ref)
+            viewer.submitted = wanted
+
+    def settle(self) -> None:
+        """Confirm what the store has answered and the replica holds."""
+        for ref, viewer in list(self._unsettled.items()):
+            if self._outbox.settled(ref) and not (viewer.audience and viewer.audience.behind):
+                del self._unsettled[ref]
+                if viewer.submitted is None or self._outbox.settled(viewer.submitted.ref):
+                    viewer.confirm()
+
+    def _drop(self, ref: str) -> None:
+        self._fleeting.discard(ref)
+        self._outbox.drop(ref)
+
+    # Ends
+
+    def end(self, viewer: Viewer, grace: float, now: float) -> None:
+        """The page is gone. A user who may come back stays present for *grace* seconds."""
+        submitted = viewer.submitted
+        if submitted is None:
+            return
+        stays = viewer.wanted is not None and viewer.wanted.ref == submitted.ref
+        if grace and stays and submitted.lasting:
+            self._waiting.setdefault(submitted.wish[:2], {})[viewer] = now + grace
+            heappush(self._deadlines, (now + grace, next(self._numbers), viewer))
+        else:
+            self._drop(submitted.ref)
+
+    def take_over(self, viewer: Viewer) -> bool:
+        """Let *viewer* go on as an ended page of its user, one with the same meta first; return whether there was one.
+
+        After a reload nothing has to be written.
+        """
+        wanted = viewer.wanted
+        waiting = self._waiting.get(wanted.wish[:2]) if wanted and wanted.lasting else None
+        if not (wanted and waiting):
+            return False
+        same = (one for one in waiting if one.submitted and one.submitted.wish.meta == wanted.wish.meta)
+        before = next(same, next(iter(waiting)))
+        self._stop_waiting(before)
+        viewer.go_on_as(before)
+        if viewer.wanted and viewer.wanted.ref in self._unsettled:
+            self._unsettled[viewer.wanted.ref] = viewer
+        return True
+
+    @property
+    def due(self) -> float:
+        """When :meth:`expire` may have something to do."""
+        return self._deadlines[0][0] if self._deadlines else FOREVER
+
+    def expire(self, now: float) -> None:
+        """Let everybody leave whose grace is over."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, _, viewer = heappop(self._deadlines)
+            if self._stop_waiting(viewer) and viewer.submitted:
+                self._drop(viewer.submitted.ref)
+
+    def _stop_waiting(self, viewer: Viewer) -> bool:
+        who = viewer.submitted.wish[:2] if viewer.submitted else ()
+        waiting = self._waiting.get(who, {})
+        found = waiting.pop(viewer, None) is not None
+        if not waiting:
+            self._waiting.pop(who, None)
+        return found
+
+    def retire(self) -> Sequence[str]:
+        """The lease ends: forget all graces, and return the refs that must leave with it, as they cannot come back."""
+        fleeting = tuple(self._fleeting)
+        self._fleeting.clear()
+        self._waiting.clear()
+        self._deadlines.clear()
+        return fleeting

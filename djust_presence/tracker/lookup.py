@@ -1,0 +1,100 @@
+"""Reads of a group without a session: from memory where this process serves it, else from the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from ..backends.registry import get_backend
+from ..conf import on_change
+from ..errors import PresenceError, PresenceUnavailable
+from ..state.audience import UNKNOWN
+from ..state.records import Member
+from .looks import HOLDS_UP, in_loop
+from .store_outages import read_failed, read_worked
+from .trackers import serving
+
+__all__ = ["acount", "amember", "amembers", "count", "member", "members"]
+
+T = TypeVar("T")
+
+PAUSE = 5.0  # seconds after a failed read in which no page waits for the store
+
+_blind_until = 0.0
+
+
+def count(key: str) -> int:
+    """Return the number of users in the group, or 0 while the store does not answer.
+
+    Raises ``PresenceError`` in a running loop when the store would have to be asked.
+    """
+    replica = serving(key)
+    return replica.count if replica else _asked(lambda: get_backend().count(key), 0)
+
+
+def members(key: str) -> Mapping[str, Member]:
+    """Return the members of the group, none while the store does not answer; raises like :func:`count`."""
+    replica = serving(key)
+    return replica.shown() if replica else _asked(lambda: get_backend().snapshots([key])[0].members, UNKNOWN)
+
+
+def member(key: str, user: str) -> Member | None:
+    """Return the user *user* of the group, or None while the store does not answer; raises like :func:`count`."""
+    replica = serving(key)
+    return replica.member(user) if replica else _asked(lambda: get_backend().member(key, user), None)
+
+
+async def acount(key: str) -> int:
+    replica = serving(key)
+    return replica.count if replica else await _awaited(lambda: get_backend().acount(key), 0)
+
+
+async def amembers(key: str) -> Mapping[str, Member]:
+    async def read() -> Mapping[str, Member]:
+        return (await get_backend().asnapshots([key]))[0].members
+
+    replica = serving(key)
+    return replica.shown() if replica else await _awaited(read, UNKNOWN)
+
+
+async def amember(key: str, user: str) -> Member | None:
+    replica = serving(key)
+    return replica.member(user) if replica else await _awaited(lambda: get_backend().amember(key, user), None)
+
+
+def _asked(read: Callable[[], T], unknown: T) -> T:
+    if in_loop():
+        raise PresenceError(HOLDS_UP)
+    if time.monotonic() < _blind_until:
+        return unknown
+    try:
+        found = read()
+    except PresenceUnavailable as error:
+        return _failed(error, unknown)
+    read_worked(get_backend())
+    return found
+
+
+async def _awaited(read: Callable[[], Awaitable[T]], unknown: T) -> T:
+    if time.monotonic() < _blind_until:
+        return unknown
+    try:
+        found = await read()
+    except PresenceUnavailable as error:
+        return _failed(error, unknown)
+    read_worked(get_backend())
+    return found
+
+
+@on_change
+def _forget_failure() -> None:
+    global _blind_until
+    _blind_until = 0.0
+
+
+def _failed(error: PresenceUnavailable, unknown: T) -> T:
+    global _blind_until
+    _blind_until = time.monotonic() + PAUSE
+    read_failed(get_backend(), error)
+    return unknown

@@ -1,0 +1,52 @@
+"""Lets hosts refresh stale sessions, in hops of twenty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from .clock import Clock
+from .session import Host, Session, by_host
+
+__all__ = ["SESSIONS_PER_HOP", "Refresher", "chunks"]
+
+T = TypeVar("T")
+
+SESSIONS_PER_HOP = 20
+
+
+def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Split *items* into sequences of at most *size*."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+class Refresher:
+    """Collects the sessions that become stale in one turn of the loop, of whatever group."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: dict[Session, None] = {}
+
+    def refresh(self, sessions: Iterable[Session]) -> None:
+        """Let their hosts refresh *sessions*, together with whatever else is due."""
+        if not self._due:
+            self._clock.later(0, self._hand_out)
+        self._due.update(dict.fromkeys(sessions))
+
+    def _hand_out(self) -> None:
+        due = [session for session in self._due if session.open and session.stale and not session.refreshing]
+        self._due.clear()
+        for host, sessions in by_host(due).items():
+            for some in chunks(sessions, SESSIONS_PER_HOP):
+                for session in some:
+                    session.begin_refresh()
+                self._clock.spawn(_refresh(host, some))
+
+
+async def _refresh(host: Host, sessions: Sequence[Session]) -> None:
+    try:
+        if still_open := [session for session in sessions if session.open]:
+            await host.refresh(still_open)
+    finally:
+        for session in sessions:
+            session.end_refresh()

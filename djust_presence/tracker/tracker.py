@@ -1,0 +1,298 @@
+"""The presence of one process (and loop): its sessions, the groups it serves, and how they reach the others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+from ..backends.base import Backend
+from ..bus import NOTICES, Bus, Item, LayerBus, LocalBus, channel_layer
+from ..conf import Settings
+from ..errors import PresenceUnavailable
+from ..rates import LogLimit
+from ..state.audience import Event
+from ..state.keeper import Keeper, Timing
+from ..state.outbox import Outbox
+from ..state.records import Change, Member
+from ..state.replica import Replica
+from ..state.submissions import Submissions
+from .chance import fresh
+from .clock import Alarm, Clock
+from .endings import Ending, grace_after
+from .group import Group
+from .items import read_change, read_event
+from .reader import Reader
+from .refresher import Refresher
+from .session import Host, Session, by_host
+from .signalling import Signalling, news_of
+from .upkeep import Upkeep
+from .writer import Writer
+
+__all__ = ["Tracker"]
+
+logger = logging.getLogger("djust_presence")
+
+FIRST_FETCH = 0.2  # seconds after which a group is read even if the layer has not answered yet
+LINGER = 30.0  # seconds for which a group without sessions is served on: its pages may be reloading
+
+_unreadable = LogLimit()
+
+
+class Tracker:
+    """Does what its sessions wish, with as few calls to the store, and as few messages, as possible.
+
+    To be used on the loop of its *clock*; methods that may be called from any thread say so.
+    """
+
+    def __init__(self, backend: Backend, settings: Settings) -> None:
+        self.clock = Clock()
+        self.backend = backend
+        self.settings = settings
+        self.signals = Signalling(self.clock.spawn)
+        self._layer = channel_layer() if backend.shared else None
+        self._sessions: dict[Session, None] = {}
+        self.groups: dict[str, Group] = {}
+        self._replicas: dict[str, Replica] = {}  # theirs
+        self._refresher = Refresher(self.clock)
+        self._running: list[asyncio.Task[None]] = []
+        self._stopped = False
+        self._graces = Alarm(self.clock, self._expire)
+        self._equip()
+
+    def _equip(self) -> None:
+        """Make the parts that end with a stop: those of before may still be busy with that."""
+        self.bus: Bus = (
+            LayerBus(self._hear, self._layer, self.backend.namespace) if self._layer else LocalBus(self._hear)
+        )
+        self._outbox = Outbox(fresh, self._shown)
+        self._submissions = Submissions(self._outbox)
+        timing = Timing.of(self.settings.lease_ttl)
+        self._keeper = Keeper(self._outbox, self._replicas, timing, fresh, random.random)
+        self._writer = Writer(self.backend, self.bus, self.clock, self._keeper, self)
+        self._reader = Reader(self.backend, self.clock, self.settings.renew_interval / 2)
+
+    @property
+    def running(self) -> bool:
+        """True if its loop has sessions, or had some a moment ago. From any thread."""
+        return bool(self._running) and self.clock.loop.is_running()
+
+    # Sessions
+
+    def session(self, host: Host, view: Any) -> Session:
+        """Create a session for *view*. It has no effect until ``Session.live()``."""
+        return Session(self, self.clock, host, view)
+
+    def admit(self, session: Session) -> None:
+        self._sessions[session] = None
+        taken_over = self._submissions.take_over(session)
+        self.follow(session)
+        if taken_over:
+            session.refresh()  # its page was rendered with one connection more
+        self._look_away(session, session.looks.key)  # it has read another group than it is in
+
+    def follow(self, session: Session) -> None:
+        """Do what the session wishes."""
+        if not session.open:
+            return
+        self._start()
+        group = self._serve(session.key) if session.key is not None else None
+        if session.audience and group and session.audience is not group.audience:
+            self.groups[session.audience.key].remove(session)
+        if group and session.audience:
+            group.follow(session)
+        elif group:
+            group.add(session)
+        self._submissions.submit(session)
+        self._writer.wake()
+
+    def dismiss(self, session: Session, ending: Ending) -> asyncio.Task[None] | None:
+        del self._sessions[session]
+        if session.audience:
+            self.groups[session.audience.key].remove(session)
+        self._submissions.end(session, grace_after(ending, self.settings), self.clock.now)
+        self._writer.wake()
+        self._graces.set(self._submissions.due)
+        return self.drain() if ending is Ending.RESTART and not self._sessions else None
+
+    def _expire(self) -> None:
+        self._submissions.expire(self.clock.now)
+        self._writer.wake()
+        self._graces.set(self._submissions.due)
+
+    # Groups
+
+    def replica_of(self, key: str) -> Replica | None:
+        """Return the group's replica, if this process serves it and knows the members. From any thread."""
+        replica = self._replicas.get(key)
+        return replica if replica and replica.ready else None
+
+    def _shown(self, key: str, user: str) -> Member | None:
+        replica = self._replicas.get(key)
+        return replica.member(user) if replica else None
+
+    def _serve(self, key: str) -> Group:
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group(key, self.settings, self.clock, self.bus, self)
+            self._replicas[key] = group.replica
+            self.bus.subscribe(key, group.subscribed)
+            self.clock.later(FIRST_FETCH, self.fetch, group)
+        return group
+
+    def look(self, session: Session, key: str, before: str | None) -> None:
+        """Serve the group *key*, which a session reads that is not live yet."""
+        self._start()
+        self._look_away(session, before)
+        self._serve(key).look(session)
+        if self._reader.failed_lately:
+            session.looks.stop()
+
+    def _look_away(self, session: Session, key: str | None) -> None:
+        if key is not None and (group := self.groups.get(key)):
+            group.look_away(session)
+
+    def fetch(self, group: Group) -> None:
+        """Get the snapshot, if the group's replica asks for one."""
+        if group.replica.asks and self.groups.get(group.key) is group:
+            self._reader.fetch(group)
+
+    def settle(self, touched: Iterable[str] = ()) -> None:
+        """Confirm what is settled, and get the snapshots that replicas of the groups *touched* ask for."""
+        for key in touched:
+            if group := self.groups.get(key):
+                self.fetch(group)
+        self._submissions.settle()
+
+    def refresh(self, sessions: Iterable[Session]) -> None:
+        self._refresher.refresh(sessions)
+
+    # Messages
+
+    def broadcast(self, key: str, name: str, payload: Any) -> None:
+        """Send an event to all sessions of a group, here and elsewhere."""
+        self.bus.publish(key, [["event", name, payload]])
+        if group := self.groups.get(key):
+            group.happened(Event(name, payload))
+
+    def publish(self, changes: Iterable[Change]) -> None:
+        """Publish Changes of this process: here at once, to the others in one message a group, and by signals."""
+        items: dict[str, list[Item]] = {}
+        changes = list(changes)
+        self.signals.put(news_of(changes))
+        for change in changes:
+            items.setdefault(change.key, []).append(["change", *change.pack()])
+            if group := self.groups.get(change.key):
+                group.wrote(change)
+        for key, some in items.items():
+            self.bus.publish(key, some)
+
+    def _hear(self, key: str, items: list[Item]) -> None:
+        for item in items:
+            try:
+                self._take_in(key, item)
+            except Exception:  # of another version of this package, or of another program
+                if (left_out := _unreadable.line()) is not None:
+                    logger.exception("Could not take in an item of another process.%s", left_out)
+
+    def _take_in(self, key: str, item: Item) -> None:
+        kind, *rest = item
+        if key == NOTICES:
+            for host, sessions in by_host(self._sessions).items():
+                host.notice(sessions, kind, *rest)
+        elif group := self.groups.get(key):
+            if kind == "change":
+                group.apply(read_change(key, rest))
+            elif kind == "event":
+                group.happened(read_event(rest))
+            elif group.extension:
+                group.extension.hear(kind, *rest)
+
+    # Start and stop
+
+    def _start(self) -> None:
+        if not self._running:
+            if self._stopped:
+                self._equip()
+            runs = self._writer.run, self._reader.run, self._housekeeping
+            self._running = [self.clock.supervise(run) for run in runs]
+            self.bus.subscribe(NOTICES, lambda: None)
+        if self._keeper.start():
+            for session in self._sessions:  # present again, after a clean stop that was not the end
+                self._submissions.submit(session)
+            self._writer.wake()
+
+    async def _housekeeping(self) -> None:
+        """Look after sessions, drop idle groups; return when nobody is left."""
+        upkeep = Upkeep(self.settings, self.clock)
+        idle = 0.0
+        while idle < LINGER:
+            await asyncio.sleep(upkeep.interval)
+            upkeep.run(self._sessions)
+            self._drop_idle_groups()
+            idle = 0.0 if self._sessions or self.groups else idle + upkeep.interval
+        self._stop()
+
+    def _drop_idle_groups(self) -> None:
+        before = self.clock.now - LINGER
+        idle = [group for group in self.groups.values() if group.idle_before(before)]
+        wanted = {wish.key for wish in self._outbox.wanted.values()} if idle else ()
+        for group in idle:
+            if group.key not in wanted:
+                self._discard(group)
+
+    def _discard(self, group: Group) -> None:
+        group.discard()
+        self.bus.unsubscribe(group.key)
+        del self.groups[group.key], self._replicas[group.key]
+
+    def drain(self) -> asyncio.Task[None]:
+        """Begin a clean stop: whoever comes back elsewhere within DRAIN_GRACE has never been away.
+
+        It retires the lease, not the process: what is tracked later goes under another one. The task may be awaited.
+        """
+        told = self._writer.retire(self._submissions.retire(), self.settings.drain_grace)
+        return self.clock.spawn(self._drain(told))
+
+    async def _drain(self, told: Awaitable[None]) -> None:
+        await told
+        await self.signals.flush()
+
+    def drain_now(self) -> None:
+        """The same when the process ends: blocking, from any thread, and without a word to the others.
+
+        Raises ``PresenceUnavailable`` if the store has not heard of it.
+        """
+        self._writer.retire_now(self._submissions.retire(), self.settings.drain_grace)
+
+    def take_unheard(self) -> PresenceUnavailable | None:
+        """Return, once, why the store did not hear of the last drain; None if it did."""
+        return self._writer.take_unheard()
+
+    async def aclose(self) -> None:
+        """Leave with everybody at once, and end every task."""
+        for session in tuple(self._sessions):
+            session.end()
+        self._stop()
+        await self.clock.wait()
+        await self.backend.aclose()
+
+    def _stop(self) -> None:
+        running, self._running, self._stopped = self._running, [], True
+        self._submissions.retire()
+        told = self._writer.retire(tuple(self._outbox.wanted), 0)
+        self.clock.spawn(_end(told, running, self.bus, self.signals))
+        for group in tuple(self.groups.values()):
+            self._discard(group)
+
+
+async def _end(
+    told: Awaitable[None], running: Iterable[asyncio.Task[None]], bus: Bus, signals: Signalling
+) -> None:
+    await told
+    for task in running:
+        task.cancel()
+    await bus.aclose()
+    await signals.aclose()
