@@ -296,7 +296,9 @@ async def test_a_probe_costs_one_message_for_any_number_of_groups(
             before = client.info("commandstats").get("cmdstat_zadd", {}).get("calls", 0)
             for _ in range(10):
                 one.bus.again()
-                await asyncio.sleep(0.1)
+                async with asyncio.timeout(10):
+                    while one.bus._probed is not None:
+                        await asyncio.sleep(0.01)
             after = client.info("commandstats")
         assert (
             after["cmdstat_zadd"]["calls"] - before <= 25

@@ -213,12 +213,15 @@ class Audience(Generic[V]):
 
     # News
 
-    @property
-    def behind(self) -> bool:
-        """True if the replica lacks a Change that the store has answered to this process."""
+    def shows(self, intent: Intent | None) -> bool:
+        """Return whether the replica has what the store has answered to this process, and the user of *intent*."""
         place = self.replica.place
         reached = place.epoch == self._written.epoch and place.version >= self._written.version
-        return not (reached or self.replica.current)
+        return (
+            (reached or self.replica.current)
+            and not self.replica.unsure
+            and (intent is None or self.replica.member(intent.wish.user) is not None)
+        )
 
     def wrote(self, change: Change, now: float) -> list[Step]:
         """Take in a Change that this process has made; return the steps it led to."""

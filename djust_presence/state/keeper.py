@@ -174,7 +174,7 @@ class Keeper:
         assert call.batch
         answer = self.outbox.answer(call.batch, replies)
         for key in answer.unsure & self._replicas.keys():
-            self._replicas[key].ask()
+            self._replicas[key].ask_anew()
             self.touched.add(key)
         if self.outbox.lease is None:
             self._begin_again(now)

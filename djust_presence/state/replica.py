@@ -15,11 +15,13 @@ LIVES = 8  # of a group, that are remembered as over: so far behind no message c
 class _Request:
     """A snapshot that is wanted; once it has been sent, *moves* is what the replica had gone through by then.
 
-    *last*: it was sent after the hold, so whoever is missing in it has left.
+    *last*: it was sent after the hold, so whoever is missing in it has left. *old*: it was sent before a snapshot was
+    asked for anew, so another one has to follow.
     """
 
     moves: int | None = None
     last: bool = False
+    old: bool = False
     buffer: list[Change] = field(default_factory=list)
 
 
@@ -42,6 +44,7 @@ class Replica:
         "place",
         "ready",
         "settling",
+        "unsure",
     )
 
     def __init__(self, hold: float) -> None:
@@ -50,6 +53,7 @@ class Replica:
         self.ready = False
         self.place = NOWHERE
         self.settling = NEVER  # no leave is let out until then, and until a renewal on time
+        self.unsure = False  # something may be missing of which no message comes
         self._members: dict[str, Member] = {}
         self._held: set[str] = set()  # those of them whom the store does not list
         self._over: deque[str] = deque(maxlen=LIVES)
@@ -135,6 +139,13 @@ class Replica:
         if self._request is None:
             self._request = _Request()
 
+    def ask_anew(self) -> None:
+        """Ask for a snapshot that is taken from here on: one under way may be older than what it is for."""
+        self.unsure = True
+        self.ask()
+        if self._request and self._request.moves is not None:
+            self._request.old = True
+
     def asked(self) -> None:
         """The request leaves: what arrives from here on may be missing in the answer."""
         if self._request is not None:
@@ -171,6 +182,9 @@ class Replica:
         self._move(place or self.place._replace(tag=""))
         steps = self._steps(dict.fromkeys(members) | before) if self.ready else []
         self.ready = True
+        self.unsure = request.old
+        if request.old:
+            self._request = _Request()
         for change in sorted(request.buffer, key=lambda one: one.place):
             steps += self.apply(change, now)
         return steps

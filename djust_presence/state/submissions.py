@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
 
-from .audience import Viewer
+from .audience import Audience, Viewer
 from .outbox import Outbox
 
 __all__ = ["Submissions"]
@@ -23,7 +24,8 @@ class Submissions:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._unsettled: dict[str, Viewer] = {}  # ref -> the page whose wish the store has not answered
+        # ref -> the page whose wish the store has not answered, and where its replica will show it
+        self._unsettled: dict[str, tuple[Viewer, Audience[Any] | None]] = {}
         self._fleeting: set[str] = set()  # refs that cannot come back after a lost connection
         self._waiting: dict[
             tuple[str, ...], dict[Viewer, float]
@@ -38,26 +40,28 @@ class Submissions:
         wanted, submitted = viewer.wanted, viewer.submitted
         if submitted and (wanted is None or wanted.ref != submitted.ref):
             self._drop(submitted.ref)
-            self._unsettled[submitted.ref] = viewer
+            self._unsettled[submitted.ref] = viewer, viewer.audience
             viewer.submitted = submitted = None
         # A page sees its own join only if it knows the others first.
         if wanted and viewer.served and (wanted != submitted or wanted.ref not in self._outbox.wanted):
             self._outbox.want(wanted.ref, wanted.wish)
-            self._unsettled[wanted.ref] = viewer
+            self._unsettled[wanted.ref] = viewer, viewer.audience
             if not wanted.lasting:
                 self._fleeting.add(wanted.ref)
             viewer.submitted = wanted
 
     def settle(self) -> None:
         """Confirm what the store has answered and the replica holds."""
-        for ref, viewer in list(self._unsettled.items()):
-            if self._outbox.settled(ref) and not (viewer.audience and viewer.audience.behind):
+        for ref, (viewer, audience) in list(self._unsettled.items()):
+            submitted = viewer.submitted if viewer.submitted and viewer.submitted.ref == ref else None
+            if self._outbox.settled(ref) and (audience is None or audience.shows(submitted)):
                 del self._unsettled[ref]
                 if viewer.submitted is None or self._outbox.settled(viewer.submitted.ref):
                     viewer.confirm()
 
     def _drop(self, ref: str) -> None:
         self._fleeting.discard(ref)
+        self._unsettled.pop(ref, None)
         self._outbox.drop(ref)
 
     # Ends
@@ -87,8 +91,8 @@ class Submissions:
         before = next(same, next(iter(waiting)))
         self._stop_waiting(before)
         viewer.go_on_as(before)
-        if viewer.wanted and viewer.wanted.ref in self._unsettled:
-            self._unsettled[viewer.wanted.ref] = viewer
+        if before.submitted and (unsettled := self._unsettled.get(before.submitted.ref)):
+            self._unsettled[before.submitted.ref] = viewer, unsettled[1]
         return True
 
     @property

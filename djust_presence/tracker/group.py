@@ -48,7 +48,6 @@ class Group:
         self._owner = owner
         self._timer: asyncio.Handle | None = None
         self._quiet_until = 0.0
-        self._ask_again = False
 
     # Sessions
 
@@ -94,11 +93,8 @@ class Group:
 
     def subscribed(self) -> None:
         """Messages arrive from here on: a snapshot that was asked for before may be older than the first of them."""
-        if self.replica.asks or self.replica.current:
-            self.replica.ask()
-            self._owner.fetch(self)
-        else:
-            self._ask_again = True
+        self.replica.ask_anew()
+        self._owner.fetch(self)
 
     def wrote(self, change: Change) -> None:
         """A Change that this process has made."""
@@ -114,9 +110,6 @@ class Group:
         self._moved(self.audience.receive(snapshot, self.clock.now))
         for session in tuple(self.audience.viewers) if first else ():  # follow may move some to another group
             self._owner.follow(session)
-        if self._ask_again:
-            self._ask_again = False
-            self.subscribed()
         self._owner.settle()
 
     def _moved(self, steps: Sequence[Step]) -> None:

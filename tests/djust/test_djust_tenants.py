@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,7 +102,7 @@ async def test_nobody_of_another_tenant_is_seen(view: str) -> None:
         await stored("tenant:ada:document:1", "ada x1")
         assert await facade.acount("document:1") == 0
     assert "grace" not in str(ada.frames)
-    assert "ada" not in str(grace.frames)
+    assert "ada" not in re.findall(r"\w+", str(grace.frames))  # an id in hexadecimal may have these letters
 
 
 @pytest.mark.parametrize("view", VIEWS)

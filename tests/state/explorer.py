@@ -13,7 +13,23 @@ from .world import Action, World
 
 # What happens of its own accord is likelier than what people do, and that than faults.
 WEIGHTS: dict[str, float] = {
-    **dict(open=3, meet=2, watch=1, close=3, update=1, relogin=0.5, unserve=1, back=5),
+    **dict(
+        open=3,
+        mount=3,
+        peek=1,
+        read=6,
+        live=8,
+        refuse=0.3,
+        glance=1,
+        leave=2,
+        meet=2,
+        watch=1,
+        close=3,
+        update=1,
+        relogin=0.5,
+        unserve=1,
+        back=5,
+    ),
     **dict(job=0.5, rejob=0.3, finish=0.3, abandon=0.3, sweep=0.3, part=3),
     **dict(drop=1, dup=1, lose=1, timeout=1, pause=0.3, wake=1, crash=0.2, boot=1, drain=0.3),
     **dict(flush=0.3, evict=0.2, save=0.3, restore=0.3, outage=0.2, tick=30, deliver=3, late=2),

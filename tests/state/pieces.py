@@ -7,11 +7,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from djust_presence.state import keeper, outbox, replica, store
+from djust_presence.state import audience, keeper, outbox, replica, store, submissions
+from djust_presence.state.audience import Audience, Viewer
 from djust_presence.state.keeper import Keeper
 from djust_presence.state.outbox import Outbox
 from djust_presence.state.replica import Replica
 from djust_presence.state.store import Store
+from djust_presence.state.submissions import Submissions
 
 
 class Pieces(NamedTuple):
@@ -21,10 +23,16 @@ class Pieces(NamedTuple):
     replica: type[Replica] = Replica
     outbox: type[Outbox] = Outbox
     keeper: type[Keeper] = Keeper
+    viewer: type[Viewer] = Viewer
+    audience: type[Audience[Any]] = Audience
+    submissions: type[Submissions] = Submissions
 
 
 REAL = Pieces()
-HOMES = ((store, "Store"), (replica, "Replica"), (outbox, "Outbox"), (keeper, "Keeper"))
+HOMES = (
+    *((store, "Store"), (replica, "Replica"), (outbox, "Outbox"), (keeper, "Keeper")),
+    *((audience, "Viewer"), (audience, "Audience"), (submissions, "Submissions")),
+)
 
 
 class Patch(NamedTuple):

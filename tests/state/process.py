@@ -33,14 +33,18 @@ class Process(Sessions):
 
     @property
     def due(self) -> float:
-        """When the Keeper is asked next: one call at a time is under way."""
-        return inf if self.waiting else self.world.now if self.awake else self.keeper.due
+        """When the Keeper is asked next, of whose calls one at a time is under way, or a grace is over."""
+        keeper = inf if self.waiting else self.world.now if self.awake else self.keeper.due
+        return min(keeper, self.submissions.due)
 
     def turn(self) -> None:
-        call = self.keeper.next(self.world.now)
-        self.awake = call is not None
-        if call:
-            self.net.append(Request(call))
+        self.submissions.expire(self.world.now)
+        if not self.waiting:
+            call = self.keeper.next(self.world.now)
+            self.awake = call is not None
+            if call:
+                self.net.append(Request(call))
+        self.submissions.settle()
 
     def answered(self, request: Request) -> None:
         self.awake = True
@@ -48,11 +52,11 @@ class Process(Sessions):
         reply: Any = request.answers if call.verb == "write" else request.answers[0]
         if replica is None:
             for change in self.keeper.answered(call, reply, self.world.now):
-                self.take(change)
+                self.wrote(change)
                 self.world.publish(change)
         elif self.replicas.get(call.args[0]) is replica:
-            first, steps = not replica.ready, replica.receive(reply, self.world.now)
-            self.welcome_all(call.args[0]) if first else self.moved(call.args[0], steps)
+            self.receive(call.args[0], reply)
+        self.submissions.settle()
 
     def failed(self, request: Request) -> None:
         self.awake = True
@@ -61,18 +65,7 @@ class Process(Sessions):
         else:
             self.keeper.failed(request.call, self.world.now)
 
-    def take(self, change: Change) -> None:
-        if replica := self.replicas.get(change.key):
-            self.moved(change.key, replica.apply(change, self.world.now))
-
     def attach(self, session: Session) -> None:
         super().attach(session)
-        self.awake = self.keeper.start() or self.awake
-
-    def wish(self, session: Session) -> None:
-        super().wish(session)
         self.awake = True
-
-    def unwish(self, session: Session) -> None:
-        self.outbox.drop(session.ref)
-        self.awake = True
+        self.keeper.start()

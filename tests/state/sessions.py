@@ -1,13 +1,14 @@
-"""The sessions of a process, each with the baseline from which it is told what happens."""
+"""The pages of a process: real viewers and audiences, and what each page has been told and shows."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING
 
+from djust_presence.state.audience import Viewer
 from djust_presence.state.outbox import Outbox, Wish
-from djust_presence.state.records import Step
+from djust_presence.state.records import Change, Member, Snapshot, Step
 from djust_presence.state.replica import Replica
 
 from .words import HOLD
@@ -16,62 +17,123 @@ if TYPE_CHECKING:
     from .world import World
 
 
-@dataclass(eq=False, slots=True)
-class Session:
-    """A connection. *seen*: who is there, as it was told, and whether they had been missed before; None: not yet told."""
+# A page of a World is made with the viewer of its pieces, which may have one rule off.
+if TYPE_CHECKING:
+    Base = Viewer
+else:
+    Base = object
 
-    key: str
-    user: str | None
-    ref: str
-    meta: str = "0"
-    seen: dict[str, bool] | None = None
-    joins: Counter[str] = field(default_factory=Counter)
+
+class Session(Base):
+    """A page. *told*: the members by its news; None: no news yet. *shown*: what it shows, if that has presence."""
+
+    def __init__(self, key: str, user: str | None, meta: str, missed: Set[tuple[str, str]]) -> None:
+        super().__init__()
+        self.key, self.user, self.meta, self.missed = key, user, meta, missed
+        self.told: dict[str, Member] | None = None
+        self.late: set[str] = set()  # users that the store had lost before they came to be seen
+        self.shown: Mapping[str, Member] | None = None
+        self.joins: Counter[str] = Counter()
+
+    @property
+    def ref(self) -> str:
+        return self.wanted.ref if self.wanted else ""
+
+    def know(self, members: Mapping[str, Member]) -> None:
+        super().know(members)
+        self.begin(members)
+
+    def begin(self, members: Mapping[str, Member]) -> None:
+        """Its news go on from *members*."""
+        self.told = dict(members)
+        self.late = {user for user in members if (self.key, user) in self.missed}
+
+    def render(self) -> None:
+        self.shown = dict(self.members())
 
 
 class Sessions:
-    """Who is connected to the process *name*, and what has been gathered to be told to them."""
+    """The pages of the process *name*, with the pieces that serve them."""
 
     def __init__(self, world: World, name: str) -> None:
+        pieces = world.pieces
         self.world, self.name = world, name
         self.replicas: dict[str, Replica] = {}
-        self.outbox: Outbox = world.pieces.outbox(
+        self.audiences = {}  # type: ignore[var-annotated]  # by key; of the pieces' kind
+        self.outbox: Outbox = pieces.outbox(
             world.fresh, lambda key, user: self.replicas[key].member(user) if key in self.replicas else None
         )
+        self.submissions = pieces.submissions(self.outbox)
+        self.mounting: list[Session] = []
         self.sessions: list[Session] = []
-        self.news: dict[str, list[Step]] = {}
+
+    def serve(self, key: str) -> None:
+        if key not in self.replicas:
+            self.replicas[key] = self.world.pieces.replica(HOLD)
+            self.audiences[key] = self.world.pieces.audience(key, self.replicas[key])
+
+    def look(self, session: Session) -> None:
+        """It is being mounted, and reads its group."""
+        self.serve(session.key)
+        self.mounting.append(session)
+        self.audiences[session.key].look(session)
 
     def attach(self, session: Session) -> None:
-        """From here on: what was gathered before is no news to a session that sees it already."""
-        self.tell(session.key)
+        """It is live."""
+        self.serve(session.key)
         self.sessions.append(session)
-        if session.key not in self.replicas:
-            self.replicas[session.key] = self.world.pieces.replica(HOLD)
-        elif self.replicas[session.key].ready:
-            self.welcome(session)
+        session.baseline = None
+        taken_over = self.submissions.take_over(session)
+        self.audiences[session.key].add(session)
+        self.welcome(session, taken_over)
+        if taken_over:
+            session.refresh()
+            self.world.truth.away.pop(session.ref, None)
 
-    def welcome(self, session: Session) -> None:
-        """Only who has a baseline is told to the others, so that their own join comes after it."""
-        missed = self.world.truth.missed
-        session.seen = {user: (session.key, user) in missed for user in self.replicas[session.key].shown()}
-        self.world.truth.welcomed(self.name, session)
-        self.wish(session)
+    def detach(self, session: Session) -> None:
+        self.sessions.remove(session)
+        self.audiences[session.key].remove(session)
 
-    def welcome_all(self, key: str) -> None:
-        for session in self.sessions:
-            if session.key == key:
-                self.welcome(session)
+    def welcome(self, session: Session, back: bool = False) -> None:
+        """Note the baseline of its news, once there is one."""
+        if session.served and session.told is None:
+            session.begin(self.replicas[session.key].shown())
+        if session.served and not back:
+            self.world.truth.welcomed(self.name, session)
+        self.submissions.submit(session)
 
     def wish(self, session: Session) -> None:
-        if session.user and session.seen is not None:
-            self.outbox.want(session.ref, Wish(session.key, session.user, session.meta))
+        """Be who *session* says, which shows at once."""
+        if session.user:
+            wish, lasting = Wish(session.key, session.user, session.meta), session.user in self.world.users
+            session.want(wish, lasting, self.world.fresh(), self.world.now)
+        else:
+            session.wanted = None
 
-    def moved(self, key: str, steps: list[Step]) -> None:
-        if steps:
-            self.news.setdefault(key, []).extend(steps)
+    def take(self, change: Change) -> None:
+        if change.key in self.audiences:
+            self.audiences[change.key].apply(change, self.world.now)
+
+    def wrote(self, change: Change) -> None:
+        if change.key in self.audiences:
+            self.audiences[change.key].wrote(change, self.world.now)
+
+    def receive(self, key: str, snapshot: Snapshot) -> None:
+        first = not self.replicas[key].ready
+        self.audiences[key].receive(snapshot, self.world.now)
+        for session in self.audiences[key].viewers if first else ():
+            self.welcome(session)
+
+    def untold(self, key: str) -> bool:
+        """Return whether some page has not been told something, or may show something else."""
+        audience = self.audiences[key]
+        return bool(audience.news) or any(session.stale for session in audience.viewers)
 
     def tell(self, key: str) -> None:
-        """Let the sessions of a group know what has been gathered for them."""
-        for step in self.news.pop(key, []):
-            for session in self.sessions:
-                if session.key == key and session.seen is not None:
-                    self.world.truth.told(self.name, session, step)
+        """Let the pages of a group take in their news, and show what is so."""
+        for session in self.audiences[key].flush():
+            for step in session.take().entries:
+                assert isinstance(step, Step)
+                self.world.truth.told(self.name, session, step)
+            session.render()
+            self.world.truth.refreshed(self.name, session)

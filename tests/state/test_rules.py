@@ -8,13 +8,11 @@ from typing import NamedTuple
 
 import pytest
 
-from djust_presence.state import keeper, outbox, replica, store
-from djust_presence.state.outbox import Wish
+from djust_presence.state import audience, keeper, outbox, replica, store, submissions
 
 from .explorer import WEIGHTS, Found, Make, read, replay, shrink, walk
 from .pieces import REAL, Patch, Pieces, patched
 from .process import Process
-from .sessions import Session
 from .world import World
 
 logger = logging.getLogger(__name__)
@@ -33,24 +31,6 @@ class Impatient(Process):
     def waiting(self) -> bool:
         calls = (one for one in self.net if one.awaited and not one.replica)
         return any(one.call.batch is None or not one.call.batch.ops for one in calls)
-
-
-class Careless(Process):
-    """Does not pass on what was gathered before it lets a session in."""
-
-    def attach(self, session: Session) -> None:
-        gathered, self.news = self.news, {}
-        super().attach(session)
-        self.news = gathered
-
-
-class Eager(Process):
-    """Tells the store of a session before it knows who is there."""
-
-    def attach(self, session: Session) -> None:
-        super().attach(session)
-        if session.user:
-            self.outbox.want(session.ref, Wish(session.key, session.user, session.meta))
 
 
 class Rule(NamedTuple):
@@ -102,7 +82,7 @@ RULES = {
     "one batch at a time, and each write runs once": Rule(
         WATCHED,
         dict(open=1, close=1),
-        "I11",
+        "I1",
         [
             *NO_SEQ,
             Patch(
@@ -115,7 +95,7 @@ RULES = {
         Impatient,
     ),
     "a write that comes late has no effect": Rule(
-        WATCHED, dict(open=1, close=1, timeout=1, tick=3), "I11", NO_SEQ
+        WATCHED, dict(open=1, close=1, timeout=1, tick=3), "I1", NO_SEQ
     ),
     "a lease notices that the store has lost writes": Rule(
         ALONE, dict(save=1, restore=1, close=1), "I11", NO_SEQ
@@ -139,13 +119,13 @@ RULES = {
     "who is missing after a flush is held": Rule(
         BOTH,
         dict(flush=1, tick=2),
-        "I12",
+        "I1",
         [Patch(replica, "self.settling = now + self.hold  # a flush", "pass  # a flush")],
     ),
     "no leave is let out while others may still come back": Rule(
         TABS,
         dict(flush=1, close=1, tick=1),
-        "I12",
+        "I1",
         [Patch(replica, "elif self.settling > NEVER:  # their", "elif False:  # their")],
         trace="tick · turn A · exec A 0 · flush · turn B · exec B 0 · reply B 0 · turn B · exec B 0 · "
         "reply B 0 · turn B · close B 0",
@@ -202,7 +182,7 @@ RULES = {
     "who may not be there after all joins again": Rule(
         WATCHED,
         dict(open=1, lose=1, evict=1),
-        "I11",
+        "I1",
         [Patch(outbox, "if told or left:  # it ran once", "if False:  # it ran once")],
     ),
     "a meta is given back with the time at which it was said": Rule(
@@ -238,12 +218,52 @@ RULES = {
         "I3",
         [Patch(store, "if was != group.users.get(user)", "if not (was and group.users.get(user))")],
     ),
-    "a session is not told what happened before it came": Rule(ALONE, dict(open=2), "I4", process=Careless),
-    "a session is told to the store when it knows who is there": Rule("", dict(open=1), "I4", process=Eager),
+    "a page is not told what happened before it came": Rule(
+        ALONE,
+        dict(open=2),
+        "I4",
+        [Patch(audience, "        self._share()\n        looked", "        looked")],
+    ),
+    "a mount is not told what happened before it looked": Rule(
+        ALONE,
+        dict(open=1, peek=1),
+        "I4",
+        [Patch(audience, "        self._share()\n        self.m", "        self.m")],
+    ),
+    "a mount is told what happens after it looked": Rule(
+        ALONE,
+        dict(open=1, peek=1, read=2),
+        "I",
+        [Patch(audience, "(*self.viewers, *self.mounting)", "self.viewers")],
+    ),
+    "what comes with the first snapshot is no news": Rule(
+        "",
+        dict(open=1, peek=1),
+        "I4",
+        [
+            Patch(
+                audience,
+                "        if not first:\n            return self._gather(steps)",
+                "        self._gather(steps)",
+            )
+        ],
+    ),
+    "a page that was rendered before its group was known is refreshed": Rule(
+        ALONE, dict(peek=1, read=1, unserve=1, close=1), "I14", [Patch(audience, " or viewer.blind", "")]
+    ),
+    "a presence is submitted when the others are known": Rule(
+        "", dict(open=1), "I4", [Patch(submissions, "wanted and viewer.served and", "wanted and")]
+    ),
+    "a presence is confirmed when the replica has it": Rule(
+        WATCHED,
+        dict(open=2, drop=1),
+        "I17",
+        [Patch(submissions, " and (audience is None or audience.shows(submitted))", "")],
+    ),
     "who comes late buries nobody": Rule(
         BOTH,
         dict(outage=1, tick=1),
-        "I12",
+        "I1",
         [
             Patch(
                 store, "own not in self.leases or self.leases[own].expiry <= now", "own not in self.leases"

@@ -46,7 +46,7 @@ RULES: dict[str, Sequence[Patch]] = {
     ],
     "a replica that differs is looked at again": [Patch(keeper, "replica.doubt()", "pass")],
     "a lost reply is no loss": [
-        Patch(keeper, "self._replicas[key].ask()", "pass"),
+        Patch(keeper, "self._replicas[key].ask_anew()", "pass"),
         Patch(keeper, "replica.doubt()", "pass"),
     ],
     "what dead processes left is claimed": [Patch(keeper, "self._claiming = self._lets_leave(now)", "pass")],

@@ -5,14 +5,15 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple
 
+from djust_presence.state.audience import Audience, Viewer
 from djust_presence.state.keeper import Call, Timing
 from djust_presence.state.outbox import Wish
-from djust_presence.state.records import Change, Join, Snapshot, Status, Step
+from djust_presence.state.records import Change, Join, Member, Snapshot, Status, Step
 from djust_presence.state.replica import Replica
 
 from .pieces import REAL, Pieces, carry_out
@@ -21,6 +22,8 @@ TTL = 30.0
 TIMING = Timing.of(TTL)
 TIMEOUT, READ_TIMEOUT = TTL / 12, 1.0
 GRACE = 2.0
+REFRESH_INTERVAL = 0.05
+MOUNT = 0.4  # seconds between the look of a page and its being live, at most
 POLL_TTL, LONGEST_POLL = 90.0, 66.0
 KINDS = ("refused", "silent", "lost")
 CUT = TTL / 2  # seconds for which one process alone is cut off: no lease expires by that
@@ -44,15 +47,27 @@ class Outage(NamedTuple):
         return self.begin <= now < self.end and self.one in ("", name)
 
 
-@dataclass(eq=False, slots=True)
-class Page:
-    """An open page. *seen*: who is there, as it was told; None before its group is known."""
+class Page(Viewer):
+    """An open page. *told*: the members by its news; None: no news yet."""
 
-    process: Process
-    key: str
-    user: str
-    ref: str
-    seen: set[str] | None = None
+    def __init__(self, process: Process, key: str, user: str, ref: str) -> None:
+        super().__init__()
+        self.process, self.key, self.user = process, key, user
+        self.told: dict[str, Member] | None = None
+        self.over = False
+        self.want(Wish(key, user, "{}"), not user.startswith("visitor"), ref, process.world.now)
+
+    @property
+    def ref(self) -> str:
+        return self.wanted.ref if self.wanted else ""
+
+    def know(self, members: Mapping[str, Member]) -> None:
+        super().know(members)
+        self.told = dict(members)
+
+    def refresh(self) -> None:
+        super().refresh()
+        self.process.flush_soon(self.key)
 
 
 class Process:
@@ -61,11 +76,14 @@ class Process:
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name = world, name
         self.replicas: dict[str, Replica] = {}
+        self.audiences: dict[str, Audience[Page]] = {}
         self.pages: list[Page] = []
+        self.flushing: set[str] = set()
         self.outbox = world.pieces.outbox(world.fresh, self.shown)
         self.keeper = world.pieces.keeper(
             self.outbox, self.replicas, TIMING, world.fresh, world.chance.random
         )
+        self.submissions = world.pieces.submissions(self.outbox)
         self.waiting = False  # whether a call is under way
         self.killed = False
         self.reading: set[str] = set()
@@ -78,36 +96,62 @@ class Process:
 
     # Pages
 
+    def look(self, page: Page) -> None:
+        """The page is being mounted, and reads its group; it is live a little later."""
+        if page.key not in self.replicas:
+            self.replicas[page.key] = self.world.pieces.replica(TTL / 2)
+            self.audiences[page.key] = self.world.pieces.audience(page.key, self.replicas[page.key])
+        self.audiences[page.key].look(page)
+        self.read()
+
     def open(self, page: Page) -> None:
+        if self.killed or page.over:
+            return
         self.pages.append(page)
-        replica = self.replicas.setdefault(page.key, self.world.pieces.replica(TTL / 2))
-        if replica.ready:
-            self.welcome(page)
+        taken_over = self.submissions.take_over(page)
+        if taken_over and page.ref in self.world.listed:
+            self.world.unlisted.pop(page.user, None)
+        self.audiences[page.key].add(page)
         self.keeper.start()
-        self.turn()
+        self.welcome(page)
 
     def welcome(self, page: Page) -> None:
-        page.seen = set(self.replicas[page.key].shown())
-        self.outbox.want(page.ref, Wish(page.key, page.user, "{}"))
+        if page.served and page.told is None:
+            page.told = self.replicas[page.key].shown()
+        self.submissions.submit(page)
         self.turn()
 
     def close(self, page: Page) -> None:
         self.pages.remove(page)
-
-    def drop(self, page: Page) -> None:
-        self.outbox.drop(page.ref)
+        self.audiences[page.key].remove(page)
+        self.submissions.end(page, GRACE, self.world.now)
+        self.world.at(self.world.now + GRACE, self.expire)
         self.turn()
+
+    def expire(self) -> None:
+        if not self.killed:
+            self.submissions.expire(self.world.now)
+            self.turn()
 
     def kill(self) -> None:
         self.killed = True
         self.pages.clear()
         self.replicas.clear()
+        self.audiences.clear()
 
-    def tell(self, key: str, steps: list[Step]) -> None:
-        for step in steps:
-            for page in self.pages:
-                if page.key == key and page.seen is not None:
-                    self.world.told(page, step)
+    def flush_soon(self, key: str) -> None:
+        if key not in self.flushing and not self.killed:
+            self.flushing.add(key)
+            self.world.at(self.world.now + REFRESH_INTERVAL, lambda: self.flush(key))
+
+    def flush(self, key: str) -> None:
+        self.flushing.discard(key)
+        for page in self.audiences[key].flush() if key in self.audiences else ():
+            for step in page.take().entries:
+                assert isinstance(step, Step)
+                self.world.told(page, step)
+            if page.served and page.told != self.replicas[key].shown():
+                raise Wrong(f"a page of {self.name} was told {page.told}, and sees {page.members()}")
 
     # Calls
 
@@ -116,6 +160,7 @@ class Process:
         self.read()
         if self.waiting or self.killed:
             return
+        self.submissions.settle()
         call = self.keeper.next(self.world.now)
         self.keeper.touched.clear()
         self.read()
@@ -133,13 +178,16 @@ class Process:
             self.keeper.failed(call, self.world.now)
         else:
             for change in self.keeper.answered(call, reply[0], self.world.now):
-                self.take(change)
+                if change.key in self.audiences:
+                    self.audiences[change.key].wrote(change, self.world.now)
+                    self.flush_soon(change.key)
                 self.world.publish(self, change)
         self.turn()
 
     def take(self, change: Change) -> None:
-        if (replica := self.replicas.get(change.key)) is not None:
-            self.tell(change.key, replica.apply(change, self.world.now))
+        if change.key in self.audiences:
+            self.audiences[change.key].apply(change, self.world.now)
+            self.flush_soon(change.key)
             self.read()
 
     def read(self) -> None:
@@ -166,11 +214,11 @@ class Process:
         else:
             self.failures[key] = 0
             first = not replica.ready
-            steps = replica.receive(reply[0], self.world.now)
-            self.tell(key, steps)
-            for page in self.pages if first else ():
-                if page.key == key:
-                    self.welcome(page)
+            self.audiences[key].receive(reply[0], self.world.now)
+            self.flush_soon(key)
+            for page in tuple(self.audiences[key].viewers) if first else ():
+                self.welcome(page)
+        self.submissions.settle()
         self.read()
 
 
@@ -302,7 +350,8 @@ class World:
                 self.excused.add(user)
                 return
             page = self.stayers[user] = Page(process, key, user, self.fresh())
-            process.open(page)
+            process.look(page)
+            self.at(self.now + self.chance.uniform(0, MOUNT), lambda: process.open(page))
 
         return arrive
 
@@ -325,14 +374,14 @@ class World:
 
     def visit(self, process: Process) -> None:
         page = Page(process, self.chance.choice(KEYS), f"visitor {self.fresh()}", self.fresh())
-        process.open(page)
-        self.at(self.now + self.chance.uniform(0.5, 20), lambda: self.shut(page))
+        process.look(page)
+        self.at(self.now + self.chance.uniform(0, MOUNT), lambda: process.open(page))
+        self.at(self.now + MOUNT + self.chance.uniform(0.5, 20), lambda: self.shut(page))
 
     def shut(self, page: Page) -> None:
-        if page.process.killed:
-            return
-        page.process.close(page)
-        self.at(self.now + GRACE, lambda: page.process.drop(page))
+        page.over = True
+        if page in page.process.pages:
+            page.process.close(page)
 
     def begin_polling(self, poller: Poller) -> None:
         def opened(reply: Any) -> None:
@@ -391,16 +440,15 @@ class World:
             self.excused.add(user)
 
     def told(self, page: Page, step: Step) -> None:
-        assert page.seen is not None
-        if (step.before is None) == (step.user in page.seen):
-            raise Wrong(f"a page of {page.process.name} was told {step}, and had seen {sorted(page.seen)}")
-        if step.before is None:
-            page.seen.add(step.user)
-        elif step.after is None:
-            page.seen.remove(step.user)
-            self._excuse(step.user)
-            if not step.user.startswith("visitor") and step.user not in self.excused:
-                raise Wrong(f"a page of {page.process.name} was told that {step.user} left")
+        if page.told is None or page.told.get(step.user) != step.before:
+            raise Wrong(f"a page of {page.process.name} was told {step}, and knew {page.told}")
+        if step.after:
+            page.told[step.user] = step.after
+            return
+        del page.told[step.user]
+        self._excuse(step.user)
+        if not step.user.startswith("visitor") and step.user not in self.excused:
+            raise Wrong(f"a page of {page.process.name} was told that {step.user} left")
 
     def compare(self) -> None:
         for key in KEYS:

@@ -35,7 +35,9 @@ class Truth:
         self.exact = exact
         self.missed: set[Who] = set()  # who was here while the store, having lost them, did not list them
         self.tracked: set[str] = set()  # refs that the store took once
-        self.moving: list[tuple[Who, float]] = []  # who is between two processes, and until when at most
+        self.away: dict[
+            str, tuple[Who, float]
+        ] = {}  # ref -> who is between two pages, and until when at most
         self._steady: dict[Who, bool] = {}  # who is here: ever since they came first?
         self._met: set[Who] = set()
         self._lives: Counter[Who] = Counter()  # how often they came to the store
@@ -100,7 +102,7 @@ class Truth:
             if session.ref in self.tracked
         }
         here |= {who for who, job in world.jobs.items() if world.now < job.beaten + TTL}
-        here |= {who for who, until in self.moving if world.now < until}
+        here |= {who for who, until in self.away.values() if world.now < until}
         for who in here | self._steady.keys():
             self._steady[who] = who in here and self._steady.get(who, who not in self._met)
         self._met = set(self._lives)
@@ -110,26 +112,49 @@ class Truth:
 
     def welcomed(self, process: str, session: Session) -> None:
         """It has got its baseline, in which its own coming must not be."""
-        if session.user and session.user in (session.seen or ()):
+        if session.user and session.user in (session.told or ()):
             if self._refs[session.key, session.user] == {session.ref}:
                 raise Broken(f"I4 a session of {process} will not be told of its own coming")
 
     def told(self, process: str, session: Session, step: Step) -> None:
         """It gets to know of a transition."""
-        seen, user, who = session.seen, step.user, (session.key, step.user)
-        assert seen is not None
-        if (step.before is None) == (user in seen):
-            raise Broken(f"I4 a session of {process} was told {step}, and had seen {sorted(seen)}")
+        told, user, who = session.told, step.user, (session.key, step.user)
+        if told is None or told.get(user) != step.before:
+            raise Broken(f"I4 a session of {process} was told {step}, and knew {told}")
+        if step.after is None:
+            # Who came to be seen after the store had lost them may have other tabs that are not back yet.
+            del told[user]
+            if self.calm and self._steady.get(who) and user not in session.late:
+                raise Broken(f"I12 a session of {process} was told that {user} left, who is still here")
+            session.late.discard(user)
+            return
+        told[user] = step.after
         if step.before is None:
-            seen[user] = who in self.missed
+            if who in self.missed:
+                session.late.add(user)
             session.joins[user] += 1
             if self.calm and session.joins[user] > self._lives[who]:
                 raise Broken(f"I13 a session of {process} was told that {user} came, who did not once more")
-        elif step.after is None:
-            # Who came to be seen after the store had lost them may have other tabs that are not back yet.
-            missed = seen.pop(user)
-            if self.calm and self._steady.get(who) and not missed:
-                raise Broken(f"I12 a session of {process} was told that {user} left, who is still here")
+
+    def refreshed(self, process: str, session: Session) -> None:
+        """It has been told everything."""
+        if session.audience and session.served and session.told != session.audience.replica.shown():
+            raise Broken(f"I14 a session of {process} was told {session.told}, and sees {session.shown}")
+
+    def pages(self, world: World) -> None:
+        """See whether each page shows what is so, or is about to."""
+        for process in world.processes.values():
+            for session in process.sessions:
+                if not session.served:
+                    continue
+                members = session.members()
+                if session.count() != len(members):
+                    raise Broken(f"I1 a session of {process.name} counts {session.count()} of {members}")
+                if session.user and session.user not in members and self.calm:
+                    raise Broken(f"I17 a session of {process.name} does not see itself in {members}")
+                due = session.stale or process.audiences[session.key].news
+                if session.shown is not None and not due and session.shown != members:
+                    raise Broken(f"I14 a page of {process.name} shows {session.shown}, there are {members}")
 
     # The end
 
@@ -153,8 +178,10 @@ class Truth:
                     raise Broken(f"I11 {name} shows {replica.shown()}, the store has {members}")
         for session in sessions:
             members = store.snapshot(session.key).members
-            if set(session.seen or ()) != members.keys():
-                raise Broken(f"I4 a session has seen {session.seen}, there are {members}")
+            if not session.told == session.members() == members:
+                raise Broken(
+                    f"I4 a session was told {session.told}, sees {session.members()}, there are {members}"
+                )
             if session.user and (session.key, session.user) not in world.jobs:
                 tabs = [one for one in sessions if (one.key, one.user) == (session.key, session.user)]
                 last = max(tabs, key=lambda one: self._said[one.ref, one.meta])

@@ -48,6 +48,7 @@ class World:
         self.budget: dict[str, int] = {}
         self._allowed: set[str] = set()
         self.pieces = pieces
+        self._session: type[Session] = type("Page", (Session, pieces.viewer), {})
         self.keys, self.users = list(keys), list(users)
         self.now = 0.0
         self.store = pieces.store()
@@ -117,23 +118,34 @@ class World:
 
     def _people(self, name: str, process: Process) -> Iterator[Action]:
         for key in self.keys:
-            if "open" in self._allowed:
-                yield from (("open", name, key, user) for user in self.users)
+            for kind in ("open", "mount"):
+                if kind in self._allowed:
+                    yield from ((kind, name, key, user) for user in self.users)
+            if "peek" in self._allowed:
+                yield "peek", name, key
             if "meet" in self._allowed:
                 yield "meet", name, key
             if "watch" in self._allowed:
                 yield "watch", name, key
             if "unserve" in self._allowed and key in process.replicas:
-                if not any(session.key == key for session in process.sessions):
+                wanted = {wish.key for wish in process.outbox.wanted.values()}
+                if key not in wanted | {one.key for one in (*process.sessions, *process.mounting)}:
                     yield "unserve", name, key
         for i, session in enumerate(process.sessions):
-            if "close" in self._allowed:
-                yield "close", name, i
+            for kind in ("close", "leave", "glance"):
+                if kind in self._allowed:
+                    yield kind, name, i
             if "update" in self._allowed and session.user:
                 yield "update", name, i
             if "relogin" in self._allowed:
                 yield from (("relogin", name, i, user) for user in ("", *self.users) if user != session.user)
         yield from (("back", name, i) for i in range(len(self.homeless)))
+        for i in range(len(process.mounting)):
+            yield "live", name, i
+            if "read" in self._allowed:
+                yield "read", name, i
+            if "refuse" in self._allowed:
+                yield "refuse", name, i
 
     def _doings(self, name: str, process: Process) -> Iterator[Action]:
         if process.due < self.tick + 1:
@@ -141,7 +153,7 @@ class World:
         yield from (("reply", name, i) for i, request in enumerate(process.net) if request.executed)
         yield from (("deliver", name, i) for i in range(len(process.inbox)))
         yield from (("ask", name, key) for key, replica in process.replicas.items() if replica.asks)
-        yield from (("tell", name, key) for key in process.news)
+        yield from (("tell", name, key) for key in process.audiences if process.untold(key))
         if "drain" in self._allowed and process.outbox.lease:
             yield "drain", name
         if "pause" in self._allowed:
@@ -191,6 +203,7 @@ class World:
         getattr(self, f"do_{kind}")(*where)
         self.truth.check(self.store)
         self.truth.look(self)
+        self.truth.pages(self)
 
     def do_tick(self) -> None:
         self.now = self.tick + 1.0
@@ -201,36 +214,76 @@ class World:
 
     # People
 
+    def page(self, name: str, key: str, user: str | None, meta: str = "0") -> Session:
+        session = self._session(key, user, meta, self.truth.missed)
+        self.processes[name].wish(session)
+        return session
+
     def do_open(self, name: str, key: str, user: str) -> None:
-        self.processes[name].attach(Session(key, user, self.fresh()))
+        """Be present without a look at who else is."""
+        self.processes[name].attach(self.page(name, key, user))
 
     def do_meet(self, name: str, key: str) -> None:
         self.do_open(name, key, self.fresh())
 
     def do_watch(self, name: str, key: str) -> None:
-        self.processes[name].attach(Session(key, None, self.fresh()))
+        self.processes[name].attach(self.page(name, key, None))
+
+    def do_mount(self, name: str, key: str, user: str) -> None:
+        self.processes[name].look(self.page(name, key, user))
+
+    def do_peek(self, name: str, key: str) -> None:
+        """Mount a page that only watches."""
+        self.processes[name].look(self.page(name, key, None))
+
+    def do_read(self, name: str, i: int) -> None:
+        """A mount renders its page: it has waited for long enough, or its group is known."""
+        self.processes[name].mounting[i].render()
+
+    def do_live(self, name: str, i: int) -> None:
+        self.processes[name].attach(self.processes[name].mounting.pop(i))
+
+    def do_refuse(self, name: str, i: int) -> None:
+        self.processes[name].mounting.pop(i)
+
+    def do_glance(self, name: str, i: int) -> None:
+        """A handler renders its page."""
+        self.processes[name].sessions[i].render()
 
     def do_close(self, name: str, i: int) -> None:
-        process = self.processes[name]
-        process.unwish(process.sessions.pop(i))
+        self._close(name, i, 0)
+
+    def do_leave(self, name: str, i: int) -> None:
+        """Be gone, and perhaps back within the grace."""
+        self._close(name, i, GRACE)
+
+    def _close(self, name: str, i: int, grace: float) -> None:
+        process, session = self.processes[name], self.processes[name].sessions[i]
+        process.detach(session)
+        process.submissions.end(session, grace, self.now)
+        process.awake = True
+        if grace and session.user in self.users and session.ref in self.truth.tracked:
+            self.truth.away[session.ref] = (session.key, str(session.user)), self.now + grace
 
     def do_update(self, name: str, i: int) -> None:
-        session = self.processes[name].sessions[i]
-        session.meta = str(next(self._metas))
-        self.processes[name].wish(session)
+        self.processes[name].sessions[i].meta = str(next(self._metas))
+        self._changed(name, i)
 
     def do_relogin(self, name: str, i: int, user: str) -> None:
         """Be somebody else, or nobody, from here on: under another ref."""
+        self.processes[name].sessions[i].user = user or None
+        self._changed(name, i)
+
+    def _changed(self, name: str, i: int) -> None:
         process = self.processes[name]
-        session = process.sessions[i]
-        process.unwish(session)
-        session.user, session.ref = user or None, self.fresh()
-        process.wish(session)
+        process.wish(process.sessions[i])
+        process.submissions.submit(process.sessions[i])
+        process.sessions[i].render()
+        process.awake = True
 
     def do_unserve(self, name: str, key: str) -> None:
         process = self.processes[name]
-        del process.replicas[key]
-        process.news.pop(key, None)
+        del process.replicas[key], process.audiences[key]
 
     # A process
 
@@ -346,21 +399,20 @@ class World:
     def do_drain(self, name: str) -> None:
         """A clean stop. Who comes back has another connection then; a user made up for one connection does not."""
         process = self.processes[name]
-        leaving = [session.ref for session in process.sessions if session.user not in self.users]
         lease = self.store.leases.get(process.outbox.lease or "")
         expired = lease is not None and lease.expiry < self.tick + 1  # nobody has to wait for them any more
-        for session in process.sessions:
+        for session in tuple(process.sessions):
+            process.detach(session)
             if session.user in self.users:
                 self.homeless.append((session, self.tick))
                 if session.ref in self.truth.tracked and not expired:
-                    self.truth.moving.append(((session.key, str(session.user)), self.tick + GRACE))
-        process.sessions.clear()
-        process.keeper.retire(leaving, GRACE)
+                    self.truth.away[session.ref] = (session.key, str(session.user)), self.tick + GRACE
+        process.keeper.retire(process.submissions.retire(), GRACE)
         process.awake = True
 
     def do_back(self, name: str, i: int) -> None:
         session, _ = self.homeless.pop(i)
-        self.processes[name].attach(Session(session.key, session.user, self.fresh(), session.meta))
+        self.processes[name].attach(self.page(name, session.key, session.user, session.meta))
 
     def do_flush(self) -> None:
         self.store = self.pieces.store()
