@@ -359,8 +359,9 @@ class World:
         """Somebody comes, goes, or moves to another process, which may be while the store is away."""
         if self.now < self.faults_end:
             self.at(self.now + self.chance.expovariate(1.0), self.churn)
-            if self.chance.random() < 0.4 and self.stayers:
-                self.move(self.chance.choice(sorted(self.stayers)))
+            here = sorted(user for user, page in self.stayers.items() if page in page.process.pages)
+            if self.chance.random() < 0.4 and here:
+                self.move(self.chance.choice(here))
             else:
                 self.visit(self.chance.choice(self.processes))
 
