@@ -371,7 +371,7 @@ class World:
             self.unlisted[user] = self.now
         self.shut(old)
         elsewhere = self.chance.choice(self.processes)
-        self.at(self.now + self.chance.uniform(0.1, 1.0), self._arrival(elsewhere, old.key, user))
+        self.at(self.now + self.chance.uniform(0.1, 0.6), self._arrival(elsewhere, old.key, user))
 
     def visit(self, process: Process) -> None:
         page = Page(process, self.chance.choice(KEYS), f"visitor {self.fresh()}", self.fresh())
