@@ -215,6 +215,19 @@ def test_private_names_are_used_only_where_they_are_defined() -> None:
     assert_listed(foreign_accesses(), ACCESSES_TO_BE_CUT)
 
 
+def test_only_a_session_writes_its_fields() -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno} writes session.{node.attr}"
+        for _, path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "session"
+    ]
+    assert wrong == []
+
+
 def test_only_the_registry_knows_the_redis_backend_and_only_by_its_path() -> None:
     redis = f"{NAME}.backends.redis"
     wrong = [

@@ -1,4 +1,4 @@
-"""What each page of a process sees of its group, and what it is told: everything since it first looked, in order."""
+"""The pages of a group: each sees the members with itself as wanted, and is told every change since it looked."""
 
 from __future__ import annotations
 

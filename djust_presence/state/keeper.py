@@ -115,7 +115,7 @@ class Keeper:
 
     @property
     def due(self) -> float:
-        """When :meth:`next` may have something to do, if nothing is wished before."""
+        """The time at which :meth:`next` may have something to do, if nothing is wished before."""
         doubts = self._doubts[0][0] if self._doubts else FOREVER
         unfinished = self._ends or self.outbox.busy or (self.outbox.lease and (self._work or self._claiming))
         if unfinished:

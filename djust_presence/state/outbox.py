@@ -1,4 +1,4 @@
-"""What a process wants the store to list, against what it has told the store."""
+"""The presences that a process wants the store to list, against those it has told the store."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Wish(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What is under way to the store: the opening of *lease* when there are no ops, else writes under it."""
+    """A request under way to the store: the opening of *lease* when there are no ops, else writes under it."""
 
     lease: str
     ops: Sequence[Op]
 
 
 class _Taken(NamedTuple):
-    """What the store has taken a ref as: when it was said, in which life of its group, under which lease and birth."""
+    """A ref as the store has taken it: when it was said, in which life of its group, under which lease and birth."""
 
     wish: Wish
     said: float
@@ -41,7 +41,7 @@ LONG_AGO = 0.0  # when something was said of which only that is known
 
 @dataclass(slots=True)
 class Answer:
-    """What the store's replies led to: Changes of ours, and groups of which a reply was lost."""
+    """The outcome of the store's replies: Changes of ours, and groups of which a reply was lost."""
 
     changes: list[Change] = field(default_factory=list)
     unsure: set[str] = field(default_factory=set)
@@ -81,7 +81,7 @@ class Outbox:
             self._dirty[ref] = None
 
     def settled(self, ref: str) -> bool:
-        """Whether the store has been told, and has answered, all there is about *ref*."""
+        """Return whether the store has answered everything about *ref*."""
         return ref not in self._dirty and not (self._batch and ref in self._under_way)
 
     # Batches
@@ -92,7 +92,7 @@ class Outbox:
 
     @property
     def ahead(self) -> int:
-        """How many writes under the lease are under way, which are the last of ``seq``."""
+        """The number of writes under way, which are the last of ``seq``."""
         return len(self._batch.ops) if self._batch else 0
 
     def next(self, limit: int, leaves: bool = True, by: float | None = None) -> Batch | None:

@@ -25,7 +25,7 @@ class Member(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a group's history stands: which life of the group, how many Changes in it, and the last one's tag."""
+    """A point in a group's history: the life of the group, the number of Changes in it, and the last one's tag."""
 
     epoch: str
     version: int
@@ -51,7 +51,7 @@ class Change(NamedTuple):
 
     @property
     def steps(self) -> list[Step]:
-        """What happened to each user, where that is known."""
+        """The transition of each user, where it is known."""
         return [Step(user, was, self.records[user]) for user, was in self.before.items()]
 
     def without(self, user: str) -> Change:
@@ -121,7 +121,7 @@ Op = Join | Leave
 
 
 class Status(StrEnum):
-    """What the gate said of a write."""
+    """The gate's answer to a write."""
 
     OK = "ok"
     SEEN = "seen"  # it ran before: no effect this time
@@ -154,7 +154,7 @@ class Renewal(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a dead lease has left behind in one group."""
+    """The refs that a dead lease has left behind in one group."""
 
     lease: str
     key: str
@@ -162,7 +162,7 @@ class Work(NamedTuple):
 
 
 class What(Enum):
-    """What a step is to whoever follows a group."""
+    """The kind of a step."""
 
     JOIN = auto()
     LEAVE = auto()

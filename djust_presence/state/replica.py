@@ -127,12 +127,12 @@ class Replica:
 
     @property
     def asks(self) -> bool:
-        """Whether a snapshot is wanted and none is under way."""
+        """True if a snapshot is wanted and none is under way."""
         return self._request is not None and self._request.moves is None
 
     @property
     def current(self) -> bool:
-        """Whether this has heard of nothing that is not in it."""
+        """True if nothing is known to be missing."""
         return self._request is None
 
     def ask(self) -> None:

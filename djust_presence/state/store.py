@@ -196,7 +196,7 @@ class Store:
 
     @staticmethod
     def _said(group: Group, op: Join, had: Row | None, now: float) -> float:
-        """When the meta of *op* was said: later than all others of its user, if it is said with this."""
+        """Return when the meta of *op* was said: later than all others of its user, if it is said with this."""
         if op.said is not None:
             return max(op.said, had.said) if had and had.meta == op.meta else op.said
         refs = group.refs.get(op.user)

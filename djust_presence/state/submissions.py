@@ -97,7 +97,7 @@ class Submissions:
 
     @property
     def due(self) -> float:
-        """When :meth:`expire` may have something to do."""
+        """The time at which :meth:`expire` may have something to do."""
         return self._deadlines[0][0] if self._deadlines else FOREVER
 
     def expire(self, now: float) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ..state.audience import Event, Intent, Refresh
-from .endings import NO_STATUS, Ending
+from .endings import NO_STATUS, Ending, drained
 from .group import Group
 from .looks import in_loop
 from .lookup import acount, amembers, count, members
 from .refresher import SESSIONS_PER_HOP, chunks
-from .session import GroupExtension, Host, Session, by_host, drained
+from .session import GroupExtension, Host, Session, by_host
 from .tracker import Tracker
 from .trackers import (
     asignal,

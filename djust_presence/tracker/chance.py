@@ -1,4 +1,4 @@
-"""What is left to chance: ids, and when to try again."""
+"""Random ids, and pauses before the next try."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from uuid import uuid4
 
 
 def fresh() -> str:
-    """An id that nobody has used before."""
+    """Return an id that nobody has used before."""
     return uuid4().hex
 
 
 def backoff(failures: int, longest: float) -> float:
-    """Seconds to wait after so many failures in a row: more each time, never in step with others."""
+    """Return the seconds to wait after so many failures in a row: more each time, never in step with others."""
     return min(longest, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)

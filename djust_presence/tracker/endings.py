@@ -1,12 +1,14 @@
-"""How a connection has ended, and for how long its user may be expected back."""
+"""The ways a connection ends, and for how long its user stays present after each."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from enum import Enum, auto
 
 from ..conf import Settings
 
-__all__ = ["GOING_AWAY", "NO_STATUS", "Ending", "grace_after"]
+__all__ = ["GOING_AWAY", "NO_STATUS", "Ending", "drained", "grace_after"]
 
 NO_STATUS = 1005  # of a socket that was closed without a code
 GOING_AWAY = 1012
@@ -17,7 +19,7 @@ SILENT = (4000, "timeout")
 
 
 class Ending(Enum):
-    """How a connection has ended."""
+    """The way a connection has ended."""
 
     EXPELLED = auto()  # by the server: its user may not be here any more
     CLOSED = auto()  # by the browser, or by the server for good: a page may be loaded again
@@ -26,7 +28,7 @@ class Ending(Enum):
 
     @classmethod
     def of(cls, code: int, reason: str = "") -> Ending:
-        """Return how a socket has ended that was closed with *code*, and *reason* if that was by the server.
+        """Return the ending of a socket that was closed with *code*, and *reason* if the server closed it.
 
         Servers report a broken path as 1006, and some as 1005 or otherwise.
         """
@@ -45,3 +47,9 @@ def grace_after(ending: Ending, settings: Settings) -> float:
         Ending.LOST: settings.lost_grace,
         Ending.RESTART: settings.drain_grace,
     }[ending]
+
+
+async def drained(stop: asyncio.Task[None]) -> None:
+    """Wait for the end of a drain, which goes on if the server has no more time for whoever waits."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.shield(stop)

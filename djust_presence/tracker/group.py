@@ -18,7 +18,7 @@ __all__ = ["Group"]
 
 
 class Owner(Protocol):
-    """What a group needs of its process."""
+    """The process that serves a group."""
 
     def fetch(self, group: Group) -> None:
         """Get the snapshot, if the group's replica asks for one."""

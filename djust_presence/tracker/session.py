@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -16,7 +15,7 @@ from .clock import Clock
 from .endings import Ending
 from .looks import Looks
 
-__all__ = ["GroupExtension", "Host", "Owner", "ServedGroup", "Session", "by_host", "drained"]
+__all__ = ["GroupExtension", "Host", "Owner", "ServedGroup", "Session", "by_host"]
 
 
 class Host(Protocol):
@@ -80,7 +79,7 @@ class ServedGroup(Protocol):
 
 
 class Owner(Protocol):
-    """What a session tells of itself, on the loop."""
+    """The process of a session, which hears of it on the loop."""
 
     def admit(self, session: Session) -> None:
         """It is live."""
@@ -104,12 +103,6 @@ def by_host(sessions: Iterable[Session]) -> dict[Host, list[Session]]:
     for session in sessions:
         sorted_out.setdefault(session.host, []).append(session)
     return sorted_out
-
-
-async def drained(stop: asyncio.Task[None]) -> None:
-    """Wait for the end of a drain, which goes on if the server has no more time for whoever waits."""
-    with suppress(asyncio.CancelledError):
-        await asyncio.shield(stop)
 
 
 class Session(Viewer):

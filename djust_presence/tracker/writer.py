@@ -21,7 +21,7 @@ LONGEST_STOP = 4.0  # seconds for the store to hear of retired leases; servers k
 
 
 class Owner(Protocol):
-    """What the writer tells its process."""
+    """The process that the writer works for."""
 
     def publish(self, changes: Iterable[Change]) -> None:
         """The store has made these Changes for this process."""
