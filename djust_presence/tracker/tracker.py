@@ -98,13 +98,14 @@ class Tracker:
         if not session.open:
             return
         self._start()
-        group = self._serve(session.key) if session.key is not None else None
-        if session.audience and group and session.audience is not group.audience:
-            self.groups[session.audience.key].remove(session)
-        if group and session.audience:
+        key, group = session.key, session.audience and self.groups[session.audience.key]
+        if group and group.key != key:
+            group.remove(session)
+            group = None
+        if group:
             group.follow(session)
-        elif group:
-            group.add(session)
+        elif key is not None:
+            self._serve(key).add(session)
         self._submissions.submit(session)
         self._writer.wake()
 

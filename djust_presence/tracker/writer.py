@@ -67,7 +67,8 @@ class Writer:
     async def _turn(self) -> bool:
         """Make the call that is due; return whether there was one."""
         call = self._keeper.next(self._clock.now)
-        self._settle()
+        if call is None or self._keeper.touched:
+            self._settle()
         if call is None:
             return False
         try:
