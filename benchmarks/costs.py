@@ -51,11 +51,11 @@ class Counting:
             session.take()
             self.refreshes[session] += 1
 
-    def send(self, sessions: Sequence[Any], event: str, payload: Any) -> None: ...
-    def ping(self, sessions: Sequence[Any]) -> None: ...
-    def close(self, session: Any, code: int, reason: str) -> None: ...
-    def notice(self, sessions: Sequence[Any], kind: str, *rest: Any) -> None: ...
-    async def check(self, sessions: Sequence[Any]) -> None: ...
+    def broadcast(self, sessions: Sequence[Any], event: str, payload: Any) -> None: ...
+    def ping(self, connections: Sequence[Any]) -> None: ...
+    def close(self, connection: Any, code: int, reason: str) -> None: ...
+    def notice(self, connections: Sequence[Any], kind: str, *rest: Any) -> None: ...
+    async def check(self, connections: Sequence[Any]) -> None: ...
 
 
 async def until(condition: Any) -> None:
@@ -71,7 +71,7 @@ async def measure(server: RedisServer) -> None:
     tracker, host, monitor = get_tracker(), Counting(), Monitor(server)
 
     def join(key: str, user: str) -> Any:
-        session = tracker.session(host, None)
+        session = tracker.session(tracker.connect(host, None), None)
         session.track(key, user, '{"name": "Somebody"}')
         session.live()
         return session
@@ -132,7 +132,7 @@ async def measure(server: RedisServer) -> None:
 
     watchers = []
     for n in range(5000):
-        session = tracker.session(host, None)
+        session = tracker.session(tracker.connect(host, None), None)
         session.watch(f"group-{n}")
         session.live()
         watchers.append(session)

@@ -90,7 +90,7 @@ class LiveCursorMixin(PresenceMixin):
 
     def _presence_listen(self, session: Session) -> None:
         super()._presence_listen(session)
-        session.extend(Hub)
+        session.extend(Hub, self.presence_cursor_rate)
 
 
 OVERRIDABLE = ("cursor_move", "handle_cursor_move", "update_cursor_position")

@@ -73,28 +73,27 @@ class Hub:
 
     # Sessions
 
-    def add(self, session: Session) -> None:
-        """A session of the group, or what it wishes has changed: whether its page shows cursors, and who it is."""
+    def add(self, session: Session, option: int) -> None:
+        """A session of the group, or its wishes have changed; *option* is how many frames it wants a second."""
         intent = session.wanted
         if session in self._refs and (intent is None or intent.ref != self._refs[session]):
             self._hide(session)
         user, page = intent and intent.wish.user, self._pages.get(session)
-        if session.extension:
-            self._wanted_rate = max(self._wanted_rate, session.view.presence_cursor_rate)
+        self._wanted_rate = max(self._wanted_rate, option)
         if session.shows_cursors and (page is None or page.user != user):
             with self._looking():
                 self._pages[session] = Page(user)
         self._schedule()  # its person may be known only by now
 
     def remove(self, session: Session) -> None:
-        """It is not of the group any more."""
+        """It is no longer of the group."""
         self._hide(session)
         with self._looking():
             self._pages.pop(session, None)
             self._readers.pop(session, None)
 
     def discard(self) -> None:
-        """The group is not served any more."""
+        """The group is no longer served."""
         for timer in (self._tick_timer, self._age_timer, self._read_timer):
             if timer is not None:
                 timer.cancel()
@@ -210,7 +209,7 @@ class Hub:
 
     def _send(self, sessions: Iterable[Session], fields: Mapping[str, Any]) -> None:
         for host, some in by_host(sessions).items():
-            missed = set(host.show_cursors(some, fields))
+            missed = set(host.put(some, host.encode("cursors", dict(fields))))
             for session in some:
                 page = self._pages[session]
                 if session not in missed:
@@ -323,7 +322,7 @@ class Hub:
 
 def hub_of(session: Session) -> Hub | None:
     """The hub of the session's group, if that has one."""
-    extension = session.group and session.group.extension
+    extension = session.group and session.group.extensions.get(Hub)
     return extension if isinstance(extension, Hub) else None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from ..keys import url_arguments
 from ..mixins import PresenceMixin
-from ..tracker import Session, get_tracker, in_loop, serves_if
+from ..tracker import Connection, Session, get_tracker, in_loop, serves_if
 from .djust_consumer import SeatedConsumer, for_script, push_event, seat
 
 __all__ = ["DjustHost", "djust_host"]
@@ -60,7 +60,8 @@ class _ConsumerOfView:
             view.__dict__["_should_restore_snapshot"] = _never
         else:
             seat(consumer)
-            view._presence = get_tracker().session(djust_host, view)
+            tracker = get_tracker()
+            view._presence = tracker.session(tracker.connect(djust_host, consumer), view)
             view._presence_alone = vars(consumer).setdefault(
                 "_presence_connection", f"anon_conn_{uuid4().hex}"
             )
@@ -113,33 +114,36 @@ class DjustHost:
     async def refresh(self, sessions: Sequence[Session]) -> None:
         """Let the views of *sessions* take in what has come, and djust render each. Never raises."""
         await asyncio.gather(
-            *(_consumer(session).presence_refresh(session.view, session.take()) for session in sessions)
+            *(_consumer(session).presence_refresh(session.owner, session.take()) for session in sessions)
         )
 
-    def send(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
+    def broadcast(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
         """Put a broadcast into the pages of *sessions*: djust's event, and what our script makes its own of."""
         frames = push_event(event, payload), for_script("broadcast", {"event": event, "payload": payload})
         for session in sessions:
             _consumer(session).presence_put(*frames)
 
-    def show_cursors(self, sessions: Sequence[Session], fields: Mapping[str, Any]) -> list[Session]:
-        """Put one frame of cursors into the pages of *sessions*; those that are still being sent to are returned."""
-        frame = for_script("cursors", fields)
-        return [session for session in sessions if not _consumer(session).presence_point(frame)]
+    def encode(self, kind: str, fields: dict[str, Any]) -> str:
+        return for_script(kind, fields)
 
-    def ping(self, sessions: Sequence[Session]) -> None:
+    def put(self, sessions: Sequence[Session], text: str) -> list[Session]:
+        """Send *text* to the pages of *sessions*; return those that are still being sent to."""
+        return [session for session in sessions if not _consumer(session).presence_point(text)]
+
+    def ping(self, connections: Sequence[Connection[Session]]) -> None:
         """Nothing: djust's client gives a sign of life by itself."""
 
-    def close(self, session: Session, code: int, reason: str) -> None:
-        """Close the socket of *session*; djust's client comes back, if there still is one."""
-        if session.clock.now - session.heard_at >= LEAST_TIMEOUT:
-            _consumer(session).presence_close(code, reason)
+    def close(self, connection: Connection[Session], code: int, reason: str) -> None:
+        """Close the socket of *connection*; djust's client comes back, if there still is one."""
+        if asyncio.get_running_loop().time() - connection.heard_at >= LEAST_TIMEOUT:
+            connection.owner.presence_close(code, reason)
 
-    def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
-        """Nothing: who may see a view, and for how long, is djust's to say."""
+    def notice(self, connections: Sequence[Connection[Session]], kind: str, *rest: Any) -> None:
+        """Nothing: djust says who may see a view, and for how long."""
 
-    async def check(self, sessions: Sequence[Session]) -> None:
-        """Have djust see who may still be there, in projects that let it do so before each event."""
+    async def check(self, connections: Sequence[Connection[Session]]) -> None:
+        """Have djust check access, in projects that let it do so before each event."""
+        sessions = [session for connection in connections for session in connection.sessions]
         await asyncio.gather(*(_consumer(session).presence_check(session) for session in sessions))
 
 
@@ -147,7 +151,7 @@ djust_host = DjustHost()
 
 
 def _consumer(session: Session) -> SeatedConsumer:
-    consumer: SeatedConsumer = session.view._ws_consumer
+    consumer: SeatedConsumer = session.owner._ws_consumer
     return consumer
 
 

@@ -101,6 +101,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         if session := session_of(before):
             # Its socket is still there, and with it whoever counts per connection: another page of theirs may follow.
             session.replaced()
+            session.connection.end()
         self._presence_due = self._presence_position = None
         self._presence_owed = False
         self._presence_pusher = self._presence_mover = None  # those of another view come to their end
@@ -111,12 +112,12 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
                 self.presence_put(for_script("ready", {}))
 
     def _presence_end(self, view: Any, ending: Ending = Ending.CLOSED) -> None:
-        if (session := session_of(view)) and (stop := session.end(ending)):
+        if (session := session_of(view)) and (stop := session.connection.end(ending)):
             self._presence_end_of = stop
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if session := session_of(self.view_instance):
-            session.heard()
+            session.connection.heard()
             if text_data and MOVE in text_data[:40] and (frame := _read_move(text_data)):
                 self._presence_take_in(session, frame)
                 return
@@ -203,9 +204,9 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         if self._render_lock.locked():
             return  # whatever goes on there has been preceded by that
         async with self._render_lock:
-            if session.open and not await self._reauth_legacy_server_turn(session.view):
+            if session.open and not await self._reauth_legacy_server_turn(session.owner):
                 session.untrack()
-                self._presence_end(session.view)
+                self._presence_end(session.owner)
 
     # Pointers
 
@@ -215,7 +216,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         if now - self._presence_second >= 1:
             self._presence_second, self._presence_moves = now, 0
         self._presence_moves += 1
-        if self._presence_moves > MAX_MOVES or not isinstance(session.view, LiveCursorMixin):
+        if self._presence_moves > MAX_MOVES or not isinstance(session.owner, LiveCursorMixin):
             return
         if frame.get("cursors"):
             session.show_cursors()
@@ -224,13 +225,13 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
             position = None if frame.get("x", 0) is None else Position.read(frame)
         except ValueError:
             return
-        if position is None or goes_straight(session.view):
+        if position is None or goes_straight(session.owner):
             self._presence_position = None
             move_cursor(session, position)
         else:
             self._presence_position = position
             if self._presence_mover is None:
-                self._presence_mover = asyncio.create_task(self._presence_move(session.view))
+                self._presence_mover = asyncio.create_task(self._presence_move(session.owner))
 
     async def _presence_move(self, view: LiveCursorMixin) -> None:
         """Let the view's own code take in where the pointer is by then, once a tick at most."""

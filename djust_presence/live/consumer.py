@@ -17,7 +17,17 @@ from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor
 from ..cursors import Position
 from ..events import ArgumentError, bind, find_handler
 from ..rates import LogLimit
-from ..tracker import NO_STATUS, Ending, Refresh, Session, Tracker, drained, get_tracker, will_serve
+from ..tracker import (
+    NO_STATUS,
+    Connection,
+    Ending,
+    Refresh,
+    Session,
+    Tracker,
+    drained,
+    get_tracker,
+    will_serve,
+)
 from .host import live_host
 from .incoming import FrameError, read_frame
 from .limits import Limits
@@ -68,6 +78,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
     _patience: asyncio.Timeout
     _tracker: Tracker
     _view: LiveView
+    _connection: Connection[Session] | None = None
     _session: Session | None = None
     _busy = False
     _over = False
@@ -115,7 +126,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         finally:
             self._over = True
             self._outgoing.end()
-            if self._session is not None and (stop := self._session.end(ending)):
+            if self._connection is not None and (stop := self._connection.end(ending)):
                 await drained(stop)
 
     # Incoming
@@ -129,8 +140,8 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
                 return NO_STATUS if code is None else code
             if self._over:
                 continue
-            if self._session is not None:
-                self._session.heard()
+            if self._connection is not None:
+                self._connection.heard()
             if self._limits.is_flood(monotonic()):
                 logger.warning("The socket of %r was closed: too many frames.", self._path)
                 self.close(FLOOD, "too many frames")
@@ -240,6 +251,7 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def _mount(self, request: LiveRequest) -> None:
         self._tracker = get_tracker()
+        self._connection = self._tracker.connect(live_host, self)
         view, code, reason = await respond(request)
         if view is None:
             self.close(code, reason)
@@ -252,7 +264,8 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def _connect(self, view: LiveView) -> None:
         """Called in the view's thread, before it is mounted."""
-        view._presence = self._tracker.session(live_host, view)
+        assert self._connection
+        view._presence = self._tracker.session(self._connection, view)
         view._live_consumer = self
 
     async def _catch_up(self) -> None:
@@ -350,8 +363,8 @@ class LiveViewConsumer(AsyncConsumer):  # type: ignore[misc]
         if self._over:
             return
         self._over = True
-        if self._session is not None:
-            self._session.end(Ending.of(code, reason))
+        if self._connection is not None:
+            self._connection.end(Ending.of(code, reason))
         self._outgoing.close(code, reason)
         self._leave(CLOSE_WAIT)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..outages import Outage
-from ..tracker import SESSIONS_PER_HOP, Refresh, Session, chunks, drain_all
+from ..tracker import SESSIONS_PER_HOP, Connection, Refresh, Session, chunks, drain_all
 from .access import ENDED, asks_the_view, current_users
 from .outgoing import PING, Changed, Message, Send, encode
 from .request import FAILED, FORBIDDEN, LOG_IN
@@ -88,48 +88,42 @@ class LiveHost:
     def _update_all(self, work: Sequence[tuple[LiveViewConsumer, list[Refresh]]]) -> list[Update]:
         return [self._shared.update(consumer._view._live_update(refreshes)) for consumer, refreshes in work]
 
-    def send(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
+    def broadcast(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
         """Put a broadcast into the pages of *sessions*."""
         frame = encode("event", event=event, payload=payload)
         for session in sessions:
             _consumer(session).put(frame)
 
-    def show_cursors(self, sessions: Sequence[Session], fields: Mapping[str, Any]) -> list[Session]:
-        """Put a frame of cursors into the pages of *sessions*; those that are still being sent to are returned."""
-        idle: list[LiveViewConsumer] = []
-        busy: list[Session] = []
-        for session in sessions:
-            consumer = _consumer(session)
-            if consumer.idle:
-                idle.append(consumer)
-            else:
-                busy.append(session)
-        if idle:
-            frame = encode("cursors", **fields)
-            for consumer in idle:
-                consumer.put(frame)
+    def encode(self, kind: str, fields: dict[str, Any]) -> str:
+        return encode(kind, **fields)
+
+    def put(self, sessions: Sequence[Session], text: str) -> list[Session]:
+        """Send *text* to the pages of *sessions*; return those that are still being sent to."""
+        busy = [session for session in sessions if not _consumer(session).idle]
+        for session in sessions if not busy else [one for one in sessions if one not in busy]:
+            _consumer(session).put(text)
         return busy
 
-    def ping(self, sessions: Sequence[Session]) -> None:
-        """Ask the pages of *sessions* for a sign of life."""
-        for session in sessions:
-            _consumer(session).put(PING)
+    def ping(self, connections: Sequence[Connection[Session]]) -> None:
+        """Ask the pages of *connections* for a sign of life."""
+        for connection in connections:
+            connection.owner.put(PING)
 
-    def close(self, session: Session, code: int, reason: str) -> None:
-        """Close the socket of *session*."""
-        _consumer(session).close(code, reason)
+    def close(self, connection: Connection[Session], code: int, reason: str) -> None:
+        """Close the socket of *connection*."""
+        connection.owner.close(code, reason)
 
-    def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
+    def notice(self, connections: Sequence[Connection[Session]], kind: str, *rest: Any) -> None:
         """Close the sockets of a session that has ended; other notices, and malformed ones, are ignored."""
         match [kind, *rest]:
             case [str(kind), str(ended)] if kind == ENDED:  # pages without a session all have the mark None
-                for consumer in map(_consumer, sessions):
+                for consumer in [connection.owner for connection in connections]:
                     if consumer._view._live_visitor.mark == ended:
                         consumer.expel(LOG_IN, "reload")
 
-    async def check(self, sessions: Sequence[Session]) -> None:
-        """Close the sockets of those who may not be there any more."""
-        consumers = [_consumer(session) for session in sessions]
+    async def check(self, connections: Sequence[Connection[Session]]) -> None:
+        """Close the sockets of users whose access has ended."""
+        consumers: list[LiveViewConsumer] = [connection.owner for connection in connections]
         visitors = {consumer._view._live_visitor for consumer in consumers}
         try:
             users = await lanes.run(lambda: current_users(visitors))
@@ -185,7 +179,7 @@ def _answers(consumers: Sequence[LiveViewConsumer]) -> list[bool | None]:
 
 
 def _consumer(session: Session) -> LiveViewConsumer:
-    consumer: LiveViewConsumer = session.view._live_consumer
+    consumer: LiveViewConsumer = session.owner._live_consumer
     return consumer
 
 

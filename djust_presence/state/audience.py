@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakSet
 
@@ -69,6 +70,7 @@ class Viewer:
 
     __slots__ = (
         "__weakref__",
+        "aside",
         "audience",
         "baseline",
         "blind",
@@ -86,6 +88,7 @@ class Viewer:
         self.confirmed: Intent | None = None
         self.audience: Audience[Any] | None = None  # of the group that it is in, once it is live
         self.baseline: Mapping[str, Member] | None = None  # while it is mounted: the members when it looked
+        self.aside = False  # whether it is told otherwise than by its audience
         self.listens = False  # whether its view handles broadcasts
         self.pending: list[Step | Event] = []
         self.stale = False  # its page may differ
@@ -175,7 +178,8 @@ class Audience(Generic[V]):
     def __init__(self, key: str, replica: Replica) -> None:
         self.key = key
         self.replica = replica
-        self.viewers: dict[V, None] = {}
+        self.viewers: dict[V, None] = {}  # the live ones
+        self.aside: dict[V, None] = {}  # live ones that are told otherwise
         self.mounting: WeakSet[V] = WeakSet()  # a mount that is refused just goes
         self.news: list[Step | Event] = []
         self._written = NOWHERE
@@ -194,7 +198,7 @@ class Audience(Generic[V]):
         self._share()
         looked = viewer in self.mounting and self.replica.ready
         self.mounting.discard(viewer)
-        self.viewers[viewer] = None
+        (self.aside if viewer.aside else self.viewers)[viewer] = None
         viewer.audience = self
         if viewer.confirmed and viewer.confirmed.wish.key != self.key:
             viewer.confirmed = None
@@ -203,7 +207,17 @@ class Audience(Generic[V]):
 
     def remove(self, viewer: V) -> None:
         viewer.audience = None
-        del self.viewers[viewer]
+        del (self.aside if viewer.aside else self.viewers)[viewer]
+
+    @property
+    def live(self) -> Iterable[V]:
+        """All live pages."""
+        return chain(self.viewers, self.aside)
+
+    @property
+    def empty(self) -> bool:
+        """True if nobody is there, and nobody is about to be."""
+        return not (self.viewers or self.aside or self.mounting)
 
     def _welcome(self, viewer: V, looked: bool = False) -> None:
         """Refresh a page that may show something else. A page that joins is refreshed by its own join."""
@@ -238,7 +252,7 @@ class Audience(Generic[V]):
         steps = self.replica.receive(snapshot, now)
         if not first:
             return self._gather(steps)
-        for viewer in self.viewers:
+        for viewer in self.live:
             self._welcome(viewer)
         for viewer in tuple(self.mounting):
             viewer.know(self.replica.shown())

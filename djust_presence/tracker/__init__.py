@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ..state.audience import Event, Intent, Refresh
+from .connection import Connection, Host, by_host
 from .endings import NO_STATUS, Ending, drained
 from .group import Group
 from .looks import in_loop
 from .lookup import acount, amembers, count, members
 from .refresher import SESSIONS_PER_HOP, chunks
-from .session import GroupExtension, Host, Session, by_host
+from .session import GroupExtension, Session
 from .tracker import Tracker
 from .trackers import (
     asignal,
@@ -25,6 +26,7 @@ from .trackers import (
 __all__ = [
     "NO_STATUS",
     "SESSIONS_PER_HOP",
+    "Connection",
     "Ending",
     "Event",
     "Group",

@@ -1,10 +1,10 @@
-"""A group that this process serves: when its pages are refreshed, and its extension."""
+"""A group that this process serves: when its pages are refreshed, and its extensions."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..bus import Bus
 from ..conf import Settings
@@ -12,7 +12,8 @@ from ..state.audience import Audience, Event
 from ..state.records import Change, Snapshot, Step
 from ..state.replica import Replica
 from .clock import Clock
-from .session import GroupExtension, Session, by_host
+from .connection import by_host
+from .session import ExtensionFactory, GroupExtension, Session
 
 __all__ = ["Group"]
 
@@ -43,7 +44,7 @@ class Group:
         self.bus = bus
         self.replica = Replica(settings.lease_ttl / 2)
         self.audience = Audience[Session](key, self.replica)
-        self.extension: GroupExtension | None = None
+        self.extensions: dict[ExtensionFactory, GroupExtension] = {}
         self.idle_since = clock.now
         self._owner = owner
         self._timer: asyncio.Handle | None = None
@@ -72,22 +73,22 @@ class Group:
 
     def follow(self, session: Session) -> None:
         """The wishes of *session* may have changed."""
-        if session.extension and self.extension is None:
-            self.extension = session.extension(self)
-        if self.extension:
-            self.extension.add(session)
+        for factory, option in session.extensions.items():
+            if factory not in self.extensions:
+                self.extensions[factory] = factory(self)
+            self.extensions[factory].add(session, option)
 
     def remove(self, session: Session) -> None:
         session.enter(None)
         self.audience.remove(session)
-        if self.extension:
-            self.extension.remove(session)
-        if not self.audience.viewers:
-            self.idle_since = self.clock.now
+        for factory in session.extensions:
+            if factory in self.extensions:
+                self.extensions[factory].remove(session)
+        self.idle_since = self.clock.now
 
     def idle_before(self, then: float) -> bool:
         """Return whether the group has had no sessions since *then*."""
-        return not self.audience.viewers and self.idle_since < then
+        return self.audience.empty and self.idle_since < then
 
     # News
 
@@ -108,22 +109,27 @@ class Group:
         """The answer to a fetch."""
         first = not self.replica.ready
         self._moved(self.audience.receive(snapshot, self.clock.now))
-        for session in tuple(self.audience.viewers) if first else ():  # follow may move some to another group
+        for session in tuple(self.audience.live) if first else ():  # follow may move some to another group
             self._owner.follow(session)
         self._owner.settle()
 
     def _moved(self, steps: Sequence[Step]) -> None:
         self._schedule_news()
-        if steps and self.extension:
-            self.extension.moved(steps)
+        for extension in self.extensions.values() if steps else ():
+            extension.moved(steps)
         self._owner.fetch(self)
 
     def happened(self, event: Event) -> None:
         """A broadcast: sent to the browsers at once, given to the views that handle it with the next refresh."""
         for host, sessions in by_host(self.audience.viewers).items():
-            host.send(sessions, event.name, event.payload)
+            host.broadcast(sessions, event.name, event.payload)
         self.audience.happened(event)
         self._schedule_news()
+
+    def hear(self, kind: str, *rest: Any) -> None:
+        """A message for an extension."""
+        for extension in self.extensions.values():
+            extension.hear(kind, *rest)
 
     # Refreshes
 
@@ -147,5 +153,5 @@ class Group:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.extension:
-            self.extension.discard()
+        for extension in self.extensions.values():
+            extension.discard()

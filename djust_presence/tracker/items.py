@@ -1,14 +1,50 @@
-"""Reads what other processes have sent about a group: checked as a whole before anything of it has an effect."""
+"""Takes in messages of other processes. Each item is checked as a whole before anything of it has an effect."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..bus import NOTICES, Item
+from ..rates import LogLimit
 from ..state.audience import Event
 from ..state.records import Change, Member, read_meta
+from .group import Group
 
-__all__ = ["read_change", "read_event"]
+__all__ = ["Incoming", "read_change", "read_event"]
+
+logger = logging.getLogger("djust_presence")
+
+_unreadable = LogLimit()
+
+
+class Incoming:
+    """Hands items to the *groups* that they are about, and notices to *notice*."""
+
+    def __init__(self, groups: Mapping[str, Group], notice: Callable[..., None]) -> None:
+        self._groups = groups
+        self._notice = notice
+
+    def hear(self, key: str, items: Sequence[Item]) -> None:
+        """Take in the *items* of a message about the group *key*."""
+        for item in items:
+            try:
+                self._take_in(key, *item)
+            except Exception:  # of another version of this package, or of another program
+                if (left_out := _unreadable.line()) is not None:
+                    logger.exception("Could not take in an item of another process.%s", left_out)
+
+    def _take_in(self, key: str, kind: str, *rest: Any) -> None:
+        if key == NOTICES:
+            self._notice(kind, *rest)
+        elif group := self._groups.get(key):
+            if kind == "change":
+                group.apply(read_change(key, rest))
+            elif kind == "event":
+                group.happened(read_event(rest))
+            else:
+                group.hear(kind, *rest)
 
 
 def read_change(key: str, packed: Sequence[Any]) -> Change:

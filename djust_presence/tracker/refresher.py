@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from .clock import Clock
-from .session import Host, Session, by_host
+from .connection import Host, by_host
+from .session import Session
 
 __all__ = ["SESSIONS_PER_HOP", "Refresher", "chunks"]
 
@@ -43,7 +44,7 @@ class Refresher:
                 self._clock.spawn(_refresh(host, some))
 
 
-async def _refresh(host: Host, sessions: Sequence[Session]) -> None:
+async def _refresh(host: Host[Session], sessions: Sequence[Session]) -> None:
     try:
         if still_open := [session for session in sessions if session.open]:
             await host.refresh(still_open)

@@ -1,10 +1,9 @@
-"""A live connection: its wishes, its reads, and the news for its view."""
+"""A presence of a page, or its watch of a group: wishes, reads, and the news for its view."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -12,47 +11,21 @@ from ..state.audience import Viewer
 from ..state.outbox import Wish
 from ..state.records import Member, Step
 from .clock import Clock
+from .connection import Connection, Host
 from .endings import Ending
 from .looks import Looks
 
-__all__ = ["GroupExtension", "Host", "Owner", "ServedGroup", "Session", "by_host"]
-
-
-class Host(Protocol):
-    """The owner of sessions of one kind: it runs user code for them, renders, and has their sockets."""
-
-    async def refresh(self, sessions: Sequence[Session]) -> None:
-        """Give each session's view the news of ``session.take()`` and render it; one hop for all. Never raises."""
-
-    def send(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
-        """Put a broadcast into their browsers. Never waits."""
-
-    def show_cursors(self, sessions: Sequence[Session], fields: Mapping[str, Any]) -> list[Session]:
-        """Put one frame of cursors into their browsers; return the sessions that were still being sent to."""
-
-    def ping(self, sessions: Sequence[Session]) -> None:
-        """Ask their browsers for a sign of life. Never waits."""
-
-    def close(self, session: Session, code: int, reason: str) -> None:
-        """Close its socket."""
-
-    def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
-        """Receive a notice of some process to all others, about something else than a group. Never waits.
-
-        Unknown kinds are ignored: another version of the package may run elsewhere.
-        """
-
-    async def check(self, sessions: Sequence[Session]) -> None:
-        """Every REAUTH_INTERVAL: close the sockets of users whose access has ended. Never raises."""
+__all__ = ["ExtensionFactory", "GroupExtension", "Owner", "ServedGroup", "Session"]
 
 
 class GroupExtension(Protocol):
     """Something else than presence that a group does for its sessions in this process."""
 
-    def add(self, session: Session) -> None:
-        """A session of the group; called again whenever its wishes may have changed."""
+    def add(self, session: Session, option: Any) -> None:
+        """A session of the group with the *option* that it gave; called again whenever its wishes may have changed."""
 
-    def remove(self, session: Session) -> None: ...
+    def remove(self, session: Session) -> None:
+        """One of these is no longer of the group."""
 
     def moved(self, steps: Sequence[Step]) -> None:
         """The members have changed."""
@@ -63,13 +36,17 @@ class GroupExtension(Protocol):
         Raises ``ValueError`` or ``TypeError`` for a malformed one, which then has no effect.
         """
 
-    def discard(self) -> None: ...
+    def discard(self) -> None:
+        """The group is no longer served."""
+
+
+ExtensionFactory = Callable[[Any], GroupExtension]  # of a group
 
 
 class ServedGroup(Protocol):
     """The group of a live session, as its session uses it."""
 
-    extension: GroupExtension | None
+    extensions: dict[ExtensionFactory, GroupExtension]
 
     def schedule(self) -> None:
         """Refresh its stale sessions soon."""
@@ -90,23 +67,15 @@ class Owner(Protocol):
     def look(self, session: Session, key: str, before: str | None) -> None:
         """It is being mounted, and reads the group *key*, no longer that of *before*."""
 
-    def dismiss(self, session: Session, ending: Ending) -> asyncio.Task[None] | None:
-        """It has ended; return the task of the clean stop that this begins, if it does."""
+    def dismiss(self, session: Session, ending: Ending) -> None:
+        """It has ended."""
 
     def broadcast(self, key: str, name: str, payload: Any) -> None:
         """Send an event to the group *key*."""
 
 
-def by_host(sessions: Iterable[Session]) -> dict[Host, list[Session]]:
-    """Return *sessions* by host, for one call each."""
-    sorted_out: dict[Host, list[Session]] = {}
-    for session in sessions:
-        sorted_out.setdefault(session.host, []).append(session)
-    return sorted_out
-
-
 class Session(Viewer):
-    """One mounted view. Wishes and reads are for any thread; the rest happens on the clock's loop.
+    """One presence, or watch, of a page. Wishes and reads are for any thread; the rest happens on the clock's loop.
 
     No wish waits for the store. It shows in all that this session reads at once, and reaches the others when the store
     has answered. Before :meth:`live`, nothing leaves the session.
@@ -116,34 +85,29 @@ class Session(Viewer):
         "_early",
         "_ended",
         "_live",
-        "_owner",
+        "_process",
         "clock",
-        "extension",
+        "connection",
+        "extensions",
         "group",
-        "heard_at",
-        "host",
         "key",
         "looks",
-        "pinged_at",
+        "owner",
         "refreshing",
         "shows_cursors",
-        "view",
     )
 
-    def __init__(self, owner: Owner, clock: Clock, host: Host, view: Any) -> None:
+    def __init__(self, process: Owner, clock: Clock, connection: Connection[Session], owner: Any) -> None:
         super().__init__()
-        self._owner = owner
+        self._process = process
         self.clock = clock
-        self.host = host
-        self.view = view
+        self.connection = connection
+        self.owner = owner  # the host's own
         self.key: str | None = None  # of the group that it tracks, or watches
         self.group: ServedGroup | None = None
-        self.extension: Callable[[Any], GroupExtension] | None = (
-            None  # makes what its group needs for its view
-        )
+        self.extensions: dict[ExtensionFactory, Any] = {}  # of its group for it, with its option for each
         self.shows_cursors = False  # whether its page draws them
         self.refreshing = False  # whether its host is at it
-        self.heard_at = self.pinged_at = clock.now
         self.looks = Looks(self._begin_look)
         self._early: list[tuple[str, str, Any]] = []  # broadcasts of a mount that is not live yet
         self._live = False
@@ -171,12 +135,12 @@ class Session(Viewer):
 
     def _changed(self) -> None:
         if self.open:
-            self.clock.call(self._owner.follow, self)
+            self.clock.call(self._process.follow, self)
 
     def broadcast(self, key: str, event: str, payload: Any) -> None:
         """Send an event to every session of the group *key*, wherever it is."""
         if self._live:
-            self.clock.call(self._owner.broadcast, key, event, payload)
+            self.clock.call(self._process.broadcast, key, event, payload)
         else:
             self._early.append((key, event, payload))
 
@@ -203,11 +167,11 @@ class Session(Viewer):
 
     @property
     def _mounting(self) -> bool:
-        return not self._live and not self._ended
+        return not self._live and not self.ended
 
     def _begin_look(self, key: str, before: str | None) -> None:
         self.baseline = None
-        self.clock.call(self._owner.look, self, key, before)
+        self.clock.call(self._process.look, self, key, before)
 
     def know(self, members: Mapping[str, Member]) -> None:
         super().know(members)
@@ -216,38 +180,37 @@ class Session(Viewer):
     # For the host, on the loop
 
     @property
+    def host(self) -> Host[Session]:
+        return self.connection.host
+
+    @property
     def open(self) -> bool:
-        return self._live and not self._ended
+        return self._live and not self.ended
 
     @property
     def ended(self) -> bool:
-        """True if the connection is over, and wishes have no effect. For any thread."""
-        return self._ended
+        """True if it is over, or its connection, and wishes have no effect. For any thread."""
+        return self._ended or self.connection.over
 
     def live(self) -> None:
         """The page is live: its wishes take effect."""
-        if not self._ended and not self._live:
+        if not self.ended and not self._live:
             self._live = True
             self.baseline = None
-            self.heard_at = self.pinged_at = self.clock.now
-            self._owner.admit(self)
+            self.connection.begin()
+            self.connection.sessions[self] = None
+            self._process.admit(self)
             for key, event, payload in self._early:
-                self._owner.broadcast(key, event, payload)
+                self._process.broadcast(key, event, payload)
             self._early.clear()
 
-    def heard(self) -> None:
-        """A sign of life from the browser."""
-        self.heard_at = self.clock.now
-
-    def end(self, ending: Ending = Ending.CLOSED) -> asyncio.Task[None] | None:
-        """The connection is over. After a RESTART the page is expected back elsewhere.
-
-        When that was the last of them, the task of the clean stop is returned; it may be awaited.
-        """
-        if self._ended:
-            return None
-        self._ended = True
-        return self._owner.dismiss(self, ending) if self._live else None
+    def end(self, ending: Ending = Ending.CLOSED) -> None:
+        """It is over, though its connection may go on."""
+        if not self._ended:
+            self._ended = True
+            if self._live:
+                del self.connection.sessions[self]
+                self._process.dismiss(self, ending)
 
     def replaced(self) -> None:
         """End as its view is replaced by another one, on a connection that stays: any user may go on as before."""
@@ -256,7 +219,11 @@ class Session(Viewer):
         self.end()
 
     def refresh(self) -> None:
-        """Render its page with the next refresh of its group."""
+        """Render its page with the next refresh of its group, or tell the extensions if it is aside."""
+        if self.aside:
+            if self.group:
+                self.group.follow(self)
+            return
         super().refresh()
         if self.group:
             self.group.schedule()
@@ -266,10 +233,6 @@ class Session(Viewer):
     def enter(self, group: ServedGroup | None) -> None:
         """It is a session of *group* from here on."""
         self.group = group
-
-    def pinged(self) -> None:
-        """Its browser has been asked for a sign of life."""
-        self.pinged_at = self.clock.now
 
     def begin_refresh(self) -> None:
         """Its host is about to refresh it."""
@@ -285,9 +248,13 @@ class Session(Viewer):
         """Let the view handle broadcasts, or not."""
         self.listens = events
 
-    def extend(self, extension: Callable[[Any], GroupExtension]) -> None:
-        """Let its group have an *extension*, which is made with the group."""
-        self.extension = extension
+    def extend(self, factory: ExtensionFactory, option: Any = None) -> None:
+        """Let its group have the extension that *factory* makes, and give that *option* for this session."""
+        self.extensions[factory] = option
+
+    def be_aside(self) -> None:
+        """Leave the news to an extension: they are neither kept for its view, nor is that refreshed."""
+        self.aside = True
 
     def show_cursors(self) -> None:
         """Its page draws cursors from here on."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Iterable
 from typing import Any
@@ -12,7 +11,6 @@ from ..backends.base import Backend
 from ..bus import NOTICES, Bus, Item, LayerBus, LocalBus, channel_layer
 from ..conf import Settings
 from ..errors import PresenceUnavailable
-from ..rates import LogLimit
 from ..state.audience import Event
 from ..state.keeper import Keeper, Timing
 from ..state.outbox import Outbox
@@ -21,24 +19,21 @@ from ..state.replica import Replica
 from ..state.submissions import Submissions
 from .chance import fresh
 from .clock import Alarm, Clock
+from .connection import Connection, Host, by_host
 from .endings import Ending, grace_after
 from .group import Group
-from .items import read_change, read_event
+from .items import Incoming
 from .reader import Reader
 from .refresher import Refresher
-from .session import Host, Session, by_host
+from .session import Session
 from .signalling import Signalling, news_of
 from .upkeep import Upkeep
 from .writer import Writer
 
 __all__ = ["Tracker"]
 
-logger = logging.getLogger("djust_presence")
-
 FIRST_FETCH = 0.2  # seconds after which a group is read even if the layer has not answered yet
 LINGER = 30.0  # seconds for which a group without sessions is served on: its pages may be reloading
-
-_unreadable = LogLimit()
 
 
 class Tracker:
@@ -53,7 +48,7 @@ class Tracker:
         self.settings = settings
         self.signals = Signalling(self.clock.spawn)
         self._layer = channel_layer() if backend.shared else None
-        self._sessions: dict[Session, None] = {}
+        self._connections: dict[Connection[Session], None] = {}
         self.groups: dict[str, Group] = {}
         self._replicas: dict[str, Replica] = {}  # theirs
         self._refresher = Refresher(self.clock)
@@ -64,9 +59,8 @@ class Tracker:
 
     def _equip(self) -> None:
         """Make the parts that end with a stop: those of before may still be busy with that."""
-        self.bus: Bus = (
-            LayerBus(self._hear, self._layer, self.backend.namespace) if self._layer else LocalBus(self._hear)
-        )
+        hear = Incoming(self.groups, self._notice).hear
+        self.bus: Bus = LayerBus(hear, self._layer, self.backend.namespace) if self._layer else LocalBus(hear)
         self._outbox = Outbox(fresh, self._shown)
         self._submissions = Submissions(self._outbox)
         timing = Timing.of(self.settings.lease_ttl)
@@ -79,14 +73,32 @@ class Tracker:
         """True if its loop has sessions, or had some a moment ago. From any thread."""
         return bool(self._running) and self.clock.loop.is_running()
 
-    # Sessions
+    # Connections and sessions
 
-    def session(self, host: Host, view: Any) -> Session:
-        """Create a session for *view*. It has no effect until ``Session.live()``."""
-        return Session(self, self.clock, host, view)
+    def connect(self, host: Host[Session], owner: Any) -> Connection[Session]:
+        """Create a connection, of which *owner* is the host's own object. It has no effect until it begins."""
+        return Connection(self, self.clock, host, owner)
+
+    def session(self, connection: Connection[Session], owner: Any) -> Session:
+        """Create a session, of which *owner* is the host's own object. It has no effect until ``Session.live()``."""
+        return Session(self, self.clock, connection, owner)
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The live ones."""
+        return [session for connection in self._connections for session in connection.sessions]
+
+    def connected(self, connection: Connection[Session]) -> None:
+        self._connections[connection] = None
+        self._start()
+
+    def disconnected(self, connection: Connection[Session], ending: Ending) -> asyncio.Task[None] | None:
+        for session in tuple(connection.sessions):
+            session.end(ending)
+        del self._connections[connection]
+        return self.drain() if ending is Ending.RESTART and not self._connections else None
 
     def admit(self, session: Session) -> None:
-        self._sessions[session] = None
         taken_over = self._submissions.take_over(session)
         self.follow(session)
         if taken_over:
@@ -109,14 +121,12 @@ class Tracker:
         self._submissions.submit(session)
         self._writer.wake()
 
-    def dismiss(self, session: Session, ending: Ending) -> asyncio.Task[None] | None:
-        del self._sessions[session]
+    def dismiss(self, session: Session, ending: Ending) -> None:
         if session.audience:
             self.groups[session.audience.key].remove(session)
         self._submissions.end(session, grace_after(ending, self.settings), self.clock.now)
         self._writer.wake()
         self._graces.set(self._submissions.due)
-        return self.drain() if ending is Ending.RESTART and not self._sessions else None
 
     def _expire(self) -> None:
         self._submissions.expire(self.clock.now)
@@ -190,26 +200,9 @@ class Tracker:
         for key, some in items.items():
             self.bus.publish(key, some)
 
-    def _hear(self, key: str, items: list[Item]) -> None:
-        for item in items:
-            try:
-                self._take_in(key, item)
-            except Exception:  # of another version of this package, or of another program
-                if (left_out := _unreadable.line()) is not None:
-                    logger.exception("Could not take in an item of another process.%s", left_out)
-
-    def _take_in(self, key: str, item: Item) -> None:
-        kind, *rest = item
-        if key == NOTICES:
-            for host, sessions in by_host(self._sessions).items():
-                host.notice(sessions, kind, *rest)
-        elif group := self.groups.get(key):
-            if kind == "change":
-                group.apply(read_change(key, rest))
-            elif kind == "event":
-                group.happened(read_event(rest))
-            elif group.extension:
-                group.extension.hear(kind, *rest)
+    def _notice(self, kind: str, *rest: Any) -> None:
+        for host, connections in by_host(self._connections).items():
+            host.notice(connections, kind, *rest)
 
     # Start and stop
 
@@ -221,7 +214,7 @@ class Tracker:
             self._running = [self.clock.supervise(run) for run in runs]
             self.bus.subscribe(NOTICES, lambda: None)
         if self._keeper.start():
-            for session in self._sessions:  # present again, after a clean stop that was not the end
+            for session in self.sessions:  # present again, after a clean stop that was not the end
                 self._submissions.submit(session)
             self._writer.wake()
 
@@ -231,9 +224,9 @@ class Tracker:
         idle = 0.0
         while idle < LINGER:
             await asyncio.sleep(upkeep.interval)
-            upkeep.run(self._sessions)
+            upkeep.run(self._connections)
             self._drop_idle_groups()
-            idle = 0.0 if self._sessions or self.groups else idle + upkeep.interval
+            idle = 0.0 if self._connections or self.groups else idle + upkeep.interval
         self._stop()
 
     def _drop_idle_groups(self) -> None:
@@ -274,8 +267,8 @@ class Tracker:
 
     async def aclose(self) -> None:
         """Leave with everybody at once, and end every task."""
-        for session in tuple(self._sessions):
-            session.end()
+        for connection in tuple(self._connections):
+            connection.end()
         self._stop()
         await self.clock.wait()
         await self.backend.aclose()

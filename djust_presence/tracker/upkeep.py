@@ -1,4 +1,4 @@
-"""Heartbeats, timeouts and the periodic access check of a process's sessions."""
+"""Heartbeats, timeouts and the periodic access check of a process's connections."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Collection
 
 from ..conf import Settings
 from .clock import Clock
-from .session import Session, by_host
+from .connection import Connection, by_host
+from .session import Session
 
 __all__ = ["Upkeep"]
 
@@ -15,7 +16,7 @@ SILENT = 4000  # the close code of a connection that gave no sign of life
 
 
 class Upkeep:
-    """Pings sessions, closes silent ones, and lets their hosts check access, one check after the other."""
+    """Pings connections, closes silent ones, and lets their hosts check access, one check after the other."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
@@ -29,30 +30,30 @@ class Upkeep:
         settings = self._settings
         return min(3.0, settings.heartbeat_interval / 10, settings.reauth_interval / 10 or 3.0)
 
-    def run(self, sessions: Collection[Session]) -> None:
-        """Do what is due for *sessions*."""
-        self._ping(sessions)
-        self._check(sessions)
+    def run(self, connections: Collection[Connection[Session]]) -> None:
+        """Do what is due for *connections*."""
+        self._ping(connections)
+        self._check(connections)
 
-    def _ping(self, sessions: Collection[Session]) -> None:
+    def _ping(self, connections: Collection[Connection[Session]]) -> None:
         now, pinged = self._clock.now, []
-        for session in tuple(sessions):
-            if now - session.heard_at >= self._settings.timeout:
-                session.host.close(session, SILENT, "timeout")
-            elif now - session.pinged_at >= self._settings.heartbeat_interval:
-                session.pinged()
-                pinged.append(session)
+        for connection in tuple(connections):
+            if now - connection.heard_at >= self._settings.timeout:
+                connection.host.close(connection, SILENT, "timeout")
+            elif now - connection.pinged_at >= self._settings.heartbeat_interval:
+                connection.pinged()
+                pinged.append(connection)
         for host, some in by_host(pinged).items():
             host.ping(some)
 
-    def _check(self, sessions: Collection[Session]) -> None:
+    def _check(self, connections: Collection[Connection[Session]]) -> None:
         now, interval = self._clock.now, self._settings.reauth_interval
         busy = self._checking and not self._checking.done()
         if interval and not busy and now - self._checked_at >= interval:
             self._checked_at = now
-            self._checking = self._clock.spawn(_check_all(tuple(sessions)))
+            self._checking = self._clock.spawn(_check_all(tuple(connections)))
 
 
-async def _check_all(sessions: Collection[Session]) -> None:
-    for host, some in by_host(sessions).items():
+async def _check_all(connections: Collection[Connection[Session]]) -> None:
+    for host, some in by_host(connections).items():
         await host.check(some)

@@ -131,7 +131,7 @@ async def test_a_message_that_djust_does_not_know_ends_the_socket_and_the_sessio
         DjustVisitor("ada").opens("/room/a/") as page,
     ):
         await other.until("2 here")
-        _, session = get_tracker()._sessions
+        _, session = get_tracker().sessions
         consumer: Any = _consumer(session)
         layer: Any = get_channel_layer()
         await layer.send(consumer.channel_name, {"type": "djust_presence.refresh"})
@@ -144,9 +144,9 @@ async def test_a_message_that_djust_does_not_know_ends_the_socket_and_the_sessio
 async def test_djust_keeps_no_heartbeat_of_its_own_for_our_views(said: list[str]) -> None:
     async with DjustVisitor("ada").opens("/room/a/") as page:
         await page.until("1 here")
-        (session,) = get_tracker()._sessions
+        (session,) = get_tracker().sessions
         for name in ("_presence_tracked", "update_presence_heartbeat"):
-            assert not hasattr(session.view, name)
+            assert not hasattr(session.owner, name)
         await page.send_json_to({"type": "presence_heartbeat"})
         assert "error" not in [frame["type"] for frame in await answered(page)]
 
@@ -169,9 +169,9 @@ async def test_views_in_views_have_no_session() -> None:
     Child.made.clear()
     async with DjustVisitor("ada").opens("/parent/a/") as page:
         await page.until("1 here", "0 children", "poked 0")
-        (session,) = get_tracker()._sessions
-        assert isinstance(session.view, Parent)
-        children = list(session.view._get_all_child_views())  # type: ignore[attr-defined]
+        (session,) = get_tracker().sessions
+        assert isinstance(session.owner, Parent)
+        children = list(session.owner._get_all_child_views())  # type: ignore[attr-defined]
         assert len(children) == 2
         for view_id in children:
             await page.call("poke", view_id=view_id)

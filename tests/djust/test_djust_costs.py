@@ -110,7 +110,7 @@ async def desk(nothing_is_left: None) -> AsyncIterator[Desk]:
 
 async def quiet(pages: Sequence[DjustPage]) -> list[list[dict[str, Any]]]:
     """The frames that each page has got when nothing is under way any more."""
-    sessions = get_tracker()._sessions
+    sessions = get_tracker().sessions
     calm = 0
     while calm < 10:
         await asyncio.sleep(0.05)

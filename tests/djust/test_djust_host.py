@@ -197,7 +197,7 @@ def site(settings: Settings) -> None:
 
 
 def sessions() -> list[Session]:
-    return list(get_tracker()._sessions)
+    return list(get_tracker().sessions)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -241,7 +241,7 @@ async def test_the_consumer_is_djusts_own_and_holds_the_view_that_is_live() -> N
         assert isinstance(consumer, LiveViewConsumer)
         assert isinstance(consumer, SeatedConsumer)
         assert type(consumer).__name__ == "LiveViewConsumer"
-        assert consumer.view_instance is session.view
+        assert consumer.view_instance is session.owner
 
 
 async def test_djust_asks_for_no_key_before_the_mount_and_its_group_is_harmless() -> None:
@@ -250,7 +250,7 @@ async def test_djust_asks_for_no_key_before_the_mount_and_its_group_is_harmless(
         (session,) = sessions()
         consumer: Any = _consumer(session)
         assert consumer._presence_group == "djust_presence_unused"
-        assert session.key == session.view.get_presence_key() == "room ø " + 200 * "!"
+        assert session.key == session.owner.get_presence_key() == "room ø " + 200 * "!"
     await until(lambda: not sessions())
 
 
@@ -275,7 +275,7 @@ async def test_djust_saves_of_ours_what_was_tracked_last_and_compares_nothing_el
     async with visitor.opens(f"/{kind}/a/") as page:
         await page.until("1 here")
         (session,) = sessions()
-        view = session.view
+        view = session.owner
         for names in (view._get_private_state(), _snapshot_assigns(view)):
             assert {name for name in names if name.startswith("_presence")} == {
                 "_presence_last",
@@ -296,7 +296,7 @@ async def test_a_restored_view_tracks_what_it_had_tracked_over_http() -> None:
     async with DjustVisitor("ada").opens("/restored/a/") as page:
         await page.until_pushed("join")
         assert page.pushed("join")[0]["color"] == "red"
-        await until(lambda: sessions()[0].view.online_count == 1)
+        await until(lambda: sessions()[0].owner.online_count == 1)
     assert Restored.mounts == 1
 
 
@@ -397,9 +397,9 @@ async def test_every_frame_of_the_page_is_a_sign_of_life() -> None:
         await page.until("1 here")
         (session,) = sessions()
         for frame in ({"type": "ping"}, {"type": "request_html"}):
-            session.heard_at = 0.0
+            session.connection.heard_at = 0.0
             await page.send_json_to(frame)
-            await until(lambda: session.heard_at > 0)
+            await until(lambda: session.connection.heard_at > 0)
         while not page.of_type("pong"):
             await page.frame()
 
@@ -408,13 +408,13 @@ async def test_a_silent_page_is_closed_but_not_for_timers_that_browsers_slow_dow
     async with DjustVisitor("ada").opens("/room/a/") as page:
         await page.until("1 here")
         (session,) = sessions()
-        session.heard_at = session.clock.now - 80
-        session.host.close(session, 4000, "timeout")
+        session.connection.heard_at = session.clock.now - 80
+        session.host.close(session.connection, 4000, "timeout")
         await page.send_json_to({"type": "ping"})
         while (await page.frame())["type"] != "pong":
             pass
-        session.heard_at = session.clock.now - 100
-        session.host.close(session, 4000, "timeout")
+        session.connection.heard_at = session.clock.now - 100
+        session.host.close(session.connection, 4000, "timeout")
         assert await page.receive_output(timeout=5) == {"type": "websocket.close", "code": 4000}
 
 

@@ -155,7 +155,7 @@ def site(settings: Settings) -> None:
 async def opened(kind: str, name: str = "ada") -> AsyncIterator[tuple[DjustPage, Session]]:
     async with DjustVisitor(name).opens(f"/{kind}/a/") as page:
         await page.until("1 here")
-        (session,) = get_tracker()._sessions
+        (session,) = get_tracker().sessions
         yield page, session
 
 
@@ -225,10 +225,10 @@ async def test_a_check_that_fails_refuses_the_move(said: list[str], monkeypatch:
 
 async def test_moves_are_taken_in_again_after_a_check_that_broke_down(said: list[str]) -> None:
     async with opened("permission") as (page, session):
-        user, session.view.request.user = session.view.request.user, object()
+        user, session.owner.request.user = session.owner.request.user, object()
         await move(page, 1)
         await until(lambda: said)
-        session.view.request.user = user
+        session.owner.request.user = user
         await move(page, 2)
         assert await until_taken(page) == [2]
     assert said == ["A move for NeedsPermission could not be taken in."]
@@ -293,7 +293,7 @@ async def test_a_move_is_not_taken_in_by_the_view_that_follows() -> None:
             await page.send_json_to(
                 {"type": "live_redirect_mount", "view": page.view, "url": "/board/b/", "params": {}}
             )
-            await until(lambda: consumer.view_instance not in (None, session.view))
+            await until(lambda: consumer.view_instance not in (None, session.owner))
         await move(page, 2)
         assert await until_taken(page) == [2]
 

@@ -100,7 +100,7 @@ def site(settings: Settings) -> None:
 
 
 def sessions() -> list[Session]:
-    return list(get_tracker()._sessions)
+    return list(get_tracker().sessions)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -148,7 +148,7 @@ async def test_a_burst_of_broadcasts_closes_no_page() -> None:
         await page.until("1 here")
         (session,) = sessions()
         for number in range(2 * MAX_WAITING_FRAMES):
-            session.host.send([session], "many", number)
+            session.host.broadcast([session], "many", number)
         assert await page.until_pushed("many", 2 * MAX_WAITING_FRAMES) == [*range(2 * MAX_WAITING_FRAMES)]
 
 
@@ -159,11 +159,11 @@ async def test_a_page_that_takes_nothing_in_for_long_is_cut_off() -> None:
         consumer: Any = _consumer(session)
         page.reads.clear()
         while len(consumer._presence_frames) < MAX_WAITING_FRAMES:
-            session.host.send([session], "many", None)
+            session.host.broadcast([session], "many", None)
             await asyncio.sleep(0)
         assert session.open
         consumer._presence_kept_up_at -= STALLED + 1  # as if that had been so for long
-        session.host.send([session], "many", None)
+        session.host.broadcast([session], "many", None)
         assert not session.open
         page.reads.set()
         assert await closed(page) == 4000
@@ -277,10 +277,10 @@ async def test_who_may_not_be_there_any_more_is_gone_where_djust_is_to_ask_again
             return AnonymousUser()
 
         monkeypatch.setattr("channels.auth.get_user", nobody)
-        await session.host.check(sessions())
+        await session.host.check([one.connection for one in sessions()])
         assert session.open
         monkeypatch.setitem(config._config, "reauth_on_event", True)
-        await session.host.check(sessions())
+        await session.host.check([one.connection for one in sessions()])
         assert not session.open
         assert await closed(page) == 4403
         await other.until("1 here")

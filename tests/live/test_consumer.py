@@ -274,9 +274,9 @@ async def test_a_broadcast_reaches_the_browsers() -> None:
 async def test_a_burst_of_broadcasts_closes_no_page() -> None:
     async with live("/here/") as socket:
         await started(socket)
-        (session,) = get_tracker()._sessions
+        (session,) = get_tracker().sessions
         for number in range(1000):
-            session.host.send([session], "many", number)
+            session.host.broadcast([session], "many", number)
         seen: list[Any] = []
         while len(seen) < 1000:
             frame = await socket.frame()
@@ -306,7 +306,7 @@ async def test_what_happens_during_a_handler_is_seen_after_it(slow: type[views.S
 async def test_what_a_page_asks_for_again_and_again_is_not_gathered(slow: type[views.Slow]) -> None:
     async with live("/here-slow/") as socket:
         await started(socket)
-        (session,) = get_tracker()._sessions
+        (session,) = get_tracker().sessions
         await socket.send_event(1, "hold")
         await asyncio.to_thread(slow.entered.wait, 5)
         for _ in range(50):
@@ -314,22 +314,22 @@ async def test_what_a_page_asks_for_again_and_again_is_not_gathered(slow: type[v
         await socket.send_json_to({"type": "ping"})
         while await socket.frame() != {"type": "pong"}:
             pass
-        assert len(session.view._live_consumer._refreshes) <= 2
+        assert len(session.owner._live_consumer._refreshes) <= 2
         slow.leave.set()
 
 
 async def test_the_host_pings_and_closes() -> None:
     async with live("/here/") as socket:
         await started(socket)
-        (session,) = get_tracker()._sessions
-        session.host.ping([session])
+        (session,) = get_tracker().sessions
+        session.host.ping([session.connection])
         frames = [await socket.frame()]
         while frames[-1] != {"type": "ping"}:
             frames.append(await socket.frame())
-        session.host.close(session, 4000, "timeout")
-        session.host.send([session], "late", None)
+        session.host.close(session.connection, 4000, "timeout")
+        session.host.broadcast([session], "late", None)
         assert await socket.closed() == 4000
-        assert not get_tracker()._sessions
+        assert not get_tracker().sessions
 
 
 async def test_a_cancelled_server_task_ends_the_session() -> None:
@@ -338,7 +338,7 @@ async def test_a_cancelled_server_task_ends_the_session() -> None:
         socket.future.cancel()
         with pytest.raises(asyncio.CancelledError):
             await socket.future
-        assert not get_tracker()._sessions
+        assert not get_tracker().sessions
 
 
 # The ends
@@ -366,7 +366,7 @@ async def test_a_page_that_cannot_go_live_is_closed_with_a_code(
 ) -> None:
     async with live(path) as socket:
         assert await socket.closed() == code
-        assert not get_tracker()._sessions
+        assert not get_tracker().sessions
     if code == 4500:
         assert any(record.exc_info for record in caplog.records)
 
@@ -453,7 +453,7 @@ async def test_a_peer_that_is_gone_ends_the_session() -> None:
     scope = Socket("/here/").scope
     await asyncio.wait_for(LiveViewConsumer()(scope, receive, send), 5)
     assert sent.is_set()
-    assert not get_tracker()._sessions
+    assert not get_tracker().sessions
 
 
 async def test_one_line_of_routing_serves_websockets_and_a_second_one_the_lifespan() -> None:

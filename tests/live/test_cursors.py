@@ -332,8 +332,9 @@ async def test_a_pointer_that_leaves_while_a_handler_is_at_it_does_not_come_back
         await ann.socket.send_event(1, "nothing")  # whose turn comes after the move's
         await until(lambda: ann.errors)
         [group] = get_tracker().groups.values()
-        assert isinstance(group.extension, Hub)
-        assert len(group.extension._pointers) == 0
+        hub = group.extensions[Hub]
+        assert isinstance(hub, Hub)
+        assert len(hub._pointers) == 0
         await ann.move(2)
         await bob.shows(hang=(2, 0))
 

@@ -468,7 +468,7 @@ async def test_a_socket_gets_what_its_page_gets(row: Row, settings: Settings) ->
             assert row.shows in (await started(socket))["*"]
         else:
             assert await socket.closed() == code
-            assert not get_tracker()._sessions
+            assert not get_tracker().sessions
 
 
 # What is in no row

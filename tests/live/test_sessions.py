@@ -325,10 +325,10 @@ async def test_a_live_page_keeps_no_session_open(settings: Settings) -> None:
     socket, _ = await opened(client, "/page/")
     from djust_presence.tracker import get_tracker
 
-    (session,) = get_tracker()._sessions
-    assert session.view.request.opened_session is None
+    (session,) = get_tracker().sessions
+    assert session.owner.request.opened_session is None
     await socket.call(1, "paint", color="blue")
-    assert session.view.request.opened_session is None
+    assert session.owner.request.opened_session is None
     await socket.disconnect()
 
 

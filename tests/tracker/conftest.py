@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +15,7 @@ from djust_presence.backends.base import Backend
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
 from djust_presence.conf import Settings
-from djust_presence.tracker import Event, Session, Tracker
+from djust_presence.tracker import Connection, Event, Session, Tracker
 from tests.tracker.until import until
 
 QUICK: dict[str, Any] = {
@@ -55,33 +56,40 @@ class Pages:
                     else f"update {entry.user}"
                 )
 
-    def send(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
+    def broadcast(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
         self.events += [(session, event, payload) for session in sessions]
 
-    def show_cursors(self, sessions: Sequence[Session], fields: Mapping[str, Any]) -> list[Session]:
+    def encode(self, kind: str, fields: dict[str, Any]) -> str:
+        return json.dumps(fields)
+
+    def put(self, sessions: Sequence[Session], text: str) -> list[Session]:
         for session in sessions:
             if session not in self.busy:
-                self.cursors.setdefault(session, []).append(dict(fields))
+                self.cursors.setdefault(session, []).append(json.loads(text))
         busy = [session for session in sessions if session in self.busy]
         self.put_off += len(busy)
         return busy
 
-    def ping(self, sessions: Sequence[Session]) -> None:
-        self.pinged += sessions
+    def ping(self, connections: Sequence[Connection[Session]]) -> None:
+        self.pinged += of_all(connections)
 
-    def close(self, session: Session, code: int, reason: str) -> None:
-        self.closed.append((session, code, reason))
-        session.end()
+    def close(self, connection: Connection[Session], code: int, reason: str) -> None:
+        self.closed += [(session, code, reason) for session in connection.sessions]
+        connection.end()
 
-    def notice(self, sessions: Sequence[Session], kind: str, *rest: Any) -> None:
-        self.notices += [(session, kind, *rest) for session in sessions]
+    def notice(self, connections: Sequence[Connection[Session]], kind: str, *rest: Any) -> None:
+        self.notices += [(session, kind, *rest) for session in of_all(connections)]
 
-    async def check(self, sessions: Sequence[Session]) -> None:
-        self.checked += sessions
+    async def check(self, connections: Sequence[Connection[Session]]) -> None:
+        self.checked += of_all(connections)
 
     def comings(self, session: Session) -> list[str]:
         """The joins and leaves that it was told of."""
         return [one for one in self.told.get(session, []) if not one.startswith("update")]
+
+
+def of_all(connections: Iterable[Connection[Session]]) -> list[Session]:
+    return [session for connection in connections for session in connection.sessions]
 
 
 class Process:
@@ -91,9 +99,13 @@ class Process:
         self.tracker = tracker
         self.pages = Pages()
 
+    def session(self) -> Session:
+        """Create a session on a connection of its own."""
+        return self.tracker.session(self.tracker.connect(self.pages, None), None)
+
     def open(self, user: str | None, key: str = "room", meta: str = "{}", *, lasting: bool = True) -> Session:
         """A page that tracks *user*, or only watches."""
-        session = self.tracker.session(self.pages, None)
+        session = self.session()
         if user is None:
             session.watch(key)
         else:

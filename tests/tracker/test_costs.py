@@ -143,7 +143,7 @@ async def test_a_reload_within_the_grace_costs_nothing(monitor: Monitor, start_t
     await said_all(a)
     await monitor.take()
     for _ in range(3):
-        page.end()
+        page.connection.end()
         page = a.open("ada", meta='{"name":"Ada"}')
         assert page.count() == 1
         assert page.members()["ada"].connections == 1
@@ -151,15 +151,15 @@ async def test_a_reload_within_the_grace_costs_nothing(monitor: Monitor, start_t
     await said_all(a)
     assert await monitor.take() == {}
     assert any(page in hop for hop in a.pages.hops)  # it was rendered before it went on as the other
-    page.end()
+    page.connection.end()
     page = a.open("ada", meta='{"name":"Ada","typing":true}')
     await until(lambda: "update ada" in a.pages.told.get(watcher, []))
     assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
     assert a.pages.comings(watcher) == ["join ada"]
     tab = a.open("ada", meta='{"name":"Ada"}')  # nobody waits: this is another connection
     await a.has_connections(watcher, "ada", 2)
-    tab.end()
-    page.end()
+    tab.connection.end()
+    page.connection.end()
     page = a.open("ada", meta='{"name":"Ada","typing":true}')  # goes on as the one with the same meta
     await asyncio.sleep(0.3)
     assert page.members()["ada"].connections == 2

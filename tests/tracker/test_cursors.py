@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,8 +20,9 @@ from tests.tracker.until import until
 
 def open_page(process: Process, user: str | None, *, shows: bool = True, rate: int = 30) -> Session:
     """A page with cursors, whose user is called by their id."""
-    session = process.tracker.session(process.pages, SimpleNamespace(presence_cursor_rate=rate))
-    session.extension, session.shows_cursors = Hub, shows
+    session = process.session()
+    session.extend(Hub, rate)
+    session.shows_cursors = shows
     if user is None:
         session.watch("board")
     else:
@@ -85,7 +85,7 @@ async def test_a_cursor_goes_with_its_page_though_its_user_is_expected_back(star
     move(ann, 1, 2)
     await shows(here, bob, ann=(1, 2))
     await shows(there, cleo, ann=(1, 2))
-    ann.end()
+    ann.connection.end()
     await shows(here, bob)
     await shows(there, cleo)
     assert bob.count() == 3
@@ -150,7 +150,7 @@ async def test_one_user_with_two_devices_has_two_pointers_and_sees_neither(start
     move(phone, 3, 4)
     await until(lambda: drawn(there, bob) == {"ann": [[1, 2], [3, 4]]})
     assert drawn(here, desk) == drawn(there, phone) == {}
-    phone.end()
+    phone.connection.end()
     await shows(there, bob, ann=(1, 2))
 
 
@@ -245,7 +245,7 @@ async def test_who_looks_again_is_not_shown_who_has_gone_meanwhile(start: StartP
     move(ann, 1, 2)
     move(bob, 3, 4)
     await shows(there, cleo, ann=(1, 2), bob=(3, 4))
-    cleo.end()
+    cleo.connection.end()
     await until(lambda: not hub_of(ann)._elsewhere)  # type: ignore[union-attr]
     move(ann)
     await until(lambda: not hub_of(ann)._pointers.unsent)  # type: ignore[union-attr]
@@ -307,7 +307,7 @@ async def test_other_readers_find_the_positions_in_the_cache(start: StartProcess
     await until(lambda: CursorTracker.get_cursors("board").keys() == {"ann", "bob"})
     cursor = CursorTracker.get_cursors("board")["ann"]
     assert (cursor["x"], cursor["y"], cursor["meta"]) == (1, 2, {"name": "ann"})
-    ann.end()
+    ann.connection.end()
     await until(lambda: CursorTracker.get_cursors("board").keys() == {"bob"})
 
 

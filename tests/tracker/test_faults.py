@@ -77,8 +77,8 @@ async def test_a_clean_stop_is_noticed_by_nobody_who_comes_back(start: StartProc
     watcher = b.open(None)
     ada, guest = a.open("ada"), a.open("anon_conn_1", lasting=False)
     await b.shows(watcher, 2)
-    guest_gone = guest.end(Ending.RESTART)
-    stop = ada.end(Ending.RESTART)
+    guest_gone = guest.connection.end(Ending.RESTART)
+    stop = ada.connection.end(Ending.RESTART)
     assert guest_gone is None
     assert stop is not None
     await stop
@@ -94,7 +94,7 @@ async def test_who_does_not_come_back_after_a_clean_stop_leaves_after_its_grace(
     a, b = start(drain_grace=1.0), start()
     watcher, ada = b.open(None), a.open("ada")
     await b.shows(watcher, 1)
-    if stop := ada.end(Ending.RESTART):
+    if stop := ada.connection.end(Ending.RESTART):
         await stop
     await asyncio.sleep(0.5)
     assert watcher.count() == 1
@@ -105,7 +105,7 @@ async def test_a_process_that_was_drained_tracks_again_under_another_lease(start
     a, b = start(), start()
     watcher, ada = b.open(None), a.open("ada")
     await b.shows(watcher, 1)
-    stop = ada.end(Ending.RESTART)  # any client can say so
+    stop = ada.connection.end(Ending.RESTART)  # any client can say so
     assert stop is not None
     await stop
     again = a.open("grace")
@@ -222,7 +222,7 @@ async def test_a_lost_answer_is_neither_a_ghost_nor_a_second_join() -> None:
     sessions = [a.open(f"u{n}") for n in range(5)]
     await a.shows(watcher, 5)
     for session in sessions[:3]:
-        session.end()
+        session.connection.end()
     await a.shows(watcher, 2)
     assert set(backend.snapshots(["room"])[0].members) == {"u3", "u4"}
     assert a.pages.comings(watcher).count("join u0") == 1
@@ -290,7 +290,7 @@ async def test_a_store_that_is_full_has_a_line_when_writes_fail_and_one_when_the
         await until(lambda page=page: page.served)  # type: ignore[misc]
         assert await lookup.acount("room that nobody here serves") == 0
         assert await lookup.amembers(f"room {n}") == {}
-        page.end()
+        page.connection.end()
         await asyncio.sleep(0.05)
     assert said(caplog) == ["Presence store: writes fail"]
     server.command_line("CONFIG", "SET", "maxmemory", "0")
@@ -364,7 +364,7 @@ def one_page(url: str | None) -> None:
     async def run() -> None:
         pages = Pages()
         tracker = get_tracker()
-        session = tracker.session(pages, None)
+        session = tracker.session(tracker.connect(pages, None), None)
         session.track("room", "ada", "{}")
         session.live()
         await until(lambda: session.served and pages.comings(session))
@@ -446,7 +446,7 @@ async def test_a_tracker_without_sessions_stops_and_starts_again(
     a = start(heartbeat_interval=0.5)
     ada = a.open("ada")
     await a.shows(ada, 1)
-    ada.end()
+    ada.connection.end()
     await until(lambda: not a.tracker.clock._tasks, 10)
     assert not a.tracker.groups
     again = a.open("ada")

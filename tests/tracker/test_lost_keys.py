@@ -60,7 +60,7 @@ async def test_whoever_is_there_is_listed_again_and_nobody_is_told(
     names = [name for name in client.scan_iter() if name.startswith(PREFIX + lost)]
     assert client.delete(*names) > 0
 
-    tabs[1].end()  # ada has another tab, on the other process
+    tabs[1].connection.end()  # ada has another tab, on the other process
     await a.has_connections(watcher, "ada", 1)
     await b.has_connections(tabs[2], "ada", 1)
     await until(lambda: set(client.hgetall(f"{PREFIX}u:room")) == {"ada", "bob"})
@@ -72,6 +72,6 @@ async def test_whoever_is_there_is_listed_again_and_nobody_is_told(
         assert not [one for one in process.pages.comings(session) if one.startswith("leave")]
     assert len(signals) == 2
 
-    tabs[0].end()  # and goes as ever
+    tabs[0].connection.end()  # and goes as ever
     await a.shows(watcher, 1)
     await until(lambda: signals[2:] == ["ada"])

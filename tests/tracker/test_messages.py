@@ -105,7 +105,7 @@ async def here() -> AsyncIterator[Process]:
 async def elsewhere(here: Process, monkeypatch: pytest.MonkeyPatch) -> LocalBus:
     """What another process speaks with; every line that it causes is logged."""
     times = iter(range(0, 100_000, 10))
-    monkeypatch.setattr("djust_presence.tracker.tracker._unreadable", LogLimit(lambda: next(times)))
+    monkeypatch.setattr("djust_presence.tracker.items._unreadable", LogLimit(lambda: next(times)))
     return LocalBus(lambda key, items: None)
 
 
@@ -136,14 +136,14 @@ async def test_a_malformed_message_about_cursors_is_dropped_alone(
     )
     await until(lambda: here.pages.events)
     await until(lambda: drawn(here, bob) == {"ann": [[1, 2], [3, 4]]})
-    ann.end()
+    ann.connection.end()
 
 
 async def test_what_other_processes_do_wrong_has_one_line_in_ten_seconds(
     here: Process, elsewhere: LocalBus, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("djust_presence.tracker.tracker._unreadable", LogLimit(lambda: now))
+    monkeypatch.setattr("djust_presence.tracker.items._unreadable", LogLimit(lambda: now))
     watcher = here.open(None)
     await here.shows(watcher, 0)
     for _ in range(100):

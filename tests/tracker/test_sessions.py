@@ -16,7 +16,7 @@ from djust_presence.contract import join
 from djust_presence.errors import PresenceError, PresenceUnavailable
 from djust_presence.state.records import Snapshot
 from djust_presence.tracker import Tracker
-from tests.tracker.conftest import QUICK, Pages, Process, StartProcess
+from tests.tracker.conftest import QUICK, Process, StartProcess
 from tests.tracker.until import until
 
 
@@ -42,14 +42,14 @@ async def test_two_tabs_are_one_user_wherever_they_are(start: StartProcess) -> N
     for process, session in ((a, first), (b, second)):
         await process.shows(session, 1)
         await process.has_connections(session, "ada", 2)
-    second.end()
+    second.connection.end()
     await until(lambda: first.members()["ada"].connections == 1)
     assert a.pages.comings(first) == ["join ada"]
 
 
 async def test_what_is_wished_is_in_what_the_session_reads_at_once(start: StartProcess) -> None:
     a = start()
-    session = a.tracker.session(a.pages, None)
+    session = a.session()
     session.track("room", "ada", '{"n":1}')
     assert (session.count(), session.members()["ada"].meta) == (1, '{"n":1}')
     session.live()
@@ -76,10 +76,10 @@ async def test_a_session_that_was_never_live_has_never_been(start: StartProcess)
     a = start()
     watcher = a.open(None)
     await a.shows(watcher, 0)
-    session = a.tracker.session(a.pages, None)
+    session = a.session()
     session.track("room", "ada", "{}")
     session.broadcast("room", "hello", None)
-    session.end()
+    session.connection.end()
     session.live()
     await asyncio.sleep(0.2)
     assert watcher.count() == 0
@@ -90,7 +90,7 @@ async def test_a_reload_within_the_grace_is_told_to_nobody(start: StartProcess) 
     a, b = start(grace=1.0), start()
     watcher, ada = b.open(None), a.open("ada")
     await b.shows(watcher, 1)
-    ada.end()
+    ada.connection.end()
     back = b.open("ada")
     await b.shows(back, 1)
     await until(lambda: watcher.members()["ada"].connections == 1)
@@ -102,7 +102,7 @@ async def test_who_cannot_come_back_leaves_at_once(start: StartProcess) -> None:
     a = start(grace=60.0)
     watcher, guest = a.open(None), a.open("anon_conn_1", lasting=False)
     await a.shows(watcher, 1)
-    guest.end()
+    guest.connection.end()
     await a.shows(watcher, 0, 5)
 
 
@@ -147,7 +147,7 @@ async def test_a_broadcast_reaches_every_session_once(start: StartProcess) -> No
 async def test_wishes_may_come_from_threads(start: StartProcess) -> None:
     a = start()
     watcher = a.open(None)
-    sessions = [a.tracker.session(a.pages, None) for _ in range(20)]
+    sessions = [a.session() for _ in range(20)]
     for session in sessions:
         session.live()
     await asyncio.gather(
@@ -171,10 +171,10 @@ async def test_silence_ends_a_connection_and_pings_keep_it(start: StartProcess) 
     a = start(heartbeat_interval=0.2, timeout=0.6)
     alive, silent = a.open("ada"), a.open("grace")
     for _ in range(20):
-        alive.heard()
+        alive.connection.heard()
         await asyncio.sleep(0.05)
     await until(lambda: a.pages.closed)
-    alive.heard()
+    alive.connection.heard()
     assert a.pages.closed == [(silent, 4000, "timeout")]
     assert alive in a.pages.pinged
 
@@ -227,7 +227,7 @@ async def test_a_slow_page_gets_what_it_missed_in_one_go(start: StartProcess) ->
     for n in range(1, 10):
         a.open(f"u{n}")
         await asyncio.sleep(0.06)
-    first.end()
+    first.connection.end()
     await asyncio.sleep(0.1)
     hops = len(a.pages.hops)
     hold.set()
@@ -240,7 +240,7 @@ async def test_who_comes_between_a_first_look_and_being_served_is_told_of(start:
     a, b = start(), start()
     ada, bob = a.open("ada"), a.open("bob")
     await a.shows(ada, 2)
-    session = b.tracker.session(b.pages, None)
+    session = b.session()
     await asyncio.to_thread(session.look, "room")
     assert set(session.members()) == {"ada", "bob"}
     session.track("room", "grace", "{}")
@@ -258,7 +258,7 @@ async def test_who_comes_between_a_first_look_and_being_served_is_told_of(start:
 async def test_what_a_mount_reads_does_not_change_until_it_is_live(start: StartProcess) -> None:
     a, b = start(), start()
     await a.shows(a.open("ada"), 1)
-    session, watcher = b.tracker.session(b.pages, None), b.open(None)
+    session, watcher = b.session(), b.open(None)
     await session.alook("room")
     bob = a.open("bob")
     await b.shows(watcher, 2)
@@ -274,7 +274,7 @@ async def test_what_a_mount_reads_does_not_change_until_it_is_live(start: StartP
 
 async def test_a_mount_that_is_refused_leaves_nothing_behind(start: StartProcess) -> None:
     a = start()
-    session = a.tracker.session(a.pages, None)
+    session = a.session()
     await session.alook("room")
     group = a.tracker.groups["room"]
     assert len(group.audience.mounting) == 1
@@ -288,7 +288,7 @@ async def test_a_mount_that_reads_another_group_than_its_own_is_told_of_its_own_
     start: StartProcess,
 ) -> None:
     a = start()
-    session = a.tracker.session(a.pages, None)
+    session = a.session()
     await session.alook("lobby")
     await session.alook("room")
     session.watch("hall")
@@ -314,7 +314,7 @@ class Deaf(MemoryBackend):
 
 async def test_a_mount_waits_for_the_store_for_a_second_in_all() -> None:
     a = Process(Tracker(Deaf(), Settings(**QUICK)))
-    session = a.tracker.session(a.pages, None)
+    session = a.session()
     began = a.tracker.clock.now
     for key in ("room", "hall", "room", "lobby"):
         await asyncio.to_thread(session.look, key)
@@ -329,10 +329,10 @@ async def test_no_mount_waits_for_a_store_that_failed_a_moment_ago() -> None:
     backend = Deaf()
     backend.failing = True
     a = Process(Tracker(backend, Settings(**QUICK)))
-    await a.tracker.session(a.pages, None).alook("room")
+    await a.session().alook("room")
     began = a.tracker.clock.now
     for _ in range(50):
-        await asyncio.to_thread(a.tracker.session(a.pages, None).look, "room")
+        await asyncio.to_thread(a.session().look, "room")
     assert a.tracker.clock.now - began < 0.9
     await a.tracker.aclose()
 
@@ -371,7 +371,7 @@ async def test_a_layer_that_hangs_keeps_no_group_from_being_read(settings: Djang
 
 async def test_a_look_in_a_running_loop_says_what_to_await(start: StartProcess) -> None:
     with pytest.raises(PresenceError, match="whose name begins with an a"):
-        start().tracker.session(Pages(), None).look("room")
+        start().session().look("room")
 
 
 async def test_nobody_is_missing_from_their_own_page_whoever_else_comes_at_the_same_time(

@@ -79,7 +79,7 @@ async def test_coming_changing_and_going_are_told_once_each(heard: Heard, start:
     await a.has_connections(one, "ada", 2)
     two.track("room", "ada", '{"name":"Ada","typing":true}')
     await until(lambda: heard.brief[1:] == [("updated", "ada")])
-    two.end()  # the meta goes back to the other tab's
+    two.connection.end()  # the meta goes back to the other tab's
     await until(lambda: heard.brief[2:] == [("updated", "ada")])
     one.untrack()
     await until(lambda: heard.brief[3:] == [("left", "ada")])

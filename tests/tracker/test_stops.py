@@ -53,8 +53,8 @@ async def test_who_comes_while_the_lease_is_drained_is_present() -> None:
     ada, guest = a.open("ada"), a.open("anon_conn_1", lasting=False)
     await a.shows(ada, 2)
     backend.answering.clear()
-    guest.end(Ending.RESTART)
-    stop = ada.end(Ending.RESTART)
+    guest.connection.end(Ending.RESTART)
+    stop = ada.connection.end(Ending.RESTART)
     assert stop is not None
     await asyncio.sleep(0.05)
     grace = a.open("grace")
@@ -72,9 +72,9 @@ async def test_who_cannot_come_back_leaves_with_the_drain_whatever_is_under_way(
     guests = [a.open(f"anon_conn_{n}", lasting=False) for n in range(20)]
     await a.shows(guests[0], 20)
     backend.answering.clear()
-    a.open("ada").end()  # something for the writer to be busy with
+    a.open("ada").connection.end()  # something for the writer to be busy with
     await asyncio.sleep(0.02)
-    stops = [guest.end(Ending.RESTART) for guest in guests]
+    stops = [guest.connection.end(Ending.RESTART) for guest in guests]
     backend.answering.set()
     assert stops[-1] is not None
     await stops[-1]
@@ -90,8 +90,8 @@ async def test_a_drain_that_ends_with_the_loop_is_finished_at_the_end_of_the_int
     watcher, ada, guest = b.open(None), a.open("ada"), a.open("anon_conn_1", lasting=False)
     await b.shows(watcher, 2)
     backend.answering.clear()
-    guest.end(Ending.RESTART)
-    stop = ada.end(Ending.RESTART)
+    guest.connection.end(Ending.RESTART)
+    stop = ada.connection.end(Ending.RESTART)
     assert stop is not None
     await asyncio.sleep(0)
     stop.cancel()
@@ -110,7 +110,7 @@ async def test_a_second_drain_waits_for_the_first() -> None:
     guest = a.open("anon_conn_1", lasting=False)
     await a.shows(guest, 1)
     backend.answering.clear()
-    guest.end(Ending.RESTART)
+    guest.connection.end(Ending.RESTART)
     second = a.tracker.drain()
     assert not (await asyncio.wait([second], timeout=0.1))[0]
     backend.answering.set()
@@ -134,8 +134,8 @@ async def test_a_drain_cancels_leaves_that_are_waiting(start: StartProcess) -> N
     a, b = start(grace=0.5, drain_grace=5.0), start()
     watcher, ada, grace = b.open(None), a.open("ada"), a.open("grace")
     await b.shows(watcher, 2)
-    ada.end()
-    stop = grace.end(Ending.RESTART)
+    ada.connection.end()
+    stop = grace.connection.end(Ending.RESTART)
     assert stop is not None
     await stop
     await asyncio.sleep(1)
@@ -158,7 +158,7 @@ async def test_pages_that_are_open_still_are_present_when_a_drained_process_goes
     await asyncio.sleep(2)
     assert set(watcher.members()) == {"ada", "anon_conn_1"}
     assert "leave ada" not in b.pages.comings(watcher)
-    guest.end()
+    guest.connection.end()
     await b.shows(watcher, 1)
 
 
@@ -167,7 +167,7 @@ async def test_who_comes_while_an_idle_tracker_stops_is_present(monkeypatch: pyt
     backend, a = slow(heartbeat_interval=0.5)
     ada = a.open("ada")
     await a.shows(ada, 1)
-    ada.end()
+    ada.connection.end()
     await until(lambda: not a.tracker.groups and not backend.users())
     backend.answering.clear()  # the stop itself hangs
     await until(lambda: not a.tracker._running)
@@ -190,7 +190,7 @@ async def test_leaving_and_closing_the_page_at_once_leaves_at_once(start: StartP
     untracked = asyncio.get_running_loop().run_in_executor(None, ada.untrack)
     while ada.wanted is not None:
         pass  # the loop has not heard of it when the page is closed
-    ada.end()
+    ada.connection.end()
     await untracked
     await b.shows(watcher, 0, 5)
 
@@ -205,14 +205,14 @@ async def test_a_page_that_closes_before_its_refresh_is_not_refreshed(start: Sta
         session.stale = True
     a.tracker.refresh([ada, grace])
     await asyncio.sleep(0)
-    ada.end()
+    ada.connection.end()
     await until(lambda: a.pages.hops)
     assert a.pages.hops == [[grace]]
 
 
 async def test_a_session_that_wishes_elsewhere_while_its_group_is_read_moves(start: StartProcess) -> None:
     a = start()
-    sessions = [a.tracker.session(a.pages, None) for _ in range(10)]
+    sessions = [a.session() for _ in range(10)]
     for session in sessions:
         session.watch("old")
         session.live()
@@ -237,7 +237,7 @@ async def test_wishes_of_a_thread_that_outlives_the_loop_are_nothing() -> None:
         return asyncio.run(run())
 
     process = await asyncio.to_thread(one_loop)
-    session = next(iter(process.tracker._sessions))
+    session = next(iter(process.tracker.sessions))
     session.track("outlived", "ada", '{"x":1}')
     session.broadcast("outlived", "hello", None)
     assert serving("outlived") is None  # what a dead loop knew is not shown to anybody
