@@ -27,11 +27,11 @@ __all__ = [
 
 _HOMES = {
     "CursorTracker": ".cursors",
-    "LiveCursorMixin": ".hosts",
+    "LiveCursorMixin": ".cursor_mixin",
     "LiveView": ".live",
     "PresenceError": ".errors",
     "PresenceKeyError": ".errors",
-    "PresenceMixin": ".hosts",
+    "PresenceMixin": ".mixins",
     "PresenceUnavailable": ".errors",
     "event_handler": ".events",
 }

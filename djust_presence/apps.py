@@ -1,6 +1,8 @@
-"""The Django app: registers the system checks, and hears of log-ins and log-outs."""
+"""The Django app: registers the system checks, djust's adapter, and receivers of log-ins and log-outs."""
 
 from __future__ import annotations
+
+from importlib.util import find_spec
 
 from django.apps import AppConfig, apps
 
@@ -12,9 +14,11 @@ class PresenceConfig(AppConfig):
     verbose_name = "Presence"
 
     def ready(self) -> None:
-        from . import checks, hosts  # noqa: F401
+        from . import checks  # noqa: F401
 
+        if find_spec("djust"):
+            from . import djust  # noqa: F401
         if apps.is_installed("django.contrib.auth"):
-            from .live.access import watch_log_ins_and_outs
+            from .hosts.access import watch_log_ins_and_outs
 
             watch_log_ins_and_outs()

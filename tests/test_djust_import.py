@@ -26,7 +26,7 @@ def run(code: str) -> None:
 def test_importing_a_mixin_makes_it_ready_without_the_app(mixin: str) -> None:
     run(f"""
 from djust_presence import {mixin}
-from djust_presence.hosts.djust import _ConsumerOfView
+from djust_presence.djust.host import _ConsumerOfView
 assert isinstance(vars(__import__("djust_presence").PresenceMixin)["_ws_consumer"], _ConsumerOfView)
 """)
 
@@ -34,7 +34,7 @@ assert isinstance(vars(__import__("djust_presence").PresenceMixin)["_ws_consumer
 def test_nothing_of_djust_is_imported_for_it() -> None:
     run("""
 from djust_presence import LiveView, PresenceMixin
-assert "djust_presence.hosts.djust" in sys.modules
+assert "djust_presence.djust.host" in sys.modules
 assert not [name for name in sys.modules if name.partition(".")[0] == "djust"]
 """)
 
@@ -45,6 +45,6 @@ import importlib.util
 find_spec = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == "djust" else find_spec(name, *rest)
 from djust_presence import LiveView, PresenceMixin
-assert "djust_presence.hosts.djust" not in sys.modules
+assert "djust_presence.djust.host" not in sys.modules
 assert "_ws_consumer" not in vars(PresenceMixin)
 """)

@@ -19,7 +19,7 @@ from pytest_django import Settings
 
 from djust_presence import LiveView, PresenceMixin, event_handler
 from djust_presence import presence as facade
-from djust_presence.live.sessions import mark_of
+from djust_presence.hosts.sessions import mark_of
 from djust_presence.mixins import VISITOR
 from djust_presence.testing import presence
 from tests.pages import Visitor, site

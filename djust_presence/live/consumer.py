@@ -29,12 +29,12 @@ from ..tracker import (
     will_serve,
 )
 from .host import live_host
-from .incoming import FrameError, read_frame
-from .limits import Limits
+from ..hosts.incoming import FrameError, read_frame
+from ..hosts.limits import Limits
 from .moves import moves_of_loop
-from .outgoing import PONG, Message, Outgoing, Send, encode
-from .request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond, wrong_origin
-from .threads import lanes, own_thread, spawn
+from ..hosts.outgoing import PONG, Message, Outgoing, Send, encode
+from ..hosts.request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond, wrong_origin
+from ..hosts.threads import lanes, own_thread, spawn
 from .view import LiveView, Update
 
 __all__ = ["LiveViewConsumer"]

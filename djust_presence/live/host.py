@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..outages import Outage
 from ..tracker import SESSIONS_PER_HOP, Connection, Refresh, Session, chunks, drain_all
-from .access import ENDED, asks_the_view, current_users
-from .outgoing import PING, Changed, Message, Send, encode
-from .request import FAILED, FORBIDDEN, LOG_IN
-from .threads import lanes
+from ..hosts.access import ENDED, asks_the_view, current_users
+from ..hosts.outgoing import PING, Changed, Message, Send, encode
+from ..hosts.request import FAILED, FORBIDDEN, LOG_IN
+from ..hosts.threads import lanes
 from .view import Update
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 
 from ..conf import get_settings
-from .outgoing import WHOLE, Changed
+from ..hosts.outgoing import WHOLE, Changed
 
 if TYPE_CHECKING:
     from .view import LiveView

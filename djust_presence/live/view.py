@@ -23,11 +23,11 @@ from ..cursor_mixin import LiveCursorMixin
 from ..events import ArgumentError, bind, find_handler
 from ..mixins import PresenceMixin
 from . import sessions
-from .access import Visitor, still_passes
-from .outgoing import Changed, encode
+from ..hosts.access import Visitor, still_passes
+from ..hosts.outgoing import Changed, encode
 from .rendering import Shown, inject_script, render
-from .request import LiveRequest
-from .threads import Ambient
+from ..hosts.request import LiveRequest
+from ..hosts.threads import Ambient
 
 if TYPE_CHECKING:
     from ..cursors import Position

@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from djust_presence import LiveCursorMixin, PresenceMixin
 from djust_presence import presence as facade
-from djust_presence.hosts.djust import _consumer
+from djust_presence.djust.host import _consumer
 from djust_presence.tracker import get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 

@@ -16,7 +16,7 @@ from djust import LiveView
 from pytest_django import Settings
 
 from djust_presence import PresenceMixin
-from djust_presence.hosts.djust import _consumer
+from djust_presence.djust.host import _consumer
 from djust_presence.testing import presence
 from djust_presence.tracker import get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site

@@ -17,7 +17,7 @@ from djust.decorators import background, event_handler, permission_required, rat
 from pytest_django import Settings
 
 from djust_presence import LiveCursorMixin
-from djust_presence.hosts.djust import _consumer
+from djust_presence.djust.host import _consumer
 from djust_presence.tracker import Session, get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 

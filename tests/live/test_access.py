@@ -22,8 +22,8 @@ from pytest_django import Settings
 from djust_presence import presence
 from djust_presence.bus import NOTICES, LocalBus
 from djust_presence.events import event_handler
-from djust_presence.live.access import ENDED, Visitor, current_users
-from djust_presence.live.sessions import Standing, mark_of
+from djust_presence.hosts.access import ENDED, Visitor, current_users
+from djust_presence.hosts.sessions import Standing, mark_of
 from tests.live.conftest import Socket, live
 
 from .views import Here
@@ -424,7 +424,7 @@ def _connection() -> Any:
 
 
 def visitor(user: Any) -> Visitor:
-    from djust_presence.live.sessions import _standing
+    from djust_presence.hosts.sessions import _standing
 
     client = Client()
     client.force_login(user)

@@ -15,7 +15,7 @@ from django.utils.functional import classproperty
 from pytest_django import Settings
 
 from djust_presence.events import event_handler
-from djust_presence.live.limits import FLOOD_PER_SECOND, FRAMES_PER_SECOND, Limits
+from djust_presence.hosts.limits import FLOOD_PER_SECOND, FRAMES_PER_SECOND, Limits
 from djust_presence.tracker import get_tracker
 from tests.live_pages import LivePage, Person
 from tests.servers import SiteServer

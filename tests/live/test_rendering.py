@@ -15,7 +15,7 @@ from django.test import Client, RequestFactory
 from django.utils.translation import override
 from pytest_django import Settings
 
-from djust_presence.live.outgoing import MAX_WAITING_FRAMES, STALLED, Changed, Outgoing, encode
+from djust_presence.hosts.outgoing import MAX_WAITING_FRAMES, STALLED, Changed, Outgoing, encode
 from djust_presence.live.rendering import Page, Place, Shown, inject_script
 
 from . import views

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
-from djust_presence.live.request import LiveHandler, build_request, origin_allowed, respond
+from djust_presence.hosts.request import LiveHandler, build_request, origin_allowed, respond
 
 from .conftest import Socket, live
 from .test_consumer import started

@@ -25,7 +25,7 @@ from django.utils.timezone import get_fixed_timezone
 
 from djust_presence.calls import call
 from djust_presence.live import threads
-from djust_presence.live.threads import Ambient, Lanes, Turn, own_thread, spawn
+from djust_presence.hosts.threads import Ambient, Lanes, Turn, own_thread, spawn
 
 from .conftest import live
 from .test_consumer import started

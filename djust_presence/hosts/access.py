@@ -187,8 +187,8 @@ def still_passes(view: LiveView) -> bool:
 
 def watch_log_ins_and_outs() -> None:
     """Tell all processes at once when a session ends, or gets another key, in any of them."""
-    user_logged_out.connect(_session_ends, dispatch_uid="djust_presence.live.access")
-    user_logged_in.connect(_session_changes, dispatch_uid="djust_presence.live.access")
+    user_logged_out.connect(_session_ends, dispatch_uid="djust_presence.hosts.access")
+    user_logged_in.connect(_session_changes, dispatch_uid="djust_presence.hosts.access")
 
 
 def _session_ends(request: HttpRequest | None, **kwargs: Any) -> None:

@@ -106,7 +106,7 @@ def _drop_handler(**kwargs: Any) -> None:
     _handler = None
 
 
-setting_changed.connect(_drop_handler, dispatch_uid="djust_presence.live.request")
+setting_changed.connect(_drop_handler, dispatch_uid="djust_presence.hosts.request")
 
 
 def build_request(scope: Mapping[str, Any], connect: Callable[[LiveView], None]) -> LiveRequest:

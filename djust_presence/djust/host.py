@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from ..keys import url_arguments
 from ..mixins import PresenceMixin
 from ..tracker import Connection, Session, get_tracker, in_loop, serves_if
-from .djust_consumer import SeatedConsumer, for_script, push_event, seat
+from .consumer import SeatedConsumer, for_script, push_event, seat
 
 __all__ = ["DjustHost", "djust_host"]
 
