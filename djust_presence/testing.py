@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from django.test import AsyncClient
 
+from .hosts.threads import lanes
 from .live import LiveViewConsumer
-from .live.threads import lanes
 from .tracker import close_all
 
 __all__ = ["EventRefused", "LivePage", "aclose_presence", "presence"]

@@ -32,7 +32,7 @@ from ..bus import NOTICES, publish
 from .sessions import Standing, mark, mark_of
 
 if TYPE_CHECKING:
-    from .view import LiveView
+    from ..live.view import LiveView
 
 __all__ = ["ENDED", "Visitor", "asks_the_view", "current_users", "still_passes", "watch_log_ins_and_outs"]
 
@@ -163,7 +163,7 @@ def _password_stands(user: Any, data: Mapping[str, Any]) -> bool:
 
 def asks_the_view(view: LiveView) -> bool:
     """Whether *view* has a say in who may still see it."""
-    from .view import LiveView
+    from ..live.view import LiveView
 
     if type(view).still_allowed is not LiveView.still_allowed:
         return True

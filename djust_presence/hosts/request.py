@@ -21,7 +21,7 @@ from ..conf import get_settings
 from .threads import lanes
 
 if TYPE_CHECKING:
-    from .view import LiveView
+    from ..live.view import LiveView
 
 __all__ = ["LiveRequest", "Outcome", "build_request", "origin_allowed", "respond", "wrong_origin"]
 

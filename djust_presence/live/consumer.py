@@ -16,6 +16,11 @@ from ..conf import get_settings
 from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor
 from ..cursors import Position
 from ..events import ArgumentError, bind, find_handler
+from ..hosts.incoming import FrameError, read_frame
+from ..hosts.limits import Limits
+from ..hosts.outgoing import PONG, Message, Outgoing, Send, encode
+from ..hosts.request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond, wrong_origin
+from ..hosts.threads import lanes, own_thread, spawn
 from ..rates import LogLimit
 from ..tracker import (
     NO_STATUS,
@@ -29,12 +34,7 @@ from ..tracker import (
     will_serve,
 )
 from .host import live_host
-from ..hosts.incoming import FrameError, read_frame
-from ..hosts.limits import Limits
 from .moves import moves_of_loop
-from ..hosts.outgoing import PONG, Message, Outgoing, Send, encode
-from ..hosts.request import FAILED, LOG_IN, LiveRequest, build_request, origin_allowed, respond, wrong_origin
-from ..hosts.threads import lanes, own_thread, spawn
 from .view import LiveView, Update
 
 __all__ = ["LiveViewConsumer"]

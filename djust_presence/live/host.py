@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..outages import Outage
-from ..tracker import SESSIONS_PER_HOP, Connection, Refresh, Session, chunks, drain_all
 from ..hosts.access import ENDED, asks_the_view, current_users
 from ..hosts.outgoing import PING, Changed, Message, Send, encode
 from ..hosts.request import FAILED, FORBIDDEN, LOG_IN
 from ..hosts.threads import lanes
+from ..outages import Outage
+from ..tracker import SESSIONS_PER_HOP, Connection, Refresh, Session, chunks, drain_all
 from .view import Update
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from .threads import lanes, spawn
+from ..hosts.threads import lanes, spawn
 from .view import Update
 
 if TYPE_CHECKING:

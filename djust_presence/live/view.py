@@ -21,13 +21,13 @@ from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
 from ..calls import awaited, call
 from ..cursor_mixin import LiveCursorMixin
 from ..events import ArgumentError, bind, find_handler
-from ..mixins import PresenceMixin
-from . import sessions
+from ..hosts import sessions
 from ..hosts.access import Visitor, still_passes
 from ..hosts.outgoing import Changed, encode
-from .rendering import Shown, inject_script, render
 from ..hosts.request import LiveRequest
 from ..hosts.threads import Ambient
+from ..mixins import PresenceMixin
+from .rendering import Shown, inject_script, render
 
 if TYPE_CHECKING:
     from ..cursors import Position

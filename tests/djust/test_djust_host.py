@@ -22,8 +22,8 @@ from pytest_django import Settings
 
 from djust_presence import PresenceMixin
 from djust_presence import presence as facade
-from djust_presence.djust.host import _consumer
 from djust_presence.djust.consumer import SeatedConsumer
+from djust_presence.djust.host import _consumer
 from djust_presence.tracker import Session, get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 

@@ -19,8 +19,8 @@ from djust.decorators import event_handler
 from pytest_django import Settings
 
 from djust_presence import PresenceMixin
-from djust_presence.djust.host import _consumer
 from djust_presence.djust.consumer import MAX_WAITING_FRAMES, STALLED
+from djust_presence.djust.host import _consumer
 from djust_presence.tracker import Session, get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 

@@ -10,9 +10,9 @@ import pytest
 from channels.routing import ProtocolTypeRouter
 from channels.testing import ApplicationCommunicator
 
+from djust_presence.hosts.incoming import MAX_FRAME_BYTES
 from djust_presence.live import LiveViewConsumer, lifespan
 from djust_presence.live.consumer import MAX_WAITING_EVENTS
-from djust_presence.hosts.incoming import MAX_FRAME_BYTES
 from djust_presence.rates import LogLimit
 from djust_presence.tracker import get_tracker
 

@@ -22,8 +22,8 @@ from django.template.response import TemplateResponse
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from djust_presence.live.host import MAX_SHARED, Shared
 from djust_presence.hosts.outgoing import Changed, encode
+from djust_presence.live.host import MAX_SHARED, Shared
 from djust_presence.live.rendering import Shown, render
 from djust_presence.live.view import Update
 

@@ -24,7 +24,7 @@ from django.utils import timezone, translation
 from django.utils.timezone import get_fixed_timezone
 
 from djust_presence.calls import call
-from djust_presence.live import threads
+from djust_presence.hosts import threads
 from djust_presence.hosts.threads import Ambient, Lanes, Turn, own_thread, spawn
 
 from .conftest import live
