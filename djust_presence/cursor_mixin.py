@@ -1,10 +1,11 @@
-"""What a view inherits to show everybody's pointer."""
+"""``LiveCursorMixin``: everybody's pointer in a live view."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,10 +14,56 @@ from .errors import PresenceError
 from .events import event_handler
 from .mixins import PresenceMixin
 from .tracker import Session, in_loop
+from .view_presence import ViewPresence
 
 __all__ = ["LiveCursorMixin"]
 
 logger = logging.getLogger("djust_presence")
+
+
+class ViewCursors(ViewPresence):
+    """The presence of a view with cursors."""
+
+    view: LiveCursorMixin
+
+    def __init__(self, view: LiveCursorMixin) -> None:
+        super().__init__(view)
+        self._position: Position | None = None  # what the page has sent, while a handler is at it
+        self._misplaced = False  # whether the log has a position that was refused
+
+    def listen(self, session: Session) -> None:
+        super().listen(session)
+        session.extend(Hub, self.view.presence_cursor_rate)
+
+    def point(self, x: float, y: float) -> None:
+        """Show the pointer of the view's page at *x*, *y*."""
+        try:
+            position = Position.read({"x": x, "y": y})
+        except ValueError as error:
+            if not self._misplaced:
+                self._misplaced = True
+                logger.warning("A cursor position of %s was refused: %s", type(self.view).__qualname__, error)
+            return
+        if self._position is not None:
+            position = self._position.at(*position[:2])
+        if self.session is not None:
+            self.session.clock.call(move_cursor, self.session, position)
+
+    @contextmanager
+    def moving(self, position: Position) -> Iterator[dict[str, Any]]:
+        """Called by the host around a ``cursor_move`` of the view's own; yields the params for it."""
+        fields = {name: value for name, value in position._asdict().items() if value is not None}
+        self._position = position
+        try:
+            yield {"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields}
+        finally:
+            self._position = None
+
+    def live_cursors(self) -> Callable[[], dict[str, Cursor]] | None:
+        """Return what reads the cursors from memory, where this process serves the group."""
+        session = self.session
+        hub = hub_of(session) if session and session.served else None
+        return partial(hub.read, session) if hub and session else None
 
 
 class LiveCursorMixin(PresenceMixin):
@@ -28,8 +75,7 @@ class LiveCursorMixin(PresenceMixin):
 
     presence_cursor_rate: int = 30
 
-    _presence_position: Position | None = None  # what the page has sent, while a handler is at it
-    _presence_misplaced = False
+    _presence = cached_property(ViewCursors)
 
     @event_handler()
     def cursor_move(self, x: Any = 0, y: Any = 0, **kwargs: Any) -> Any:
@@ -46,51 +92,25 @@ class LiveCursorMixin(PresenceMixin):
 
     def update_cursor_position(self, x: float, y: float) -> None:
         """Show this page's pointer to the others at *x*, *y*. What are no finite numbers changes nothing."""
-        try:
-            position = Position.read({"x": x, "y": y})
-        except ValueError as error:
-            if not self._presence_misplaced:
-                self._presence_misplaced = True
-                logger.warning("A cursor position of %s was refused: %s", type(self).__qualname__, error)
-            return
-        if self._presence_position is not None:
-            position = self._presence_position.at(*position[:2])
-        if self._presence is not None:
-            self._presence.clock.call(move_cursor, self._presence, position)
+        self._presence.point(x, y)
 
     def get_cursors(self) -> dict[str, Cursor]:
         """By user id, everybody's last position: ``{"x", "y", "timestamp", "meta"}``, *timestamp* in epoch seconds.
 
         A view that has called this on a live connection is rendered anew when pointers move, twice a second at most.
         """
-        session = self._presence
-        if session and session.served and (hub := hub_of(session)):
-            return hub.read(session)
+        if cursors := self._presence.live_cursors():
+            return cursors()
         if in_loop():
             raise PresenceError(
                 "This would ask the cache and hold up the event loop: await aget_cursors() instead."
             )
-        return CursorTracker.get_cursors(self._presence_read_key())
+        return CursorTracker.get_cursors(self._presence.read_key())
 
     async def aget_cursors(self) -> dict[str, Cursor]:
-        session = self._presence
-        if session and session.served and (hub := hub_of(session)):
-            return hub.read(session)
-        return await CursorTracker.aget_cursors(self._presence_read_key())
-
-    @contextmanager
-    def _presence_moving(self, position: Position) -> Iterator[dict[str, Any]]:
-        """Called by the host around ``cursor_move`` of a view with code of its own, for the params of that."""
-        fields = {name: value for name, value in position._asdict().items() if value is not None}
-        self._presence_position = position
-        try:
-            yield {"x": fields.pop("x"), "y": fields.pop("y"), "_data": fields}
-        finally:
-            self._presence_position = None
-
-    def _presence_listen(self, session: Session) -> None:
-        super()._presence_listen(session)
-        session.extend(Hub, self.presence_cursor_rate)
+        if cursors := self._presence.live_cursors():
+            return cursors()
+        return await CursorTracker.aget_cursors(self._presence.read_key())
 
 
 OVERRIDABLE = ("cursor_move", "handle_cursor_move", "update_cursor_position")
@@ -99,7 +119,7 @@ _straight: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 
 
 def goes_straight(view: object) -> bool:
-    """Whether moves may go to the cursors without a word to *view*, which has no code of its own for them."""
+    """Return whether *view* has no code of its own for moves, which then go to the cursors directly."""
     kind = type(view)
     if kind not in _straight:
         _straight[kind] = all(getattr(kind, name) is getattr(LiveCursorMixin, name) for name in OVERRIDABLE)

@@ -20,8 +20,9 @@ from djust_presence import PresenceMixin, presence
 from djust_presence.backends.base import Backend
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.options import PASSED_ON, Options
+from djust_presence.codes import CloseCode
 from djust_presence.conf import Settings
-from djust_presence.live.consumer import WHAT_FAILED
+from djust_presence.live.page import WHAT_FAILED
 from tests.markdown import PAGES, blocks
 from tests.servers import ROOT
 
@@ -29,7 +30,11 @@ PACKAGE = ROOT / "djust_presence"
 REFERENCE = ROOT / "docs" / "reference"
 SCRIPTS = sorted({*PACKAGE.glob("static/djust_presence/*.js")} - {*PACKAGE.glob("static/*/djust.js")})
 SCRIPT = "".join(path.read_text() for path in SCRIPTS)
-LIVE = "".join(path.read_text() for path in sorted((PACKAGE / "live").glob("*.py")))
+LIVE = "".join(
+    path.read_text()
+    for part in ("hosts", "live", "cursors")
+    for path in sorted((PACKAGE / part).glob("*.py"))
+)
 
 
 def table(page: str, heading: str) -> dict[str, list[str]]:
@@ -149,19 +154,19 @@ def test_the_protocol_page_has_every_frame() -> None:
     handled = re.search(r"const receive = \{(.*?)\n  \};", SCRIPT, re.DOTALL)
     assert handled
     assert {*re.findall(r"^    (\w+)(?:\(|:)", handled[1], re.MULTILINE), "pong"} == sent
-    taken_in = set(re.findall(r'case \{"type": "([a-z]+)"', LIVE))
+    taken_in = set(re.findall(r'(?:socket\.on\(|case )"([a-z]+)"', LIVE))
     assert set(table("protocol.md", "From the page")) == taken_in
     assert set(re.findall(r'type: "([a-z]+)"', SCRIPT)) == taken_in
 
 
 def test_the_protocol_page_has_every_error_code() -> None:
-    codes = {*re.findall(r'(?:_refuse|_put_error|FrameError)\(\s*"([a-z-]+)"', LIVE), *WHAT_FAILED}
+    codes = {*re.findall(r'(?:refuse|put_error|FrameError)\(\s*"([a-z-]+)"', LIVE), *WHAT_FAILED}
     assert set(table("protocol.md", "Errors")) == codes
 
 
 def test_the_protocol_page_has_every_close_code() -> None:
     told = set(table("protocol.md", "Closing"))
-    of_server = set(re.findall(r"\b(4[045]\d\d)\b", LIVE + (PACKAGE / "tracker" / "upkeep.py").read_text()))
+    of_server = {str(int(code)) for code in CloseCode if code >= 4000}
     of_script = set(re.findall(r"\b4[045]\d\d\b", SCRIPT.replace("4_000", "")))
     assert told == of_server | of_script | {"any other"}
 

@@ -15,6 +15,7 @@ from asgiref.sync import sync_to_async
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import close_old_connections
 
+from ..codes import CloseCode
 from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor
 from ..cursors import Position
 from ..events import ArgumentError, bind
@@ -25,7 +26,6 @@ __all__ = ["SeatedConsumer", "for_script", "push_event", "seat", "session_of"]
 
 logger = logging.getLogger("djust_presence")
 
-SLOW = 4000
 MAX_WAITING_FRAMES = 256
 STALLED = 5.0  # seconds for which more may wait, as a page that keeps up takes any burst in
 MAX_MOVES = 100  # a second
@@ -265,7 +265,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         if handler is None:
             return False
         if position and await sync_to_async(_take_in_move)(view, handler, position):
-            view._presence.refresh()
+            view._presence.session.refresh()
         await self._flush_all_pending()
         return True
 
@@ -277,7 +277,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         if len(self._presence_frames) < MAX_WAITING_FRAMES:
             self._presence_kept_up_at = now
         elif now - self._presence_kept_up_at > STALLED:
-            self.presence_close(SLOW)
+            self.presence_close(CloseCode.RETRY)
             return
         self._presence_frames.extend(frames)
         if self._presence_sender is None:
@@ -328,7 +328,7 @@ class Unheard:
 
 
 def session_of(view: Any) -> Session | None:
-    return view._presence if isinstance(view, PresenceMixin) else None
+    return view._presence.session if isinstance(view, PresenceMixin) else None
 
 
 def push_event(event: str, payload: Any) -> str:
@@ -344,7 +344,7 @@ def for_script(kind: str, payload: Any) -> str:
 def _take_in(view: PresenceMixin, refresh: Refresh) -> None:
     """In a thread."""
     close_old_connections()  # as Channels does only before what it hands on itself
-    view._presence_refresh(refresh)
+    view._presence.take_in(refresh)
 
 
 def _read_move(text: str) -> Frame | None:
@@ -362,9 +362,9 @@ def _take_in_move(view: LiveCursorMixin, handler: MethodType, position: Position
     from djust.websocket import _resolve_skip_render, _snapshot_assigns
 
     before = _snapshot_assigns(view)
-    with view._presence_moving(position) as params:
+    with view._presence.moving(position) as params:
         try:
-            view._presence_call(handler, **bind(handler, params))
+            view._presence.call(handler, **bind(handler, params))
         except ArgumentError as error:
             logger.warning("A move for %s was refused: %s", type(view).__qualname__, error)
     forced = getattr(view, "_force_full_html", False)

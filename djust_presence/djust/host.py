@@ -14,24 +14,17 @@ from uuid import uuid4
 
 from django.http import HttpRequest
 
+from ..hosts import Host
 from ..keys import url_arguments
 from ..mixins import PresenceMixin
 from ..tracker import Connection, Session, get_tracker, in_loop, serves_if
+from ..view_presence import scopes
 from .consumer import SeatedConsumer, for_script, push_event, seat
 
 __all__ = ["DjustHost", "djust_host"]
 
 LEAST_TIMEOUT = 90.0  # djust's client pings by a timer, and those of hidden pages run once a minute
 
-# What a view holds for as long as it lives and no longer: nothing to be saved, compared or restored.
-FLEETING = (
-    "_presence",
-    "_presence_uncounted",
-    "_presence_visitor",
-    "_presence_alone",
-    "_presence_position",
-    "_presence_misplaced",
-)
 LASTING = ("_presence_wish", "_presence_last")  # what it is to find again in a state that djust restores
 UNUSED = "unused"
 CONSUMER = "djust.websocket"  # where djust's consumer is, which asgi.py imports
@@ -53,18 +46,14 @@ class _ConsumerOfView:
         view.__dict__["_ws_consumer"] = consumer
         if consumer is None:
             # The view is being made. What it has by the end of that, djust takes for its own and leaves alone.
-            kind = type(view)
-            view.__dict__.update({name: getattr(kind, name) for name in FLEETING if hasattr(kind, name)})
+            assert view._presence
             view.__dict__["_initialize_temporary_assigns"] = partial(_begin, view)
             # A snapshot says nothing of presence, and is of a state that mount() makes again.
             view.__dict__["_should_restore_snapshot"] = _never
         else:
             seat(consumer)
-            tracker = get_tracker()
-            view._presence = tracker.session(tracker.connect(djust_host, consumer), view)
-            view._presence_alone = vars(consumer).setdefault(
-                "_presence_connection", f"anon_conn_{uuid4().hex}"
-            )
+            alone = vars(consumer).setdefault("_presence_connection", f"anon_conn_{uuid4().hex}")
+            view._presence.connect(get_tracker().connect(djust_host, consumer).session(view), alone)
             view.__dict__["get_presence_key"] = _answer_before_mount(view)
 
 
@@ -76,8 +65,7 @@ def _begin(view: Any) -> None:
         view.__dict__.setdefault(name, None)
     if "kwargs" not in view.__dict__:  # as a view has them over HTTP
         view.kwargs = url_arguments(view.request.path_info)
-    if view._presence:
-        view._presence_mounting()
+    view._presence.mounting()
     view._initialize_temporary_assigns()
 
 
@@ -108,8 +96,8 @@ def _scoped_by_tenant(view: Any, key: str) -> str:
     return key if tenant is None or key.startswith(f"tenant:{tenant.id}:") else f"tenant:{tenant.id}:{key}"
 
 
-class DjustHost:
-    """What the tracker sees of djust's live views."""
+class DjustHost(Host):
+    """Owns sessions of djust's live views."""
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
         """Let the views of *sessions* take in what has come, and djust render each. Never raises."""
@@ -130,16 +118,10 @@ class DjustHost:
         """Send *text* to the pages of *sessions*; return those that are still being sent to."""
         return [session for session in sessions if not _consumer(session).presence_point(text)]
 
-    def ping(self, connections: Sequence[Connection[Session]]) -> None:
-        """Nothing: djust's client gives a sign of life by itself."""
-
     def close(self, connection: Connection[Session], code: int, reason: str) -> None:
         """Close the socket of *connection*; djust's client comes back, if there still is one."""
         if asyncio.get_running_loop().time() - connection.heard_at >= LEAST_TIMEOUT:
             connection.owner.presence_close(code, reason)
-
-    def notice(self, connections: Sequence[Connection[Session]], kind: str, *rest: Any) -> None:
-        """Nothing: djust says who may see a view, and for how long."""
 
     async def check(self, connections: Sequence[Connection[Session]]) -> None:
         """Have djust check access, in projects that let it do so before each event."""
@@ -157,4 +139,4 @@ def _consumer(session: Session) -> SeatedConsumer:
 
 serves_if(lambda: CONSUMER in sys.modules)
 PresenceMixin._ws_consumer = _ConsumerOfView()  # type: ignore[attr-defined]
-PresenceMixin._presence_scoped = _scoped_by_tenant  # type: ignore[method-assign, assignment]
+scopes.append(_scoped_by_tenant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
@@ -31,10 +31,7 @@ from ..backends.registry import get_backend
 from ..bus import NOTICES, publish
 from .sessions import Standing, mark, mark_of
 
-if TYPE_CHECKING:
-    from ..live.view import LiveView
-
-__all__ = ["ENDED", "Visitor", "asks_the_view", "current_users", "still_passes", "watch_log_ins_and_outs"]
+__all__ = ["ENDED", "Visitor", "current_users", "watch_log_ins_and_outs"]
 
 T = TypeVar("T")
 
@@ -159,30 +156,6 @@ def _password_stands(user: Any, data: Mapping[str, Any]) -> bool:
         constant_time_compare(given, one)
         for one in (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
     )
-
-
-def asks_the_view(view: LiveView) -> bool:
-    """Whether *view* has a say in who may still see it."""
-    from ..live.view import LiveView
-
-    if type(view).still_allowed is not LiveView.still_allowed:
-        return True
-    if not apps.is_installed("django.contrib.auth"):
-        return False
-    from django.contrib.auth.mixins import PermissionRequiredMixin, UserPassesTestMixin
-
-    return isinstance(view, PermissionRequiredMixin | UserPassesTestMixin)
-
-
-def still_passes(view: LiveView) -> bool:
-    """Whether *view* would let its request's user in, if it is one of Django's that ask for more than a log-in."""
-    if not asks_the_view(view):
-        return True
-    from django.contrib.auth.mixins import PermissionRequiredMixin, UserPassesTestMixin
-
-    if isinstance(view, PermissionRequiredMixin) and not view.has_permission():
-        return False
-    return not isinstance(view, UserPassesTestMixin) or bool(view.get_test_func()())
 
 
 def watch_log_ins_and_outs() -> None:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -17,34 +17,41 @@ from django.http import HttpResponse, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import set_script_prefix
 
+from ..codes import CloseCode
 from ..conf import get_settings
+from ..tracker import Connection, Session
+from .access import Visitor
 from .threads import lanes
 
-if TYPE_CHECKING:
-    from ..live.view import LiveView
-
-__all__ = ["LiveRequest", "Outcome", "build_request", "origin_allowed", "respond", "wrong_origin"]
+__all__ = ["Behind", "LiveRequest", "Outcome", "build_request", "origin_allowed", "respond", "wrong_origin"]
 
 logger = logging.getLogger("djust_presence")
 
 SCHEMES = {"ws": "http", "wss": "https"}
-BAD_REQUEST, LOG_IN, FORBIDDEN, NOT_FOUND, FAILED = 4400, 4401, 4403, 4404, 4500
+
+
+class Behind(Protocol):
+    """The object behind a socket, made by the view that answers its request."""
+
+    visitor: Visitor
+
+    def begin(self, socket: Any) -> None:
+        """The socket is open: ask for frames by ``socket.on(kind, take_in)``."""
+
+    def user_is(self, user: Any) -> None:
+        """The visitor is still logged in; *user* is their user as it is now."""
 
 
 class LiveRequest(ASGIRequest):
-    """The request of a socket. A live view that answers it announces itself with ``go_live``."""
+    """The request of a socket, which has a *connection*. A view answers it, and goes live, by ``go_live``."""
 
-    def __init__(self, scope: Mapping[str, Any], connect: Callable[[LiveView], None]) -> None:
+    def __init__(self, scope: Mapping[str, Any], connection: Connection[Session]) -> None:
         super().__init__(scope, BytesIO())
         self._body = b""  # the stream is closed with the response, and the view keeps its request
-        self._connect = connect
-        self._live: tuple[LiveView, HttpResponseBase] | None = None
+        self.connection = connection
+        self._live: tuple[Behind, HttpResponseBase] | None = None
         self.opened_session: Any = None
         self._open_session: Callable[[], Any] | None = None
-
-    def connect(self, view: LiveView) -> None:
-        """Give *view* its connection. Called in the view's thread, before it is mounted."""
-        self._connect(view)
 
     @property
     def session(self) -> Any:
@@ -63,21 +70,27 @@ class LiveRequest(ASGIRequest):
         """Let go of the session; who looks at it next gets what *open_session* returns."""
         self.opened_session, self._open_session = None, open_session
 
-    def go_live(self, view: LiveView, response: HttpResponseBase) -> None:
-        """*view* is live if *response* itself, and not another one, comes out of the middleware."""
-        self._live = view, response
+    def go_live(self, behind: Behind, response: HttpResponseBase) -> None:
+        """*behind* is live if *response* itself, and not another one, comes out of the middleware."""
+        self._live = behind, response
 
-    def live_view(self, response: HttpResponseBase) -> LiveView | None:
+    @property
+    def answered(self) -> bool:
+        """True if a view wants to go live."""
+        return self._live is not None
+
+    def behind(self, response: HttpResponseBase) -> Behind | None:
+        """Return, once, what is behind the socket if *response* came out of the middleware."""
         if self._live is None or self._live[1] is not response:
             return None
-        view, self._live = self._live[0], None  # the view keeps its request, and nobody needs the response
-        return view
+        behind, self._live = self._live[0], None  # it keeps its request, and nobody needs the response
+        return behind
 
 
 class Outcome(NamedTuple):
-    """What came out of the middleware: a live view, or the code to close the socket with."""
+    """The result of a socket's request: what is behind the socket, or the code to close it with."""
 
-    view: LiveView | None
+    behind: Behind | None
     code: int
     reason: str
 
@@ -109,13 +122,14 @@ def _drop_handler(**kwargs: Any) -> None:
 setting_changed.connect(_drop_handler, dispatch_uid="djust_presence.hosts.request")
 
 
-def build_request(scope: Mapping[str, Any], connect: Callable[[LiveView], None]) -> LiveRequest:
+def build_request(scope: Mapping[str, Any], connection: Connection[Session]) -> LiveRequest:
     """The GET request for the page that opened the socket. Raises ``UnicodeDecodeError``."""
     origin = dict(scope.get("headers", ())).get(b"origin", b"")
     # daphne does not say; the page knows.
     scheme = scope.get("scheme") or ("wss" if origin.startswith(b"https:") else "ws")
     request = LiveRequest(
-        {**scope, "method": "GET", "scheme": SCHEMES.get(scheme, scheme), "path": _page_path(scope)}, connect
+        {**scope, "method": "GET", "scheme": SCHEMES.get(scheme, scheme), "path": _page_path(scope)},
+        connection,
     )
     if settings.SECURE_PROXY_SSL_HEADER:
         header, _ = settings.SECURE_PROXY_SSL_HEADER
@@ -187,23 +201,23 @@ async def respond(request: LiveRequest) -> Outcome:
             raise
         await sync_to_async(response.close)()
     request.opened_session = None  # middleware has looked at it again
-    view = request.live_view(response)
-    return Outcome(view, 0, "") if view else _refused(request, response)
+    behind = request.behind(response)
+    return Outcome(behind, 0, "") if behind else _refused(request, response)
 
 
 def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
     status = response.status_code
     if 300 <= status < 400 or status == 401:
-        return Outcome(None, LOG_IN, "reload")
+        return Outcome(None, CloseCode.LOG_IN, "reload")
     if status == 400:
-        return Outcome(None, BAD_REQUEST, "bad request")
+        return Outcome(None, CloseCode.BAD_REQUEST, "bad request")
     if status == 403:
-        return Outcome(None, FORBIDDEN, "forbidden")
+        return Outcome(None, CloseCode.FORBIDDEN, "forbidden")
     if status in (404, 405, 410):
-        return Outcome(None, NOT_FOUND, "not found")
-    if status < 300 and request._live is None:
+        return Outcome(None, CloseCode.NOT_FOUND, "not found")
+    if status < 300 and not request.answered:
         logger.info("A socket was opened for %r, which is not a live view.", request.path)
-        return Outcome(None, NOT_FOUND, "not live")
+        return Outcome(None, CloseCode.NOT_FOUND, "not live")
     if status < 300:
         logger.error(
             "Middleware replaced the response of the live view at %r, which cannot go live: on a socket it has to "
@@ -216,4 +230,4 @@ def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
             request.path,
             status,
         )
-    return Outcome(None, FAILED, "failed")
+    return Outcome(None, CloseCode.FAILED, "failed")

@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
 from ..errors import PresenceError
-from ..mixins import VISITOR
+from ..view_presence import VISITOR
 
 if TYPE_CHECKING:
     from .request import LiveRequest

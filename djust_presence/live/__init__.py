@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..hosts.lifespan import lifespan
 from .consumer import LiveViewConsumer
-from .host import lifespan
 from .view import LiveView
 
 __all__ = ["LiveView", "LiveViewConsumer", "lifespan"]

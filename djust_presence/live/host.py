@@ -1,33 +1,30 @@
-"""What the tracker sees of the live pages, and what the server tells of its end."""
+"""The host of live pages: refreshes of their views, and whether these still allow their visitors."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
-from ..hosts.access import ENDED, asks_the_view, current_users
-from ..hosts.outgoing import PING, Changed, Message, Send, encode
-from ..hosts.request import FAILED, FORBIDDEN, LOG_IN
+from ..codes import CloseCode
+from ..hosts.outgoing import Changed
+from ..hosts.socket import Socket
+from ..hosts.socket_host import SocketHost
 from ..hosts.threads import lanes
-from ..outages import Outage
-from ..tracker import SESSIONS_PER_HOP, Connection, Refresh, Session, chunks, drain_all
-from .view import Update
+from ..tracker import SESSIONS_PER_HOP, Refresh, Session, chunks
+from .access import has_tests
+from .code import Update
+from .page import LivePage
+from .view import LiveView
 
-if TYPE_CHECKING:
-    from .consumer import LiveViewConsumer
-
-__all__ = ["LiveHost", "lifespan", "live_host"]
+__all__ = ["LiveHost", "live_host"]
 
 logger = logging.getLogger("djust_presence")
 
 MAX_SHARED = 32  # different regions kept: these may be whole pages
-TURNS = 10  # a second each: for so long a check waits for views with which something is done
-
-Receive = Callable[[], Awaitable[Message]]
+TURNS = 10  # a second each: for so long a check waits for views for which something runs
 
 
 class Shared:
@@ -59,20 +56,20 @@ class Shared:
         return update._replace(regions=regions)
 
 
-class LiveHost:
-    """What the tracker sees of the live pages."""
+class LiveHost(SocketHost):
+    """Owns sessions whose owner is a :class:`LivePage`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._shared = Shared()
-        self._checks = Outage(failures=1, seconds=0)  # the traceback may be of the project's own code
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
-        """Let the views of *sessions* take in what has come, and render them, all in one hop. Never raises."""
-        work: list[tuple[LiveViewConsumer, list[Refresh]]] = []
+        """Let the views of *sessions* take in their news, and render them, all in one hop. Never raises."""
+        work: list[tuple[LivePage, list[Refresh]]] = []
         for session in sessions:
-            consumer = _consumer(session)
-            if refreshes := consumer.begin_refresh(session.take()):
-                work.append((consumer, refreshes))
+            page: LivePage = session.owner
+            if refreshes := page.begin_refresh(session.take()):
+                work.append((page, refreshes))
         if not work:
             return
         updates = [Update()] * len(work)
@@ -82,114 +79,46 @@ class LiveHost:
         except Exception:
             logger.exception("%s live views could not be refreshed.", len(work))
         finally:
-            for (consumer, _), update in zip(work, updates, strict=True):
-                consumer.end_refresh(update)
+            for (page, _), update in zip(work, updates, strict=True):
+                page.end_refresh(update)
 
-    def _update_all(self, work: Sequence[tuple[LiveViewConsumer, list[Refresh]]]) -> list[Update]:
-        return [self._shared.update(consumer._view._live_update(refreshes)) for consumer, refreshes in work]
+    def _update_all(self, work: Sequence[tuple[LivePage, list[Refresh]]]) -> list[Update]:
+        return [self._shared.update(page.code.update(refreshes)) for page, refreshes in work]
 
-    def broadcast(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
-        """Put a broadcast into the pages of *sessions*."""
-        frame = encode("event", event=event, payload=payload)
-        for session in sessions:
-            _consumer(session).put(frame)
-
-    def encode(self, kind: str, fields: dict[str, Any]) -> str:
-        return encode(kind, **fields)
-
-    def put(self, sessions: Sequence[Session], text: str) -> list[Session]:
-        """Send *text* to the pages of *sessions*; return those that are still being sent to."""
-        busy = [session for session in sessions if not _consumer(session).idle]
-        for session in sessions if not busy else [one for one in sessions if one not in busy]:
-            _consumer(session).put(text)
-        return busy
-
-    def ping(self, connections: Sequence[Connection[Session]]) -> None:
-        """Ask the pages of *connections* for a sign of life."""
-        for connection in connections:
-            connection.owner.put(PING)
-
-    def close(self, connection: Connection[Session], code: int, reason: str) -> None:
-        """Close the socket of *connection*."""
-        connection.owner.close(code, reason)
-
-    def notice(self, connections: Sequence[Connection[Session]], kind: str, *rest: Any) -> None:
-        """Close the sockets of a session that has ended; other notices, and malformed ones, are ignored."""
-        match [kind, *rest]:
-            case [str(kind), str(ended)] if kind == ENDED:  # pages without a session all have the mark None
-                for consumer in [connection.owner for connection in connections]:
-                    if consumer._view._live_visitor.mark == ended:
-                        consumer.expel(LOG_IN, "reload")
-
-    async def check(self, connections: Sequence[Connection[Session]]) -> None:
-        """Close the sockets of users whose access has ended."""
-        consumers: list[LiveViewConsumer] = [connection.owner for connection in connections]
-        visitors = {consumer._view._live_visitor for consumer in consumers}
-        try:
-            users = await lanes.run(lambda: current_users(visitors))
-        except Exception:
-            if self._checks.failed():
-                logger.exception(
-                    "Could not re-check access to open pages; they stay open until the check works again."
-                )
-            return
-        if self._checks.worked():
-            logger.warning("Access to open pages is checked again.")
-        asked: list[LiveViewConsumer] = []
-        for consumer in consumers:
-            view = consumer._view
-            if view._live_visitor not in users:
-                consumer.expel(LOG_IN, "reload")
-                continue
-            if (user := users[view._live_visitor]) is not None:
-                view.request.user = user
-            if asks_the_view(view):
-                asked.append(consumer)
+    async def check_more(self, sockets: Sequence[Socket]) -> None:
+        pages = [socket.behind for socket in sockets if isinstance(socket.behind, LivePage)]
+        asked = [page for page in pages if _asks(page.view)]
         for _ in range(TURNS):
             asked = await self._ask(asked)
             if not asked:
                 break
             await asyncio.sleep(1)
 
-    async def _ask(self, consumers: Sequence[LiveViewConsumer]) -> list[LiveViewConsumer]:
-        """Let views say who is still allowed; those with which something is done are returned."""
-        busy: list[LiveViewConsumer] = []
-        for some in chunks(consumers, SESSIONS_PER_HOP):
-            taken = [consumer for consumer in some if consumer.begin()]
-            busy += [consumer for consumer in some if consumer not in taken and not consumer.over]
+    async def _ask(self, pages: Sequence[LivePage]) -> list[LivePage]:
+        """Ask views whether they still allow their visitors; return those for which something runs."""
+        busy: list[LivePage] = []
+        for some in chunks(pages, SESSIONS_PER_HOP):
+            taken = [page for page in some if page.begin_turn()]
+            busy += [page for page in some if page not in taken and not page.over]
             allowed: list[bool | None] = [None] * len(taken)
             try:
                 allowed = await lanes.run(partial(_answers, taken))
             finally:
-                for consumer, answer in zip(taken, allowed, strict=True):
-                    if answer is None:
-                        consumer.close(FAILED, "failed")
-                    elif not answer:
-                        consumer.expel(FORBIDDEN, "forbidden")
-                    consumer.end()
+                for page, answer in zip(taken, allowed, strict=True):
+                    if page.socket and answer is None:
+                        page.socket.close(CloseCode.FAILED, "failed")
+                    elif page.socket and not answer:
+                        page.socket.expel(CloseCode.FORBIDDEN, "forbidden")
+                    page.end_turn()
         return busy
 
 
 live_host = LiveHost()
 
 
-def _answers(consumers: Sequence[LiveViewConsumer]) -> list[bool | None]:
-    views = [consumer._view for consumer in consumers]
-    return [view._live_check(getattr(view.request, "user", None)) for view in views]
+def _asks(view: LiveView) -> bool:
+    return type(view).still_allowed is not LiveView.still_allowed or has_tests(view)
 
 
-def _consumer(session: Session) -> LiveViewConsumer:
-    consumer: LiveViewConsumer = session.owner._live_consumer
-    return consumer
-
-
-async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """For ``"lifespan"`` in the ``ProtocolTypeRouter``: when the server stops, nobody is reported gone at once."""
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
-        elif message["type"] == "lifespan.shutdown":
-            await drain_all()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
+def _answers(pages: Sequence[LivePage]) -> list[bool | None]:
+    return [page.code.allows(getattr(page.view.request, "user", None)) for page in pages]

@@ -7,14 +7,24 @@ from collections import deque
 from contextvars import Context
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from ..hosts.threads import lanes, spawn
-from .view import Update
+from .code import Update
 
-if TYPE_CHECKING:
-    from .consumer import LiveViewConsumer
+
+class Mover(Protocol):
+    """A page whose view handles moves."""
+
+    slow: bool
+
+    @property
+    def over(self) -> bool: ...
+    def begin_turn(self) -> bool: ...
+    def take_in_move(self) -> Update: ...
+    def end_move(self, update: Update) -> None: ...
+
 
 __all__ = ["Moves", "moves_of_loop"]
 
@@ -23,23 +33,23 @@ SLOW = 0.05  # seconds; a handler that took so long gets hops of its own
 
 
 class Moves:
-    """Whose views are to take in a move, of which each has its latest. On one loop.
+    """The pages whose views have to take in a move, each its latest. On one loop.
 
     A hop takes what waits when it begins. A view that hangs holds up its own hop: what that was to take is taken
     over by another.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[LiveViewConsumer, None] = {}
-        self._queue: deque[LiveViewConsumer] = deque()  # they are begun
+        self._waiting: dict[Mover, None] = {}
+        self._queue: deque[Mover] = deque()  # they are begun
         self._hops = 0  # that are to take from it
         self._asking = False  # whether one of them has no lane yet
         self._going_on = False  # whether any of them has done something since the last tick
         self._timer: asyncio.Handle | None = None
         self._quiet_until = 0.0
 
-    def add(self, consumer: LiveViewConsumer) -> None:
-        self._waiting[consumer] = None
+    def add(self, page: Mover) -> None:
+        self._waiting[page] = None
         self._schedule()
 
     def _schedule(self) -> None:
@@ -50,15 +60,15 @@ class Moves:
     def _tick(self) -> None:
         self._timer = None
         self._quiet_until = asyncio.get_running_loop().time() + TICK
-        for consumer in tuple(self._waiting):
-            if consumer.over:
-                del self._waiting[consumer]
-            elif consumer.begin():
-                del self._waiting[consumer]
-                if consumer.slow:
-                    spawn(self._hop_alone(consumer))
+        for page in tuple(self._waiting):
+            if page.over:
+                del self._waiting[page]
+            elif page.begin_turn():
+                del self._waiting[page]
+                if page.slow:
+                    spawn(self._hop_alone(page))
                 else:
-                    self._queue.append(consumer)
+                    self._queue.append(page)
         hanging = not self._asking and not self._going_on
         self._going_on = False
         if self._queue and (not self._hops or hanging):
@@ -74,36 +84,36 @@ class Moves:
         finally:
             self._hops -= 1
 
-    async def _hop_alone(self, consumer: LiveViewConsumer) -> None:
-        await lanes.run(partial(_take_in, consumer, asyncio.get_running_loop()))
+    async def _hop_alone(self, page: Mover) -> None:
+        await lanes.run(partial(_take_in, page, asyncio.get_running_loop()))
 
     def _take_all(self, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread."""
         self._asking, self._going_on = False, True
         for _ in range(len(self._queue)):
             try:
-                consumer = self._queue.popleft()
+                page = self._queue.popleft()
             except IndexError:  # another hop was faster
                 return
-            _take_in(consumer, loop)
+            _take_in(page, loop)
             self._going_on = True
 
 
-def _take_in(consumer: LiveViewConsumer, loop: asyncio.AbstractEventLoop) -> None:
+def _take_in(page: Mover, loop: asyncio.AbstractEventLoop) -> None:
     """In a thread."""
     began, update = perf_counter(), Update()
     try:
-        update = consumer.take_in_move()
+        update = page.take_in_move()
     finally:
-        consumer.slow = perf_counter() - began > SLOW
-        loop.call_soon_threadsafe(consumer.end_move, update, context=Context())
+        page.slow = perf_counter() - began > SLOW
+        loop.call_soon_threadsafe(page.end_move, update, context=Context())
 
 
 _moves: WeakKeyDictionary[asyncio.AbstractEventLoop, Moves] = WeakKeyDictionary()
 
 
 def moves_of_loop() -> Moves:
-    """Those of the running loop."""
+    """Return those of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _moves:
         _moves[loop] = Moves()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import django
 from django.http import HttpRequest, HttpResponse
@@ -21,9 +21,6 @@ from django.utils.html import format_html
 
 from ..conf import get_settings
 from ..hosts.outgoing import WHOLE, Changed
-
-if TYPE_CHECKING:
-    from .view import LiveView
 
 __all__ = [
     "Page",
@@ -149,7 +146,7 @@ class Page(NamedTuple):
         return self.response.content.decode(self.response.charset)
 
 
-def render(view: LiveView, csrf_token: str) -> Page:
+def render(view: Any, csrf_token: str) -> Page:
     """Render *view* with all that Django does for a template response.
 
     The same token every time, as one that Django makes anew for each rendering always differs.
@@ -165,7 +162,7 @@ def render(view: LiveView, csrf_token: str) -> Page:
     return page if page.regions else page._replace(regions={WHOLE: page.html})
 
 
-def _render_parts(view: LiveView, parts: tuple[Part, ...], csrf_token: str) -> Mapping[str, str]:
+def _render_parts(view: Any, parts: tuple[Part, ...], csrf_token: str) -> Mapping[str, str]:
     """The html that *parts* would have in ``render(view, csrf_token)``."""
     regions = Regions(_context(view, csrf_token), view.request)
     with _collecting(regions):
@@ -174,8 +171,8 @@ def _render_parts(view: LiveView, parts: tuple[Part, ...], csrf_token: str) -> M
     return regions.html
 
 
-def _context(view: LiveView, csrf_token: str) -> dict[str, Any]:
-    context = view.get_context_data()
+def _context(view: Any, csrf_token: str) -> dict[str, Any]:
+    context: dict[str, Any] = view.get_context_data()
     if inspect.iscoroutine(context):
         context.close()
         raise TypeError(
@@ -204,7 +201,7 @@ class Shown:
         regions, self._unsent = self._unsent, Changed()
         return regions
 
-    def refresh(self, view: LiveView) -> Changed:
+    def refresh(self, view: Any) -> Changed:
         """Render *view* anew, and return what differs; that counts as shown from here on.
 
         Of a page that started with nothing but parts these alone are rendered.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..state.audience import Event, Intent, Refresh
 from .connection import Connection, Host, by_host
-from .endings import NO_STATUS, Ending, drained
+from .endings import Ending, drained
 from .group import Group
 from .looks import in_loop
 from .lookup import acount, amembers, count, members
@@ -24,7 +24,6 @@ from .trackers import (
 )
 
 __all__ = [
-    "NO_STATUS",
     "SESSIONS_PER_HOP",
     "Connection",
     "Ending",

@@ -12,7 +12,6 @@ from .endings import Ending
 __all__ = ["Connection", "Host", "by_host"]
 
 S = TypeVar("S")
-C = TypeVar("C", contravariant=True)
 
 
 class Host(Protocol[S]):
@@ -46,13 +45,16 @@ class Host(Protocol[S]):
         """Every REAUTH_INTERVAL: close the sockets of users whose access has ended. Never raises."""
 
 
-class Owner(Protocol[C]):
+class Owner(Protocol[S]):
     """The process of a connection, which hears of it on the loop."""
 
-    def connected(self, connection: C) -> None:
+    def session(self, connection: Connection[S], owner: Any) -> S:
+        """Create a session of it."""
+
+    def connected(self, connection: Connection[S]) -> None:
         """It is open."""
 
-    def disconnected(self, connection: C, ending: Ending) -> asyncio.Task[None] | None:
+    def disconnected(self, connection: Connection[S], ending: Ending) -> asyncio.Task[None] | None:
         """It has ended, and its sessions with it; return the task of the clean stop that this begins, if it does."""
 
 
@@ -61,7 +63,7 @@ class Connection(Generic[S]):
 
     __slots__ = ("_clock", "_process", "heard_at", "host", "open", "over", "owner", "pinged_at", "sessions")
 
-    def __init__(self, process: Owner[Connection[S]], clock: Clock, host: Host[S], owner: Any) -> None:
+    def __init__(self, process: Owner[S], clock: Clock, host: Host[S], owner: Any) -> None:
         self._process = process
         self._clock = clock
         self.over = False
@@ -78,6 +80,10 @@ class Connection(Generic[S]):
             self.heard()
             self.pinged()
             self._process.connected(self)
+
+    def session(self, owner: Any) -> S:
+        """Create a session, of which *owner* is the host's own object. It has no effect until ``Session.live()``."""
+        return self._process.session(self, owner)
 
     def heard(self) -> None:
         """A sign of life from the browser."""

@@ -6,16 +6,14 @@ import asyncio
 from contextlib import suppress
 from enum import Enum, auto
 
+from ..codes import CloseCode
 from ..conf import Settings
 
-__all__ = ["GOING_AWAY", "NO_STATUS", "Ending", "drained", "grace_after"]
+__all__ = ["Ending", "drained", "grace_after"]
 
-NO_STATUS = 1005  # of a socket that was closed without a code
-GOING_AWAY = 1012
-
-EXPELLED = {4401, 4403, 4404}
-CLOSED = {1000, 1001, 4400, 4408}
-SILENT = (4000, "timeout")
+EXPELLED = {CloseCode.LOG_IN, CloseCode.FORBIDDEN, CloseCode.NOT_FOUND}
+CLOSED = {CloseCode.NORMAL, CloseCode.LEFT, CloseCode.BAD_REQUEST, CloseCode.FLOOD}
+SILENT = (CloseCode.RETRY, "timeout")
 
 
 class Ending(Enum):
@@ -36,7 +34,7 @@ class Ending(Enum):
             return cls.EXPELLED
         if code in CLOSED or (code, reason) == SILENT:
             return cls.CLOSED
-        return cls.RESTART if code == GOING_AWAY else cls.LOST
+        return cls.RESTART if code == CloseCode.GOING_AWAY else cls.LOST
 
 
 def grace_after(ending: Ending, settings: Settings) -> float:

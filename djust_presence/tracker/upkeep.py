@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
+from ..codes import CloseCode
 from ..conf import Settings
 from .clock import Clock
 from .connection import Connection, by_host
 from .session import Session
 
 __all__ = ["Upkeep"]
-
-SILENT = 4000  # the close code of a connection that gave no sign of life
 
 
 class Upkeep:
@@ -39,7 +38,7 @@ class Upkeep:
         now, pinged = self._clock.now, []
         for connection in tuple(connections):
             if now - connection.heard_at >= self._settings.timeout:
-                connection.host.close(connection, SILENT, "timeout")
+                connection.host.close(connection, CloseCode.RETRY, "timeout")
             elif now - connection.pinged_at >= self._settings.heartbeat_interval:
                 connection.pinged()
                 pinged.append(connection)

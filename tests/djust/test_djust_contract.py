@@ -176,5 +176,5 @@ async def test_views_in_views_have_no_session() -> None:
         for view_id in children:
             await page.call("poke", view_id=view_id)
         assert [child.poked for child in Child.made if child.poked] == [1, 1]
-        assert {child._presence for child in Child.made} == {None}
+        assert {child._presence.session for child in Child.made} == {None}
         assert await facade.acount("children") == 0

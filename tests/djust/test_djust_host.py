@@ -219,7 +219,7 @@ async def test_a_view_is_handed_its_consumer_before_it_is_mounted_and_not_over_h
     seen: list[Any] = []
 
     def mount(self: Room, request: HttpRequest, **kwargs: Any) -> None:
-        seen.append(self._presence)
+        seen.append(self._presence.session)
         self.track_presence()
 
     visitor = DjustVisitor()

@@ -129,13 +129,13 @@ def test_a_key_is_that_of_djusts_own_mixin() -> None:
     for kind in (PresenceFirst, TenantFirst):
         view = view_of(kind, "acme")
         assert view.get_presence_key() == tenant_scoped_presence_key(view, "document:1")
-        assert view._presence_checked_key() == view.get_presence_key() == "tenant:acme:document:1"
+        assert view._presence.checked_key() == view.get_presence_key() == "tenant:acme:document:1"
 
 
 def test_a_key_that_begins_like_another_tenants_is_of_ones_own() -> None:
     view = view_of(PresenceFirst, "acme")
     view.presence_key = "tenant:other:{doc_id}"
-    assert view._presence_checked_key() == "tenant:acme:tenant:other:1"
+    assert view._presence.checked_key() == "tenant:acme:tenant:other:1"
 
 
 def test_a_view_of_a_class_without_a_key_has_a_tenant_all_the_same() -> None:

@@ -23,9 +23,9 @@ from django.test import RequestFactory
 from pytest_django import Settings
 
 from djust_presence.hosts.outgoing import Changed, encode
+from djust_presence.live.code import Update
 from djust_presence.live.host import MAX_SHARED, Shared
 from djust_presence.live.rendering import Shown, render
-from djust_presence.live.view import Update
 
 from . import views
 from .conftest import live

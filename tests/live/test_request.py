@@ -15,6 +15,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from djust_presence.hosts.request import LiveHandler, build_request, origin_allowed, respond
+from djust_presence.live.host import live_host
+from djust_presence.tracker import get_tracker, in_loop
 
 from .conftest import Socket, live
 from .test_consumer import started
@@ -25,7 +27,8 @@ def request_for(path: str = "/document/42/?a=b", *headers: tuple[bytes, bytes], 
     merged = {**socket.scope, **scope}
     if headers:
         merged["headers"] = list(headers)
-    return build_request(merged, lambda view: None)
+    connection: Any = get_tracker().connect(live_host, None) if in_loop() else None
+    return build_request(merged, connection)
 
 
 # From the scope to the request

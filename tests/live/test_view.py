@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.test import AsyncClient, Client, RequestFactory
 
 from djust_presence.live import LiveView
 from djust_presence.mixins import PresenceMixin
+from djust_presence.view_presence import ViewPresence
 
 from . import views
 
@@ -115,11 +117,14 @@ def test_without_mount_and_without_connection_a_view_still_renders() -> None:
 def test_the_mixin_may_stand_on_either_side(bases: tuple[type, ...]) -> None:
     called: list[str] = []
 
-    def _presence_mounted(self: PresenceMixin) -> None:
-        called.append("mounted")
-        PresenceMixin._presence_mounted(self)
+    class Counted(ViewPresence):
+        def mounted(self) -> None:
+            called.append("mounted")
+            super().mounted()
 
-    view = type("View", bases, {"template_name": "live/here.html", "_presence_mounted": _presence_mounted})
+    own = cached_property(Counted)
+    view = type("View", bases, {"template_name": "live/here.html", "_presence": own})
+    own.__set_name__(view, "_presence")
     assert get(view).status_code == 200
     assert called == ["mounted"]
 

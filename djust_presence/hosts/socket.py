@@ -1,0 +1,238 @@
+"""A page's WebSocket: who may open it, what comes in and goes out, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any, ClassVar
+
+from channels.consumer import AsyncConsumer
+
+from ..codes import CloseCode
+from ..conf import get_settings
+from ..rates import LogLimit
+from ..tracker import Connection, Ending, Session, drained, get_tracker, will_serve
+from .base import Host
+from .incoming import FrameError, read_frame
+from .limits import Limits
+from .outgoing import PONG, Changed, Message, Outgoing, Send, encode
+from .request import Behind, LiveRequest, build_request, origin_allowed, respond, wrong_origin
+from .threads import spawn
+
+__all__ = ["Socket"]
+
+logger = logging.getLogger("djust_presence")
+
+VERSION = 1
+MOVE = "cursor"  # the type of frames of which the next one makes good that one is dropped
+MAX_EARLY_FRAMES = 100  # before what is behind the socket is there
+CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
+
+# Lines about sockets that are refused, whose pages come back every few seconds.
+_refusals = LogLimit()
+
+Receive = Callable[[], Awaitable[Message]]
+TakeIn = Callable[[dict[str, Any]], None]
+
+
+class Socket(AsyncConsumer):  # type: ignore[misc]
+    """A socket that a page has opened to its own URL; the view there makes what is behind it.
+
+    Its own task only reads. Frames are handed on by their type, to whatever has asked for it by :meth:`on`.
+    """
+
+    host: ClassVar[Host]
+
+    path: str
+    behind: Behind | None = None
+    connection: Connection[Session]
+    _outgoing: Outgoing
+    _patience: asyncio.Timeout
+    _over = False
+
+    def __init__(self) -> None:
+        self._limits = Limits()
+        self._early: list[dict[str, Any]] = []
+        self._takers: dict[str, TakeIn] = {}
+
+    @classmethod
+    def as_asgi(cls, **kwargs: Any) -> Any:
+        will_serve()
+        return super().as_asgi(**kwargs)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            raise ValueError(f"{type(self).__name__} serves websockets, not {scope['type']!r}.")
+        await receive()  # websocket.connect
+        self.connection = get_tracker().connect(self.host, self)
+        try:
+            request = build_request(scope, self.connection)
+            fault = None if origin_allowed(request) else wrong_origin(request)
+        except UnicodeDecodeError:
+            fault = "Its query string is not UTF-8."
+        if fault:
+            if (left_out := _refusals.line()) is not None:
+                logger.warning("A socket for %.200r was refused. %s%s", scope["path"], fault, left_out)
+            await send({"type": "websocket.close"})
+            return
+        await send({"type": "websocket.accept"})
+        self.path, self._outgoing = request.path, Outgoing(send, self._leave)
+        ending = Ending.LOST
+        try:
+            async with asyncio.timeout(None) as self._patience:
+                spawn(self._open(request))
+                ending = Ending.of(await self._read(receive))
+        except TimeoutError:
+            if not self._patience.expired():
+                raise
+        except asyncio.CancelledError:
+            ending = Ending.RESTART
+            raise
+        finally:
+            self._over = True
+            self._outgoing.end()
+            if stop := self.connection.end(ending):
+                await drained(stop)
+
+    async def _open(self, request: LiveRequest) -> None:
+        try:
+            behind, code, reason = await respond(request)
+            if behind is None:
+                self.close(code, reason)
+            elif not self._over:
+                self.put(encode("ready", version=VERSION, ping=get_settings().heartbeat_interval))
+                self.behind = behind
+                self.connection.begin()
+                behind.begin(self)
+                early, self._early = self._early, []
+                for frame in early:
+                    self._hand_on(frame)
+        except Exception:
+            logger.exception("Unexpected error as the socket of %r was opened.", self.path)
+            self.close(CloseCode.FAILED, "failed")
+
+    # Incoming
+
+    def on(self, kind: str, take_in: TakeIn) -> None:
+        """Hand frames of this type to *take_in*."""
+        self._takers[kind] = take_in
+
+    async def _read(self, receive: Receive) -> int:
+        """Take frames in until the connection is gone; return its close code."""
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                code: int | None = message.get("code")
+                return CloseCode.NO_STATUS if code is None else code
+            if self._over:
+                continue
+            self.connection.heard()
+            if self._limits.is_flood(monotonic()):
+                logger.warning("The socket of %r was closed: too many frames.", self.path)
+                self.close(CloseCode.FLOOD, "too many frames")
+            else:
+                self._take_in(message.get("text"))
+            await asyncio.sleep(0)  # what a server has queued up would else be read before anybody's turn
+
+    def _take_in(self, text: str | None) -> None:
+        try:
+            frame = read_frame(text)
+        except FrameError as error:
+            self.refuse(error.code, str(error))
+            return
+        if self._is_too_fast(frame):
+            return
+        match frame.get("type"):
+            case "ping":
+                self.put(PONG)
+            case "pong":
+                pass
+            case _ if self.behind is not None:
+                self._hand_on(frame)
+            case kind if kind == MOVE:
+                pass
+            case _ if len(self._early) < MAX_EARLY_FRAMES:
+                self._early.append(frame)
+            case _:
+                self.refuse("too-many", "Too many events are waiting.", ref_of(frame))
+
+    def _hand_on(self, frame: dict[str, Any]) -> None:
+        kind = frame.get("type")
+        if isinstance(kind, str) and (take_in := self._takers.get(kind)):
+            take_in(frame)
+        else:
+            self.refuse("bad-frame", "The frame is of no known type.")
+
+    def _is_too_fast(self, frame: dict[str, Any]) -> bool:
+        """Count *frame*. One too many is refused, but for a move, which the next one makes good."""
+        if frame.get("type") == MOVE:
+            return not self._limits.may_move(monotonic())
+        if self._limits.may_speak(monotonic()):
+            return False
+        self.refuse("too-fast", "These are too many frames.", ref_of(frame))
+        return True
+
+    def refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
+        """Answer a frame with an error, and say so in the log, where *for_log* may say more."""
+        if self.may_log():
+            logger.warning("A frame for %r was refused (%s): %s", self.path, code, for_log or message)
+        self.put_error(code, message, ref)
+
+    def may_log(self) -> bool:
+        """Return whether what this page has caused may have a line in the log. From any thread."""
+        return self._limits.may_log(monotonic())
+
+    # Outgoing
+
+    @property
+    def over(self) -> bool:
+        return self._over
+
+    @property
+    def idle(self) -> bool:
+        """True if nothing is being sent."""
+        return not self._over and self._outgoing.idle
+
+    def put(self, frame: str) -> None:
+        """Send *frame* when its turn comes."""
+        if not self._over and not self._outgoing.put(frame, monotonic()):
+            # Whoever has missed so much is better off with the page as it is by then.
+            self.close(CloseCode.RETRY, "slow")
+
+    def put_error(self, code: str, message: str, ref: int | None = None) -> None:
+        self.put(encode("error", **({} if ref is None else {"ref": ref}), code=code, message=message))
+
+    def show(self, regions: Changed) -> None:
+        """Send *regions*, in the place of those that wait already."""
+        if not self._over:
+            self._outgoing.show(regions)
+
+    # The end
+
+    def expel(self, code: CloseCode, reason: str) -> None:
+        """Close the socket of somebody whose access has ended: they leave at once, whatever GRACE is."""
+        for session in self.connection.sessions:
+            session.untrack()
+        self.close(code, reason)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the socket; nothing more is sent. A browser that does not answer is not waited for long."""
+        if self._over:
+            return
+        self._over = True
+        self.connection.end(Ending.of(code, reason))
+        self._outgoing.close(code, reason)
+        self._leave(CLOSE_WAIT)
+
+    def _leave(self, seconds: float = 0) -> None:
+        """Be gone by then, whatever the browser does."""
+        if not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
+def ref_of(frame: dict[str, Any]) -> int | None:
+    """Return the number by which a page knows its event."""
+    ref = frame.get("ref")
+    return ref if type(ref) is int else None

@@ -1,0 +1,219 @@
+"""The user code of one live view, run in what surrounds it: language, tenant, Django session, transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from weakref import WeakSet
+
+from django.core.exceptions import PermissionDenied
+from django.db import connections, transaction
+from django.http import HttpRequest
+from django.middleware.csrf import CSRF_TOKEN_LENGTH, get_token
+from django.utils.crypto import get_random_string
+
+from ..calls import awaited, call
+from ..events import ArgumentError, bind, find_handler
+from ..hosts import sessions
+from ..hosts.outgoing import Changed
+from ..hosts.request import LiveRequest
+from ..hosts.threads import Ambient
+from ..mixins import PresenceMixin
+from .rendering import Shown, render
+
+if TYPE_CHECKING:
+    from ..cursors import Position
+    from ..tracker import Refresh
+
+__all__ = ["Update", "ViewCode", "mount"]
+
+logger = logging.getLogger("djust_presence")
+
+_undecorated: WeakSet[type] = WeakSet()  # views whose cursor_move() the log has named
+
+# The outcome of an event handler that raised: a code of the protocol.
+Failure = Literal["failed", "forbidden"]
+
+
+class Update(NamedTuple):
+    """What user code and rendering have left for the browser; with *ended*, the visitor's session is over."""
+
+    regions: Changed = Changed()
+    pushed: Sequence[str] = ()
+    failure: Failure | None = None  # of the event handler
+    ended: bool = False
+    stale: bool = False  # whether it has still to be rendered
+
+
+def mount(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+    """Mount *view*, over HTTP or on a socket."""
+    # Loaded here, as async code could not: both ask the database when they are first looked at.
+    bool(getattr(request, "user", None))
+    if hasattr(request, "session"):
+        request.session.get("")
+    presence = view._presence if isinstance(view, PresenceMixin) else None
+    if presence:
+        presence.mounting()
+    call(view.mount, request, *args, **kwargs)
+    if presence:
+        presence.mounted()
+
+
+class ViewCode:
+    """Runs the code of *view* in a thread, one call at a time. None of these raises what user code raises.
+
+    *may_log* says whether one more line in the log is allowed for what comes by the dozen.
+    """
+
+    def __init__(self, view: Any, request: LiveRequest, may_log: Callable[[], bool]) -> None:
+        self.view = view
+        self.shown: Shown
+        self.pushed: list[str] = []
+        self._request = request
+        self._may_log = may_log
+        self._ambient: Ambient
+
+    def mount(self, *args: Any, **kwargs: Any) -> None:
+        """Mount and render. Raises what user code raises."""
+        mount(self.view, self._request, *args, **kwargs)
+        self._ambient = Ambient.capture()
+        self.shown = Shown(render(self.view, _csrf_token(self._request)))
+
+    def call(self, handler: MethodType, arguments: dict[str, Any], refreshes: Sequence[Refresh]) -> Update:
+        """Run a sync event handler, and update."""
+        failure = None
+        try:
+            with self._surroundings():
+                sessions.begin(self._request)
+                with _transaction(self._request):
+                    call(handler, **arguments)
+        except Exception as error:
+            failure = self._failed(handler, error)
+        return self.update(refreshes, event=True, failure=failure)
+
+    async def acall(self, handler: MethodType, arguments: dict[str, Any]) -> Failure | None:
+        """Run an async event handler, on the loop, in a task of its own."""
+        try:
+            with self._surroundings():
+                sessions.begin(self._request)
+                await awaited(handler(**arguments))
+        except Exception as error:
+            return self._failed(handler, error)
+        return None
+
+    def update(
+        self, refreshes: Sequence[Refresh], *, event: bool = False, failure: Failure | None = None
+    ) -> Update:
+        """Give the view its news, render it, and find out which regions differ."""
+        view, regions, ended = self.view, Changed(), False
+        try:
+            with self._surroundings():
+                try:
+                    if isinstance(view, PresenceMixin):
+                        for refresh in refreshes:
+                            view._presence.take_in(refresh)
+                    regions = self.shown.refresh(view)
+                except Exception:
+                    logger.exception("The live view at %r could not be rendered.", self._request.path)
+                ended = not sessions.finish(self._request, event=event, failed=bool(failure))
+        except Exception:
+            self._surroundings_failed()
+        return Update(regions, self.take_pushed(), failure, ended)
+
+    def move(self, position: Position) -> Update:
+        """Let the view's own ``cursor_move`` take a move in. It is rendered only if it has changed by that."""
+        view = self.view
+        handler = find_handler(view, "cursor_move")
+        if handler is None:
+            if type(view) not in _undecorated:
+                _undecorated.add(type(view))
+                logger.warning(
+                    "%s.cursor_move() is not an @event_handler(), so nobody sees the pointers of its pages: decorate "
+                    "your override.",
+                    type(view).__qualname__,
+                )
+            return Update()
+        failed = ended = False
+        before = vars(view).copy()
+        with view._presence.moving(position) as params:
+            try:
+                with self._surroundings():
+                    try:
+                        with _transaction(self._request):
+                            call(handler, **bind(handler, params))
+                    except Exception as error:
+                        failed = True
+                        if self._may_log():  # moves come by the dozen
+                            self._failed(handler, error)
+                    ended = not sessions.finish(self._request, failed=failed)
+            except Exception:
+                if self._may_log():
+                    self._surroundings_failed()
+        stale = any(
+            not name.startswith("_") and (name not in before or before[name] is not value)
+            for name, value in vars(view).copy().items()  # other threads of the view's may be at it
+        )
+        return Update(pushed=self.take_pushed(), ended=ended, stale=stale)
+
+    def allows(self, user: Any) -> bool | None:
+        """Return whether *user* may go on seeing this page; None if that could not be found out."""
+        try:
+            with self._surroundings():
+                try:
+                    return bool(call(self.view.still_allowed, user))
+                finally:
+                    sessions.finish(self._request)
+        except PermissionDenied:
+            return False
+        except Exception:
+            logger.exception("still_allowed() failed at %r.", self._request.path)
+            return None
+
+    def take_pushed(self) -> list[str]:
+        """Return the frames that the view has pushed since the last time."""
+        pushed, self.pushed = self.pushed, []
+        return pushed
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        with self._ambient.restored(), self.view.live_context():
+            yield
+
+    def _surroundings_failed(self) -> None:
+        logger.exception("What surrounds the live view at %r failed, or its session.", self._request.path)
+
+    def _failed(self, handler: MethodType, error: Exception) -> Failure:
+        name = handler.__func__.__qualname__
+        if isinstance(error, PermissionDenied):
+            # Anybody can bring this about: no traceback, as Django logs none where a view raises it.
+            logger.warning("Forbidden: the event handler %s at %r.", name, self._request.path)
+            return "forbidden"
+        if isinstance(error, ArgumentError):
+            logger.warning("The event handler %s at %r was not called: %s", name, self._request.path, error)
+        else:
+            logger.error("The event handler %s failed at %r.", name, self._request.path, exc_info=error)
+        return "failed"
+
+
+@contextmanager
+def _transaction(request: HttpRequest) -> Iterator[None]:
+    """Open the transactions that ATOMIC_REQUESTS puts around a view."""
+    assert request.resolver_match is not None
+    exempt: set[str] = getattr(request.resolver_match.func, "_non_atomic_requests", set())
+    with ExitStack() as stack:
+        for alias, options in connections.settings.items():
+            if options["ATOMIC_REQUESTS"] and alias not in exempt:
+                stack.enter_context(transaction.atomic(using=alias))
+        yield
+
+
+def _csrf_token(request: LiveRequest) -> str:
+    """Return a token for the page's cookie.
+
+    Without one it does not matter which: the socket can set no cookie, so no form of this page will pass.
+    To ask Django for it would create a session where tokens are kept there.
+    """
+    return get_token(request) if "CSRF_COOKIE" in request.META else get_random_string(CSRF_TOKEN_LENGTH)

@@ -1,0 +1,250 @@
+"""A live page: whose turn it is at its view, and what waits for that."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, NamedTuple
+
+from django.http import HttpResponse
+
+from ..codes import CloseCode
+from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor
+from ..cursors import Position
+from ..events import ArgumentError, bind, find_handler
+from ..hosts import sessions
+from ..hosts.access import Visitor
+from ..hosts.outgoing import encode
+from ..hosts.request import LiveRequest
+from ..hosts.socket import Socket
+from ..hosts.threads import lanes, own_thread, spawn
+from ..mixins import PresenceMixin
+from ..tracker import Refresh
+from .code import Update, ViewCode
+from .moves import moves_of_loop
+
+__all__ = ["LivePage"]
+
+logger = logging.getLogger("djust_presence")
+
+MAX_WAITING_EVENTS = 100
+LONGEST_NAME = 80  # characters of an event's name that the log gets
+WHAT_FAILED = {
+    "failed": "The event could not be handled; the server's log has the traceback.",
+    "forbidden": "This is not allowed.",
+}
+
+
+class Event(NamedTuple):
+    """A handler that the page wants to have called."""
+
+    ref: int | None
+    name: str
+    params: dict[str, Any]
+
+
+class LivePage:
+    """The page behind a socket. One piece of user code at a time runs for its view."""
+
+    visitor: Visitor
+    socket: Socket | None = None
+    slow = False  # whether the view took long over the last move
+
+    def __init__(self, view: Any, request: LiveRequest) -> None:
+        self.view = view
+        self.code = ViewCode(view, request, self._may_log)
+        self.session = request.connection.session(self)
+        self._request = request
+        self._inbox: list[Event] = []
+        self._refreshes: list[Refresh] = []
+        self._busy = False
+        self._position: Position | None = None  # a move that the view has not taken in
+        self._nowhere = True  # whether that is where the page says that its pointer is
+
+    def mount(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Mount and render the view, in its thread; the response goes through the middleware."""
+        request = self._request
+        sessions.move_in(request)
+        if isinstance(self.view, PresenceMixin):
+            self.view._presence.connect(self.session)
+        self.code.mount(*args, **kwargs)
+        self.visitor = Visitor.of(request)
+        if not sessions.finish(request):
+            return HttpResponse(status=401)  # it ended while the page was mounted
+        response = HttpResponse()
+        request.go_live(self, response)
+        return response
+
+    def begin(self, socket: Socket) -> None:
+        """The socket is open."""
+        self.socket = socket
+        socket.on("event", self._take_in_event)
+        socket.on("page", self._owe_page)
+        socket.on("cursor", self._take_in_move)
+        socket.on("cursors", self._show_cursors)
+        self._show(Update(self.code.shown.first(), self.code.take_pushed()))
+        self.session.live()
+
+    def user_is(self, user: Any) -> None:
+        self.view.request.user = user
+
+    @property
+    def over(self) -> bool:
+        return self.socket is None or self.socket.over
+
+    def _may_log(self) -> bool:
+        return self.socket is not None and self.socket.may_log()
+
+    # Incoming
+
+    def _take_in_event(self, frame: dict[str, Any]) -> None:
+        match frame:
+            case {"name": str(name), **rest}:
+                ref, params = rest.get("ref"), rest.get("params", {})
+            case _:
+                self._refuse("bad-frame", "The frame is of no known type.")
+                return
+        if not (ref is None or type(ref) is int) or not isinstance(params, dict):
+            self._refuse("bad-frame", "An event has a whole number as ref and an object as params.")
+        elif len(self._inbox) >= MAX_WAITING_EVENTS:
+            self._refuse("too-many", "Too many events are waiting.", ref)
+        else:
+            self._inbox.append(Event(ref, name, params))
+            self._go_on()
+
+    def _owe_page(self, frame: dict[str, Any]) -> None:
+        """The browser's page has other regions: the next refresh sends it whole."""
+        self.code.shown.owe_page()
+        self._refreshes = self._refreshes or [Refresh()]
+        self._go_on()
+
+    def _show_cursors(self, frame: dict[str, Any]) -> None:
+        if self._has_cursors():
+            self.session.show_cursors()
+
+    def _has_cursors(self) -> bool:
+        if isinstance(self.view, LiveCursorMixin):
+            return True
+        for_log = f"Derive {type(self.view).__qualname__} from LiveCursorMixin, or take {{% live_cursors %}} out of its page."
+        self._refuse("no-cursors", "The view of this page is no LiveCursorMixin.", for_log=for_log)
+        return False
+
+    def _take_in_move(self, move: dict[str, Any]) -> None:
+        if not self._has_cursors():
+            return
+        try:
+            position = None if move.get("x", 0) is None else Position.read(move)
+        except ValueError as error:
+            self._refuse("bad-frame", str(error))
+            return
+        self._nowhere = position is None
+        if position is None or goes_straight(self.view):
+            self._position = None
+            move_cursor(self.session, position)
+        else:
+            self._position = position
+            moves_of_loop().add(self)
+
+    def _refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
+        if self.socket:
+            self.socket.refuse(code, message, ref, for_log)
+
+    # Turns
+
+    def begin_turn(self) -> bool:
+        """Take the view, if nothing runs for it; then call `end_turn`."""
+        if self._busy or self.over:
+            return False
+        self._busy = True
+        return True
+
+    def end_turn(self) -> None:
+        self._busy = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin what waits, unless something runs for the view already."""
+        if (self._inbox or self._refreshes) and self.begin_turn():
+            spawn(self._do(self._catch_up()))
+
+    async def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            logger.exception("Unexpected error in the live view at %r.", self._request.path)
+            if self.socket:
+                self.socket.close(CloseCode.FAILED, "failed")
+        finally:
+            self.end_turn()
+
+    async def _catch_up(self) -> None:
+        while not self.over and (self._inbox or self._refreshes):
+            if self._inbox:
+                await self._handle(self._inbox.pop(0))
+            else:
+                self._show(await lanes.run(partial(self.code.update, self._due()), refresh=True))
+
+    async def _handle(self, event: Event) -> None:
+        handler = find_handler(self.view, event.name)
+        if handler is None:
+            for_log = (
+                f"{type(self.view).__qualname__} has no event handler {event.name[:LONGEST_NAME]!r}; "
+                "is it spelt right, and decorated with @event_handler()?"
+            )
+            self._refuse("unknown-event", "There is no such event handler.", event.ref, for_log)
+            return
+        try:
+            arguments = bind(handler, event.params)
+        except ArgumentError as error:
+            for_log = f"{handler.__func__.__qualname__}(): {error}"
+            self._refuse("bad-arguments", str(error), event.ref, for_log)
+            return
+        if inspect.iscoroutinefunction(handler):
+            async with own_thread():
+                failure = await self.code.acall(handler, arguments)
+            update = await lanes.run(partial(self.code.update, self._due(), event=True, failure=failure))
+        else:
+            update = await lanes.run(partial(self.code.call, handler, arguments, self._due()))
+        self._show(update)
+        if self.socket and update.failure:
+            self.socket.put_error(update.failure, WHAT_FAILED[update.failure], event.ref)
+        elif self.socket and event.ref is not None:
+            self.socket.put(encode("ack", ref=event.ref))
+
+    def _due(self) -> list[Refresh]:
+        due, self._refreshes = self._refreshes, []
+        return due
+
+    def _show(self, update: Update) -> None:
+        if self.socket is None:
+            return
+        if update.ended:
+            self.socket.expel(CloseCode.LOG_IN, "reload")
+        self.socket.show(update.regions)
+        for frame in update.pushed:
+            self.socket.put(frame)
+
+    # For the host, and for moves
+
+    def begin_refresh(self, refresh: Refresh) -> list[Refresh]:
+        """Claim the view and return its pending refreshes; empty if it is busy (they are applied afterwards)."""
+        self._refreshes.append(refresh)
+        return self._due() if self.begin_turn() else []
+
+    def end_refresh(self, update: Update) -> None:
+        self._show(update)
+        self.end_turn()
+
+    def take_in_move(self) -> Update:
+        """Let the view take in its latest move, in a thread, between `begin_turn` and `end_move`."""
+        position, self._position = self._position, None
+        return self.code.move(position) if position else Update()
+
+    def end_move(self, update: Update) -> None:
+        if self._nowhere:  # it has left while the view took in where it was
+            move_cursor(self.session, None)
+        if update.stale:
+            self.session.refresh()
+        self.end_refresh(update)

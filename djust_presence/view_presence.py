@@ -1,0 +1,263 @@
+"""The presence of one live view: who it is, what it wishes, what it reads, and the callbacks that it is told by."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any, Protocol
+from uuid import uuid4
+
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext
+
+from .calls import call
+from .errors import PresenceError
+from .keys import checked_key, is_whole
+from .state.records import Member, Step, What, decode_meta, encode_meta, record
+from .state.records import records as records_of
+from .tracker import Refresh, Session, in_loop, lookup
+
+__all__ = ["TRACK", "VISITOR", "WATCH", "Record", "ViewPresence"]
+
+logger = logging.getLogger("djust_presence")
+
+VISITOR = "_presence_visitor"  # in the session: a random token, which is all that others see of a visitor
+TRACK, WATCH = "track", "watch"
+
+CALLBACKS = {  # and under which argument of _on_presence_change the record is
+    What.JOIN: ("handle_presence_join", "joins"),
+    What.LEAVE: ("handle_presence_leave", "leaves"),
+    What.UPDATE: ("handle_presence_update", "updates"),
+}
+
+Record = dict[str, Any]
+
+
+class View(Protocol):
+    """A view with ``PresenceMixin``, as its presence uses it."""
+
+    request: Any
+    presence_unique_per_connection: bool
+    online_count: int
+    _presence_wish: str | None
+    _presence_last: str | None
+
+    def get_presence_key(self) -> str: ...
+    def get_presence_user_id(self) -> str: ...
+    def _on_presence_change(self, **kwargs: Any) -> Any: ...
+
+
+# For hosts that keep the groups of several customers apart: each returns the key of a view's group among those.
+scopes: list[Callable[[Any, str], str]] = []
+
+
+class ViewPresence:
+    """The presence of *view*, which its host connects to a *session*. What djust saves of it is on the view."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.session: Session | None = None
+        self._uncounted = False  # tracked where the store could not be asked
+        self._visitor: str | None = None  # the id of the Django session, once it was looked for
+        self._alone: str | None = None  # the id of this connection, where there is no other
+
+    # For the host
+
+    def connect(self, session: Session, alone: str | None = None) -> None:
+        """Be live by *session*, before the view is mounted; *alone* is an id of the connection, for visitors."""
+        self.session, self._alone = session, alone
+
+    def mounting(self) -> None:
+        """Called in a thread before ``mount`` on a live connection: async code could load no Django session."""
+        user = getattr(self.view.request, "user", None)
+        if self.session and (user is None or not user.is_authenticated):
+            self._find_visitor()
+
+    def mounted(self) -> None:
+        """Called in a thread after ``mount``, as an async one could not ask the store."""
+        if self._uncounted:
+            self._uncounted = False
+            self.view.online_count = self.count()
+
+    def take_in(self, refresh: Refresh) -> None:
+        """Give the view its news, in a thread before it is rendered."""
+        changes: dict[str, list[Record]] = {"joins": [], "leaves": [], "updates": []}
+        for entry in refresh.entries:
+            if not isinstance(entry, Step):
+                handle: Callable[..., Any] = self.view.handle_presence_event  # type: ignore[attr-defined]
+                self.call(handle, entry.name, deepcopy(entry.payload))  # other views get it too
+            elif entry.what in CALLBACKS:
+                name, kwarg = CALLBACKS[entry.what]
+                changes[kwarg].append(_record(entry))
+                self.call(getattr(self.view, name), _record(entry))
+        count = self.session.count() if self.session else self.view.online_count
+        self.call(self.view._on_presence_change, **changes, online_count=count)
+
+    def call(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Call user code; its error is logged."""
+        try:
+            call(callback, *args, **kwargs)
+        except Exception:
+            logger.exception("%s failed.", getattr(callback, "__qualname__", callback))
+
+    def listen(self, session: Session) -> None:
+        """Say what the view wants to hear of, before it tracks or watches."""
+        session.listen(callable(getattr(self.view, "handle_presence_event", None)))
+
+    # Who and where
+
+    def visitor_id(self) -> str:
+        """Return the id of somebody who is not logged in: of their Django session, else of this connection."""
+        if not self.view.presence_unique_per_connection and (visitor := self._find_visitor()):
+            return visitor
+        if self._alone is None:
+            self._alone = f"anon_conn_{uuid4().hex}"
+        return self._alone
+
+    def _find_visitor(self) -> str:
+        """Return the id of the Django session, if there is one. Looked for once, as that may load the session."""
+        if self._visitor is None:
+            self._visitor = _visitor(getattr(self.view.request, "session", None), self.session is None)
+        return self._visitor
+
+    def scoped(self, key: str) -> str:
+        """Return *key* among those of the view's customer. For such a key it is the same."""
+        for scope in scopes:
+            key = scope(self.view, key)
+        return key
+
+    def checked_key(self) -> str:
+        """Return the view's presence key. Raises ``PresenceKeyError``."""
+        owner = type(self.view).__qualname__
+        return checked_key(self.scoped(checked_key(self.view.get_presence_key(), owner)), owner)
+
+    def read_key(self) -> str:
+        """Return the key of the group that the view reads."""
+        return (self.session and self.session.key) or self.checked_key()
+
+    def _checked_user(self) -> str:
+        user: object = self.view.get_presence_user_id()
+        if user is None or user == "" or not is_whole(str(user)):
+            raise PresenceError(
+                f"get_presence_user_id() of {type(self.view).__qualname__} has returned {user!r}: return a text that is "
+                "not empty, or what super() does."
+            )
+        return str(user)
+
+    # Wishes
+
+    def track(self, meta: Mapping[str, Any] | None) -> None:
+        key, user = self.checked_key(), self._checked_user()
+        text = self.encode(meta or {})
+        self.view._presence_wish, self.view._presence_last = TRACK, text
+        if self.session:
+            self.listen(self.session)
+            self.session.track(key, user, text, lasting=user != self._alone)
+
+    def untrack(self) -> bool:
+        """Return whether this view has a say: djust calls this at the end of its connection, which is no wish."""
+        if self.session and self.session.ended:
+            return False
+        if self.view._presence_wish:
+            self.view._presence_wish = WATCH
+        if self.session:
+            self.session.untrack()
+        return self.session is not None
+
+    def update(self, changes: Mapping[str, Any]) -> None:
+        if self.session is None:
+            return
+        wanted = self.session.wanted
+        if wanted is None:
+            raise PresenceError("There is nothing to update: call track_presence() first.")
+        meta: dict[str, Any] = {**decode_meta(wanted.wish.meta).copy(), **changes}
+        text = self.encode({key: value for key, value in meta.items() if value is not None})
+        self.view._presence_last = text
+        self.session.track(wanted.wish.key, wanted.wish.user, text, wanted.lasting)
+
+    def watch(self) -> None:
+        key = self.checked_key()
+        if self.session:
+            self.listen(self.session)
+            self.session.watch(key)
+        if not self.view._presence_wish or (self.session and not self.session.wanted):
+            self.view._presence_wish = WATCH
+
+    def encode(self, meta: Mapping[str, Any]) -> str:
+        """Encode *meta* with a name, but for guests: theirs is filled in when it is read, in the reader's language."""
+        complete = json.loads(encode_meta(meta))
+        user = getattr(self.view.request, "user", None)
+        if user is not None and user.is_authenticated:
+            complete["name"] = complete.get("name") or user.get_username()
+            complete.setdefault("user_id", user.pk if isinstance(user.pk, int) else str(user.pk))
+        return encode_meta(complete)
+
+    # Reads
+
+    def recount(self) -> None:
+        """Set ``online_count``; after ``mount`` where the store would have to be asked in a running loop."""
+        if in_loop() and not (self.session and self.session.served):
+            self._uncounted = True
+            self.view.online_count = self.session.count() if self.session else 0
+        else:
+            self.view.online_count = self.count()
+
+    @property
+    def _reader(self) -> Session | None:
+        """The session that reads for the view; None where another read than that of its group is made."""
+        return self.session if self.session and self.session.follows else None
+
+    def records(self) -> list[Record]:
+        key = self.read_key()
+        if session := self._reader:
+            session.look(key)
+            return _records(session.members())
+        return _records(lookup.members(key))
+
+    async def arecords(self) -> list[Record]:
+        key = self.read_key()
+        if session := self._reader:
+            await session.alook(key)
+            return _records(session.members())
+        return _records(await lookup.amembers(key))
+
+    def count(self) -> int:
+        key = self.read_key()
+        if session := self._reader:
+            session.look(key)
+            return session.count()
+        return lookup.count(key)
+
+    async def acount(self) -> int:
+        key = self.read_key()
+        if session := self._reader:
+            await session.alook(key)
+            return session.count()
+        return await lookup.acount(key)
+
+
+def _record(step: Step) -> Record:
+    return record(step.user, step.member, gettext("Guest"))
+
+
+def _records(members: Mapping[str, Member]) -> list[Record]:
+    return records_of(members, gettext("Guest"))
+
+
+def _visitor(session: Any, over_http: bool) -> str:
+    """Return the id of somebody who is not logged in. Nothing of it leads to the key of their *session*."""
+    if session is None:
+        return ""
+    if VISITOR in session:
+        return f"anon_{session[VISITOR]}"
+    key = getattr(session, "session_key", None)
+    if key and not isinstance(session, SignedCookies):
+        # On a socket nothing can be put into a session that another page has begun, and so nothing is over HTTP.
+        return f"anon_{salted_hmac('djust_presence.visitor', key, algorithm='sha256').hexdigest()[:32]}"
+    if over_http:
+        session[VISITOR] = uuid4().hex
+        return f"anon_{session[VISITOR]}"
+    return ""
