@@ -990,7 +990,7 @@ async def test_tracking_in_the_loop_does_not_hold_it_up() -> None:
     view.watch_presence()
     view.untrack_presence()
     view.broadcast_to_presence("x")
-    await asyncio.to_thread(view._presence_mounted)
+    await asyncio.to_thread(view._presence.mounted)
     assert view.online_count == 1
 
 

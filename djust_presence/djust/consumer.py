@@ -307,7 +307,7 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
 
     async def _presence_close(self, code: int) -> None:
         try:
-            await self.close(code)
+            await self.close(int(code))
         except Exception:
             logger.debug("A socket is gone.", exc_info=True)
 

@@ -223,7 +223,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
             return
         self._over = True
         self.connection.end(Ending.of(code, reason))
-        self._outgoing.close(code, reason)
+        self._outgoing.close(int(code), reason)  # autobahn takes no subclass of int
         self._leave(CLOSE_WAIT)
 
     def _leave(self, seconds: float = 0) -> None:

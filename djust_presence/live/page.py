@@ -56,7 +56,7 @@ class LivePage:
         self.view = view
         self.code = ViewCode(view, request, self._may_log)
         self.session = request.connection.session(self)
-        self._request = request
+        self.request = request
         self._inbox: list[Event] = []
         self._refreshes: list[Refresh] = []
         self._busy = False
@@ -65,7 +65,7 @@ class LivePage:
 
     def mount(self, *args: Any, **kwargs: Any) -> HttpResponse:
         """Mount and render the view, in its thread; the response goes through the middleware."""
-        request = self._request
+        request = self.request
         sessions.move_in(request)
         if isinstance(self.view, PresenceMixin):
             self.view._presence.connect(self.session)
@@ -173,7 +173,7 @@ class LivePage:
         try:
             await work
         except Exception:
-            logger.exception("Unexpected error in the live view at %r.", self._request.path)
+            logger.exception("Unexpected error in the live view at %r.", self.request.path)
             if self.socket:
                 self.socket.close(CloseCode.FAILED, "failed")
         finally:

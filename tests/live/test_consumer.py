@@ -372,7 +372,7 @@ async def test_a_page_that_cannot_go_live_is_closed_with_a_code(
 
 
 async def test_a_browser_that_does_not_answer_a_close_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("djust_presence.live.page.CLOSE_WAIT", 0.05)
+    monkeypatch.setattr("djust_presence.hosts.socket.CLOSE_WAIT", 0.05)
     socket = Socket("/nowhere/")
     await socket.connect(timeout=5)
     assert await socket.closed() == 4404
@@ -390,7 +390,7 @@ async def test_a_foreign_origin_is_refused_before_accept(origin: bytes | None) -
 async def test_a_socket_that_is_refused_is_logged_with_what_to_look_at_but_not_each_time(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("djust_presence.live.page._refusals", LogLimit())
+    monkeypatch.setattr("djust_presence.hosts.socket._refusals", LogLimit())
     for _ in range(3):
         socket = Socket("/counter/" + "x" * 5000)
         socket.scope["headers"] = [(b"host", b"inside"), (b"origin", b"https://my.example/" + b"x" * 5000)]
@@ -407,7 +407,7 @@ async def test_a_socket_that_is_refused_is_logged_with_what_to_look_at_but_not_e
 async def test_a_query_that_is_no_text_is_refused(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("djust_presence.live.page._refusals", LogLimit())
+    monkeypatch.setattr("djust_presence.hosts.socket._refusals", LogLimit())
     socket = Socket("/counter/", query_string=b"\xff")
     assert await socket.connect() == (False, 1000)
     await socket.wait()
