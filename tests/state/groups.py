@@ -27,7 +27,7 @@ def answered(replica: Replica, answer: Snapshot, now: float = 0.0) -> list[Step]
     return replica.receive(answer, now)
 
 
-def showing(version: int = 1, **members: Member) -> Replica:
+def showing(version: int = 1, /, **members: Member) -> Replica:
     replica = Replica(HOLD)
     answered(replica, Snapshot(Place("E", version, f"E{version}"), members) if members else NOTHING)
     return replica
