@@ -200,8 +200,13 @@ def test_a_mount_reads_what_it_has_looked_at() -> None:
 
 
 def test_a_page_of_an_unknown_group_sees_itself_alone() -> None:
-    one = page("ada")
-    assert (set(one.members()), one.count(), one.blind) == ({"ada"}, 1, True)
+    one, another, third = page("ada"), page("ada"), page("ada")
+    audience = unknown()
+    audience.add(another)
+    audience.add(third)
+    for reads in (one, another):
+        assert (set(reads.members()), reads.blind) == ({"ada"}, True)
+    assert (third.count(), third.blind) == (1, True)
 
 
 def test_news_are_taken_once() -> None:

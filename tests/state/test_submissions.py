@@ -104,6 +104,8 @@ def test_what_is_submitted_is_not_submitted_again() -> None:
     ada = pages.open("ada")
     pages.rest()
     pages.submissions.submit(ada)
+    assert ada.wanted
+    assert pages.outbox.settled(ada.wanted.ref)
     assert pages.outbox.next(9) is None
 
 
