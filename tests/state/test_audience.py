@@ -401,6 +401,48 @@ def test_nothing_stale_is_nothing_to_refresh() -> None:
     assert audience.flush() == [another]
 
 
+# Pages aside
+
+
+def aside(user: str = "") -> Viewer:
+    """A page that is told otherwise."""
+    one = page(user)
+    one.aside = True
+    return one
+
+
+def test_a_page_aside_is_not_told() -> None:
+    one, mount = aside(), page()
+    audience = group(one)
+    audience.apply(change(1, bob=BOB), 0.0)
+    assert audience.news == []
+    audience.look(mount)
+    audience.apply(change(2, bob=None), 0.0)
+    assert (audience.flush(), one.pending, one.served) == ([], [], True)
+
+
+def test_a_page_aside_is_refreshed_when_its_group_is_known() -> None:
+    watcher, joined = aside(), aside("ada")
+    audience = unknown()
+    audience.add(watcher)
+    audience.add(joined)
+    learn(audience, bob=BOB)
+    assert (watcher.stale, joined.stale) == (True, False)
+
+
+def test_a_group_is_empty_without_pages_of_any_kind() -> None:
+    audience = group()
+    assert audience.empty
+    one, another, mount = page(), aside(), page()
+    for live in (one, another):
+        audience.add(live)
+        assert (audience.empty, list(audience.live)) == (False, [live])
+        audience.remove(live)
+        assert audience.empty
+    audience.look(mount)
+    assert (audience.empty, list(audience.live)) == (False, [])
+
+
 # What the replica shows
 
 
