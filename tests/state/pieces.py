@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from djust_presence.state import audience, keeper, outbox, replica, store, submissions
 from djust_presence.state.audience import Audience, Viewer
@@ -29,10 +29,20 @@ class Pieces(NamedTuple):
 
 
 REAL = Pieces()
-HOMES = (
-    *((store, "Store"), (replica, "Replica"), (outbox, "Outbox"), (keeper, "Keeper")),
-    *((audience, "Viewer"), (audience, "Audience"), (submissions, "Submissions")),
-)
+HOMES: Mapping[ModuleType, Sequence[str]] = {
+    store: ["Store"],
+    replica: ["Replica"],
+    outbox: ["Outbox"],
+    keeper: ["Keeper"],
+    audience: ["Viewer", "Audience"],
+    submissions: ["Submissions"],
+}
+
+# A page of a World is made with the viewer of its pieces, which may have one rule off.
+if TYPE_CHECKING:
+    AnyViewer = Viewer
+else:
+    AnyViewer = object
 
 
 class Patch(NamedTuple):
@@ -55,19 +65,22 @@ def run(module: ModuleType, code: Any) -> dict[str, Any]:
     return scope
 
 
+def replaced(module: ModuleType, names: Mapping[str, Any], pieces: Pieces = REAL) -> Pieces:
+    """Return *pieces* with the classes of *module* as they are in *names*."""
+    return pieces._replace(**{name.lower(): names[name] for name in HOMES[module]})
+
+
 def patched(patches: Sequence[Patch]) -> Pieces:
     """The pieces as they would be with these patches."""
-    classes: list[Any] = []
-    for module, name in HOMES:
-        text = source(module)
-        for patch in patches:
-            if patch.module is module:
-                assert text.count(patch.before) == 1, (
-                    f"{module.__name__} has not exactly one {patch.before!r}"
-                )
-                text = text.replace(patch.before, patch.after)
-        classes.append(run(module, text)[name])
-    return Pieces(*classes)
+    texts = {patch.module: source(patch.module) for patch in patches}
+    for module, before, after in patches:
+        text = texts[module]
+        assert text.count(before) == 1, f"{module.__name__} has not exactly one {before!r}"
+        texts[module] = text.replace(before, after)
+    pieces = REAL
+    for module, text in texts.items():
+        pieces = replaced(module, run(module, text), pieces)
+    return pieces
 
 
 def carry_out(store: Store, verb: str, args: Sequence[Any], now: float) -> Any:

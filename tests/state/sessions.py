@@ -6,25 +6,18 @@ from collections import Counter
 from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING
 
-from djust_presence.state.audience import Viewer
 from djust_presence.state.outbox import Outbox, Wish
 from djust_presence.state.records import Change, Member, Snapshot, Step
 from djust_presence.state.replica import Replica
 
+from .pieces import AnyViewer
 from .words import HOLD
 
 if TYPE_CHECKING:
     from .world import World
 
 
-# A page of a World is made with the viewer of its pieces, which may have one rule off.
-if TYPE_CHECKING:
-    Base = Viewer
-else:
-    Base = object
-
-
-class Session(Base):
+class Session(AnyViewer):
     """A page. *told*: the members by its news; None: no news yet. *shown*: what it shows, if that has presence."""
 
     def __init__(self, key: str, user: str | None, meta: str, missed: Set[tuple[str, str]]) -> None:

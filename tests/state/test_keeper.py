@@ -143,6 +143,15 @@ def test_a_renewal_is_due_by_when_the_last_was_sent_however_late_its_answer() ->
     assert one.next().verb == "renew"
 
 
+def test_after_a_renewal_what_dead_processes_left_is_due_at_once() -> None:
+    one = desk(r=ADA)
+    one.now += TIMING.renew
+    one.end(one.next())
+    assert one.keeper.due <= one.now
+    assert one.rest() == ["claim"]
+    assert one.keeper.due > one.now
+
+
 def test_leaves_go_out_at_once_in_peace() -> None:
     one = desk(r=ADA, s=BOB)
     for ref in ("r", "s"):

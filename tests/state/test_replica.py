@@ -13,33 +13,9 @@ from djust_presence.state.records import NOWHERE, Change, Join, Leave, Member, O
 from djust_presence.state.replica import LIVES, Replica
 from djust_presence.state.store import Store
 
-HOLD = 10.0
+from .groups import HOLD, NOTHING, answered, change, showing, snapshot
+
 ADA, BOB = Member(1, 1.0, "{}"), Member(1, 2.0, "{}")
-NOTHING = Snapshot(None, {})
-
-
-def change(
-    version: int, *, life: str = "E", prev: str | None = None, tag: str = "", **records: Member | None
-) -> Change:
-    before = f"{life}{version - 1}" if version > 1 else ""
-    place = Place(life, version, tag or f"{life}{version}")
-    return Change("g", place, before if prev is None else prev, records, 0)
-
-
-def snapshot(version: int, *, life: str = "E", tag: str = "", **members: Member) -> Snapshot:
-    return Snapshot(Place(life, version, tag or f"{life}{version}"), members)
-
-
-def answered(replica: Replica, answer: Snapshot, now: float = 0.0) -> list[Step]:
-    assert replica.asks
-    replica.asked()
-    return replica.receive(answer, now)
-
-
-def showing(version: int = 1, **members: Member) -> Replica:
-    replica = Replica(HOLD)
-    answered(replica, Snapshot(Place("E", version, f"E{version}"), members) if members else NOTHING)
-    return replica
 
 
 # Changes
@@ -156,6 +132,68 @@ def test_the_old_copy_of_a_group_is_not_taken_for_what_is_here() -> None:
     replica.ask()
     answered(replica, NOTHING)
     assert replica.compare(Place("E", 1, "E1"), 0.0)
+
+
+# What may be missing
+
+
+def test_a_replica_that_may_miss_something_is_unsure_until_a_snapshot_is_there() -> None:
+    replica = showing(ada=ADA)
+    assert not replica.unsure
+    replica.ask_anew()
+    assert replica.unsure
+    answered(replica, snapshot(1, ada=ADA))
+    assert (replica.unsure, replica.asks) == (False, False)
+
+
+def test_a_snapshot_that_is_only_wanted_serves_who_asks_anew() -> None:
+    replica = showing(ada=ADA)
+    replica.ask()
+    replica.ask_anew()
+    answered(replica, snapshot(1, ada=ADA))
+    assert (replica.unsure, replica.asks) == (False, False)
+
+
+def test_a_snapshot_under_way_is_too_old_for_who_asks_anew() -> None:
+    replica = showing(ada=ADA)
+    replica.ask()
+    replica.asked()
+    replica.ask_anew()
+    assert not replica.asks
+    assert replica.receive(snapshot(2, ada=ADA, bob=BOB), 0.0) == [Step("bob", None, BOB)]
+    assert (replica.unsure, replica.asks) == (True, True)
+    answered(replica, snapshot(2, ada=ADA, bob=BOB))
+    assert (replica.unsure, replica.asks) == (False, False)
+
+
+def test_the_first_snapshot_may_be_too_old_as_well() -> None:
+    replica = Replica(HOLD)
+    replica.asked()
+    replica.ask_anew()
+    replica.receive(snapshot(1, ada=ADA), 0.0)
+    assert (replica.ready, replica.unsure, replica.asks) == (True, True, True)
+
+
+def test_a_replica_stays_unsure_while_snapshots_fail_or_are_overtaken() -> None:
+    replica = showing(ada=ADA)
+    replica.ask_anew()
+    replica.asked()
+    replica.failed()
+    assert (replica.unsure, replica.asks) == (True, True)
+    replica.asked()
+    replica.apply(change(2, bob=BOB), 0.0)
+    replica.receive(snapshot(1, ada=ADA), 0.0)
+    assert (replica.unsure, replica.asks) == (True, True)
+    answered(replica, snapshot(2, ada=ADA, bob=BOB))
+    assert (replica.unsure, replica.asks) == (False, False)
+
+
+def test_changes_do_not_make_a_replica_sure() -> None:
+    replica = showing(ada=ADA)
+    replica.ask_anew()
+    replica.apply(change(2, bob=BOB), 0.0)
+    replica.compare(Place("E", 2, "E2"), 0.0)
+    assert replica.unsure
 
 
 # The hold

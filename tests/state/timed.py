@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple
 
-from djust_presence.state.audience import Audience, Viewer
+from djust_presence.state.audience import Audience
 from djust_presence.state.keeper import Call, Timing
 from djust_presence.state.outbox import Wish
 from djust_presence.state.records import Change, Join, Member, Snapshot, Status, Step
 from djust_presence.state.replica import Replica
 
-from .pieces import REAL, Pieces, carry_out
+from .pieces import REAL, AnyViewer, Pieces, carry_out
 
 TTL = 30.0
 TIMING = Timing.of(TTL)
@@ -47,7 +47,7 @@ class Outage(NamedTuple):
         return self.begin <= now < self.end and self.one in ("", name)
 
 
-class Page(Viewer):
+class Page(AnyViewer):
     """An open page. *told*: the members by its news; None: no news yet."""
 
     def __init__(self, process: Process, key: str, user: str, ref: str) -> None:
@@ -236,6 +236,7 @@ class World:
 
     def __init__(self, seed: int, pieces: Pieces = REAL, processes: int = 3, pollers: int = 3) -> None:
         self.pieces = pieces
+        self.page: type[Page] = type("Page", (Page, pieces.viewer), {})
         self.chance = random.Random(seed)
         self.now = 0.0
         self.store = pieces.store()
@@ -349,7 +350,7 @@ class World:
             if process.killed:
                 self.excused.add(user)
                 return
-            page = self.stayers[user] = Page(process, key, user, self.fresh())
+            page = self.stayers[user] = self.page(process, key, user, self.fresh())
             process.look(page)
             self.at(self.now + self.chance.uniform(0, MOUNT), lambda: process.open(page))
 
@@ -374,7 +375,7 @@ class World:
         self.at(self.now + self.chance.uniform(0.1, 0.6), self._arrival(elsewhere, old.key, user))
 
     def visit(self, process: Process) -> None:
-        page = Page(process, self.chance.choice(KEYS), f"visitor {self.fresh()}", self.fresh())
+        page = self.page(process, self.chance.choice(KEYS), f"visitor {self.fresh()}", self.fresh())
         process.look(page)
         self.at(self.now + self.chance.uniform(0, MOUNT), lambda: process.open(page))
         self.at(self.now + MOUNT + self.chance.uniform(0.5, 20), lambda: self.shut(page))
