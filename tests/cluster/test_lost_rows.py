@@ -293,7 +293,8 @@ async def until_without_ghosts(store: StoreReader, users: Collection[str], patie
 
 
 async def test_restarts_right_after_a_loss_leave_no_ghosts(start_pair: StartPair, store: StoreReader) -> None:
-    times = {"GRACE": 0.5, "DRAIN_GRACE": 60}
+    # What another process takes over has a lease's time, and a page tries again after up to four seconds.
+    times = {"GRACE": 0.5, "DRAIN_GRACE": 60, "LEASE_TTL": 10}
     a, b = sites = start_pair(settings="tests.cluster.rooms_settings", **times)
     async with AsyncExitStack() as stack:
         pages = [LastingRoomPage(sites[n % 2 :] + sites[: n % 2], "a", f"user{n}") for n in range(8)]
