@@ -9,7 +9,7 @@ ARGS ?=
 RUNS ?= 10
 SEED ?= $(shell date +%s)
 comma := ,
-# Tests mostly wait, so two at a time take half as long; files are kept together.
+# Tests mostly wait, so two at a time take half as long; files are kept together, in the order of tests/order.py.
 JOBS ?= 2
 
 TAG := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -59,7 +59,7 @@ serve: $(call stamp,$(DEMO_EXTRAS))
 	@$(BIN)/python example_project/serve.py --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 test: $(call stamp,$(TEST_EXTRAS)) $(if $(SKIP_BROWSER),,browser)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(if $(SKIP_BROWSER),-m 'not soak and not browser') $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(SKIP_BROWSER),-m 'not soak and not browser') $(ARGS)
 
 soak: $(call stamp,$(TEST_EXTRAS))
 	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)

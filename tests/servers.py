@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -33,6 +34,7 @@ __all__ = [
 ROOT = Path(__file__).resolve().parent.parent
 STARTUP = 60.0
 DATABASES = 4096
+MIGRATING = threading.Lock()  # servers that share a file may be started at the same time
 LOG_ENTRY = re.compile(
     r"(.+)\n((?: .*\n)*(?:Traceback .*\n(?: .*\n)+.*\n)*)"
 )  # a line, and the source or the traceback that belongs to it
@@ -195,6 +197,7 @@ class SiteServer(Server):
         r".+: ResourceWarning: unclosed file <_io\.\w+ name='.+/static/",
         r"ResourceWarning: Enable tracemalloc to get the object allocation traceback",
     )
+    _migrated: dict[tuple[str, str], bytes] = {}  # SQLite files, by what decides which tables there are
 
     def __init__(
         self,
@@ -259,9 +262,20 @@ class SiteServer(Server):
         }
 
     def start(self) -> Self:
-        if not Path(self.variables["DB"]).exists():
-            self.manage("migrate", "--verbosity", "0")
+        with MIGRATING:
+            if not Path(self.variables["DB"]).exists():
+                self._migrate(Path(self.variables["DB"]))
         return super().start()
+
+    def _migrate(self, database: Path) -> None:
+        """Make the tables, or copy a file that has the same ones: migrations take longer than the server's start."""
+        environment = self.environment()
+        kind = environment["DJANGO_SETTINGS_MODULE"], environment.get("DJUST", "0")
+        if kind in self._migrated:
+            database.write_bytes(self._migrated[kind])
+        else:
+            self.manage("migrate", "--verbosity", "0")
+            self._migrated[kind] = database.read_bytes()
 
     def manage(self, *arguments: str) -> str:
         """What a management command of the example project prints."""

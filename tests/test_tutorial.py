@@ -32,26 +32,24 @@ def shown(page: LivePage) -> str:
     return " ".join(re.sub("<[^>]+>", " ", page.regions.get("live-1", "")).split())
 
 
-async def test_the_tutorial_leads_to_two_browsers_that_talk(mysite: Mysite) -> None:
-    mysite.follow(TUTORIAL, "A project")
-    mysite.follow(TUTORIAL, "How many are here")
-    path = "/room/kitchen/"
+async def test_the_tutorial_leads_to_two_browsers_that_see_each_other_and_then_talk(mysite: Mysite) -> None:
+    for section in ("A project", "How many are here"):
+        mysite.follow(TUTORIAL, section)
     with mysite as site:
+        path = "/room/kitchen/"
         async with LivePage(site, path, Person(site)) as one, LivePage(site, path, Person(site)) as two:
             for page in (one, two):
                 await page.until(lambda page=page: shown(page) == "2 online")  # type: ignore[misc]
             await two.close()
             await one.until(lambda: shown(one) == "1 online")
-
-
-async def test_the_tutorial_shows_who_is_here_and_what_they_say(mysite: Mysite) -> None:
-    for section in ("A project", "How many are here", "Who is here", "What they say"):
-        mysite.follow(TUTORIAL, section)
-    assert mysite.run("manage.py", "check") == "System check identified no issues (0 silenced).\n"
-    with mysite as site:
+        site.stop()
+        for section in ("Who is here", "What they say"):
+            mysite.follow(TUTORIAL, section)
+        assert mysite.run("manage.py", "check") == "System check identified no issues (0 silenced).\n"
+        site.start()
         site.sign_up("ada")
         ada = LivePage(site, "/room/kitchen/?drinks=coffee", Member(site, "ada"))
-        guest = LivePage(site, "/room/kitchen/", Person(site))
+        guest = LivePage(site, path, Person(site))
         async with ada, guest:
             for page in (ada, guest):
                 await page.until(

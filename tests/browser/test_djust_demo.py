@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -13,13 +13,13 @@ from tests.servers import RedisServer, SiteServer, find_valkey_server
 SOON = 10_000  # milliseconds: a closed tab is gone after GRACE
 
 
-@pytest.fixture
-def ours(valkey_url: str) -> Iterator[SiteServer]:
-    with SiteServer({"REDIS_URL": valkey_url}) as site:
+@pytest.fixture(scope="module")
+def ours() -> Iterator[SiteServer]:
+    with RedisServer(find_valkey_server()) as redis, SiteServer({"REDIS_URL": redis.url()}) as site:
         yield site
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def djusts() -> Iterator[SiteServer]:
     # A store of its own: whoever has just left the other site is there until their GRACE is over.
     with (
@@ -146,10 +146,10 @@ async def whiteboard(story: Story) -> None:
 
 @pytest.mark.parametrize("play", [counter, document, chat, whiteboard], ids=lambda play: play.__name__)
 async def test_a_page_is_the_same_under_both_hosts(
-    play: object, ours: SiteServer, djusts: SiteServer, new_page: NewPage
+    play: Callable[[Story], Awaitable[None]], ours: SiteServer, djusts: SiteServer, new_page: NewPage
 ) -> None:
     stories = [Story(site, new_page) for site in (ours, djusts)]
     for story in stories:
-        await play(story)  # type: ignore[operator]
+        await play(story)
         await new_page.close()
     assert stories[0].seen == stories[1].seen

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.servers import RedisServer, SiteServer, find_valkey_server
 LEASE_TTL = 3  # the shortest that is allowed: who crashes is gone after that and one renewal
 
 StartSite = Callable[..., SiteServer]
+StartPair = Callable[..., tuple[SiteServer, SiteServer]]
 
 
 @pytest.fixture
@@ -46,5 +49,17 @@ def start_site(redis: RedisServer, tmp_path: Path) -> Iterator[StartSite]:
 
 
 @pytest.fixture
-def sites(start_site: StartSite) -> tuple[SiteServer, SiteServer]:
-    return start_site(), start_site()
+def start_pair(start_site: StartSite) -> StartPair:
+    """Starts two server processes of the same kind, at the same time."""
+
+    def start(server: str = "uvicorn", **options: Any) -> tuple[SiteServer, SiteServer]:
+        with ThreadPoolExecutor() as pool:
+            a, b = (pool.submit(start_site, server, **options) for _ in range(2))
+            return a.result(), b.result()
+
+    return start
+
+
+@pytest.fixture
+def sites(start_pair: StartPair) -> tuple[SiteServer, SiteServer]:
+    return start_pair()

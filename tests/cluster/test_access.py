@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.cluster.conftest import StartSite
+from tests.cluster.conftest import StartPair
 from tests.live_pages import LivePage, Person
 
 
-async def test_a_log_out_in_one_process_closes_the_pages_in_another_at_once(start_site: StartSite) -> None:
-    a, b = start_site(REAUTH_INTERVAL=0, GRACE=60), start_site(REAUTH_INTERVAL=0, GRACE=60)
+async def test_a_log_out_in_one_process_closes_the_pages_in_another_at_once(start_pair: StartPair) -> None:
+    a, b = start_pair(REAUTH_INTERVAL=0, GRACE=60)
     ada = Person(a, "ada")
     async with LivePage(b, "/document/1/", Person(b, "grace")) as grace:
         async with LivePage(a, "/document/1/", ada) as page:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.cluster.conftest import LEASE_TTL, StartSite
+from tests.cluster.conftest import LEASE_TTL, StartPair, StartSite
 from tests.live_pages import LivePage, Person
 from tests.servers import RedisServer, SiteServer
 
@@ -131,9 +131,9 @@ async def test_pages_go_on_while_redis_hangs(sites: Sites, redis: RedisServer) -
 
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
 async def test_who_comes_back_after_a_clean_stop_has_never_been_away(
-    start_site: StartSite, server: str
+    start_pair: StartPair, server: str
 ) -> None:
-    a, b = start_site(server), start_site(server)
+    a, b = start_pair(server)
     people = [Person(b, name) for name in ("ada", "alan")]
     async with LivePage(b, "/document/1/", Person(b, "grace")) as grace:
         pages = [LivePage(a, "/document/1/", person) for person in people]

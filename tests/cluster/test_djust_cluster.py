@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import websockets
 
-from tests.cluster.conftest import LEASE_TTL, StartSite
+from tests.cluster.conftest import LEASE_TTL, StartPair
 from tests.live_pages import LivePage, Person
 from tests.servers import RedisServer, SiteServer
 
@@ -57,9 +57,9 @@ class DjustPage(LivePage):
 
 
 @pytest.fixture
-def sites(start_site: StartSite, monkeypatch: pytest.MonkeyPatch) -> Sites:
+def sites(start_pair: StartPair, monkeypatch: pytest.MonkeyPatch) -> Sites:
     monkeypatch.setenv("DJUST", "1")
-    sites = start_site(), start_site()
+    sites = start_pair()
     for site in sites:
         site.allow(r"\bsetex\b")  # djust calls what redis-py has deprecated
     return sites

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from tests.cluster.conftest import LEASE_TTL, StartSite
+from tests.cluster.conftest import LEASE_TTL, StartPair
 from tests.cluster.rooms import SITE, RoomPage
 from tests.servers import SiteServer
 
@@ -25,10 +25,10 @@ Update = tuple[str, str, str]
 async def servers(request: pytest.FixtureRequest) -> AsyncIterator[Servers]:
     """Where one tab is, and where another: with the memory backend in the same process."""
     if request.param == "redis":
-        start: StartSite = request.getfixturevalue("start_site")
+        start: StartPair = request.getfixturevalue("start_pair")
         # With a lease this long no renewal comes to mend what a step got wrong.
         times = {"GRACE": GRACE, "LEASE_TTL": 120}
-        yield tuple(start(settings=SITE["DJANGO_SETTINGS_MODULE"], **times) for _ in range(2))  # type: ignore[misc]
+        yield start(settings=SITE["DJANGO_SETTINGS_MODULE"], **times)
         return
     with SiteServer(SITE | {"PRESENCE": json.dumps({"GRACE": GRACE})}) as server:
         yield server, server
@@ -132,8 +132,8 @@ async def test_a_meta_that_is_said_again_is_shown_again(servers: Servers) -> Non
         await tabs.are_told("away", "busy", "away", "busy", "away", "busy", "away")
 
 
-async def test_what_a_killed_process_has_said_goes_with_its_lease(start_site: StartSite) -> None:
-    here, there = [start_site(settings=SITE["DJANGO_SETTINGS_MODULE"], GRACE=GRACE) for _ in range(2)]
+async def test_what_a_killed_process_has_said_goes_with_its_lease(start_pair: StartPair) -> None:
+    here, there = start_pair(settings=SITE["DJANGO_SETTINGS_MODULE"], GRACE=GRACE)
     async with Tabs((here, here)) as tabs:
         await tabs.open(here, "here")
         await tabs.open(here, "reading")

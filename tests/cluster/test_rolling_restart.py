@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from tests.cluster.conftest import StartSite
+from tests.cluster.conftest import StartPair
 from tests.live_pages import LastingPage, Person
 from tests.servers import RedisServer, SiteServer
 
@@ -108,15 +108,15 @@ async def roll(sites: Sites, redis: RedisServer, kills: Sequence[bool]) -> None:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
-async def test_nobody_sees_a_rolling_restart(start_site: StartSite, redis: RedisServer, server: str) -> None:
+async def test_nobody_sees_a_rolling_restart(start_pair: StartPair, redis: RedisServer, server: str) -> None:
     times = {"LEASE_TTL": LEASE_TTL, "DRAIN_GRACE": DRAIN_GRACE}
-    await roll((start_site(server, **times), start_site(server, **times)), redis, [False])
+    await roll(start_pair(server, **times), redis, [False])
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
 async def test_nobody_sees_many_rolling_restarts_nor_crashes(
-    start_site: StartSite, redis: RedisServer, server: str
+    start_pair: StartPair, redis: RedisServer, server: str
 ) -> None:
     times = {"LEASE_TTL": LEASE_TTL, "DRAIN_GRACE": DRAIN_GRACE}
-    await roll((start_site(server, **times), start_site(server, **times)), redis, [False, True] * 5)
+    await roll(start_pair(server, **times), redis, [False, True] * 5)

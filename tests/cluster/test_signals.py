@@ -40,13 +40,24 @@ class Signals:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._told: list[Told] = []
+        self._ids: set[str] = set()
+        self._read = 0  # bytes of the file
 
     def __call__(self) -> list[Told]:
-        text = self.path.read_text() if self.path.exists() else ""
-        return [Told(*json.loads(line)) for line in text.splitlines()]
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                lines, end, _ = file.read().rpartition(b"\n")
+            self._read += len(lines + end)
+            told = [Told(*json.loads(line)) for line in lines.splitlines()]
+            self._told += told
+            self._ids |= {one.record["id"] for one in told}
+        return self._told
 
     def mention(self, user: str) -> bool:
-        return self.path.exists() and f'"id": "{user}"' in self.path.read_text()
+        self()
+        return user in self._ids
 
     def of(self, what: str) -> list[Told]:
         return [one for one in self() if one.what == what]
