@@ -196,8 +196,10 @@ class Audience(Generic[V]):
     def add(self, viewer: V) -> None:
         """The page is live. News from before are none to a page that sees them already."""
         self._share()
-        looked = viewer in self.mounting and self.replica.ready
+        looked = viewer in self.mounting
         self.mounting.discard(viewer)
+        if not looked:
+            viewer.pending.clear()  # of another group
         (self.aside if viewer.aside else self.viewers)[viewer] = None
         viewer.audience = self
         if viewer.confirmed and viewer.confirmed.wish.key != self.key:
@@ -265,7 +267,7 @@ class Audience(Generic[V]):
 
     def happened(self, event: Event) -> None:
         """A broadcast, for the views that handle it."""
-        if any(viewer.listens for viewer in self.viewers):
+        if any(viewer.listens for viewer in (*self.viewers, *self.mounting)):
             self.news.append(event)
 
     def flush(self) -> list[V]:

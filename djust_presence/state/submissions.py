@@ -46,8 +46,7 @@ class Submissions:
         if wanted and viewer.served and (wanted != submitted or wanted.ref not in self._outbox.wanted):
             self._outbox.want(wanted.ref, wanted.wish)
             self._unsettled[wanted.ref] = viewer, viewer.audience
-            if not wanted.lasting:
-                self._fleeting.add(wanted.ref)
+            (self._fleeting.discard if wanted.lasting else self._fleeting.add)(wanted.ref)
             viewer.submitted = wanted
 
     def settle(self) -> None:
@@ -56,7 +55,7 @@ class Submissions:
             submitted = viewer.submitted if viewer.submitted and viewer.submitted.ref == ref else None
             if self._outbox.settled(ref) and (audience is None or audience.shows(submitted)):
                 del self._unsettled[ref]
-                if viewer.submitted is None or self._outbox.settled(viewer.submitted.ref):
+                if viewer.submitted is None or viewer.submitted.ref not in self._unsettled:
                     viewer.confirm()
 
     def _drop(self, ref: str) -> None:
@@ -84,7 +83,7 @@ class Submissions:
         After a reload nothing has to be written.
         """
         wanted = viewer.wanted
-        waiting = self._waiting.get(wanted.wish[:2]) if wanted and wanted.lasting else None
+        waiting = self._waiting.get(wanted.wish[:2]) if wanted else None
         if not (wanted and waiting):
             return False
         same = (one for one in waiting if one.submitted and one.submitted.wish.meta == wanted.wish.meta)

@@ -20,6 +20,7 @@ WEIGHTS: dict[str, float] = {
         read=6,
         live=8,
         refuse=0.3,
+        switch=0.5,
         glance=1,
         leave=2,
         meet=2,

@@ -488,3 +488,23 @@ def test_who_is_not_listed_is_not_shown() -> None:
     audience = group(ada=ADA)
     assert audience.shows(None)
     assert not audience.shows(intent("bob"))
+
+
+def test_a_mount_hears_broadcasts_from_its_look_on() -> None:
+    audience, mount = group(), page()
+    mount.listens = True
+    audience.look(mount)
+    audience.happened(WAVE)
+    audience.add(mount)
+    assert audience.flush() == [mount]
+    assert mount.take() == Refresh([WAVE])
+
+
+def test_news_of_a_group_are_none_in_another() -> None:
+    mount, before, other = page(), group(ada=ADA), Audience[Viewer]("h", showing())
+    before.look(mount)
+    before.apply(change(2, bob=BOB), 0.0)
+    before.flush()
+    assert mount.pending
+    other.add(mount)
+    assert mount.pending == []

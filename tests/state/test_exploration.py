@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 PEOPLE = dict(
     **dict(open=25, mount=25, peek=6, read=60, refuse=3, glance=20, meet=20, watch=6),
-    **dict(close=15, leave=15, update=10, relogin=6, unserve=5, tick=40),
+    **dict(close=15, leave=15, update=10, relogin=6, switch=5, unserve=5, tick=40),
 )
 JOBS = dict(job=5, rejob=4, finish=3, abandon=2, sweep=5)
 CALM = dict(drop=10, dup=10, lose=8, timeout=8, flush=3, evict=2, outage=2, drain=2)

@@ -234,7 +234,7 @@ RULES = {
         ALONE,
         dict(open=1, peek=1, read=2),
         "I",
-        [Patch(audience, "(*self.viewers, *self.mounting)", "self.viewers")],
+        [Patch(audience, "for viewer in (*self.viewers, *self.mounting):", "for viewer in self.viewers:")],
     ),
     "what comes with the first snapshot is no news": Rule(
         "",

@@ -293,8 +293,8 @@ def test_after_a_reload_nothing_is_written() -> None:
 def test_nobody_goes_on_as_somebody_else() -> None:
     pages = known()
     pages.close(pages.open("ada"), GRACE)
-    bob, guest, watcher = pages.mount("bob"), pages.mount("ada", lasting=False), pages.mount("")
-    assert not any(map(pages.submissions.take_over, (bob, guest, watcher)))
+    bob, watcher = pages.mount("bob"), pages.mount("")
+    assert not any(map(pages.submissions.take_over, (bob, watcher)))
     assert bob.submitted is None
 
 
@@ -362,3 +362,32 @@ def test_a_clean_stop_ends_all_graces() -> None:
     pages.submissions.retire()
     assert pages.submissions.due == FOREVER
     assert not pages.submissions.take_over(pages.mount("ada"))
+
+
+def test_the_end_of_a_presence_does_not_confirm_another_one_that_is_not_shown() -> None:
+    pages = known()
+    ada = pages.open("ada")
+    pages.rest()
+    before = ada.confirmed
+    pages.be(ada, "bob")
+    if batch := pages.outbox.next(9):
+        pages.outbox.answer(batch, pages.teller.run(batch))  # and the Changes have not reached the replica
+    pages.submissions.settle()
+    assert ada.confirmed == before
+
+
+def test_whoever_counts_per_connection_goes_on_as_the_view_that_was_replaced() -> None:
+    pages = known()
+    guest = pages.open("guest", lasting=False)
+    pages.rest()
+    assert guest.submitted
+    guest.submitted = guest.submitted._replace(lasting=True)  # the connection is still there
+    pages.close(guest, GRACE)
+    assert pages.submissions.take_over(pages.mount("guest", lasting=False))
+
+
+def test_a_presence_that_becomes_lasting_can_come_back_after_a_stop() -> None:
+    pages = known()
+    page = pages.open("ada", lasting=False)
+    pages.be(page, "ada", "n")
+    assert pages.submissions.retire() == ()

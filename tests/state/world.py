@@ -135,6 +135,8 @@ class World:
             for kind in ("close", "leave", "glance"):
                 if kind in self._allowed:
                     yield kind, name, i
+            if "switch" in self._allowed:
+                yield from (("switch", name, i, key) for key in self.keys if key != session.key)
             if "update" in self._allowed and session.user:
                 yield "update", name, i
             if "relogin" in self._allowed:
@@ -264,6 +266,19 @@ class World:
         process.awake = True
         if grace and session.user in self.users and session.ref in self.truth.tracked:
             self.truth.away[session.ref] = (session.key, str(session.user)), self.now + grace
+
+    def do_switch(self, name: str, i: int, key: str) -> None:
+        """Be in another group from here on."""
+        process, session = self.processes[name], self.processes[name].sessions[i]
+        process.audiences[session.key].remove(session)
+        process.serve(key)
+        session.key, session.told = key, None
+        session.joins.clear()
+        process.wish(session)
+        process.audiences[key].add(session)
+        process.welcome(session)
+        session.render()
+        process.awake = True
 
     def do_update(self, name: str, i: int) -> None:
         self.processes[name].sessions[i].meta = str(next(self._metas))
