@@ -16,7 +16,7 @@ from .mixins import PresenceMixin
 from .tracker import Session, in_loop
 from .view_presence import ViewPresence
 
-__all__ = ["LiveCursorMixin"]
+__all__ = ["LiveCursorMixin", "ViewCursors", "cursors_of", "goes_straight", "move_cursor"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -130,3 +130,8 @@ def move_cursor(session: Session, position: Position | None) -> None:
     """The pointer of *session* is there, or (None) nowhere. On its tracker's loop."""
     if hub := hub_of(session):
         hub.move(session, position)
+
+
+def cursors_of(view: LiveCursorMixin) -> ViewCursors:
+    """Return the presence of a view with cursors: for its host."""
+    return view._presence

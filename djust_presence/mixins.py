@@ -15,7 +15,7 @@ from .keys import fill_in
 from .state.records import decode_meta
 from .view_presence import TRACK, WATCH, Record, ViewPresence
 
-__all__ = ["PresenceMixin"]
+__all__ = ["PresenceMixin", "presence_of"]
 
 
 class PresenceMixin:
@@ -163,3 +163,8 @@ class PresenceMixin:
     def _on_presence_change(self, **kwargs: Any) -> Any:
         """Once per refresh, after the callbacks, with ``joins``, ``leaves``, ``updates`` and ``online_count``."""
         self.online_count = kwargs["online_count"]
+
+
+def presence_of(view: object) -> ViewPresence | None:
+    """Return the presence of *view*, if it has the mixin: for its host."""
+    return view._presence if isinstance(view, PresenceMixin) else None

@@ -16,10 +16,10 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import close_old_connections
 
 from ..codes import CloseCode
-from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor
+from ..cursor_mixin import LiveCursorMixin, cursors_of, goes_straight, move_cursor
 from ..cursors import Position
 from ..events import ArgumentError, bind
-from ..mixins import PresenceMixin
+from ..mixins import PresenceMixin, presence_of
 from ..tracker import Ending, Refresh, Session, drained
 
 __all__ = ["SeatedConsumer", "for_script", "push_event", "seat", "session_of"]
@@ -265,7 +265,8 @@ class SeatedConsumer(Consumer):  # type: ignore[misc]
         if handler is None:
             return False
         if position and await sync_to_async(_take_in_move)(view, handler, position):
-            view._presence.session.refresh()
+            if session := session_of(view):
+                session.refresh()
         await self._flush_all_pending()
         return True
 
@@ -328,7 +329,8 @@ class Unheard:
 
 
 def session_of(view: Any) -> Session | None:
-    return view._presence.session if isinstance(view, PresenceMixin) else None
+    presence = presence_of(view)
+    return presence.session if presence else None
 
 
 def push_event(event: str, payload: Any) -> str:
@@ -344,7 +346,8 @@ def for_script(kind: str, payload: Any) -> str:
 def _take_in(view: PresenceMixin, refresh: Refresh) -> None:
     """In a thread."""
     close_old_connections()  # as Channels does only before what it hands on itself
-    view._presence.take_in(refresh)
+    if presence := presence_of(view):
+        presence.take_in(refresh)
 
 
 def _read_move(text: str) -> Frame | None:
@@ -362,9 +365,9 @@ def _take_in_move(view: LiveCursorMixin, handler: MethodType, position: Position
     from djust.websocket import _resolve_skip_render, _snapshot_assigns
 
     before = _snapshot_assigns(view)
-    with view._presence.moving(position) as params:
+    with cursors_of(view).moving(position) as params:
         try:
-            view._presence.call(handler, **bind(handler, params))
+            cursors_of(view).call(handler, **bind(handler, params))
         except ArgumentError as error:
             logger.warning("A move for %s was refused: %s", type(view).__qualname__, error)
     forced = getattr(view, "_force_full_html", False)

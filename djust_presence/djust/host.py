@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from ..hosts import Host
 from ..keys import url_arguments
-from ..mixins import PresenceMixin
+from ..mixins import PresenceMixin, presence_of
 from ..tracker import Connection, Session, get_tracker, in_loop, serves_if
 from ..view_presence import scopes
 from .consumer import SeatedConsumer, for_script, push_event, seat
@@ -26,6 +26,7 @@ __all__ = ["DjustHost", "djust_host"]
 LEAST_TIMEOUT = 90.0  # djust's client pings by a timer, and those of hidden pages run once a minute
 
 LASTING = ("_presence_wish", "_presence_last")  # what it is to find again in a state that djust restores
+HOOK = "_ws_consumer"  # the attribute by which djust gives a view its consumer
 UNUSED = "unused"
 CONSUMER = "djust.websocket"  # where djust's consumer is, which asgi.py imports
 TENANTS = "djust.tenants.mixin"  # where its TenantMixin is, which a view has that has a tenant
@@ -38,22 +39,23 @@ class _ConsumerOfView:
         if view is None:
             return self
         try:
-            return view.__dict__["_ws_consumer"]
+            return view.__dict__[HOOK]
         except KeyError:
-            raise AttributeError("_ws_consumer") from None
+            raise AttributeError(HOOK) from None
 
     def __set__(self, view: Any, consumer: Any) -> None:
-        view.__dict__["_ws_consumer"] = consumer
+        view.__dict__[HOOK] = consumer
         if consumer is None:
             # The view is being made. What it has by the end of that, djust takes for its own and leaves alone.
-            assert view._presence
+            assert presence_of(view)
             view.__dict__["_initialize_temporary_assigns"] = partial(_begin, view)
             # A snapshot says nothing of presence, and is of a state that mount() makes again.
             view.__dict__["_should_restore_snapshot"] = _never
         else:
             seat(consumer)
             alone = vars(consumer).setdefault("_presence_connection", f"anon_conn_{uuid4().hex}")
-            view._presence.connect(get_tracker().connect(djust_host, consumer).session(view), alone)
+            if presence := presence_of(view):
+                presence.connect(get_tracker().connect(djust_host, consumer).session(view), alone)
             view.__dict__["get_presence_key"] = _answer_before_mount(view)
 
 
@@ -65,7 +67,8 @@ def _begin(view: Any) -> None:
         view.__dict__.setdefault(name, None)
     if "kwargs" not in view.__dict__:  # as a view has them over HTTP
         view.kwargs = url_arguments(view.request.path_info)
-    view._presence.mounting()
+    if presence := presence_of(view):
+        presence.mounting()
     view._initialize_temporary_assigns()
 
 
@@ -133,10 +136,10 @@ djust_host = DjustHost()
 
 
 def _consumer(session: Session) -> SeatedConsumer:
-    consumer: SeatedConsumer = session.owner._ws_consumer
+    consumer: SeatedConsumer = session.connection.owner
     return consumer
 
 
 serves_if(lambda: CONSUMER in sys.modules)
-PresenceMixin._ws_consumer = _ConsumerOfView()  # type: ignore[attr-defined]
+setattr(PresenceMixin, HOOK, _ConsumerOfView())
 scopes.append(_scoped_by_tenant)

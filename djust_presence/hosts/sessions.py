@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from functools import cache, partial
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 from uuid import uuid4
 
 from django.contrib.messages.storage.cookie import CookieStorage, MessageDecoder, MessageEncoder
@@ -18,9 +18,6 @@ from django.utils.crypto import salted_hmac
 
 from ..errors import PresenceError
 from ..view_presence import VISITOR
-
-if TYPE_CHECKING:
-    from .request import LiveRequest
 
 __all__ = ["Standing", "begin", "finish", "mark", "mark_of", "move_in", "prepare", "welcome"]
 
@@ -67,7 +64,7 @@ def prepare(request: HttpRequest) -> None:
         session[SHOWN] = json.dumps(shown, cls=MessageEncoder)
 
 
-def move_in(request: LiveRequest) -> None:
+def move_in(request: Any) -> None:
     """Before a view is mounted on a socket: a session for it that never begins there."""
     session = getattr(request, "session", None)
     if not isinstance(session, SessionBase):
@@ -79,16 +76,16 @@ def move_in(request: LiveRequest) -> None:
             messages.add(one.level, one.message, one.extra_tags)
 
 
-def begin(request: LiveRequest) -> None:
+def begin(request: Any) -> None:
     """Before an event: the messages of the last one have been seen."""
     messages = getattr(request, "_messages", None)
     if isinstance(messages, CookieStorage | FallbackStorage) and hasattr(request, "session"):
-        request._messages = SessionStorage(request)  # type: ignore[attr-defined]
+        request._messages = SessionStorage(request)
     elif messages is not None:
-        request._messages = type(messages)(request)  # type: ignore[attr-defined]
+        request._messages = type(messages)(request)
 
 
-def finish(request: LiveRequest, *, event: bool = False, failed: bool = False) -> bool:
+def finish(request: Any, *, event: bool = False, failed: bool = False) -> bool:
     """After a mount, an event or a refresh: save what it changed in the session. False if that has ended.
 
     The next one gets the session as it is by then. What a *failed* one changed is dropped, as Django does.

@@ -16,12 +16,13 @@ from django.middleware.csrf import CSRF_TOKEN_LENGTH, get_token
 from django.utils.crypto import get_random_string
 
 from ..calls import awaited, call
+from ..cursor_mixin import cursors_of
 from ..events import ArgumentError, bind, find_handler
 from ..hosts import sessions
 from ..hosts.outgoing import Changed
 from ..hosts.request import LiveRequest
 from ..hosts.threads import Ambient
-from ..mixins import PresenceMixin
+from ..mixins import presence_of
 from .rendering import Shown, render
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def mount(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
     bool(getattr(request, "user", None))
     if hasattr(request, "session"):
         request.session.get("")
-    presence = view._presence if isinstance(view, PresenceMixin) else None
-    if presence:
+    if presence := presence_of(view):
         presence.mounting()
     call(view.mount, request, *args, **kwargs)
     if presence:
@@ -112,9 +112,9 @@ class ViewCode:
         try:
             with self._surroundings():
                 try:
-                    if isinstance(view, PresenceMixin):
+                    if presence := presence_of(view):
                         for refresh in refreshes:
-                            view._presence.take_in(refresh)
+                            presence.take_in(refresh)
                     regions = self.shown.refresh(view)
                 except Exception:
                     logger.exception("The live view at %r could not be rendered.", self._request.path)
@@ -138,7 +138,7 @@ class ViewCode:
             return Update()
         failed = ended = False
         before = vars(view).copy()
-        with view._presence.moving(position) as params:
+        with cursors_of(view).moving(position) as params:
             try:
                 with self._surroundings():
                     try:

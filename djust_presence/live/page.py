@@ -20,7 +20,7 @@ from ..hosts.outgoing import encode
 from ..hosts.request import LiveRequest
 from ..hosts.socket import Socket
 from ..hosts.threads import lanes, own_thread, spawn
-from ..mixins import PresenceMixin
+from ..mixins import presence_of
 from ..tracker import Refresh
 from .code import Update, ViewCode
 from .moves import moves_of_loop
@@ -67,8 +67,8 @@ class LivePage:
         """Mount and render the view, in its thread; the response goes through the middleware."""
         request = self.request
         sessions.move_in(request)
-        if isinstance(self.view, PresenceMixin):
-            self.view._presence.connect(self.session)
+        if presence := presence_of(self.view):
+            presence.connect(self.session)
         self.code.mount(*args, **kwargs)
         self.visitor = Visitor.of(request)
         if not sessions.finish(request):

@@ -57,7 +57,7 @@ class People(PresenceMixin, LiveView):
 
 class Strict(People):
     def mount(self, request, **kwargs):  # type: ignore[no-untyped-def]
-        if getattr(self, "_presence", None):
+        if self._live:
             raise RuntimeError("only over HTTP")
 
 
