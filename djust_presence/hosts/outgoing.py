@@ -109,7 +109,8 @@ class Outgoing:
     def _enqueue(self, frame: str | Message | None) -> None:
         self._frames.append(frame)
         if self._sender is None:
-            self._sender = spawn(self._send_all())
+            sender = spawn(self._send_all(), at_once=True)
+            self._sender = None if sender.done() else sender
 
     async def _send_all(self) -> None:
         try:

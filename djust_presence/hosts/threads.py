@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -196,11 +197,19 @@ async def own_thread() -> AsyncIterator[None]:
 _tasks: set[asyncio.Task[None]] = set()
 
 
-def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run *work* in an empty context, so that nothing of one visitor's language or caches gets to another."""
-    task = asyncio.get_running_loop().create_task(work, context=Context())
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+def spawn(work: Coroutine[Any, Any, None], *, at_once: bool = False) -> asyncio.Task[None]:
+    """Run *work* in an empty context, so that nothing of one visitor's language or caches gets to another.
+
+    With *at_once* it is run before this returns, as far as it does not wait, where Python can (3.12 and later).
+    """
+    loop = asyncio.get_running_loop()
+    if at_once and sys.version_info >= (3, 12):
+        task = asyncio.Task(work, loop=loop, context=Context(), eager_start=True)
+    else:
+        task = loop.create_task(work, context=Context())
+    if not task.done():
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
     return task
 
 
