@@ -20,6 +20,7 @@ LAYERS = [
     {"errors", "outages", "rates", "signals"},
     {"keys"},
     {"state"},
+    {"identity"},
     {"backends"},
     {"bus"},
     {"tracker"},

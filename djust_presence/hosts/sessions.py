@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
 from ..errors import PresenceError
-from ..view_presence import VISITOR
+from ..identity import VISITOR
 
 __all__ = ["Standing", "begin", "finish", "mark", "mark_of", "move_in", "prepare", "welcome"]
 
