@@ -87,9 +87,8 @@ class ConsumerPresence:
             self.end(Ending.of(message.get("code", CloseCode.NORMAL), message.get("reason", "")))
         try:
             await self._send(message)
-        except Exception as error:
-            if isinstance(error, OSError) or self._connection.over:
-                self.callbacks.lost = error
+        except (OSError, RuntimeError) as error:  # as servers raise, by the ASGI specification and otherwise
+            self.callbacks.lost = error
             raise
         if message["type"] == "websocket.accept":
             self._accepted = True
