@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 from channels.auth import AuthMiddlewareStack
 from channels.exceptions import DenyConnection, StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
+from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
 from django.contrib.auth.models import AnonymousUser, User
@@ -253,6 +254,21 @@ async def test_closing_one_of_two_sockets_keeps_the_user_present(kind: Any, back
         ["join", "chat", "7"],
         ["leave", "chat", "7"],
     ]
+
+
+async def test_a_channel_layer_of_its_own_may_be_used_beside(settings: Settings) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+    class Grouped(Chat):
+        groups = ["news"]
+
+        async def news(self, message: dict[str, Any]) -> None:
+            await self.send_json(["news", self.presence_count("chat")])
+
+    async with connected(Grouped, ADA) as ada:
+        await ada.until("join", "chat", "7")
+        await get_channel_layer().group_send("news", {"type": "news"})
+        await ada.until("news", 1)
 
 
 async def test_coming_back_within_grace_is_no_join_and_no_leave(backend: None) -> None:
