@@ -29,7 +29,7 @@ from django.utils.crypto import constant_time_compare
 
 from ..backends.registry import get_backend
 from ..bus import NOTICES, publish
-from .sessions import Standing, mark, mark_of
+from .sessions import Standing, mark, mark_of, standing_class
 
 __all__ = ["ENDED", "Visitor", "current_users", "watch_log_ins_and_outs"]
 
@@ -51,14 +51,30 @@ class Visitor(NamedTuple):
     @classmethod
     def of(cls, request: HttpRequest) -> Visitor:
         """Whoever sends *request*, the user and session of which are loaded."""
-        session, user = getattr(request, "session", None), getattr(request, "user", None)
+        session = getattr(request, "session", None)
+        store = type(session) if isinstance(session, Standing) else None
+        return cls._with(getattr(request, "user", None), session, store)
+
+    @classmethod
+    def of_scope(cls, scope: Mapping[str, Any]) -> Visitor:
+        """Whoever opened the socket with this *scope*, of Channels' own middleware. May load the session."""
+        session = scope.get("session")
+        store = standing_class(session.__class__) if isinstance(session, SessionBase) else None
+        return cls._with(scope.get("user"), session, store)
+
+    @classmethod
+    def _with(cls, user: Any, session: Any, store: type[Standing] | None) -> Visitor:
         user_id = None
-        if apps.is_installed("django.contrib.auth") and isinstance(user, get_user_model()):
+        if (
+            apps.is_installed("django.contrib.auth")
+            and isinstance(user, get_user_model())
+            and user.pk is not None
+        ):
             user_id = str(user.pk)
-        if not isinstance(session, Standing) or not session.session_key:
+        if store is None or not session.session_key:
             return cls(None, None, None, user_id, False)
         by_session = session.get(SESSION_KEY) == user_id
-        return cls(type(session), session.session_key, mark(session), user_id, by_session)
+        return cls(store, session.session_key, mark(session), user_id, by_session)
 
 
 class Claim(NamedTuple):
