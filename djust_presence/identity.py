@@ -1,4 +1,4 @@
-"""Who somebody is to the others: their user id, and the name that goes with their meta."""
+"""User ids of visitors, and the names that go with a meta."""
 
 from __future__ import annotations
 

@@ -197,6 +197,13 @@ def test_the_protocol_page_has_every_close_code() -> None:
     assert told == of_server | of_script | {"any other"}
 
 
+def test_the_script_has_the_close_codes_of_the_server() -> None:
+    entries = re.search(r"const CloseCode = \{(.*?)\}", SCRIPT)
+    assert entries
+    codes = {name: int(code) for name, code in re.findall(r"(\w+): (\d+)", entries[1])}
+    assert codes == {code.name: code for code in CloseCode if code > CloseCode.RETRY}
+
+
 def test_the_live_view_page_has_what_the_script_listens_to_and_says() -> None:
     text = (REFERENCE / "live-view.md").read_text()
     names = {*re.findall(r"\bdj-[a-z]+(?:-[a-z]+)*\b", SCRIPT), *re.findall(r"data-presence-\w+", SCRIPT)}

@@ -54,7 +54,7 @@ def _seated(kind: type) -> type:
 
 
 class SeatedConsumer(PointerConsumer):
-    """What a consumer of djust's becomes. What it overrides is all of djust that it relies on."""
+    """A djust consumer whose views have presence. Its overrides are all of djust that it relies on."""
 
     _presence_outgoing: Outgoing
     _presence_context: Context
@@ -175,7 +175,7 @@ class SeatedConsumer(PointerConsumer):
         await super()._send_update(*args, **fields)
 
     def _presence_whole(self) -> str:
-        """What has been rendered last, as djust gives it to a page that asks for it."""
+        """Return the last rendering, as djust gives it to a page that asks for it."""
         view = self.view_instance
         return str(view._extract_liveview_content(view._strip_comments_and_whitespace(self._recovery_html)))
 

@@ -37,7 +37,7 @@ SHOWN = "_presence_messages"  # in the session: messages that the page shows alr
 
 
 def mark(session: SessionBase) -> str | None:
-    """What stands for *session* between processes: nobody can get from it to the session's key.
+    """Return a mark of *session* for other processes: nobody can get from it to the session's key.
 
     A signed cookie has no key that stays, so there it is made of the visitor's token.
     """
@@ -132,7 +132,7 @@ class Standing(SessionBase):
 
     @property
     def stands(self) -> bool:
-        """Whether it is still there, as far as anybody has looked."""
+        """True if it is still there, as far as anybody has looked."""
         return self.begun is None or self.session_key is not None
 
     def create(self) -> None:

@@ -33,7 +33,7 @@ REFRESH_PATIENCE = 0.1  # seconds
 
 
 class Turn(Enum):
-    """Whose work may take a free lane, and when."""
+    """The order in which work gets a free lane."""
 
     REFRESH = auto()  # if no other refresh runs: side by side they would only fight for the interpreter
     LATE_REFRESH = auto()  # any: what holds the lanes up is waiting for something else
@@ -78,7 +78,7 @@ class Lanes:
         self._release(lane)
 
     async def run(self, function: Callable[[], T], *, refresh: bool = False) -> T:
-        """What sync *function* returns on a lane, with database connections checked as around a request."""
+        """Return the result of sync *function* on a lane, with database connections checked as around a request."""
         async with self.hold(Turn.REFRESH if refresh else Turn.HANDLER):
             return await sync_to_async(_between_connection_checks)(function)
 
@@ -169,7 +169,7 @@ def _connections_kept() -> Iterator[None]:
 
 
 def _check_connections() -> None:
-    """What ``close_old_connections`` does, but for a transaction that is open by now: it is a TestCase's."""
+    """Do what ``close_old_connections`` does, but for a transaction that is open by now: it is a TestCase's."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
@@ -215,7 +215,7 @@ def spawn(work: Coroutine[Any, Any, None], *, at_once: bool = False) -> asyncio.
 
 @dataclass(frozen=True, slots=True)
 class Ambient:
-    """What middleware has set around a request, to be there again when its view renders later."""
+    """The settings of middleware around a request, to be restored when its view renders later."""
 
     language: str | None
     zone: tzinfo
