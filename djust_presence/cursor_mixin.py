@@ -24,6 +24,8 @@ logger = logging.getLogger("djust_presence")
 class ViewCursors(ViewPresence):
     """The presence of a view with cursors."""
 
+    __slots__ = ("_misplaced", "_position")
+
     view: LiveCursorMixin
 
     def __init__(self, view: LiveCursorMixin) -> None:

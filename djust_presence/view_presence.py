@@ -53,6 +53,8 @@ scopes: list[Callable[[Any, str], str]] = []
 class ViewPresence:
     """The presence of *view*, which its host connects to a *session*. What djust saves of it is on the view."""
 
+    __slots__ = ("_alone", "_uncounted", "_visitor", "session", "view")
+
     def __init__(self, view: View) -> None:
         self.view = view
         self.session: Session | None = None

@@ -14,6 +14,8 @@ __all__ = ["PagePointer"]
 class PagePointer:
     """Takes moves in. For a view that has code of its own for them the latest one waits for it."""
 
+    __slots__ = ("_nowhere", "_session", "_view", "_waiting")
+
     def __init__(self, view: LiveCursorMixin, session: Session) -> None:
         self._view = view
         self._session = session

@@ -23,11 +23,30 @@ from ..tracker import Connection, Session
 from .access import Visitor
 from .threads import lanes
 
-__all__ = ["Behind", "LiveRequest", "Outcome", "build_request", "origin_allowed", "respond", "wrong_origin"]
+__all__ = [
+    "Behind",
+    "LiveRequest",
+    "Outcome",
+    "Part",
+    "build_request",
+    "origin_allowed",
+    "respond",
+    "wrong_origin",
+]
 
 logger = logging.getLogger("djust_presence")
 
 SCHEMES = {"ws": "http", "wss": "https"}
+
+
+class Part(Protocol):
+    """What takes in the frames of a socket that are of some types."""
+
+    @property
+    def kinds(self) -> frozenset[str]: ...
+
+    def take_in(self, frame: dict[str, Any]) -> None:
+        """Take in a frame of one of these types; nothing else of it has been checked."""
 
 
 class Behind(Protocol):
@@ -36,7 +55,7 @@ class Behind(Protocol):
     visitor: Visitor
 
     def begin(self, socket: Any) -> None:
-        """The socket is open: ask for frames by ``socket.on(kind, take_in)``."""
+        """The socket is open: add what takes in its frames by ``socket.add(part)``."""
 
     def user_is(self, user: Any) -> None:
         """The visitor is still logged in; *user* is their user as it is now."""

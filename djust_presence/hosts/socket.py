@@ -18,7 +18,7 @@ from .base import Host
 from .incoming import FrameError, read_frame
 from .limits import Limits
 from .outgoing import PONG, Changed, Message, Outgoing, Send, encode
-from .request import Behind, LiveRequest, build_request, origin_allowed, respond, wrong_origin
+from .request import Behind, LiveRequest, Part, build_request, origin_allowed, respond, wrong_origin
 from .threads import spawn
 
 __all__ = ["Socket"]
@@ -34,19 +34,19 @@ CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
 _refusals = LogLimit()
 
 Receive = Callable[[], Awaitable[Message]]
-TakeIn = Callable[[dict[str, Any]], None]
 
 
 class Socket(AsyncConsumer):  # type: ignore[misc]
     """A socket that a page has opened to its own URL; the view there makes what is behind it.
 
-    Its own task only reads. Frames are handed on by their type, to whatever has asked for it by :meth:`on`.
+    Its own task only reads. Frames are handed on by their type, to the part that was added for it.
     """
 
     host: ClassVar[Host]
 
     path: str
     behind: Behind | None = None
+    _parts: tuple[Part, ...] = ()
     connection: Connection[Session]
     _outgoing: Outgoing
     _patience: asyncio.Timeout
@@ -55,7 +55,6 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
     def __init__(self) -> None:
         self._limits = Limits()
         self._early: list[dict[str, Any]] = []
-        self._takers: dict[str, TakeIn] = {}
 
     @classmethod
     def as_asgi(cls, **kwargs: Any) -> Any:
@@ -115,9 +114,9 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
 
     # Incoming
 
-    def on(self, kind: str, take_in: TakeIn) -> None:
-        """Hand frames of this type to *take_in*."""
-        self._takers[kind] = take_in
+    def add(self, part: Part) -> None:
+        """Hand frames of the types that *part* knows to it."""
+        self._parts += (part,)
 
     async def _read(self, receive: Receive) -> int:
         """Take frames in until the connection is gone; return its close code."""
@@ -160,10 +159,11 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
 
     def _hand_on(self, frame: dict[str, Any]) -> None:
         kind = frame.get("type")
-        if isinstance(kind, str) and (take_in := self._takers.get(kind)):
-            take_in(frame)
-        else:
-            self.refuse("bad-frame", "The frame is of no known type.")
+        for part in self._parts:
+            if isinstance(kind, str) and kind in part.kinds:
+                part.take_in(frame)
+                return
+        self.refuse("bad-frame", "The frame is of no known type.")
 
     def _is_too_fast(self, frame: dict[str, Any]) -> bool:
         """Count *frame*. One too many is refused, but for a move, which the next one makes good."""

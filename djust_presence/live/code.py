@@ -68,13 +68,16 @@ class ViewCode:
     *may_log* says whether one more line in the log is allowed for what comes by the dozen.
     """
 
+    __slots__ = ("_ambient", "_may_log", "_request", "pushed", "shown", "view")
+
+    shown: Shown
+    _ambient: Ambient
+
     def __init__(self, view: Any, request: LiveRequest, may_log: Callable[[], bool]) -> None:
         self.view = view
-        self.shown: Shown
         self.pushed: list[str] = []
         self._request = request
         self._may_log = may_log
-        self._ambient: Ambient
 
     def mount(self, *args: Any, **kwargs: Any) -> None:
         """Mount and render. Raises what user code raises."""

@@ -48,12 +48,27 @@ class Event(NamedTuple):
 class LivePage:
     """The page behind a socket. One piece of user code at a time runs for its view."""
 
+    __slots__ = (
+        "_busy",
+        "_inbox",
+        "_pointer",
+        "_refreshes",
+        "code",
+        "request",
+        "session",
+        "slow",
+        "socket",
+        "view",
+        "visitor",
+    )
+
+    kinds = frozenset({"event", "page", "cursor", "cursors"})
     visitor: Visitor
-    socket: Socket | None = None
-    slow = False  # whether the view took long over the last move
 
     def __init__(self, view: Any, request: LiveRequest) -> None:
         self.view = view
+        self.socket: Socket | None = None
+        self.slow = False  # whether the view took long over the last move
         self.code = ViewCode(view, request, self._may_log)
         self.session = request.connection.session(self)
         self.request = request
@@ -79,10 +94,7 @@ class LivePage:
     def begin(self, socket: Socket) -> None:
         """The socket is open."""
         self.socket = socket
-        socket.on("event", self._take_in_event)
-        socket.on("page", self._owe_page)
-        socket.on("cursor", self._take_in_move)
-        socket.on("cursors", self._show_cursors)
+        socket.add(self)
         self._show(Update(self.code.shown.first(), self.code.take_pushed()))
         self.session.live()
 
@@ -97,6 +109,17 @@ class LivePage:
         return self.socket is not None and self.socket.may_log()
 
     # Incoming
+
+    def take_in(self, frame: dict[str, Any]) -> None:
+        match frame["type"]:
+            case "event":
+                self._take_in_event(frame)
+            case "page":
+                self._owe_page()
+            case "cursor":
+                self._take_in_move(frame)
+            case "cursors":
+                self._show_cursors()
 
     def _take_in_event(self, frame: dict[str, Any]) -> None:
         match frame:
@@ -113,13 +136,13 @@ class LivePage:
             self._inbox.append(Event(ref, name, params))
             self._go_on()
 
-    def _owe_page(self, frame: dict[str, Any]) -> None:
+    def _owe_page(self) -> None:
         """The browser's page has other regions: the next refresh sends it whole."""
         self.code.shown.owe_page()
         self._refreshes = self._refreshes or [Refresh()]
         self._go_on()
 
-    def _show_cursors(self, frame: dict[str, Any]) -> None:
+    def _show_cursors(self) -> None:
         if self._pointer:
             self.session.show_cursors()
         else:

@@ -69,7 +69,7 @@ class Group:
     def give_up(self) -> None:
         """The store does not answer: no mount waits for it."""
         for session in tuple(self.audience.mounting):
-            session.looks.stop()
+            session.stop_looking()
 
     def follow(self, session: Session) -> None:
         """The wishes of *session* may have changed."""

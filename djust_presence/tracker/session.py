@@ -108,7 +108,7 @@ class Session(Viewer):
         self.extensions: dict[ExtensionFactory, Any] = {}  # of its group for it, with its option for each
         self.shows_cursors = False  # whether its page draws them
         self.refreshing = False  # whether its host is at it
-        self.looks = Looks(self._begin_look)
+        self.looks: Looks | None = None  # its reads while it is mounted
         self._early: list[tuple[str, str, Any]] = []  # broadcasts of a mount that is not live yet
         self._live = False
         self._ended = False
@@ -157,17 +157,25 @@ class Session(Viewer):
         Called from the thread of a mount, before it reads the group; a mount waits for a second at most in all. Raises
         ``PresenceError`` in a running loop that would have to wait.
         """
-        if self._mounting:
-            self.looks.at(key)
+        if looks := self._looks():
+            looks.at(key)
 
     async def alook(self, key: str) -> None:
         """The same, awaited on any loop."""
-        if self._mounting:
-            await self.looks.a_at(key)
+        if looks := self._looks():
+            await looks.a_at(key)
 
-    @property
-    def _mounting(self) -> bool:
-        return not self._live and not self.ended
+    def _looks(self) -> Looks | None:
+        if self._live or self.ended:
+            return None
+        if self.looks is None:
+            self.looks = Looks(self._begin_look)
+        return self.looks
+
+    def stop_looking(self) -> None:
+        """Let a mount wait no longer."""
+        if self.looks:
+            self.looks.stop()
 
     def _begin_look(self, key: str, before: str | None) -> None:
         self.baseline = None
@@ -175,7 +183,7 @@ class Session(Viewer):
 
     def know(self, members: Mapping[str, Member]) -> None:
         super().know(members)
-        self.looks.stop()
+        self.stop_looking()
 
     # For the host, on the loop
 
@@ -200,6 +208,7 @@ class Session(Viewer):
             self.connection.begin()
             self.connection.sessions[self] = None
             self._process.admit(self)
+            self.looks = None
             for key, event, payload in self._early:
                 self._process.broadcast(key, event, payload)
             self._early.clear()

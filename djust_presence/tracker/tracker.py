@@ -103,7 +103,9 @@ class Tracker:
         self.follow(session)
         if taken_over:
             session.refresh()  # its page was rendered with one connection more
-        self._look_away(session, session.looks.key)  # it has read another group than it is in
+        self._look_away(
+            session, session.looks.key if session.looks else None
+        )  # it has read another group than it is in
 
     def follow(self, session: Session) -> None:
         """Do what the session wishes."""
@@ -159,7 +161,7 @@ class Tracker:
         self._look_away(session, before)
         self._serve(key).look(session)
         if self._reader.failed_lately:
-            session.looks.stop()
+            session.stop_looking()
 
     def _look_away(self, session: Session, key: str | None) -> None:
         if key is not None and (group := self.groups.get(key)):
