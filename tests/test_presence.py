@@ -27,8 +27,8 @@ from djust_presence import (
     presence,
 )
 from djust_presence.backends.registry import get_backend
-from djust_presence.contract import join
 from djust_presence.testing import presence as presence_ended
+from djust_presence.testing.backends.base import join
 from djust_presence.tracker import get_tracker
 from tests.backends.relay import Relay
 from tests.pages import Visitor, site

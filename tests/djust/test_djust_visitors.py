@@ -148,11 +148,13 @@ async def test_who_goes_to_another_page_of_the_group_is_not_reported_gone(
     kind: str, settings: Settings
 ) -> None:
     settings.DJUST_PRESENCE = {"GRACE": 30}
-    async with DjustVisitor("ada").opens("/room/a/") as other:
-        async with DjustVisitor().opens(f"/{kind}/a/") as page:
-            await other.until_pushed("join", 2)
-            await redirected(page, f"/{kind}/a/")
-            await page.until("2 here")
-            async with DjustVisitor("grace").opens("/room/a/"):
-                await other.until_pushed("join", 3)
-            assert other.pushed("leave") == []
+    async with (
+        DjustVisitor("ada").opens("/room/a/") as other,
+        DjustVisitor().opens(f"/{kind}/a/") as page,
+    ):
+        await other.until_pushed("join", 2)
+        await redirected(page, f"/{kind}/a/")
+        await page.until("2 here")
+        async with DjustVisitor("grace").opens("/room/a/"):
+            await other.until_pushed("join", 3)
+        assert other.pushed("leave") == []
