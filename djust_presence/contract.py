@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .testing.backends import BackendContract
+from .testing.hosts import HostContract, HostPage
 
-__all__ = ["BackendContract"]
+__all__ = ["BackendContract", "HostContract", "HostPage"]
