@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -56,6 +57,13 @@ class HostSuite(ABC):
         with override_settings(DJUST_PRESENCE=ours):
             async with presence():
                 yield
+
+    @asynccontextmanager
+    async def joined(self, user: str, room: str = "tea") -> AsyncIterator[HostPage]:
+        """A page of a new browser of *user*, who is in the group."""
+        async with self.page(await self.browser(user), room) as page:
+            await page.until_told("join", user)
+            yield page
 
     def needs(self, part: str) -> None:
         if part in self.lacks:

@@ -20,7 +20,7 @@ class ChangesContract(HostSuite):
             self.page(ada, "tea") as tab,
             self.page(await self.browser(), "tea", "watcher") as watcher,
         ):
-            async with self.page(await self.browser("grace"), "tea") as page:
+            async with self.joined("grace") as page:
                 await page.until_told("join", "grace")
                 await page.call("update_presence", color="red")
                 await page.until_told("update", "grace")
@@ -35,8 +35,8 @@ class ChangesContract(HostSuite):
 
     async def test_updating_merges_and_none_deletes(self) -> None:
         async with (
-            self.page(await self.browser("ada"), "tea") as one,
-            self.page(await self.browser("grace"), "tea") as two,
+            self.joined("ada") as one,
+            self.joined("grace") as two,
         ):
             await one.call("update_presence", color="red", status="away")
             await two.until_told("update", "ada")
@@ -51,8 +51,8 @@ class ChangesContract(HostSuite):
 
     async def test_tracking_twice_is_one_presence_with_the_last_meta(self) -> None:
         async with (
-            self.page(await self.browser("ada"), "tea") as one,
-            self.page(await self.browser("grace"), "tea") as two,
+            self.joined("ada") as one,
+            self.joined("grace") as two,
         ):
             await two.until_told("join", "grace")
             await one.call("track_presence", {"color": "red"})
@@ -63,8 +63,8 @@ class ChangesContract(HostSuite):
 
     async def test_untracking_leaves_at_once_and_goes_on_watching(self) -> None:
         async with (
-            self.page(await self.browser("ada"), "tea") as one,
-            self.page(await self.browser("grace"), "tea") as two,
+            self.joined("ada") as one,
+            self.joined("grace") as two,
         ):
             await one.until_told("join", "grace")
             began = time.monotonic()
@@ -83,7 +83,7 @@ class ChangesContract(HostSuite):
 
     async def test_a_reload_within_the_grace_is_no_leave_and_no_join(self) -> None:
         ada = await self.browser("ada")
-        async with self.page(await self.browser("grace"), "tea") as other:
+        async with self.joined("grace") as other:
             async with self.page(ada, "tea") as before:
                 await other.until_told("join", "ada")
                 await before.until_told("join", "ada")
@@ -103,8 +103,8 @@ class ChangesContract(HostSuite):
 
     async def seconds_until_it_leaves(self, lost: bool) -> float:
         async with (
-            self.page(await self.browser("grace"), "tea") as other,
-            self.page(await self.browser("ada"), "tea") as page,
+            self.joined("grace") as other,
+            self.joined("ada") as page,
         ):
             await other.until_told("join", "ada")
             began = time.monotonic()

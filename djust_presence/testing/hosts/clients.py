@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ... import presence as facade
 from .base import HostSuite
+from .page import HostPage
 
 __all__ = ["ClientsContract"]
 
@@ -21,7 +24,7 @@ FORGED = {
 class ClientsContract(HostSuite):
     async def test_what_is_rendered_over_http_registers_nobody(self) -> None:
         self.needs("render")
-        async with self.page(await self.browser("ada"), "tea") as page:
+        async with self.joined("ada") as page:
             await page.until_told("join", "ada")
             for browser in (await self.browser("grace"), await self.browser()):
                 assert await self.render(browser, "tea")
@@ -34,12 +37,17 @@ class ClientsContract(HostSuite):
         self.needs("session")
         visitor = await self.browser()
         html = "" if "render" in self.lacks else await self.render(visitor, "tea")
-        async with self.page(visitor, "tea") as one, self.page(await self.browser("ada"), "tea") as two:
-            for page in (one, two):
-                records = await page.until_present(("Guest", 1), ("ada", 1))
-                await page.call("update_presence", color="red")
-                await page.settle()
-                assert self.session_key(visitor) not in f"{html} {page.received} {records} {page.told}"
+        async with self.page(visitor, "tea") as one:
+            await one.until_told("join", "Guest")
+            async with self.joined("ada") as two:
+                await self.see_no_key_of(visitor, html, one, two)
+
+    async def see_no_key_of(self, visitor: Any, html: str, *pages: HostPage) -> None:
+        for page in pages:
+            records = await page.until_present(("Guest", 1), ("ada", 1))
+            await page.call("update_presence", color="red")
+            await page.settle()
+            assert self.session_key(visitor) not in f"{html} {page.received} {records} {page.told}"
 
     async def test_nothing_that_a_client_sends_says_who_or_where_it_is(self) -> None:
         ada = await self.browser("ada")

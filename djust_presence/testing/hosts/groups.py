@@ -13,8 +13,8 @@ class GroupsContract(HostSuite):
 
     async def test_two_pages_see_each_other(self) -> None:
         async with (
-            self.page(await self.browser("ada"), "tea") as one,
-            self.page(await self.browser("grace"), "tea") as two,
+            self.joined("ada") as one,
+            self.joined("grace") as two,
         ):
             for page in (one, two):
                 ada, grace = await page.until_present(("ada", 1), ("grace", 1))
@@ -24,17 +24,17 @@ class GroupsContract(HostSuite):
 
     async def test_the_number_that_a_page_shows_follows(self) -> None:
         self.needs("online")
-        async with self.page(await self.browser("ada"), "tea") as one:
+        async with self.joined("ada") as one:
             await one.until_online(1)
-            async with self.page(await self.browser("grace"), "tea") as two:
+            async with self.joined("grace") as two:
                 await one.until_online(2)
                 await two.until_online(2)
             await one.until_online(1)
 
     async def test_the_group_is_that_of_the_url(self) -> None:
         async with (
-            self.page(await self.browser("ada"), "tea") as one,
-            self.page(await self.browser("grace"), "milk") as two,
+            self.joined("ada") as one,
+            self.joined("grace", "milk") as two,
         ):
             await one.until_told("join", "ada")
             await two.until_told("join", "grace")
@@ -48,7 +48,7 @@ class GroupsContract(HostSuite):
     async def test_watching_is_seeing_without_being_counted(self) -> None:
         async with (
             self.page(await self.browser("ada"), "tea", "watcher") as watcher,
-            self.page(await self.browser("grace"), "tea") as page,
+            self.joined("grace") as page,
         ):
             await watcher.until_told("join", "grace")
             for one in (watcher, page):
@@ -59,7 +59,7 @@ class GroupsContract(HostSuite):
 
     async def test_two_tabs_of_a_user_count_once_and_closing_one_leaves_nobody(self) -> None:
         ada = await self.browser("ada")
-        async with self.page(await self.browser("grace"), "tea") as other, self.page(ada, "tea") as first:
+        async with self.joined("grace") as other, self.page(ada, "tea") as first:
             async with self.page(ada, "tea") as second:
                 for page in (other, first, second):
                     await page.until_present(("grace", 1), ("ada", 2))
