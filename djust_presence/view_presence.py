@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any, Protocol
-from uuid import uuid4
 
-from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 
 from .calls import call
 from .errors import PresenceError
-from .keys import checked_key, is_whole
-from .state.records import Member, Step, What, decode_meta, encode_meta, record
+from .identity import checked_user, connection_id, encode_named, visitor_id
+from .keys import checked_key
+from .state.records import Member, Step, What, decode_meta, record
 from .state.records import records as records_of
 from .tracker import Refresh, Session, in_loop, lookup
 
-__all__ = ["TRACK", "VISITOR", "WATCH", "Record", "ViewPresence"]
+__all__ = ["TRACK", "WATCH", "Record", "ViewPresence"]
 
 logger = logging.getLogger("djust_presence")
 
-VISITOR = "_presence_visitor"  # in the session: a random token, which is all that others see of a visitor
 TRACK, WATCH = "track", "watch"
 
 CALLBACKS = {  # and under which argument of _on_presence_change the record is
@@ -114,13 +110,13 @@ class ViewPresence:
         if not self.view.presence_unique_per_connection and (visitor := self._find_visitor()):
             return visitor
         if self._alone is None:
-            self._alone = f"anon_conn_{uuid4().hex}"
+            self._alone = connection_id()
         return self._alone
 
     def _find_visitor(self) -> str:
         """Return the id of the Django session, if there is one. Looked for once, as that may load the session."""
         if self._visitor is None:
-            self._visitor = _visitor(getattr(self.view.request, "session", None), self.session is None)
+            self._visitor = visitor_id(getattr(self.view.request, "session", None), self.session is None)
         return self._visitor
 
     def scoped(self, key: str) -> str:
@@ -139,13 +135,7 @@ class ViewPresence:
         return (self.session and self.session.key) or self.checked_key()
 
     def _checked_user(self) -> str:
-        user: object = self.view.get_presence_user_id()
-        if user is None or user == "" or not is_whole(str(user)):
-            raise PresenceError(
-                f"get_presence_user_id() of {type(self.view).__qualname__} has returned {user!r}: return a text that is "
-                "not empty, or what super() does."
-            )
-        return str(user)
+        return checked_user(self.view.get_presence_user_id(), type(self.view).__qualname__)
 
     # Wishes
 
@@ -188,12 +178,7 @@ class ViewPresence:
 
     def encode(self, meta: Mapping[str, Any]) -> str:
         """Encode *meta* with a name, but for guests: theirs is filled in when it is read, in the reader's language."""
-        complete = json.loads(encode_meta(meta))
-        user = getattr(self.view.request, "user", None)
-        if user is not None and user.is_authenticated:
-            complete["name"] = complete.get("name") or user.get_username()
-            complete.setdefault("user_id", user.pk if isinstance(user.pk, int) else str(user.pk))
-        return encode_meta(complete)
+        return encode_named(meta, getattr(self.view.request, "user", None))
 
     # Reads
 
@@ -245,19 +230,3 @@ def _record(step: Step) -> Record:
 
 def _records(members: Mapping[str, Member]) -> list[Record]:
     return records_of(members, gettext("Guest"))
-
-
-def _visitor(session: Any, over_http: bool) -> str:
-    """Return the id of somebody who is not logged in. Nothing of it leads to the key of their *session*."""
-    if session is None:
-        return ""
-    if VISITOR in session:
-        return f"anon_{session[VISITOR]}"
-    key = getattr(session, "session_key", None)
-    if key and not isinstance(session, SignedCookies):
-        # On a socket nothing can be put into a session that another page has begun, and so nothing is over HTTP.
-        return f"anon_{salted_hmac('djust_presence.visitor', key, algorithm='sha256').hexdigest()[:32]}"
-    if over_http:
-        session[VISITOR] = uuid4().hex
-        return f"anon_{session[VISITOR]}"
-    return ""

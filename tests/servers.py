@@ -190,6 +190,7 @@ class SiteServer(Server):
     whatever unusual is said in its log must be allowed, or a ``with`` block fails at its end.
     """
 
+    application = "example_project.asgi:application"
     usual: tuple[str, ...] = (
         r"INFO: ",  # uvicorn
         r'[\d.]+:\d+ - - \[.+\] "(GET|POST|WSCONNECTING|WSCONNECT|WSDISCONNECT) ',  # daphne
@@ -242,7 +243,7 @@ class SiteServer(Server):
         return f"http://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
-        application = "example_project.asgi:application"
+        application = self.application
         where = ["--port", str(self.port)]
         if self.server == "daphne":
             return [sys.executable, "-m", "daphne", "-b", "127.0.0.1", *where, application]

@@ -20,9 +20,12 @@ from djust_presence import PresenceMixin, presence
 from djust_presence.backends.base import Backend
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.options import PASSED_ON, Options
+from djust_presence.channels import PresenceConsumerMixin
 from djust_presence.codes import CloseCode
 from djust_presence.conf import Settings
+from djust_presence.hosts import Host
 from djust_presence.live.page import WHAT_FAILED
+from djust_presence.tracker import Connection, Session
 from tests.markdown import PAGES, blocks
 from tests.servers import ROOT
 
@@ -137,6 +140,29 @@ def test_the_mixins_page_has_every_public_name() -> None:
     assert set(re.findall(r"`(a\w+_presences?|apresence_count)`", text)) == twins
 
 
+def test_the_consumers_page_has_every_public_name() -> None:
+    text = (REFERENCE / "consumer.md").read_text()
+    told = set(
+        re.findall(r"`(\w+)\([^`]*\)`(?=[ ,])", "\n".join(re.findall(r"^\|[^|]*\|", text, re.MULTILINE)))
+    )
+    public = {name for name in vars(PresenceConsumerMixin) if not name.startswith("_")}
+    assert told == public - {"as_asgi", "dispatch"}  # Channels' own
+
+
+def test_the_hosts_page_names_what_is_there() -> None:
+    assert methods("hosts.md", "`Host`") == {name for name in vars(Host) if not name.startswith("_")}
+    for kind in (Connection, Session):
+        told = methods("hosts.md", f"`{kind.__name__}`")
+        assert told
+        assert not [name for name in told if not hasattr(kind, name)]
+
+
+def methods(page: str, heading: str) -> set[str]:
+    """The names in the first cells of such a table, of which one may have several."""
+    cells = "\n".join(f"`{cell}`" for cell in table(page, heading))
+    return set(re.findall(r"`(?:async )?(\w+)[(`]", cells))
+
+
 def test_the_facades_page_has_every_function() -> None:
     text = (REFERENCE / "presence.md").read_text()
     assert {name for name in presence.__all__ if re.search(rf"`{name}[`(]", text)} == set(presence.__all__)
@@ -169,6 +195,13 @@ def test_the_protocol_page_has_every_close_code() -> None:
     of_server = {str(int(code)) for code in CloseCode if code >= 4000}
     of_script = set(re.findall(r"\b4[045]\d\d\b", SCRIPT.replace("4_000", "")))
     assert told == of_server | of_script | {"any other"}
+
+
+def test_the_script_has_the_close_codes_of_the_server() -> None:
+    entries = re.search(r"const CloseCode = \{(.*?)\}", SCRIPT)
+    assert entries
+    codes = {name: int(code) for name, code in re.findall(r"(\w+): (\d+)", entries[1])}
+    assert codes == {code.name: code for code in CloseCode if code > CloseCode.RETRY}
 
 
 def test_the_live_view_page_has_what_the_script_listens_to_and_says() -> None:

@@ -20,6 +20,7 @@ LAYERS = [
     {"errors", "outages", "rates", "signals"},
     {"keys"},
     {"state"},
+    {"identity"},
     {"backends"},
     {"bus"},
     {"tracker"},
@@ -28,13 +29,13 @@ LAYERS = [
     {"mixins"},
     {"cursor_mixin"},
     {"hosts"},
-    {"live", "djust"},
+    {"live", "djust", "channels"},
     {"templatetags", "context_processors", "checks", "testing", "management"},
     {"apps", "contract", "pytest_plugin"},
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 # Neighbours that know nothing of each other.
-STRANGERS = [{"conf", "errors", "signals"}, {"presence", "cursors", "events"}, {"live", "djust"}]
+STRANGERS = [{"conf", "errors", "signals"}, {"presence", "cursors", "events"}, {"live", "djust", "channels"}]
 
 # Private names of Django and djust, for which there is no public one. An entry that is no longer needed fails.
 BORROWED = {

@@ -60,6 +60,11 @@ def test_every_public_name_can_be_imported_before_django_is_set_up() -> None:
 def test_asgi_py_may_import_the_consumer_before_django_is_set_up() -> None:
     configure = "from django.conf import settings; settings.configure()"
     run(BEFORE_SETUP.format(settings=configure, more="from djust_presence.live import LiveViewConsumer"))
+    run(
+        BEFORE_SETUP.format(
+            settings=configure, more="from djust_presence.channels import PresenceConsumerMixin"
+        )
+    )
 
 
 def test_the_facade_needs_neither_the_redis_package_nor_a_channel_layer() -> None:

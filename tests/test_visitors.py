@@ -20,8 +20,8 @@ from pytest_django import Settings
 from djust_presence import LiveView, PresenceMixin, event_handler
 from djust_presence import presence as facade
 from djust_presence.hosts.sessions import mark_of
+from djust_presence.identity import VISITOR
 from djust_presence.testing import presence
-from djust_presence.view_presence import VISITOR
 from tests.pages import Visitor, site
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]

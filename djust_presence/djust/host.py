@@ -60,7 +60,7 @@ class _ConsumerOfView:
 
 
 def _begin(view: Any) -> None:
-    """What djust calls in a thread, once a view has its request, and before it is mounted, restored, or refused."""
+    """Called by djust in a thread, once a view has its request and before it is mounted, restored, or refused."""
     del view.__dict__["_initialize_temporary_assigns"]
     # Made here, it is the user's to djust, which then saves and restores it.
     for name in LASTING:
@@ -77,7 +77,7 @@ def _never(request: HttpRequest) -> bool:
 
 
 def _answer_before_mount(view: Any) -> Callable[[], str]:
-    """What djust gets when it asks a view for its presence key, which it does on the loop, and before it mounts it.
+    """Return the answer for djust, which asks a view for its presence key on the loop and before it mounts it.
 
     No view knows that so early. All of them say the same, and nothing is ever sent to the group that djust makes of it.
     """

@@ -1,4 +1,4 @@
-"""Whether a visitor may still see a page: log-outs, ended sessions, changed passwords, lost permissions."""
+"""Access of visitors while their page is open: log-outs, ended sessions, changed passwords, lost permissions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from django.utils.crypto import constant_time_compare
 
 from ..backends.registry import get_backend
 from ..bus import NOTICES, publish
-from .sessions import Standing, mark, mark_of
+from .sessions import Standing, mark, mark_of, standing_class
 
 __all__ = ["ENDED", "Visitor", "current_users", "watch_log_ins_and_outs"]
 
@@ -40,7 +40,7 @@ PER_QUERY = 500
 
 
 class Visitor(NamedTuple):
-    """Who opened a page: what there is to ask for when it is to be seen whether they may still be there."""
+    """The visitor who opened a page, as far as it takes to check their access again."""
 
     store: type[Standing] | None
     session_key: str | None
@@ -50,19 +50,35 @@ class Visitor(NamedTuple):
 
     @classmethod
     def of(cls, request: HttpRequest) -> Visitor:
-        """Whoever sends *request*, the user and session of which are loaded."""
-        session, user = getattr(request, "session", None), getattr(request, "user", None)
+        """Return the visitor who sends *request*, whose user and session are loaded."""
+        session = getattr(request, "session", None)
+        store = type(session) if isinstance(session, Standing) else None
+        return cls._with(getattr(request, "user", None), session, store)
+
+    @classmethod
+    def of_scope(cls, scope: Mapping[str, Any]) -> Visitor:
+        """Return the visitor who opened the socket with this *scope*, of Channels' own middleware. May load the session."""
+        session = scope.get("session")
+        store = standing_class(session.__class__) if isinstance(session, SessionBase) else None
+        return cls._with(scope.get("user"), session, store)
+
+    @classmethod
+    def _with(cls, user: Any, session: Any, store: type[Standing] | None) -> Visitor:
         user_id = None
-        if apps.is_installed("django.contrib.auth") and isinstance(user, get_user_model()):
+        if (
+            apps.is_installed("django.contrib.auth")
+            and isinstance(user, get_user_model())
+            and user.pk is not None
+        ):
             user_id = str(user.pk)
-        if not isinstance(session, Standing) or not session.session_key:
+        if store is None or not session.session_key:
             return cls(None, None, None, user_id, False)
         by_session = session.get(SESSION_KEY) == user_id
-        return cls(type(session), session.session_key, mark(session), user_id, by_session)
+        return cls(store, session.session_key, mark(session), user_id, by_session)
 
 
 class Claim(NamedTuple):
-    """What a session says of its user; without a *backend*, it was something else that said who that is."""
+    """The user that a session names; without a *backend*, something else has named them."""
 
     user_id: str
     backend: str | None
@@ -89,7 +105,7 @@ def current_users(visitors: Iterable[Visitor]) -> dict[Visitor, Any]:
 
 
 def _sessions(visitors: Iterable[Visitor]) -> dict[Visitor, Mapping[str, Any]]:
-    """What is in the sessions of *visitors*, without those whose session has ended; nothing where there was none."""
+    """Return the data of the sessions of *visitors*, but of ended ones; none where there was no session."""
     keys: dict[type[Standing], list[str]] = defaultdict(list)
     for visitor in visitors:
         if visitor.store and visitor.session_key:
@@ -146,7 +162,7 @@ def _users(claims: Iterable[Claim]) -> dict[Claim, Any]:
 
 
 def _password_stands(user: Any, data: Mapping[str, Any]) -> bool:
-    """Whether the session of *user* was begun with the password that they have."""
+    """Return whether the session of *user* was begun with their present password."""
     if not hasattr(
         user, "get_session_auth_hash"
     ):  # as Django asks: a user model need not be of its base class

@@ -1,4 +1,4 @@
-"""What comes in from a page: text that ought to be a frame."""
+"""Reads the frames of a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_FRAME_BYTES = 64 * 1024
 
 
 class FrameError(ValueError):
-    """What came is not a frame; *code* is the protocol's."""
+    """A text is not a frame; *code* is the protocol's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""How much a page may say."""
+"""The limits on what a page may send."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Limits:
         self._lines = TokenBucket(1, 1)
 
     def is_flood(self, now: float) -> bool:
-        """Whether this frame, whatever it says, is one too many to keep the page."""
+        """Return whether this frame, whatever it says, is one too many to keep the page."""
         return not self._flood.take(now)
 
     def may_speak(self, now: float) -> bool:
@@ -32,5 +32,5 @@ class Limits:
         return self._frames.take(now, leaving=FRAMES_PER_SECOND)
 
     def may_log(self, now: float) -> bool:
-        """Whether a refusal gets a line in the log."""
+        """Return whether a refusal gets a line in the log."""
         return self._lines.take(now)

@@ -1,4 +1,4 @@
-"""What goes out to a page: frames, one send at a time, and never a queue of what is out of date."""
+"""The queue of frames to a page: one send at a time, and regions only in their latest state."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ ONCE = frozenset({PING, PONG})
 
 
 class Outgoing:
-    """What waits to be sent, with one send in flight: frames in their order, regions as they are by then.
+    """A queue with one send in flight: frames in their order, regions in their latest state.
 
     *gone* is called when it cannot be sent, as the peer has gone.
     """
@@ -109,7 +109,8 @@ class Outgoing:
     def _enqueue(self, frame: str | Message | None) -> None:
         self._frames.append(frame)
         if self._sender is None:
-            self._sender = spawn(self._send_all())
+            sender = spawn(self._send_all(), at_once=True)
+            self._sender = None if sender.done() else sender
 
     async def _send_all(self) -> None:
         try:

@@ -158,7 +158,7 @@ def _is_below(path: str, prefix: str) -> bool:
 
 
 def origin_allowed(request: LiveRequest) -> bool:
-    """Whether the page that opened the socket is ours: of this host, or of CSRF_TRUSTED_ORIGINS."""
+    """Return whether the page that opened the socket is ours: of this host, or of CSRF_TRUSTED_ORIGINS."""
     origin = request.META.get("HTTP_ORIGIN")
     if not origin:
         return False
@@ -172,7 +172,7 @@ def origin_allowed(request: LiveRequest) -> bool:
 
 
 def wrong_origin(request: LiveRequest) -> str:
-    """What to say of a page that is not ours."""
+    """Return the line for the log about a page that is not ours."""
     origin, host = request.META.get("HTTP_ORIGIN"), request._get_raw_host()  # type: ignore[attr-defined]
     return (
         f"Its Origin is {origin!r:.200}, and its Host {host!r:.200}. If this is a page of yours, let the proxy pass on "

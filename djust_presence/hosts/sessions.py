@@ -17,9 +17,19 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
 from ..errors import PresenceError
-from ..view_presence import VISITOR
+from ..identity import VISITOR
 
-__all__ = ["Standing", "begin", "finish", "mark", "mark_of", "move_in", "prepare", "welcome"]
+__all__ = [
+    "Standing",
+    "begin",
+    "finish",
+    "mark",
+    "mark_of",
+    "move_in",
+    "prepare",
+    "standing_class",
+    "welcome",
+]
 
 logger = logging.getLogger("djust_presence")
 
@@ -27,7 +37,7 @@ SHOWN = "_presence_messages"  # in the session: messages that the page shows alr
 
 
 def mark(session: SessionBase) -> str | None:
-    """What stands for *session* between processes: nobody can get from it to the session's key.
+    """Return a mark of *session* for other processes: nobody can get from it to the session's key.
 
     A signed cookie has no key that stays, so there it is made of the visitor's token.
     """
@@ -69,7 +79,7 @@ def move_in(request: Any) -> None:
     session = getattr(request, "session", None)
     if not isinstance(session, SessionBase):
         return
-    standing = request.session = _standing(type(session)).standing(session.session_key)
+    standing = request.session = standing_class(type(session)).standing(session.session_key)
     messages = getattr(request, "_messages", None)
     if messages is not None and (shown := standing.pop(SHOWN, None)):
         for one in json.loads(shown, cls=MessageDecoder):
@@ -122,7 +132,7 @@ class Standing(SessionBase):
 
     @property
     def stands(self) -> bool:
-        """Whether it is still there, as far as anybody has looked."""
+        """True if it is still there, as far as anybody has looked."""
         return self.begun is None or self.session_key is not None
 
     def create(self) -> None:
@@ -155,5 +165,6 @@ class Standing(SessionBase):
 
 
 @cache
-def _standing(store: type[SessionBase]) -> type[Standing]:
+def standing_class(store: type[SessionBase]) -> type[Standing]:
+    """Return the class of standing sessions in *store*."""
     return type(store.__name__, (Standing, store), {"__module__": store.__module__})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -32,7 +33,7 @@ REFRESH_PATIENCE = 0.1  # seconds
 
 
 class Turn(Enum):
-    """Whose work may take a free lane, and when."""
+    """The order in which work gets a free lane."""
 
     REFRESH = auto()  # if no other refresh runs: side by side they would only fight for the interpreter
     LATE_REFRESH = auto()  # any: what holds the lanes up is waiting for something else
@@ -77,7 +78,7 @@ class Lanes:
         self._release(lane)
 
     async def run(self, function: Callable[[], T], *, refresh: bool = False) -> T:
-        """What sync *function* returns on a lane, with database connections checked as around a request."""
+        """Return the result of sync *function* on a lane, with database connections checked as around a request."""
         async with self.hold(Turn.REFRESH if refresh else Turn.HANDLER):
             return await sync_to_async(_between_connection_checks)(function)
 
@@ -168,7 +169,7 @@ def _connections_kept() -> Iterator[None]:
 
 
 def _check_connections() -> None:
-    """What ``close_old_connections`` does, but for a transaction that is open by now: it is a TestCase's."""
+    """Do what ``close_old_connections`` does, but for a transaction that is open by now: it is a TestCase's."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
@@ -196,17 +197,25 @@ async def own_thread() -> AsyncIterator[None]:
 _tasks: set[asyncio.Task[None]] = set()
 
 
-def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run *work* in an empty context, so that nothing of one visitor's language or caches gets to another."""
-    task = asyncio.get_running_loop().create_task(work, context=Context())
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+def spawn(work: Coroutine[Any, Any, None], *, at_once: bool = False) -> asyncio.Task[None]:
+    """Run *work* in an empty context, so that nothing of one visitor's language or caches gets to another.
+
+    With *at_once* it is run before this returns, as far as it does not wait, where Python can (3.12 and later).
+    """
+    loop = asyncio.get_running_loop()
+    if at_once and sys.version_info >= (3, 12):
+        task = asyncio.Task(work, loop=loop, context=Context(), eager_start=True)
+    else:
+        task = loop.create_task(work, context=Context())
+    if not task.done():
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
     return task
 
 
 @dataclass(frozen=True, slots=True)
 class Ambient:
-    """What middleware has set around a request, to be there again when its view renders later."""
+    """The settings of middleware around a request, to be restored when its view renders later."""
 
     language: str | None
     zone: tzinfo

@@ -40,7 +40,7 @@ Failure = Literal["failed", "forbidden"]
 
 
 class Update(NamedTuple):
-    """What user code and rendering have left for the browser; with *ended*, the visitor's session is over."""
+    """The result of user code and rendering, for the browser; with *ended*, the visitor's session is over."""
 
     regions: Changed = Changed()
     pushed: Sequence[str] = ()

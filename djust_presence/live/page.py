@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from django.http import HttpResponse
 
 from ..codes import CloseCode
-from ..cursor_mixin import LiveCursorMixin, goes_straight, move_cursor
-from ..cursors import Position
+from ..cursor_mixin import LiveCursorMixin
 from ..events import ArgumentError, bind, find_handler
 from ..hosts import sessions
 from ..hosts.access import Visitor
 from ..hosts.outgoing import encode
+from ..hosts.pointer import PagePointer
 from ..hosts.request import LiveRequest
 from ..hosts.socket import Socket
 from ..hosts.threads import lanes, own_thread, spawn
@@ -60,8 +60,7 @@ class LivePage:
         self._inbox: list[Event] = []
         self._refreshes: list[Refresh] = []
         self._busy = False
-        self._position: Position | None = None  # a move that the view has not taken in
-        self._nowhere = True  # whether that is where the page says that its pointer is
+        self._pointer = PagePointer(view, self.session) if isinstance(view, LiveCursorMixin) else None
 
     def mount(self, *args: Any, **kwargs: Any) -> HttpResponse:
         """Mount and render the view, in its thread; the response goes through the middleware."""
@@ -121,31 +120,24 @@ class LivePage:
         self._go_on()
 
     def _show_cursors(self, frame: dict[str, Any]) -> None:
-        if self._has_cursors():
+        if self._pointer:
             self.session.show_cursors()
+        else:
+            self._refuse_cursors()
 
-    def _has_cursors(self) -> bool:
-        if isinstance(self.view, LiveCursorMixin):
-            return True
-        for_log = f"Derive {type(self.view).__qualname__} from LiveCursorMixin, or take {{% live_cursors %}} out of its page."
-        self._refuse("no-cursors", "The view of this page is no LiveCursorMixin.", for_log=for_log)
-        return False
-
-    def _take_in_move(self, move: dict[str, Any]) -> None:
-        if not self._has_cursors():
+    def _take_in_move(self, frame: dict[str, Any]) -> None:
+        if self._pointer is None:
+            self._refuse_cursors()
             return
         try:
-            position = None if move.get("x", 0) is None else Position.read(move)
+            if self._pointer.take_in(frame):
+                moves_of_loop().add(self)
         except ValueError as error:
             self._refuse("bad-frame", str(error))
-            return
-        self._nowhere = position is None
-        if position is None or goes_straight(self.view):
-            self._position = None
-            move_cursor(self.session, position)
-        else:
-            self._position = position
-            moves_of_loop().add(self)
+
+    def _refuse_cursors(self) -> None:
+        for_log = f"Derive {type(self.view).__qualname__} from LiveCursorMixin, or take {{% live_cursors %}} out of its page."
+        self._refuse("no-cursors", "The view of this page is no LiveCursorMixin.", for_log=for_log)
 
     def _refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
         if self.socket:
@@ -239,12 +231,12 @@ class LivePage:
 
     def take_in_move(self) -> Update:
         """Let the view take in its latest move, in a thread, between `begin_turn` and `end_move`."""
-        position, self._position = self._position, None
+        position = self._pointer and self._pointer.take()
         return self.code.move(position) if position else Update()
 
     def end_move(self, update: Update) -> None:
-        if self._nowhere:  # it has left while the view took in where it was
-            move_cursor(self.session, None)
+        if self._pointer:
+            self._pointer.taken()
         if update.stale:
             self.session.refresh()
         self.end_refresh(update)

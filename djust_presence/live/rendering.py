@@ -1,4 +1,4 @@
-"""What a page shows: its live regions, what of them differs, and the script that takes it in."""
+"""The live regions of a page: rendering, the difference to what is shown, and the script that applies it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Place(NamedTuple):
-    """Where a ``{% live %}`` stands: the *number*-th of *template*, in *line*."""
+    """The place of a ``{% live %}``: the *number*-th of *template*, in *line*."""
 
     template: str
     line: int
@@ -184,7 +184,7 @@ def _context(view: Any, csrf_token: str) -> dict[str, Any]:
 
 
 class Shown:
-    """What one live page shows, kept as a digest per region. It starts with *page*, which is to be sent whole."""
+    """The regions that a live page shows, kept as digests. It starts with *page*, which is sent whole."""
 
     __slots__ = ("_digests", "_owes_page", "_parts", "_places", "_unsent", "csrf_token")
 

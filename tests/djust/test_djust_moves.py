@@ -184,7 +184,7 @@ async def settled(page: DjustPage, session: Session) -> None:
     await page.send_json_to({"type": "ping"})
     while (await page.frame())["type"] != "pong":
         pass
-    await until(lambda: consumer._presence_position is None and not consumer._render_lock.locked())
+    await until(lambda: not consumer._presence_pointer.waits and not consumer._render_lock.locked())
     await page.send_json_to({"type": "ping"})
     while (await page.frame())["type"] != "pong":
         pass

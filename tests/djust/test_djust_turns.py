@@ -19,8 +19,8 @@ from djust.decorators import event_handler
 from pytest_django import Settings
 
 from djust_presence import PresenceMixin
-from djust_presence.djust.consumer import MAX_WAITING_FRAMES, STALLED
 from djust_presence.djust.host import _consumer
+from djust_presence.hosts.outgoing import MAX_WAITING_FRAMES, STALLED
 from djust_presence.tracker import Session, get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 
@@ -158,11 +158,11 @@ async def test_a_page_that_takes_nothing_in_for_long_is_cut_off() -> None:
         (session,) = sessions()
         consumer: Any = _consumer(session)
         page.reads.clear()
-        while len(consumer._presence_frames) < MAX_WAITING_FRAMES:
+        while len(consumer._presence_outgoing._frames) < MAX_WAITING_FRAMES:
             session.host.broadcast([session], "many", None)
             await asyncio.sleep(0)
         assert session.open
-        consumer._presence_kept_up_at -= STALLED + 1  # as if that had been so for long
+        consumer._presence_outgoing._kept_up_at -= STALLED + 1  # as if that had been so for long
         session.host.broadcast([session], "many", None)
         assert not session.open
         page.reads.set()

@@ -424,13 +424,13 @@ def _connection() -> Any:
 
 
 def visitor(user: Any) -> Visitor:
-    from djust_presence.hosts.sessions import _standing
+    from djust_presence.hosts.sessions import standing_class
 
     client = Client()
     client.force_login(user)
     request: HttpRequest = RequestFactory().get("/")
     request.user = user
-    request.session = _standing(type(client.session)).standing(client.session.session_key)
+    request.session = standing_class(type(client.session)).standing(client.session.session_key)
     assert isinstance(request.session, Standing)
     return Visitor.of(request)
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import re
 import struct
+import sys
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -303,6 +305,7 @@ class Recorder:
         self.gone = 0
 
     async def send(self, message: dict[str, Any]) -> None:
+        await asyncio.sleep(0)  # the peer does not take it at once
         self.sent.append(message.get("text", message["type"]))
         if self.sent[-1] == '"fail"':
             raise OSError
@@ -313,28 +316,31 @@ class Recorder:
 
 async def test_frames_go_out_in_order_and_regions_as_they_are_by_then() -> None:
     recorder = Recorder()
-    outgoing = Outgoing(recorder.send, recorder.leave)
+    outgoing = await _busy(recorder)
     outgoing.put("1", NOW)
     outgoing.show(Changed({"a": "old", "b": "x"}))
     outgoing.put("2", NOW)
     outgoing.show(Changed({"a": "new"}))
     outgoing.show(Changed({}))
     await _sent(outgoing)
-    assert recorder.sent == ["1", '{"type":"render","regions":{"a":"new","b":"x"}}', "2"]
+    assert recorder.sent == ["0", "1", '{"type":"render","regions":{"a":"new","b":"x"}}', "2"]
+    outgoing.put("3", NOW)
+    if sys.version_info < (3, 12):
+        await asyncio.sleep(0)
     outgoing.show(Changed({"a": "1"}))
     outgoing.show(Changed({"*": "all"}))
     await _sent(outgoing)
-    assert recorder.sent[3:] == ['{"type":"render","regions":{"*":"all"}}']
+    assert recorder.sent[5:] == ['{"type":"render","regions":{"*":"all"}}']
 
 
 async def test_pings_do_not_pile_up() -> None:
     recorder = Recorder()
-    outgoing = Outgoing(recorder.send, recorder.leave)
+    outgoing = await _busy(recorder)
     for _ in range(1000):
         assert outgoing.put(encode("ping"), NOW)
         assert outgoing.put(encode("pong"), NOW)
     await _sent(outgoing)
-    assert recorder.sent == ['{"type":"ping"}', '{"type":"pong"}']
+    assert recorder.sent == ["0", '{"type":"ping"}', '{"type":"pong"}']
 
 
 async def test_a_burst_of_frames_is_sent_however_many_they_are() -> None:
@@ -350,14 +356,29 @@ async def test_a_burst_of_frames_is_sent_however_many_they_are() -> None:
 
 async def test_what_waits_for_long_is_bounded_and_given_up_for_a_close() -> None:
     recorder = Recorder()
-    outgoing = Outgoing(recorder.send, recorder.leave)
+    outgoing = await _busy(recorder)
     for n in range(MAX_WAITING_FRAMES):
         assert outgoing.put(str(n), NOW)
     assert outgoing.put("one more", NOW + STALLED)
     assert not outgoing.put("one too many", NOW + STALLED + 1)
     outgoing.close(4000, "slow")
     await _sent(outgoing)
-    assert recorder.sent == ["websocket.close"]
+    assert recorder.sent == ["0", "websocket.close"]
+
+
+async def test_a_frame_that_has_not_to_wait_is_gone_at_once() -> None:
+    sent: list[str] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message["text"])
+
+    outgoing = Outgoing(send, lambda: None)
+    for frame in ("1", "2"):
+        assert outgoing.put(frame, NOW)
+        if sys.version_info < (3, 12):
+            await _sent(outgoing)
+        assert outgoing.idle
+    assert sent == ["1", "2"]
 
 
 async def test_a_peer_that_is_gone_is_reported() -> None:
@@ -366,6 +387,15 @@ async def test_a_peer_that_is_gone_is_reported() -> None:
     outgoing.put('"fail"', NOW)
     await _sent(outgoing)
     assert recorder.gone == 1
+
+
+async def _busy(recorder: Recorder) -> Outgoing:
+    """What goes out to a page that is being sent a frame."""
+    outgoing = Outgoing(recorder.send, recorder.leave)
+    outgoing.put("0", NOW)
+    if sys.version_info < (3, 12):
+        await asyncio.sleep(0)  # the task begins
+    return outgoing
 
 
 async def _sent(outgoing: Outgoing) -> None:

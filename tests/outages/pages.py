@@ -64,7 +64,10 @@ class Page:
                         break  # it was closed meanwhile
                     try:
                         async for text in self._socket:
-                            self._take_in(json.loads(text), stay)
+                            frame = json.loads(text)
+                            if frame["type"] == "ping":
+                                await self._socket.send('{"type": "pong"}')
+                            self._take_in(frame, stay)
                     finally:
                         code = self._socket.close_code or code
             except (OSError, EOFError, websockets.WebSocketException):

@@ -36,9 +36,9 @@
   const DISABLED = "aria-disabled";
   const IGNORED = '[dj-update="ignore"]';
   const FIELDS = "input:not([type=file]), textarea, select"; // files are never sent, so never settled either
-  const CLOSED_FOR_GOOD = new Set([4400, 4401, 4403, 4404, 4408]);
-  const LOGIN_REQUIRED = 4401;
-  const SERVER_FAULT = 4500;
+  // As in codes.py.
+  const CloseCode = { BAD_REQUEST: 4400, LOG_IN: 4401, FORBIDDEN: 4403, NOT_FOUND: 4404, FLOOD: 4408, FAILED: 4500 };
+  const { FAILED, ...CLOSED_FOR_GOOD } = CloseCode;
   const FIRST_DELAY = 1_000; // milliseconds, like all times here
   const LONGEST_DELAY = 4_000;
   const LONGEST_DELAY_AFTER_FAULT = 60_000;
@@ -114,12 +114,12 @@
       if (Object.hasOwn(receive, message.type)) receive[message.type](message);
     };
     socket.onclose = ({ code, reason }) => {
-      const reload = code === LOGIN_REQUIRED && everReady;
-      const final = CLOSED_FOR_GOOD.has(code) && !reload;
+      const reload = code === CloseCode.LOG_IN && everReady;
+      const final = Object.values(CLOSED_FOR_GOOD).includes(code) && !reload;
       if (final && isOwn()) warn(`this page no longer updates: closed with ${code}, ${reason}. ${HELP}`);
       forget(final ? "stopped" : "reconnecting", code);
       if (reload) location.reload();
-      else if (!final) retry(code === SERVER_FAULT);
+      else if (!final) retry(code === FAILED);
     };
     watch(CONNECT_TIMEOUT);
   }

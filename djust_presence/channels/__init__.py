@@ -1,0 +1,7 @@
+"""Presence in consumers of your own: ``PresenceConsumerMixin``."""
+
+from __future__ import annotations
+
+from .mixin import PresenceConsumerMixin
+
+__all__ = ["PresenceConsumerMixin"]

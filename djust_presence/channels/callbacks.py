@@ -1,0 +1,95 @@
+"""Calls a consumer's callbacks as Channels calls its handlers, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import copy_context
+from typing import Any
+
+from channels.consumer import SyncConsumer
+from channels.db import aclose_old_connections, database_sync_to_async
+
+from ..calls import awaited, call
+
+__all__ = ["Callbacks"]
+
+logger = logging.getLogger("djust_presence")
+
+
+class Callbacks:
+    """The callbacks of *consumer*, in order, never beside another callback or a handler of it.
+
+    Made in the task of the consumer. They run in a copy of its context, and so in the language that it has activated.
+    """
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self._context = copy_context()
+        self._waiting: deque[Callable[[], Awaitable[None]]] = deque()
+        self._stopped = False
+        self._turn = asyncio.Lock()  # whose holder may run the consumer's code
+        self.lost: Exception | None = None  # what the last send to a socket that is gone has raised
+        self.task: asyncio.Task[None] | None = None  # as long as there is something to call
+
+    @asynccontextmanager
+    async def handler(self) -> AsyncIterator[None]:
+        """In this block, entered in the consumer's task, a handler of it runs and no callback does."""
+        async with self._turn:
+            try:
+                yield
+            finally:
+                self._context = copy_context()
+
+    def put(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Run *run*, which never raises, when its turn comes."""
+        if self._stopped:
+            return
+        self._waiting.append(run)
+        if self.task is None:
+            self.task = asyncio.get_running_loop().create_task(self._run(), context=self._context.copy())
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                async with self._turn:
+                    if self._waiting:  # they may have been stopped meanwhile
+                        await self._waiting.popleft()()
+        finally:
+            self.task = None
+
+    async def tell(self, callback: Callable[..., Any], *args: Any) -> None:
+        """Call *callback*; its error is logged."""
+        try:
+            await self.call(callback, *args)
+        except Exception as error:
+            if error is self.lost:
+                logger.debug("A socket is gone.", exc_info=True)
+            else:
+                logger.exception("%s failed.", getattr(callback, "__qualname__", callback))
+
+    async def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what sync or async *function* returns, called as Channels calls the consumer's handlers.
+
+        That is in the thread of sync consumers, or on the loop. To be called by whoever has the turn.
+        """
+        if isinstance(self._consumer, SyncConsumer):
+            return await database_sync_to_async(call)(function, *args)
+        await aclose_old_connections()
+        result = function(*args)
+        return await awaited(result) if inspect.isawaitable(result) else result
+
+    def stop(self) -> None:
+        """Call no more of them. One that runs goes on."""
+        self._stopped = True
+        self._waiting.clear()
+
+    def cancel(self) -> None:
+        """The consumer has ended, and with it a callback that still runs."""
+        self.stop()
+        if self.task:
+            self.task.cancel()

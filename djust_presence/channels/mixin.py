@@ -1,0 +1,164 @@
+"""``PresenceConsumerMixin``: presence in a Channels consumer, for each key it names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from channels.consumer import AsyncConsumer
+
+from ..errors import PresenceError
+from ..identity import is_logged_in
+from ..tracker import Ending, will_serve
+from .presence import HOOKS, ConsumerPresence, Receive, Record, Send
+
+__all__ = ["PresenceConsumerMixin"]
+
+
+class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
+    """Lets a WebSocket consumer, sync or async, be present under keys of its choice, and hear of the others there.
+
+    It comes before the consumer's class: ``class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer)``.
+
+    Tracking, watching, updating and broadcasting never wait for the store. They may be called once the consumer has its
+    scope, from async code and from threads, and take effect when the socket is accepted: one that is refused has never
+    been present. Whatever ends the connection ends all presences of it.
+    """
+
+    _presence: ConsumerPresence | None = None
+    _presence_hooks: frozenset[str] = frozenset()  # those that it overrides
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for kind in cls.__mro__[: cls.__mro__.index(PresenceConsumerMixin)]:
+            if issubclass(kind, AsyncConsumer) and not issubclass(kind, PresenceConsumerMixin):
+                raise TypeError(
+                    f"PresenceConsumerMixin comes after {kind.__qualname__} in {cls.__qualname__}: name it first."
+                )
+        cls._presence_hooks = frozenset(
+            name for name in HOOKS if getattr(cls, name) is not getattr(PresenceConsumerMixin, name)
+        )
+
+    @classmethod
+    def as_asgi(cls, **kwargs: Any) -> Any:
+        will_serve()
+        return super().as_asgi(**kwargs)
+
+    # Who this is, and whether they may stay
+
+    def get_presence_user_id(self) -> str:
+        """Return who this is to the others, by default from what Channels' middleware has put into the scope.
+
+        That is the id of a user who is logged in; for a visitor an id that a live page of the same session has too;
+        without a session an id of this connection.
+        """
+        user: Any = self.scope.get("user")
+        if is_logged_in(user):
+            return str(user.pk)
+        presence = self._connected_presence
+        return presence.visitor or presence.alone
+
+    def still_allowed(self, user: Any) -> Any:
+        """Return whether *user* may stay connected; it may be async. Asked every REAUTH_INTERVAL if it is overridden.
+
+        *user* is the one of the scope as fetched just now. A no closes the socket with 4403.
+        """
+        return True
+
+    # Wishes
+
+    def track_presence(self, key: str, meta: Mapping[str, Any] | None = None) -> None:
+        """Be present under *key*, with *meta* (JSON, at most 4 KB) for the others to see; again: with another meta.
+
+        Raises ``PresenceKeyError`` for a key that is not a text of 1 to 255 characters, and ``ValueError`` for a meta
+        that is not JSON or too large.
+        """
+        self._connected_presence.track(key, meta or {})
+
+    def untrack_presence(self, key: str) -> None:
+        """Be no longer present under *key*, at once; the consumer goes on watching."""
+        self._connected_presence.untrack(key)
+
+    def update_presence(self, key: str, /, **changes: Any) -> None:
+        """Merge *changes* into one's own meta under *key*; None deletes a key. Nobody is told of a leave or a join.
+
+        Raises ``PresenceError`` when nothing is tracked under *key*, and ``ValueError`` like :meth:`track_presence`.
+        """
+        self._connected_presence.update(key, changes)
+
+    def watch_presence(self, key: str) -> None:
+        """Hear of all who come, go and change under *key*, without being counted."""
+        self._connected_presence.watch(key)
+
+    def unwatch_presence(self, key: str) -> None:
+        """Be no longer present under *key*, at once, and hear nothing more of it."""
+        self._connected_presence.unwatch(key)
+
+    def broadcast_to_presence(self, key: str, event: str, payload: Any = None) -> None:
+        """Send *event* with *payload* (JSON) to all consumers and pages that track or watch *key*, this one included.
+
+        It arrives as ``handle_presence_event``. Raises ``TypeError`` or ``ValueError`` for what is not JSON.
+        """
+        self._connected_presence.broadcast(key, event, payload)
+
+    # Reads
+
+    def list_presences(self, key: str) -> list[Record]:
+        """Return the records of all who are present under *key*, oldest first.
+
+        Raises ``PresenceError`` in a running loop if this process does not know them yet: await the twin there.
+        """
+        return self._connected_presence.records(key)
+
+    async def alist_presences(self, key: str) -> list[Record]:
+        return await self._connected_presence.arecords(key)
+
+    def presence_count(self, key: str) -> int:
+        """Return the number of users present under *key*, in constant time. Raises like :meth:`list_presences`."""
+        return self._connected_presence.count(key)
+
+    async def apresence_count(self, key: str) -> int:
+        return await self._connected_presence.acount(key)
+
+    # Callbacks: one at a time and never beside another handler of this consumer. They may be async.
+
+    def handle_presence_join(self, key: str, presence: Record) -> Any:
+        """Somebody has come: once for each user, this one included."""
+
+    def handle_presence_leave(self, key: str, presence: Record) -> Any:
+        """Somebody has left, with their last connection."""
+
+    def handle_presence_update(self, key: str, presence: Record) -> Any:
+        """Somebody's meta has changed."""
+
+    def handle_presence_event(self, key: str, event: str, payload: Any) -> Any:
+        """A broadcast has come."""
+
+    # The consumer
+
+    @property
+    def _connected_presence(self) -> ConsumerPresence:
+        if self._presence is None:
+            raise PresenceError(f"{type(self).__qualname__} has no connection yet, and so no presence.")
+        return self._presence
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            raise ValueError(f"{type(self).__qualname__} serves websockets, not {scope['type']!r}.")
+        self.scope = scope
+        self._presence = presence = ConsumerPresence(self, self._presence_hooks, receive, send)
+        await presence.find_visitor()
+        ending = Ending.LOST
+        try:
+            await super().__call__(scope, presence.receive, presence.send)
+            ending = Ending.CLOSED
+        except asyncio.CancelledError:
+            ending = Ending.RESTART
+            raise
+        finally:
+            await presence.over(ending)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        async with self._connected_presence.callbacks.handler():
+            await super().dispatch(message)

@@ -1,0 +1,255 @@
+"""The presence of one consumer: its connection, and a session for each key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+from channels.db import database_sync_to_async
+from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext
+
+from ..codes import CloseCode
+from ..errors import PresenceError
+from ..identity import checked_user, connection_id, encode_named, is_logged_in, visitor_id
+from ..keys import checked_key
+from ..state.records import Step, What, decode_meta, record, records
+from ..tracker import Ending, Event, Session, drained, get_tracker, lookup
+from .callbacks import Callbacks
+from .host import consumer_host
+
+__all__ = ["HOOKS", "ConsumerPresence", "Receive", "Record", "Send"]
+
+logger = logging.getLogger("djust_presence")
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Record = dict[str, Any]
+
+EVENT, ALLOWED = "handle_presence_event", "still_allowed"
+CALLBACKS = {
+    What.JOIN: "handle_presence_join",
+    What.LEAVE: "handle_presence_leave",
+    What.UPDATE: "handle_presence_update",
+}
+HOOKS = (*CALLBACKS.values(), EVENT, ALLOWED)  # of the consumer, called only if it overrides them
+
+
+class ConsumerPresence:
+    """The presence of *consumer*, which hears and speaks through :meth:`receive` and :meth:`send`.
+
+    *overridden* are those of `HOOKS` to call. Wishes and reads are for any thread, the rest is for the loop.
+    """
+
+    def __init__(self, consumer: Any, overridden: Collection[str], receive: Receive, send: Send) -> None:
+        self.consumer = consumer
+        self.callbacks = Callbacks(consumer)
+        self.alone = connection_id()  # who this is where nothing else says it
+        self.visitor = ""  # who this is by the Django session, unless they are logged in
+        self._overridden = overridden
+        self._receive = receive
+        self._send = send
+        self._tracker = get_tracker()
+        self._connection = self._tracker.connect(consumer_host, self)
+        self._sessions: dict[str, Session] = {}
+        self._speaker: Session | None = None  # for broadcasts to other groups
+        self._accepted = False
+        self._asked = False  # whether the consumer is being asked if its user may stay
+        self._stop: asyncio.Task[None] | None = None  # the clean stop that its end has begun
+
+    async def find_visitor(self) -> None:
+        """Load the Django session of somebody who is not logged in. Where they track, there may be no thread for it."""
+        scope = self.consumer.scope
+        session = scope.get("session")
+        if session is not None and not is_logged_in(scope.get("user")):
+            self.visitor = await database_sync_to_async(visitor_id)(session, False)
+
+    # The socket
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            # Before the consumer hears of it, whose code may take long or fail, or untrack out of habit.
+            code = message.get("code")
+            self.end(Ending.of(CloseCode.NO_STATUS if code is None else code))
+        else:
+            self._connection.heard()
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "websocket.close":
+            self.end(Ending.of(message.get("code", CloseCode.NORMAL), message.get("reason", "")))
+        try:
+            await self._send(message)
+        except (OSError, RuntimeError) as error:  # as servers raise, by the ASGI specification and otherwise
+            self.callbacks.lost = error
+            raise
+        if message["type"] == "websocket.accept":
+            self._accepted = True
+            for session in tuple(self._sessions.values()):
+                session.live()
+            if self._speaker:
+                self._speaker.live()
+
+    def end(self, ending: Ending) -> None:
+        """End all sessions, unless that has been done."""
+        self.callbacks.stop()
+        self._stop = self._connection.end(ending) or self._stop
+
+    async def over(self, ending: Ending) -> None:
+        """The consumer has ended."""
+        self.end(ending)
+        self.callbacks.cancel()
+        if self._stop:
+            await drained(self._stop)
+
+    def close(self, code: CloseCode) -> None:
+        """Close the socket."""
+        self.end(Ending.of(code))
+        self._tracker.clock.spawn(self._close(code))
+
+    async def _close(self, code: CloseCode) -> None:
+        try:
+            await self._send({"type": "websocket.close", "code": int(code)})
+        except Exception:
+            logger.debug("A socket is gone.", exc_info=True)
+
+    # Wishes
+
+    def track(self, key: str, meta: Mapping[str, Any]) -> None:
+        checked_key(key, self._name)
+        user, text = checked_user(self.consumer.get_presence_user_id(), self._name), self._encode(meta)
+        session = self._session(key)
+        session.track(key, user, text, lasting=user != self.alone)
+        self._begin(session)
+
+    def untrack(self, key: str) -> None:
+        if session := self._reader(key):
+            session.untrack()
+
+    def update(self, key: str, changes: Mapping[str, Any]) -> None:
+        session = self._sessions.get(key)
+        wanted = session.wanted if session else None
+        if session is None or wanted is None:
+            raise PresenceError(f"There is nothing to update: call track_presence({key!r}) first.")
+        meta = {**decode_meta(wanted.wish.meta).copy(), **changes}
+        text = self._encode({name: value for name, value in meta.items() if value is not None})
+        session.track(key, wanted.wish.user, text, wanted.lasting)
+
+    def watch(self, key: str) -> None:
+        session = self._session(key)
+        session.watch(key)
+        self._begin(session)
+
+    def unwatch(self, key: str) -> None:
+        session = self._sessions.pop(key, None)
+        if session and not session.ended:
+            session.untrack()
+            self._tracker.clock.call(session.end)
+
+    def broadcast(self, key: str, event: str, payload: Any) -> None:
+        checked_key(key, self._name)
+        payload = json.loads(json.dumps(payload, allow_nan=False))
+        session = self._sessions.get(key) or self._speaker
+        if session is None:
+            session = self._speaker = self._tracker.session(self._connection, None)
+        session.broadcast(key, event, payload)
+        self._begin(session)
+
+    def _session(self, key: str) -> Session:
+        session = self._sessions.get(checked_key(key, self._name))
+        if session is None:
+            session = self._tracker.session(self._connection, key)
+            session.listen(EVENT in self._overridden)
+            session = self._sessions.setdefault(key, session)
+        return session
+
+    def _begin(self, session: Session) -> None:
+        if self._accepted:
+            self._tracker.clock.call(session.live)
+
+    def _encode(self, meta: Mapping[str, Any]) -> str:
+        return encode_named(meta, self.consumer.scope.get("user"))
+
+    @property
+    def _name(self) -> str:
+        return type(self.consumer).__qualname__
+
+    # Reads
+
+    def records(self, key: str) -> list[Record]:
+        if session := self._reader(key):
+            self._looker(session).look(key)
+            return records(session.members(), gettext("Guest"))
+        return records(lookup.members(key), gettext("Guest"))
+
+    async def arecords(self, key: str) -> list[Record]:
+        if session := self._reader(key):
+            await self._looker(session).alook(key)
+            return records(session.members(), gettext("Guest"))
+        return records(await lookup.amembers(key), gettext("Guest"))
+
+    def count(self, key: str) -> int:
+        if session := self._reader(key):
+            self._looker(session).look(key)
+            return session.count()
+        return lookup.count(key)
+
+    async def acount(self, key: str) -> int:
+        if session := self._reader(key):
+            await self._looker(session).alook(key)
+            return session.count()
+        return await lookup.acount(key)
+
+    def _reader(self, key: str) -> Session | None:
+        """Return the session that tracks or watches *key*, if there is one."""
+        session = self._sessions.get(checked_key(key, self._name))
+        return session if session and not session.ended else None
+
+    def _looker(self, session: Session) -> Session:
+        """Return the session that waits until the group is known: only one that is not live yet can."""
+        if self._accepted and not session.served:
+            return self._tracker.session(self._connection, None)
+        return session
+
+    # Callbacks
+
+    def take_in(self, session: Session) -> asyncio.Task[None] | None:
+        for entry in session.take().entries:
+            if isinstance(entry, Event):
+                self.callbacks.put(partial(self._tell_event, session.owner, entry))
+            elif (name := CALLBACKS.get(entry.what, "")) in self._overridden:
+                self.callbacks.put(partial(self._tell_step, name, session.owner, entry))
+        return self.callbacks.task
+
+    async def _tell_event(self, key: str, event: Event) -> None:
+        payload = deepcopy(event.payload)  # other consumers get it too
+        await self.callbacks.tell(self.consumer.handle_presence_event, key, event.name, payload)
+
+    async def _tell_step(self, name: str, key: str, step: Step) -> None:
+        presence = record(step.user, step.member, gettext("Guest"))
+        await self.callbacks.tell(getattr(self.consumer, name), key, presence)
+
+    def check(self, user: Any) -> None:
+        if ALLOWED in self._overridden and not self._asked:
+            self._asked = True
+            self.callbacks.put(partial(self._check, user))
+
+    async def _check(self, user: Any) -> None:
+        self._asked = False
+        try:
+            allowed = await self.callbacks.call(self.consumer.still_allowed, user)
+        except PermissionDenied:
+            allowed = False
+        except Exception:
+            logger.exception("still_allowed() failed for a consumer %s; its socket is closed.", self._name)
+            self.close(CloseCode.FAILED)
+            return
+        if not allowed:
+            self.close(CloseCode.FORBIDDEN)

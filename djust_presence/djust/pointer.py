@@ -1,0 +1,145 @@
+"""The pointer of a djust page: its moves go past djust's limit on frames, and through djust's check of events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+
+from ..cursor_mixin import LiveCursorMixin, cursors_of
+from ..cursors import Position
+from ..events import ArgumentError, bind
+from ..hosts.pointer import PagePointer
+from ..rates import TokenBucket
+from ..tracker import Session
+
+__all__ = ["MOVE", "PointerConsumer", "read_move"]
+
+logger = logging.getLogger("djust_presence")
+
+if TYPE_CHECKING:
+    Consumer = Any
+else:
+    Consumer = object
+
+Frame = dict[str, Any]
+
+# djust's name for what a page says of its pointer. Our script says more: with "cursors" that it draws those of others.
+MOVE = "cursor_move"
+MOVES_PER_SECOND = 100
+LONGEST_MOVE = 4096  # characters
+TICK = 1 / 30
+REFUSED = 1.0  # seconds until djust is asked again whether the view takes moves
+
+
+def read_move(text: str) -> Frame | None:
+    """Return the frame that *text* is, if it is a move."""
+    if len(text) > LONGEST_MOVE:
+        return None
+    try:
+        frame = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return frame if isinstance(frame, dict) and frame.get("type") == MOVE else None
+
+
+class PointerConsumer(Consumer):  # type: ignore[misc]
+    """A consumer of djust's that takes in what its page says of its pointer."""
+
+    view_instance: Any
+    _presence_pointer: PagePointer | None = None  # of a view with cursors
+    _presence_mover: asyncio.Task[None] | None = None
+    _presence_limit: TokenBucket
+
+    def _presence_point_by(self, view: Any, session: Session | None) -> None:
+        """The page is that of *view* from here on."""
+        cursors = session and isinstance(view, LiveCursorMixin)
+        self._presence_pointer = PagePointer(view, session) if session and cursors else None
+        self._presence_mover = None  # that of another view comes to its end
+        self._presence_limit = TokenBucket(MOVES_PER_SECOND, MOVES_PER_SECOND)
+
+    def _presence_take_in(self, session: Session, frame: Frame) -> None:
+        """Take a frame in. Too many of them, and malformed ones, are dropped."""
+        pointer = self._presence_pointer
+        if pointer is None or not self._presence_limit.take(session.clock.now):
+            return
+        if frame.get("cursors"):
+            session.show_cursors()
+            return
+        try:
+            waits = pointer.take_in(frame)
+        except ValueError:
+            return
+        if waits and self._presence_mover is None:
+            self._presence_mover = asyncio.create_task(self._presence_move(session, pointer))
+
+    async def _presence_move(self, session: Session, pointer: PagePointer) -> None:
+        """Let the view's own code take in the latest move, once a tick at most."""
+        view: LiveCursorMixin = session.owner
+        try:
+            while self.view_instance is view and pointer.waits:
+                allowed = False
+                try:
+                    async with self._render_lock:
+                        allowed = await self._presence_moved(session, view, pointer)
+                except Exception:
+                    pointer.take()
+                    logger.exception("A move for %s could not be taken in.", type(view).__qualname__)
+                if allowed and self.view_instance is view:
+                    await self._dispatch_async_work(event_name=None)
+                await asyncio.sleep(TICK if allowed else REFUSED)
+        finally:
+            if self._presence_mover is asyncio.current_task():
+                self._presence_mover = None
+
+    async def _presence_moved(self, session: Session, view: LiveCursorMixin, pointer: PagePointer) -> bool:
+        """Do what djust does about an event, but answer it. Return whether it was allowed."""
+        from djust.websocket_utils import _validate_event_security
+
+        handler: Any = None
+        if self.view_instance is view and await self._reauth_legacy_server_turn(view):
+            unheard: Any = Unheard(self)
+            handler = await _validate_event_security(unheard, MOVE, view, unheard)
+        if self.view_instance is not view:
+            return False
+        position = pointer.take()
+        if handler is None:
+            return False
+        if position and await sync_to_async(_take_in)(view, handler, position):
+            session.refresh()
+        pointer.taken()
+        await self._flush_all_pending()
+        return True
+
+
+class Unheard:
+    """Hears from djust that a move is refused, and counts no refusals: the pointer goes on moving all the same."""
+
+    warnings = max_warnings = 0
+
+    def __init__(self, consumer: Any) -> None:
+        self._client_ip = consumer._client_ip
+
+    async def send_error(self, *args: Any, **context: Any) -> None:
+        pass
+
+    def should_disconnect(self) -> bool:
+        return False
+
+
+def _take_in(view: LiveCursorMixin, handler: MethodType, position: Position) -> bool:
+    """Let the view's own code take a move in, in a thread; return whether that changes its page."""
+    from djust.websocket import _resolve_skip_render, _snapshot_assigns
+
+    before = _snapshot_assigns(view)
+    with cursors_of(view).moving(position) as params:
+        try:
+            cursors_of(view).call(handler, **bind(handler, params))
+        except ArgumentError as error:
+            logger.warning("A move for %s was refused: %s", type(view).__qualname__, error)
+    forced = getattr(view, "_force_full_html", False)
+    return not _resolve_skip_render(view) and (forced or before != _snapshot_assigns(view))

@@ -1,0 +1,70 @@
+"""User ids of visitors, and the names that go with a meta."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
+from django.utils.crypto import salted_hmac
+
+from .errors import PresenceError
+from .keys import is_whole
+from .state.records import encode_meta
+
+__all__ = ["VISITOR", "checked_user", "connection_id", "encode_named", "is_logged_in", "visitor_id"]
+
+VISITOR = "_presence_visitor"  # in the session: a random token, which is all that others see of a visitor
+
+
+def is_logged_in(user: Any) -> bool:
+    """Return whether *user*, of a request or a scope, is somebody who has logged in."""
+    return user is not None and bool(user.is_authenticated)
+
+
+def visitor_id(session: Any, over_http: bool) -> str:
+    """Return the user id of a visitor, or an empty text if their *session* gives none. May load the session.
+
+    Nothing in it leads to the session's key. A token is put into a session only *over_http*.
+    """
+    if session is None:
+        return ""
+    if VISITOR in session:
+        return f"anon_{session[VISITOR]}"
+    key = getattr(session, "session_key", None)
+    if key and not isinstance(session, SignedCookies):
+        # On a socket nothing can be put into a session that another page has begun, and so nothing is over HTTP.
+        return f"anon_{salted_hmac('djust_presence.visitor', key, algorithm='sha256').hexdigest()[:32]}"
+    if over_http:
+        session[VISITOR] = uuid4().hex
+        return f"anon_{session[VISITOR]}"
+    return ""
+
+
+def connection_id() -> str:
+    """Return a new user id for a single connection of a visitor."""
+    return f"anon_conn_{uuid4().hex}"
+
+
+def checked_user(user: object, owner: str) -> str:
+    """Return *user* as text. Raises ``PresenceError`` if ``get_presence_user_id()`` of *owner* has returned no id."""
+    if user is None or user == "" or not is_whole(str(user)):
+        raise PresenceError(
+            f"get_presence_user_id() of {owner} has returned {user!r}: return a text that is not empty, or what "
+            "super() does."
+        )
+    return str(user)
+
+
+def encode_named(meta: Mapping[str, Any], user: Any) -> str:
+    """Encode *meta* with the name and id of *user*, if they are logged in.
+
+    A guest's name is filled in when it is read, in the reader's language. Raises ``ValueError`` like `encode_meta`.
+    """
+    complete = json.loads(encode_meta(meta))
+    if is_logged_in(user):
+        complete["name"] = complete.get("name") or user.get_username()
+        complete.setdefault("user_id", user.pk if isinstance(user.pk, int) else str(user.pk))
+    return encode_meta(complete)
