@@ -495,7 +495,8 @@ def test_any_process_may_send_the_heartbeat(valkey_url: str, settings: Settings)
 ALONE = """
 import asyncio, sys
 from django.conf import settings
-settings.configure(DJUST_PRESENCE=dict(zip(["BACKEND", "LOCATION"], sys.argv[2:])))
+apps = ["django.contrib.contenttypes", "django.contrib.auth", "djust_presence"]
+settings.configure(DJUST_PRESENCE=dict(zip(["BACKEND", "LOCATION"], sys.argv[2:])), INSTALLED_APPS=apps)
 import django
 django.setup()
 exec(sys.argv[1])
