@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest_asyncio
-
-from .testing import presence
+from .testing.fixtures import quiet_presence
 
 __all__ = ["quiet_presence"]
-
-
-@pytest_asyncio.fixture
-async def quiet_presence() -> AsyncIterator[None]:
-    """After the test nobody is present any more, and no task of presence is left on its loop."""
-    async with presence():
-        yield

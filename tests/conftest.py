@@ -15,6 +15,7 @@ from tests.order import rank
 from tests.servers import DATABASES, RedisServer, find_redis_server, find_valkey_server
 
 pytest_plugins = ["djust_presence.pytest_plugin"]
+pytest.register_assert_rewrite("tests.guide.examples")
 
 # A run that is told to end takes its servers with it, as after Ctrl-C.
 signal.signal(signal.SIGTERM, signal.default_int_handler)

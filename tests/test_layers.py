@@ -30,8 +30,8 @@ LAYERS = [
     {"cursor_mixin"},
     {"hosts"},
     {"live", "djust", "channels"},
-    {"templatetags", "context_processors", "checks", "testing", "contract", "management"},
-    {"apps", "pytest_plugin"},
+    {"templatetags", "context_processors", "checks", "testing", "management"},
+    {"apps", "contract", "pytest_plugin"},
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 # Neighbours that know nothing of each other.

@@ -19,9 +19,9 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(tmp_path: Path) -> N
     (wheel,) = tmp_path.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = {
-        path.relative_to(PACKAGE.parent).as_posix()
-        for path in PACKAGE.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and "/." not in path.as_posix()
+        path.as_posix()
+        for path in (found.relative_to(PACKAGE.parent) for found in PACKAGE.rglob("*") if found.is_file())
+        if path.suffix != ".pyc" and "/." not in path.as_posix()
     }
     assert names == files
     for suffix in (".py", ".lua", ".js", "py.typed"):

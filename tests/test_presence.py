@@ -27,8 +27,8 @@ from djust_presence import (
     presence,
 )
 from djust_presence.backends.registry import get_backend
-from djust_presence.contract import join
 from djust_presence.testing import presence as presence_ended
+from djust_presence.testing.backends.base import join
 from djust_presence.tracker import get_tracker
 from tests.backends.relay import Relay
 from tests.pages import Visitor, site
@@ -495,7 +495,8 @@ def test_any_process_may_send_the_heartbeat(valkey_url: str, settings: Settings)
 ALONE = """
 import asyncio, sys
 from django.conf import settings
-settings.configure(DJUST_PRESENCE=dict(zip(["BACKEND", "LOCATION"], sys.argv[2:])))
+apps = ["django.contrib.contenttypes", "django.contrib.auth", "djust_presence"]
+settings.configure(DJUST_PRESENCE=dict(zip(["BACKEND", "LOCATION"], sys.argv[2:])), INSTALLED_APPS=apps)
 import django
 django.setup()
 exec(sys.argv[1])

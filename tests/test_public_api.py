@@ -74,3 +74,12 @@ def test_the_facade_needs_neither_the_redis_package_nor_a_channel_layer() -> Non
             more="djust_presence.presence.join('a', 'b'); assert 'redis' not in sys.modules",
         )
     )
+
+
+def test_helpers_for_tests_need_no_pytest() -> None:
+    run(
+        BEFORE_SETUP.format(
+            settings="from django.conf import settings; settings.configure()",
+            more="sys.modules['pytest'] = None; from djust_presence.testing import LivePage, presence",
+        )
+    )

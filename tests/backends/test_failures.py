@@ -17,8 +17,8 @@ from redis._parsers.base import BaseParser
 
 from djust_presence.backends.failures import meaning
 from djust_presence.backends.redis import RedisBackend
-from djust_presence.contract import LONG
 from djust_presence.errors import PresenceUnavailable
+from djust_presence.testing.backends.base import LONG
 from tests.servers import RedisServer, find_redis_server, find_valkey_server, free_port
 
 IN_A_SCRIPT = "ERR Error running script (call to f_1): @user_script:14: @user_script: 14: "  # before Redis 7

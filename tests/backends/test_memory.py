@@ -9,8 +9,8 @@ import time
 import pytest
 
 from djust_presence.backends.memory import MemoryBackend
-from djust_presence.contract import BOUND, LONG, join
 from djust_presence.state.records import Status
+from djust_presence.testing.backends.base import BOUND, LONG, join
 
 
 def test_it_takes_no_options() -> None:

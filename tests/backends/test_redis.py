@@ -27,9 +27,9 @@ from django.utils.module_loading import import_string
 from djust_presence.backends import redis as module
 from djust_presence.backends import servers
 from djust_presence.backends.redis import RedisBackend, unavailable
-from djust_presence.contract import BOUND, GONE, LONG, join, leave
 from djust_presence.errors import PresenceUnavailable
 from djust_presence.state.records import Op, Renewal, Reply, Snapshot, Status, Work
+from djust_presence.testing.backends.base import BOUND, GONE, LONG, join, leave
 from tests.backends.relay import Relay
 from tests.servers import ROOT, RedisServer, find_redis_server, find_valkey_server, free_port
 
@@ -620,7 +620,7 @@ import asyncio, os, sys
 from django.conf import settings
 settings.configure(DJUST_PRESENCE={"BACKEND": "redis", "LOCATION": sys.argv[1]})
 from djust_presence.backends.registry import get_backend
-from djust_presence.contract import join
+from djust_presence.testing.backends.base import join
 
 async def use(lease):
     backend = get_backend()

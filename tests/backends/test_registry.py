@@ -16,7 +16,7 @@ from djust_presence.backends import registry
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
 from djust_presence.backends.registry import get_backend, load_backend_class, register_backend, reset
-from djust_presence.contract import BOUND
+from djust_presence.testing.backends.base import BOUND
 from tests.servers import ROOT
 
 
@@ -133,7 +133,7 @@ import os, sys
 from django.conf import settings
 settings.configure()
 from djust_presence.backends.registry import get_backend
-from djust_presence.contract import join
+from djust_presence.testing.backends.base import join
 
 old = get_backend()
 old.open("lease", 1000.0)

@@ -68,9 +68,9 @@ class DjustPage(WebsocketCommunicator):
         self.frames: list[dict[str, Any]] = []
         self.html = ""
 
-    async def mount(self) -> None:
+    async def mount(self, **params: str) -> None:
         await self.send_json_to(
-            {"type": "mount", "view": self.view, "url": self.path, "params": {}, "has_prerendered": True}
+            {"type": "mount", "view": self.view, "url": self.path, "params": params, "has_prerendered": True}
         )
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:

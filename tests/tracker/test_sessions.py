@@ -12,9 +12,9 @@ from pytest_django import Settings as DjangoSettings
 
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.conf import Settings
-from djust_presence.contract import join
 from djust_presence.errors import PresenceError, PresenceUnavailable
 from djust_presence.state.records import Snapshot
+from djust_presence.testing.backends.base import join
 from djust_presence.tracker import Tracker
 from tests.tracker.conftest import QUICK, Process, StartProcess
 from tests.tracker.until import until

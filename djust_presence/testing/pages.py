@@ -1,47 +1,23 @@
-"""For tests of live views: an open page without a browser, and an end for what runs in the background."""
+"""A live page for tests, open without a browser."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 from django.test import AsyncClient
 
-from .hosts.threads import lanes
-from .live import LiveViewConsumer
-from .tracker import close_all
+from ..live import LiveViewConsumer
+from .ending import aclose_presence
 
-__all__ = ["EventRefused", "LivePage", "aclose_presence", "presence"]
+__all__ = ["EventRefused", "LivePage"]
 
 SCHEMES = {"http": "ws", "https": "wss"}
 _open_pages: Counter[asyncio.AbstractEventLoop] = Counter()
-
-
-async def aclose_presence() -> None:
-    """Let everybody who is tracked on the running loop leave, and end all that presence has running.
-
-    Handlers that are at work are waited for: settings and databases of a test go with it.
-    """
-    await close_all()
-    await lanes.idle()
-
-
-@asynccontextmanager
-async def presence() -> AsyncIterator[None]:
-    """A block after which nothing of presence is left on the running loop.
-
-    With pytest-asyncio, ``pytest_plugins = ["djust_presence.pytest_plugin"]`` in ``conftest.py`` has the same as a
-    fixture, ``quiet_presence``.
-    """
-    try:
-        yield
-    finally:
-        await aclose_presence()
 
 
 class EventRefused(AssertionError):

@@ -1,0 +1,15 @@
+"""The contract of a host as tests: what the guide promises of each page, shipped for those who write one."""
+
+from __future__ import annotations
+
+from pkgutil import iter_modules
+
+import pytest
+
+# So that a test that fails shows the values that it has compared.
+pytest.register_assert_rewrite(*(part.name for part in iter_modules(__path__, f"{__name__}.")))
+
+from .page import HostPage  # noqa: E402
+from .suite import HostContract  # noqa: E402
+
+__all__ = ["HostContract", "HostPage"]

@@ -1,0 +1,1 @@
+"""The examples of the presence guide, and their tests for each host."""
