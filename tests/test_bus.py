@@ -13,7 +13,8 @@ from channels.layers import BaseChannelLayer
 from channels_redis.core import RedisChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
-from djust_presence.bus import Item, LayerBus, Losses, group_name
+from djust_presence.bus import Item, LayerBus, group_name
+from djust_presence.bus.probes import Losses
 from djust_presence.rates import LogLimit
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.until import until
@@ -204,7 +205,7 @@ async def test_messages_of_unknown_shape_are_dropped_with_one_line_in_ten_second
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("djust_presence.bus._unreadable", LogLimit(lambda: now))
+    monkeypatch.setattr("djust_presence.bus.layer._unreadable", LogLimit(lambda: now))
     async with listeners(make_layer, server.url()) as (one, two):
         await two.subscribe("a")
         for odd in ODD_MESSAGES:

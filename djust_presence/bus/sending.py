@@ -1,0 +1,48 @@
+"""Messages from code that has no bus: jobs, plain views, shells."""
+
+from __future__ import annotations
+
+import asyncio
+
+from asgiref.sync import async_to_sync
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import get_channel_layer
+
+from ..backends.base import Backend
+from .base import LONGEST_WAIT, Item
+from .layer import channel_layer
+from .local import LocalBus
+from .messages import group_name, message
+from .outages import layer_failed, layer_worked
+
+__all__ = ["apublish", "publish", "send"]
+
+
+def publish(backend: Backend, key: str, items: list[Item]) -> None:
+    """Send *items* to every process that serves *key* with *backend*, from a thread without a running loop."""
+    if not backend.shared:
+        LocalBus.send(key, items)
+        return
+    try:
+        async_to_sync(send)(backend, key, items)
+    except Exception as error:
+        layer_failed(get_channel_layer(DEFAULT_CHANNEL_LAYER), error)
+
+
+async def apublish(backend: Backend, key: str, items: list[Item]) -> None:
+    """Do the same as :func:`publish`, for async code."""
+    try:
+        await send(backend, key, items)
+    except Exception as error:
+        layer_failed(get_channel_layer(DEFAULT_CHANNEL_LAYER), error)
+
+
+async def send(backend: Backend, key: str, items: list[Item]) -> None:
+    """Send *items* that nothing makes up for: raises what the channel layer raises, or ``TimeoutError``."""
+    if not backend.shared:
+        LocalBus.send(key, items)
+        return
+    layer = channel_layer()
+    async with asyncio.timeout(LONGEST_WAIT):
+        await layer.group_send(group_name(backend.namespace, key), message(key, items))
+    layer_worked(layer)
