@@ -27,6 +27,7 @@ from djust_presence import (
     presence,
 )
 from djust_presence.backends.registry import get_backend
+from djust_presence.presence.store import SWEEP_INTERVAL
 from djust_presence.testing import presence as presence_ended
 from djust_presence.testing.backends.base import join
 from djust_presence.tracker import get_tracker
@@ -163,7 +164,7 @@ async def test_async_code_joins_reads_and_leaves(store: str) -> None:
 def test_joining_again_takes_the_new_meta_and_ttl(store: str) -> None:
     presence.join("jobs", "w", {"step": 1}, ttl=0.1)
     presence.join("jobs", "w", {"step": 2}, ttl=60)
-    time.sleep(0.2 + presence.SWEEP_INTERVAL)
+    time.sleep(0.2 + SWEEP_INTERVAL)
     (record,) = presence.list("jobs")
     assert (record["step"], record["connections"]) == (2, 1)
 
@@ -387,7 +388,7 @@ READS: list[tuple[str, tuple[Any, ...]]] = [
 def test_calls_in_a_row_are_one_round_trip_each(
     awaited: bool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence, "SWEEP_INTERVAL", 60)  # the relay is slow
+    monkeypatch.setattr("djust_presence.presence.store.SWEEP_INTERVAL", 60)  # the relay is slow
     with (
         RedisServer(find_valkey_server()) as server,
         Relay(server.port) as relay,
@@ -439,7 +440,7 @@ def test_threads_and_loops_look_for_what_has_expired_once_a_second(settings: Set
         asyncio.run(aask())
         for thread in threads:
             thread.join()
-        assert scripts() - before <= 1 + (time.monotonic() - began) / presence.SWEEP_INTERVAL
+        assert scripts() - before <= 1 + (time.monotonic() - began) / SWEEP_INTERVAL
 
 
 def test_a_backend_that_was_made_anew_is_swept_at_once(valkey_url: str, settings: Settings) -> None:
