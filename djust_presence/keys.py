@@ -1,13 +1,15 @@
-"""Presence keys and user ids: what can be one, and how a view's key is filled in."""
+"""Presence keys and user ids: their checks, the filling in of a view's key, and the ids that browsers see."""
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from hashlib import blake2b
 from string import Formatter
 from typing import Any
 
 from django.db.models import Model
 from django.urls import Resolver404, resolve
+from django.utils.crypto import salted_hmac
 
 from .errors import PresenceKeyError
 
@@ -17,16 +19,18 @@ __all__ = [
     "checked_user_id",
     "fill_in",
     "is_whole",
+    "opaque_id",
     "short_name",
     "url_arguments",
     "user_id_of",
 ]
 
 MAX_KEY_LENGTH = 255
+OPAQUE_BYTES = 12  # no two of a million users in a group have the same id
 
 
 def checked_key(key: object, owner: str) -> str:
-    """*key*, which *owner* has given. Raises ``PresenceKeyError`` unless it is a text of 1 to 255 characters."""
+    """Return *key*, which *owner* was given. Raises ``PresenceKeyError`` unless it is a text of 1 to 255 characters."""
     if not isinstance(key, str):
         fault = f"is no text, but {key!r:.300}"
     elif not key:
@@ -43,15 +47,25 @@ def checked_key(key: object, owner: str) -> str:
 
 
 def short_name(namespace: str, key: str) -> str:
-    """Return what *key* of the site *namespace* is called where only few characters are allowed, and not many."""
+    """Return a name of 32 hexadecimal digits for *key* of the site *namespace*, for transports that restrict names."""
     return blake2b(f"{len(namespace)}:{namespace}{key}".encode(), digest_size=16).hexdigest()
+
+
+def opaque_id(key: str, user: str) -> str:
+    """Return the id of *user* that browsers see in the group *key*: 16 url-safe characters.
+
+    It does not reveal the user id, is another in each group, and is the same in all processes with one ``SECRET_KEY``.
+    Computing it takes some microseconds: keep it where it is needed often.
+    """
+    mac = salted_hmac("djust_presence.opaque_id", f"{len(key)}:{key}{user}", algorithm="sha256")
+    return urlsafe_b64encode(mac.digest()[:OPAQUE_BYTES]).decode()
 
 
 def user_id_of(user: Any) -> str | None:
     """Return the id of *user*: the pk of a user object, anything else as text.
 
-    None if there is none: for a user who is not logged in or not saved, for None and an empty text. Raises
-    ``TypeError`` for an instance of another model, and ``ValueError`` for a text that no store takes.
+    Returns None for a user who is not logged in or not saved, for None and for an empty text. Raises ``TypeError`` for
+    an instance of another model, and ``ValueError`` for a text that cannot be stored.
     """
     if not isinstance(user, str):
         authenticated = getattr(user, "is_authenticated", None)
@@ -69,7 +83,7 @@ def user_id_of(user: Any) -> str | None:
 
 
 def checked_user_id(user: Any, owner: str) -> str:
-    """Return the id of *user*, which *owner* has given. Raises like :func:`user_id_of`, and ``ValueError`` for none."""
+    """Return the id of *user*, which *owner* was given. Raises like :func:`user_id_of`, and ``ValueError`` for none."""
     if (found := user_id_of(user)) is not None:
         return found
     shown = (
@@ -82,7 +96,7 @@ def checked_user_id(user: Any, owner: str) -> str:
 
 
 def is_whole(text: str) -> bool:
-    """Whether *text* is made of whole characters. What a browser sends may not be, and no store takes it."""
+    """Return whether *text* has no lone surrogates. Text from a browser may have some, and cannot be stored."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -91,7 +105,7 @@ def is_whole(text: str) -> bool:
 
 
 def fill_in(presence_key: str, view: object) -> str:
-    """*presence_key* with the attributes of *view*, and else the arguments of its URL, for its variables.
+    """Return *presence_key* with its variables filled in from the attributes of *view*, or else its URL's arguments.
 
     Raises ``PresenceKeyError`` naming a variable that is missing or None.
     """
@@ -105,7 +119,7 @@ def fill_in(presence_key: str, view: object) -> str:
 
 
 def url_arguments(path: str) -> dict[str, Any]:
-    """What the URL patterns find in *path*."""
+    """Return the arguments that the URL patterns find in *path*; none if no pattern matches."""
     try:
         return dict(resolve(path).kwargs)
     except Resolver404:

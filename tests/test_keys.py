@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,10 @@ from django.db import models
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import mark_safe
+from pytest_django import Settings
 
 from djust_presence import PresenceMixin
-from djust_presence.keys import checked_user_id, user_id_of
+from djust_presence.keys import checked_user_id, opaque_id, user_id_of
 
 UID = UUID("12345678-1234-5678-1234-567812345678")
 
@@ -73,3 +75,17 @@ def test_what_can_be_no_id_is_refused(read: Callable[[Any], Any]) -> None:
             read(other)
     with pytest.raises(ValueError, match="whole characters"):
         read("half \ud83d")
+
+
+def test_an_opaque_id_is_the_same_in_all_processes_that_share_a_secret_key(settings: Settings) -> None:
+    assert opaque_id("board", "7") == opaque_id("board", "7") == "GBV-uwH0_7Omk1Tk"
+    settings.SECRET_KEY = "another site"
+    assert opaque_id("board", "7") != "GBV-uwH0_7Omk1Tk"
+
+
+def test_an_opaque_id_differs_by_user_and_by_group() -> None:
+    pairs = [(f"board:{n}", str(user)) for n in range(30) for user in range(30)]
+    pairs += [("board:1", "11"), ("board:11", "1"), ("board:1", ""), ("board:", "1"), ("Zoë 🎉", "é" * 300)]
+    ids = {opaque_id(key, user) for key, user in dict.fromkeys(pairs)}
+    assert len(ids) == len(dict.fromkeys(pairs))
+    assert all(re.fullmatch(r"[\w-]{16}", one, re.ASCII) for one in ids)

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any
 
+from ..keys import opaque_id
 from ..state.records import Step, decode_meta
 from ..tracker import Group, Session, by_host
-from .pointers import Moves, Picture, Pointers, Position, pseudonym
+from .pointers import Moves, Picture, Pointers, Position
 from .positions import Cursor, Place
 from .saving import Saving
 
@@ -56,7 +57,7 @@ class Hub:
         self._clock = group.clock
         self._bus = group.bus
         self._settings = group.settings
-        self._pointers = Pointers(group.replica.member)
+        self._pointers = Pointers(group.key, group.replica.member)
         self._refs: dict[Session, str] = {}  # whose pointers are somewhere
         self._pages: dict[Session, Page] = {}
         self._readers: dict[Session, None] = {}
@@ -205,7 +206,8 @@ class Hub:
             self._send([session for session, page in behind.items() if page.knows is Knows.OLD], fields)
             for session, page in behind.items():
                 if page.knows is Knows.NOTHING:
-                    self._send([session], {"you": pseudonym(page.user) if page.user else "", **fields})
+                    you = opaque_id(self._group.key, page.user) if page.user else ""
+                    self._send([session], {"you": you, **fields})
 
     def _send(self, sessions: Iterable[Session], fields: Mapping[str, Any]) -> None:
         for host, some in by_host(sessions).items():

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from hashlib import blake2b
 from itertools import count
-from secrets import token_bytes
 from typing import Any, NamedTuple, TypeVar
 
+from ..keys import opaque_id
 from ..state.records import Member, decode_meta
 
-__all__ = ["Moves", "Picture", "Pointer", "Pointers", "Position", "checked_coordinate", "pseudonym"]
+__all__ = ["Moves", "Picture", "Pointer", "Pointers", "Position", "checked_coordinate"]
 
 T = TypeVar("T")
 
 NUMBERS = (int, float)
 FARTHEST = 10_000_000  # CSS pixels; no page is so large
 LONGEST_NAME = 128  # characters of a surface's or an anchor's name
-SECRET = token_bytes(32)
 
 Moves = Mapping[str, Sequence[Any]]  # ref -> user, step, age in seconds, position
 
@@ -27,11 +25,6 @@ def checked_coordinate(name: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and -FARTHEST <= value <= FARTHEST:
         return value
     raise ValueError(f"The coordinate {name} is not a finite number of at most {FARTHEST:,} pixels.")
-
-
-def pseudonym(user: str) -> str:
-    """What pages call a user: the same within this process, and telling nothing."""
-    return blake2b(user.encode(), digest_size=8, key=SECRET).hexdigest()
 
 
 class Position(NamedTuple):
@@ -138,11 +131,12 @@ class Picture(NamedTuple):
 class Pointer:
     """One connection's pointer. *moved_at* is in seconds of the process's clock."""
 
-    __slots__ = ("meta", "moved_at", "number", "position", "step", "told", "user")
+    __slots__ = ("meta", "moved_at", "number", "opaque_id", "position", "step", "told", "user")
 
-    def __init__(self, number: int, user: str) -> None:
+    def __init__(self, number: int, user: str, opaque_id: str) -> None:
         self.number = number  # what pages call it
         self.user = user
+        self.opaque_id = opaque_id
         self.position = Position(0, 0)
         self.moved_at = 0.0
         self.step = 0  # rises with each move
@@ -151,12 +145,13 @@ class Pointer:
 
 
 class Pointers:
-    """The pointers of a group as one process knows them; *now* is an argument, *find* gives a present user.
+    """The pointers of the group *key* as one process knows them; *now* is an argument, *find* gives a present user.
 
     Nobody sees the pointer of somebody who is not present.
     """
 
-    def __init__(self, find: Callable[[str], Member | None]) -> None:
+    def __init__(self, key: str, find: Callable[[str], Member | None]) -> None:
+        self._key = key
         self._find = find
         self._pointers: dict[str, Pointer] = {}
         self._numbers = count(1)
@@ -200,7 +195,7 @@ class Pointers:
         pointer = self._pointers.get(ref)
         if pointer is None or pointer.user != user:
             self.remove(ref)
-            pointer = self._pointers[ref] = Pointer(next(self._numbers), user)
+            pointer = self._pointers[ref] = Pointer(next(self._numbers), user, opaque_id(self._key, user))
         pointer.position, pointer.moved_at, pointer.step = position, at, step
         self._changed[ref] = None
 
@@ -307,4 +302,4 @@ class Pointers:
                 for name in ("name", "color")
                 if isinstance(meta.get(name), str)
             }
-            pointer.told, pointer.meta = {"id": pseudonym(pointer.user), **shown}, member.meta
+            pointer.told, pointer.meta = {"id": pointer.opaque_id, **shown}, member.meta

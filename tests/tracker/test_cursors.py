@@ -12,6 +12,7 @@ from django.core.cache import caches
 
 from djust_presence import CursorTracker
 from djust_presence.cursors import Hub, Position, hub_of
+from djust_presence.keys import opaque_id
 from djust_presence.tracker import Session
 from tests.cursors.drawing import Drawing
 from tests.tracker.conftest import Process, StartProcess
@@ -152,6 +153,21 @@ async def test_one_user_with_two_devices_has_two_pointers_and_sees_neither(start
     assert drawn(here, desk) == drawn(there, phone) == {}
     phone.connection.end()
     await shows(there, bob, ann=(1, 2))
+
+
+async def test_pages_on_all_servers_are_sent_the_same_opaque_ids(start: StartProcess) -> None:
+    here, there = start(), start()
+    ann, bob, cleo = open_page(here, "ann"), open_page(here, "bob"), open_page(there, "cleo")
+    await here.shows(bob, 3)
+    await there.shows(cleo, 3)
+    move(ann, 1, 2)
+    for process, session, user in (here, bob, "bob"), (there, cleo, "cleo"):
+        await shows(process, session, ann=(1, 2))
+        frames = process.pages.cursors[session]
+        assert [frame["you"] for frame in frames if "you" in frame] == [opaque_id("board", user)]
+        assert [who["id"] for frame in frames for who in frame.get("who", {}).values()] == [
+            opaque_id("board", "ann")
+        ]
 
 
 async def test_many_moves_are_one_frame_a_tick_and_one_message(start: StartProcess) -> None:
