@@ -1,4 +1,4 @@
-"""``LiveCursorMixin``: everybody's pointer in a live view."""
+"""``LiveCursorMixin``: everybody's cursor in a live view."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from .cursors import Cursor, CursorTracker, Hub, Position, hub_of
+from .cursors import Cursor, CursorTracker, LiveCursors, Position, live_cursors_of
 from .errors import PresenceError
 from .events import event_handler
 from .mixins import PresenceMixin
@@ -24,26 +24,26 @@ logger = logging.getLogger("djust_presence")
 class ViewCursors(ViewPresence):
     """The presence of a view with cursors."""
 
-    __slots__ = ("_misplaced", "_position")
+    __slots__ = ("_position", "_refusal_logged")
 
     view: LiveCursorMixin
 
     def __init__(self, view: LiveCursorMixin) -> None:
         super().__init__(view)
-        self._position: Position | None = None  # what the page has sent, while a handler is at it
-        self._misplaced = False  # whether the log has a position that was refused
+        self._position: Position | None = None  # sent by the page, while a handler runs
+        self._refusal_logged = False
 
     def listen(self, session: Session) -> None:
         super().listen(session)
-        session.extend(Hub, self.view.presence_cursor_rate)
+        session.extend(LiveCursors, self.view.presence_cursor_rate)
 
     def point(self, x: float, y: float) -> None:
-        """Show the pointer of the view's page at *x*, *y*."""
+        """Move the cursor of the view's page to *x*, *y*."""
         try:
             position = Position.read({"x": x, "y": y})
         except ValueError as error:
-            if not self._misplaced:
-                self._misplaced = True
+            if not self._refusal_logged:
+                self._refusal_logged = True
                 logger.warning("A cursor position of %s was refused: %s", type(self.view).__qualname__, error)
             return
         if self._position is not None:
@@ -53,7 +53,7 @@ class ViewCursors(ViewPresence):
 
     @contextmanager
     def moving(self, position: Position) -> Iterator[dict[str, Any]]:
-        """Called by the host around a ``cursor_move`` of the view's own; yields the params for it."""
+        """Surround a call of the view's own ``cursor_move``, for its host; yields the arguments."""
         fields = {name: value for name, value in position._asdict().items() if value is not None}
         self._position = position
         try:
@@ -62,17 +62,17 @@ class ViewCursors(ViewPresence):
             self._position = None
 
     def live_cursors(self) -> Callable[[], dict[str, Cursor]] | None:
-        """Return what reads the cursors from memory, where this process serves the group."""
+        """Return a function that reads the cursors from memory; None if this process does not serve the group."""
         session = self.session
-        hub = hub_of(session) if session and session.served else None
-        return partial(hub.read, session) if hub and session else None
+        cursors = live_cursors_of(session) if session and session.served else None
+        return partial(cursors.read, session) if cursors and session else None
 
 
 class LiveCursorMixin(PresenceMixin):
-    """Presence with pointers: what is inside ``{% live_cursors %}`` in the template shows everybody's.
+    """Presence with cursors: the element inside ``{% live_cursors %}`` in the template shows everybody's.
 
     A page sends at most ``presence_cursor_rate`` positions a second, and is sent as many frames with those of all
-    others; fewer when there are many of both. Whoever is not present has no pointer.
+    others; fewer when there are many cursors and pages. Visitors who are not present have no cursor.
     """
 
     presence_cursor_rate: int = 30
@@ -81,25 +81,25 @@ class LiveCursorMixin(PresenceMixin):
 
     @event_handler()
     def cursor_move(self, x: Any = 0, y: Any = 0, **kwargs: Any) -> Any:
-        """The pointer of this page has moved to *x*, *y*, in CSS pixels of the shared surface.
+        """Handle a move of this page's pointer to *x*, *y*, in CSS pixels of the shared surface.
 
-        Overridden, it is called with the latest position only. In *kwargs* are the surface's size, ``w`` and ``h``,
-        and what else the page has sent.
+        An override is called with the latest position only. *kwargs* has the surface's size, ``w`` and ``h``, and the
+        other fields that the page has sent.
         """
         self.handle_cursor_move(x, y)
 
     def handle_cursor_move(self, x: float, y: float) -> None:
-        """Take a position in, and show it: what an overridden ``cursor_move`` calls."""
+        """Accept a position and show it: for an overridden ``cursor_move``."""
         self.update_cursor_position(x, y)
 
     def update_cursor_position(self, x: float, y: float) -> None:
-        """Show this page's pointer to the others at *x*, *y*. What are no finite numbers changes nothing."""
+        """Show this page's cursor to the others at *x*, *y*. Values that are not finite numbers change nothing."""
         self._presence.point(x, y)
 
     def get_cursors(self) -> dict[str, Cursor]:
-        """By user id, everybody's last position: ``{"x", "y", "timestamp", "meta"}``, *timestamp* in epoch seconds.
+        """Return the cursors by user id: ``{"x", "y", "timestamp", "meta"}``, *timestamp* in epoch seconds.
 
-        A view that has called this on a live connection is rendered anew when pointers move, twice a second at most.
+        A view that has called this on a live connection is rendered again when cursors move, twice a second at most.
         """
         if cursors := self._presence.live_cursors():
             return cursors()
@@ -129,9 +129,9 @@ def goes_straight(view: object) -> bool:
 
 
 def move_cursor(session: Session, position: Position | None) -> None:
-    """The pointer of *session* is there, or (None) nowhere. On its tracker's loop."""
-    if hub := hub_of(session):
-        hub.move(session, position)
+    """Move the cursor of *session*, or (None) remove it. On its tracker's loop."""
+    if cursors := live_cursors_of(session):
+        cursors.move(session, position)
 
 
 def cursors_of(view: LiveCursorMixin) -> ViewCursors:

@@ -40,7 +40,7 @@ LONG_FILES = [
     "state/test_exploration.py",
     "tracker/test_stops.py",
     "browser/test_cursor_windows.py",
-    "cursors/test_positions.py",
+    "cursors/test_tracker.py",
     "test_tutorial.py",
     "test_presence.py",
     "browser/test_how_to.py",

@@ -28,7 +28,7 @@ class Bus:
         self.id = uuid4().hex  # by which the process recognises its own messages
 
     def subscribe(self, key: str, ready: Callable[[], None]) -> None:
-        """Receive messages for *key*. Call *ready* once that works, which may take long if the transport does not answer."""
+        """Receive messages for *key*. *ready* is called once that works, which may take long if the transport hangs."""
         raise NotImplementedError
 
     def unsubscribe(self, key: str) -> None:

@@ -50,7 +50,7 @@ class LayerBus(Bus):
     A layer forgets a group's members after its ``group_expiry``, so the channel is added again after a third of that.
     It also forgets them, without an error, when its server loses the keys. Therefore each :meth:`again` sends a probe,
     a message without items, to one of the groups in turn. If it has not come back by the next one, the channel is added
-    to all groups again. This costs one message per renewal. A layer without a ``group_expiry``, such as that of pub/sub,
+    to all groups again. This costs one message per renewal. A layer without a ``group_expiry``, as the one of pub/sub,
     keeps its groups in this process and is not probed.
     """
 
@@ -187,7 +187,7 @@ class LayerBus(Bus):
                 await self._layer.group_discard(group_name(self._namespace, key), self._channel)
 
     async def _receive_forever(self, channel: str) -> None:
-        """Receive messages. Cancelled only to stop for good: a cancelled ``receive()`` may make a layer lose the channel."""
+        """Receive messages. It is cancelled only by :meth:`aclose`: that may make a layer lose the channel."""
         failures = 0
         while True:
             try:

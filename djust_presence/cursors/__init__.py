@@ -1,9 +1,9 @@
-"""Where pointers are."""
+"""Cursors: where the pointers of a group's connections are, live and in Django's cache."""
 
 from __future__ import annotations
 
-from .hub import Hub, hub_of
-from .pointers import Position
-from .positions import Cursor, CursorTracker
+from .live import LiveCursors, live_cursors_of
+from .position import Position
+from .tracker import Cursor, CursorTracker
 
-__all__ = ["Cursor", "CursorTracker", "Hub", "Position", "hub_of"]
+__all__ = ["Cursor", "CursorTracker", "LiveCursors", "Position", "live_cursors_of"]

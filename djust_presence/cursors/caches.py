@@ -1,4 +1,4 @@
-"""How positions are kept in each kind of cache, so that users who move at the same time do not overwrite each other."""
+"""Cursors in each kind of cache, written so that users who move at the same time do not overwrite each other's."""
 
 from __future__ import annotations
 
@@ -22,33 +22,35 @@ from django.core.files import locks
 from ..errors import PresenceUnavailable
 from ..forks import after_fork
 
-__all__ = ["Positions", "positions_in"]
+__all__ = ["CursorCache", "cursor_cache_in"]
 
-Moved = tuple[float, str]  # when, in epoch seconds, and what there is to say of it
+Row = tuple[float, str]  # the epoch seconds of the last move, and the cursor as a text
 
-PATIENCE = 10.0  # seconds that a write waits for the others
+LOCK_WAIT = 10.0  # seconds that a write waits for the lock
 ATTEMPTS = 20
-LOCK_LIFE = 5  # seconds after which the lock of a process that died is nobody's
+LOCK_LIFE = 5  # seconds after which the lock of a process that died is free again
 
 
-class Positions(Protocol):
-    """The positions of groups, each a text by user. *timeout* is in seconds: older ones are not there any more."""
+class CursorCache(Protocol):
+    """The cursors of groups, each a text by user. They are gone *timeout* seconds after they were written."""
 
-    def write(self, group: str, positions: Mapping[str, str | None], timeout: float) -> None:
-        """None removes."""
+    def write(self, group: str, cursors: Mapping[str, str | None], timeout: float) -> None:
+        """Write *cursors*; None removes one."""
 
-    def read(self, group: str, timeout: float) -> dict[str, Moved]: ...
+    def read(self, group: str, timeout: float) -> dict[str, Row]:
+        """Return the cursors of *group*."""
+        ...
 
 
-def positions_in(cache: BaseCache) -> Positions:
-    """Where positions are in this kind of *cache*."""
+def cursor_cache_in(cache: BaseCache) -> CursorCache:
+    """Return the cursors in *cache*, by its kind."""
     if get_client := _redis_client(cache):
-        return HashPositions(cache, get_client)
+        return HashCursorCache(cache, get_client)
     if isinstance(cache, LocMemCache):
-        return LockedPositions(cache, lambda name: _thread_lock)
+        return LockedCursorCache(cache, lambda name: _thread_lock)
     if isinstance(cache, FileBasedCache):
-        return LockedPositions(cache, lambda name: _file_lock(cache))
-    return LockedPositions(cache, lambda name: _cache_lock(cache, name))
+        return LockedCursorCache(cache, lambda name: _file_lock(cache))
+    return LockedCursorCache(cache, lambda name: _cache_lock(cache, name))
 
 
 # Redis: a hash for each group
@@ -68,7 +70,7 @@ end
 redis.call('PEXPIRE', KEYS[1], math.ceil(ARGV[1] * 1000))
 """
 
-# KEYS: the group. ARGV: timeout in seconds. Returns user, time and text of each in turn; lets go of what is too old.
+# KEYS: the group. ARGV: timeout in seconds. Returns user, time and text of each in turn; removes expired ones.
 READ = """
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1000000
@@ -85,17 +87,17 @@ return found
 """
 
 
-class HashPositions:
-    """In a Redis hash: one command for a write, one for a read, and the server's own time."""
+class HashCursorCache:
+    """Cursors in a Redis hash per group: one command for a write, one for a read, with the server's time."""
 
     def __init__(self, cache: BaseCache, get_client: Callable[[], Any]) -> None:
         self._cache = cache
         self._get_client = get_client
 
-    def write(self, group: str, positions: Mapping[str, str | None], timeout: float) -> None:
-        self._run(WRITE, group, timeout, *(text or "" for pair in positions.items() for text in pair))
+    def write(self, group: str, cursors: Mapping[str, str | None], timeout: float) -> None:
+        self._run(WRITE, group, timeout, *(text or "" for pair in cursors.items() for text in pair))
 
-    def read(self, group: str, timeout: float) -> dict[str, Moved]:
+    def read(self, group: str, timeout: float) -> dict[str, Row]:
         rows = [_text(row) for row in self._run(READ, group, timeout)]
         return {
             user: (float(at), text) for user, at, text in zip(rows[::3], rows[1::3], rows[2::3], strict=True)
@@ -111,47 +113,45 @@ def _text(value: bytes | str) -> str:
 
 
 def _redis_client(cache: Any) -> Callable[[], Any] | None:
-    """What makes the raw client of a Redis cache: Django's own, or django-redis; None for another."""
+    """Return a function that makes the raw client of Django's or django-redis's cache; None for another cache."""
     from django.core.cache.backends.redis import RedisCache
 
     if isinstance(cache, RedisCache):
         return lambda: cache._cache.get_client(None, write=True)
-    django_redis = sys.modules.get(
-        "django_redis.cache"
-    )  # where there is a cache of its, it has been imported
+    django_redis = sys.modules.get("django_redis.cache")  # imported if *cache* is one of its caches
     if django_redis and isinstance(cache, django_redis.RedisCache):
         return lambda: cache.client.get_client(True)
     return None
 
 
-# Others: one entry for each group, written by one at a time
+# Others: an entry for each group, written by one thread at a time
 
 
-class LockedPositions:
-    """In one entry for the whole group, which is read, changed and written under a lock."""
+class LockedCursorCache:
+    """Cursors in an entry for the whole group, which is read, changed and written under a lock."""
 
     def __init__(self, cache: BaseCache, lock: Callable[[str], AbstractContextManager[Any]]) -> None:
         self._cache = cache
         self._lock = lock
 
-    def write(self, group: str, positions: Mapping[str, str | None], timeout: float) -> None:
+    def write(self, group: str, cursors: Mapping[str, str | None], timeout: float) -> None:
         now = time.time()
         with self._lock(group):
             before = self.read(group, timeout)
-            rows = {user: row for user, row in before.items() if user not in positions}
-            rows |= {user: (now, text) for user, text in positions.items() if text is not None}
+            rows = {user: row for user, row in before.items() if user not in cursors}
+            rows |= {user: (now, text) for user, text in cursors.items() if text is not None}
             if rows != before:
                 self._keep(group, rows, timeout)
 
-    def read(self, group: str, timeout: float) -> dict[str, Moved]:
-        rows: dict[str, Moved] = self._cache.get(group) or {}
+    def read(self, group: str, timeout: float) -> dict[str, Row]:
+        rows: dict[str, Row] = self._cache.get(group) or {}
         now = time.time()
         return {user: row for user, row in rows.items() if now - row[0] < timeout}
 
-    def _keep(self, group: str, rows: dict[str, Moved], timeout: float) -> None:
-        """Write, and see that it was: a database that is busy drops what it is given, without a word."""
+    def _keep(self, group: str, rows: dict[str, Row], timeout: float) -> None:
+        """Write *rows* and read them back: a busy database drops a write without an error."""
         for _ in range(ATTEMPTS):
-            self._cache.set(group, rows, math.ceil(timeout) + 1)  # some know whole seconds only
+            self._cache.set(group, rows, math.ceil(timeout) + 1)  # some caches round down to seconds
             if isinstance(self._cache, DummyCache) or self._cache.get(group) == rows:
                 return
         raise PresenceUnavailable("The cache does not keep cursor positions.")
@@ -161,7 +161,7 @@ _thread_lock = threading.Lock()
 
 
 def _renew_lock() -> None:
-    """In a forked child: nobody is left to let go of it."""
+    """Replace the lock in a forked child, where no thread would release it."""
     global _thread_lock
     _thread_lock = threading.Lock()
 
@@ -171,7 +171,7 @@ after_fork(_renew_lock)
 
 @contextmanager
 def _file_lock(cache: FileBasedCache) -> Iterator[None]:
-    """One for all processes that share the cache's directory."""
+    """Hold the lock of all processes that share the cache's directory."""
     directory: str = cache._dir  # type: ignore[attr-defined]
     os.makedirs(directory, 0o700, exist_ok=True)
     with _thread_lock, open(os.path.join(directory, "djust_presence.lock"), "a") as file:
@@ -181,13 +181,15 @@ def _file_lock(cache: FileBasedCache) -> Iterator[None]:
 
 @contextmanager
 def _cache_lock(cache: BaseCache, group: str) -> Iterator[None]:
-    """One for all processes that share the cache, where its ``add`` is atomic, as in a database and memcached."""
+    """Hold the lock of all processes that share the cache, if its ``add`` is atomic, as in a database and memcached."""
     name, token = f"{group}.lock", uuid4().hex
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LOCK_WAIT
     with _thread_lock:
         while not cache.add(name, token, LOCK_LIFE):
             if time.monotonic() > deadline:
-                raise PresenceUnavailable("The cache's lock for cursor positions is not let go of.")
+                raise PresenceUnavailable(
+                    "The lock for cursor positions in the cache was not released in time."
+                )
             time.sleep(random.uniform(0.001, 0.01))
         try:
             yield

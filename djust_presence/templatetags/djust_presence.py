@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from ..cursors.pointers import LONGEST_NAME
+from ..cursors.position import LONGEST_NAME
 from ..live.rendering import Part, Place, active_regions
 
 register = Library()

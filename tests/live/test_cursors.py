@@ -19,7 +19,7 @@ from django.urls import path
 from pytest_django import Settings
 
 from djust_presence import CursorTracker, LiveCursorMixin, LiveView, PresenceMixin, event_handler
-from djust_presence.cursors import Hub
+from djust_presence.cursors import LiveCursors
 from djust_presence.tracker import get_tracker
 from tests.cursors.drawing import Drawing
 from tests.live.conftest import Socket, live
@@ -332,9 +332,9 @@ async def test_a_pointer_that_leaves_while_a_handler_is_at_it_does_not_come_back
         await ann.socket.send_event(1, "nothing")  # whose turn comes after the move's
         await until(lambda: ann.errors)
         [group] = get_tracker().groups.values()
-        hub = group.extensions[Hub]
-        assert isinstance(hub, Hub)
-        assert len(hub._pointers) == 0
+        cursors = group.extensions[LiveCursors]
+        assert isinstance(cursors, LiveCursors)
+        assert len(cursors._cursors) == 0
         await ann.move(2)
         await bob.shows(hang=(2, 0))
 

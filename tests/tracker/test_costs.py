@@ -18,7 +18,7 @@ from djust_presence import CursorTracker
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
 from djust_presence.bus import LayerBus
-from djust_presence.cursors import hub_of
+from djust_presence.cursors import live_cursors_of
 from djust_presence.state.records import Op, Renewal, Reply, Snapshot
 from djust_presence.tracker import Session
 from tests.servers import RedisServer, find_valkey_server
@@ -175,7 +175,7 @@ async def test_cursors_are_one_message_a_tick_and_one_write_a_second_whatever_th
     watcher = open_page(b, None)
     await b.shows(watcher, movers)
     await a.shows(pages[-1], movers)
-    await until(lambda: all(hub_of(page)._elsewhere for page in pages))  # type: ignore[union-attr]
+    await until(lambda: all(live_cursors_of(page)._elsewhere for page in pages))  # type: ignore[union-attr]
     cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": server.url(1)}
     with override_settings(CACHES={"default": cache}):
         await monitor.take()

@@ -11,7 +11,7 @@ import pytest
 from django.core.cache import caches
 
 from djust_presence import CursorTracker
-from djust_presence.cursors import Hub, Position, hub_of
+from djust_presence.cursors import LiveCursors, Position, live_cursors_of
 from djust_presence.keys import opaque_id
 from djust_presence.tracker import Session
 from tests.cursors.drawing import Drawing
@@ -22,7 +22,7 @@ from tests.tracker.until import until
 def open_page(process: Process, user: str | None, *, shows: bool = True, rate: int = 30) -> Session:
     """A page with cursors, whose user is called by their id."""
     session = process.session()
-    session.extend(Hub, rate)
+    session.extend(LiveCursors, rate)
     session.shows_cursors = shows
     if user is None:
         session.watch("board")
@@ -33,9 +33,9 @@ def open_page(process: Process, user: str | None, *, shows: bool = True, rate: i
 
 
 def move(session: Session, *position: Any) -> None:
-    hub = hub_of(session)
-    assert hub is not None
-    hub.move(session, Position(*position) if position else None)
+    cursors = live_cursors_of(session)
+    assert cursors is not None
+    cursors.move(session, Position(*position) if position else None)
 
 
 def drawn(process: Process, session: Session) -> dict[str, Any]:
@@ -128,7 +128,7 @@ async def test_a_pointer_that_does_not_move_is_gone_after_a_while(start: StartPr
     await shows(there, cleo, ann=(1, 2))
     await shows(there, cleo)
     await shows(here, bob)
-    assert hub_of(ann)._refs == {}  # type: ignore[union-attr]
+    assert live_cursors_of(ann)._refs == {}  # type: ignore[union-attr]
 
 
 async def test_the_cursors_of_a_killed_process_go(start: StartProcess) -> None:
@@ -164,10 +164,9 @@ async def test_pages_on_all_servers_are_sent_the_same_opaque_ids(start: StartPro
     for process, session, user in (here, bob, "bob"), (there, cleo, "cleo"):
         await shows(process, session, ann=(1, 2))
         frames = process.pages.cursors[session]
-        assert [frame["you"] for frame in frames if "you" in frame] == [opaque_id("board", user)]
-        assert [who["id"] for frame in frames for who in frame.get("who", {}).values()] == [
-            opaque_id("board", "ann")
-        ]
+        assert {frame["you"] for frame in frames if "you" in frame} == {opaque_id("board", user)}
+        ids = {who["id"] for frame in frames for who in frame.get("who", {}).values()}
+        assert ids == {opaque_id("board", "ann")}
 
 
 async def test_many_moves_are_one_frame_a_tick_and_one_message(start: StartProcess) -> None:
@@ -178,10 +177,10 @@ async def test_many_moves_are_one_frame_a_tick_and_one_message(start: StartProce
     await there.shows(elsewhere, 20)
     await until(lambda: watcher in here.pages.cursors and elsewhere in there.pages.cursors)
     heard: list[Any] = []
-    hub = hub_of(elsewhere)
-    assert hub is not None
-    hear = hub.hear
-    hub.hear = lambda *message: (heard.append(message), hear(*message))[1]  # type: ignore[method-assign,func-returns-value]
+    cursors = live_cursors_of(elsewhere)
+    assert cursors is not None
+    hear = cursors.hear
+    cursors.hear = lambda *message: (heard.append(message), hear(*message))[1]  # type: ignore[method-assign,func-returns-value]
     before = len(here.pages.cursors[watcher])
     for n in range(50):
         for mover in movers:
@@ -205,7 +204,7 @@ async def test_nothing_is_sent_when_nobody_else_looks(start: StartProcess) -> No
     here.tracker.bus.publish = lambda key, items: (published.extend(items), publish(key, items))[1]  # type: ignore[method-assign,func-returns-value]
     for n in range(5):
         move(ann, n, n)
-        await until(lambda: not hub_of(ann)._pointers.unsent)  # type: ignore[union-attr]
+        await until(lambda: not live_cursors_of(ann)._cursors.unsent)  # type: ignore[union-attr]
     assert len(here.pages.cursors[ann]) == frames  # it would only see itself
     assert [item for item in published if item[0] == "cursors"] == []
     cleo = open_page(there, "cleo")
@@ -247,7 +246,7 @@ async def test_a_page_that_takes_nothing_in_is_tried_ever_more_rarely_until_some
     await asyncio.sleep(2)
     assert 1 <= here.pages.put_off - before <= 10  # of 60 ticks
     move(ann, 5, 6)
-    assert hub_of(ann)._due - here.tracker.clock.now < 0.3  # type: ignore[union-attr]  # else a second would be left
+    assert live_cursors_of(ann)._due - here.tracker.clock.now < 0.3  # type: ignore[union-attr]  # else a second would be left
     await shows(here, cleo, ann=(5, 6))
     here.pages.busy.clear()
     await shows(here, bob, ann=(5, 6))
@@ -262,11 +261,11 @@ async def test_who_looks_again_is_not_shown_who_has_gone_meanwhile(start: StartP
     move(bob, 3, 4)
     await shows(there, cleo, ann=(1, 2), bob=(3, 4))
     cleo.connection.end()
-    await until(lambda: not hub_of(ann)._elsewhere)  # type: ignore[union-attr]
+    await until(lambda: not live_cursors_of(ann)._elsewhere)  # type: ignore[union-attr]
     move(ann)
-    await until(lambda: not hub_of(ann)._pointers.unsent)  # type: ignore[union-attr]
+    await until(lambda: not live_cursors_of(ann)._cursors.unsent)  # type: ignore[union-attr]
     dan = open_page(there, None)
-    await until(lambda: hub_of(ann)._elsewhere)  # type: ignore[union-attr]
+    await until(lambda: live_cursors_of(ann)._elsewhere)  # type: ignore[union-attr]
     await shows(there, dan, bob=(3, 4))
 
 
@@ -285,7 +284,7 @@ async def test_a_move_that_overtakes_another_wish_leaves_no_second_pointer(start
     handler.join()  # the loop has not followed yet
     move(ann, 3, 4)
     await shows(here, bob, anne=(3, 4))
-    assert len(hub_of(ann)._pointers) == 1  # type: ignore[union-attr]
+    assert len(live_cursors_of(ann)._cursors) == 1  # type: ignore[union-attr]
 
 
 async def test_views_that_read_cursors_are_refreshed_at_a_modest_rate(start: StartProcess) -> None:
@@ -293,18 +292,18 @@ async def test_views_that_read_cursors_are_refreshed_at_a_modest_rate(start: Sta
     ann, bob = open_page(here, "ann", shows=False), open_page(there, "bob", shows=False)
     await here.shows(ann, 2)
     await there.shows(bob, 2)
-    hub = hub_of(bob)
-    assert hub is not None
-    assert hub.read(bob) == {}
-    await until(lambda: hub_of(ann)._elsewhere)  # type: ignore[union-attr]
+    cursors = live_cursors_of(bob)
+    assert cursors is not None
+    assert cursors.read(bob) == {}
+    await until(lambda: live_cursors_of(ann)._elsewhere)  # type: ignore[union-attr]
     hops = len(there.pages.hops)
     for n in range(20):
         move(ann, n, n)
-        await until(lambda: not hub_of(ann)._pointers.unsent)  # type: ignore[union-attr]
-    await until(lambda: hub.read(bob).get("ann", {}).get("x") == 19)
+        await until(lambda: not live_cursors_of(ann)._cursors.unsent)  # type: ignore[union-attr]
+    await until(lambda: cursors.read(bob).get("ann", {}).get("x") == 19)
     await until(lambda: len(there.pages.hops) > hops)
     assert len(there.pages.hops) - hops <= 3
-    cursor = hub.read(bob)["ann"]
+    cursor = cursors.read(bob)["ann"]
     assert cursor == {
         "x": 19,
         "y": 19,
@@ -337,7 +336,7 @@ async def test_lost_messages_are_made_good_with_the_next_renewals(start: StartPr
     publish = here.tracker.bus.publish
     here.tracker.bus.publish = lambda key, items: None  # type: ignore[method-assign]
     move(ann, 3, 4)
-    await until(lambda: not hub_of(ann)._pointers.unsent)  # type: ignore[union-attr]
+    await until(lambda: not live_cursors_of(ann)._cursors.unsent)  # type: ignore[union-attr]
     here.tracker.bus.publish = publish  # type: ignore[method-assign]
     await shows(there, bob, ann=(3, 4))
 

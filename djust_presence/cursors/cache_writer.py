@@ -1,4 +1,4 @@
-"""Writes the live cursors of a group to the cache, for ``CursorTracker`` and whoever reads by it."""
+"""Writes the live cursors of a group to the cache, for the readers of ``CursorTracker``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from django.db import connections
 from ..conf import on_change
 from ..forks import after_fork
 from ..outages import Outage
-from .positions import Place, save
+from .tracker import CachedCursor, save
 
-__all__ = ["Saving"]
+__all__ = ["CacheWriter"]
 
 logger = logging.getLogger("djust_presence")
 
 
-class Saving:
-    """The users of a group who have moved since the last write; one write at a time, of where they are by then."""
+class CacheWriter:
+    """Collects the users of the group *key* who have moved since the last write. There is one write at a time."""
 
     _thread = ThreadPoolExecutor(1, "djust_presence-cursors")  # for all groups
     _outage = Outage()
@@ -31,21 +31,23 @@ class Saving:
         self._writing: Future[None] | None = None
 
     def moved(self, user: str) -> None:
+        """Note that the cursor of *user* has moved or is gone."""
         self._moved.add(user)
 
     @property
     def due(self) -> bool:
+        """True if there is something to write."""
         return bool(self._moved)
 
-    def save(self, places: Callable[[set[str]], Mapping[str, Place | None]]) -> None:
-        """Write what *places* gives for those who moved, unless the last write is not over yet."""
+    def write(self, latest: Callable[[set[str]], Mapping[str, CachedCursor | None]]) -> None:
+        """Write what *latest* returns for the users who moved, unless the last write is not over yet."""
         if self._moved and (self._writing is None or self._writing.done()):
             moved, self._moved = self._moved, set()
-            self._writing = self._thread.submit(self._write, places(moved))
+            self._writing = self._thread.submit(self._save, latest(moved))
 
-    def _write(self, places: Mapping[str, Place | None]) -> None:
+    def _save(self, cursors: Mapping[str, CachedCursor | None]) -> None:
         try:
-            save(self._key, places)
+            save(self._key, cursors)
             if self._outage.worked():
                 logger.warning("The cache takes cursor positions again.")
         except Exception as error:
@@ -59,14 +61,14 @@ class Saving:
 
     @classmethod
     def forget(cls) -> None:
-        """In a forked child: the thread has stayed in its parent."""
+        """Start a new thread in a forked child: the old one has stayed in the parent."""
         cls._thread = ThreadPoolExecutor(1, "djust_presence-cursors")
 
     @classmethod
     def reset(cls) -> None:
-        """The settings, and with them the cache, may be others."""
+        """Forget an outage when the settings, and with them perhaps the cache, have changed."""
         cls._outage = Outage()
 
 
-on_change(Saving.reset)
-after_fork(Saving.forget)
+on_change(CacheWriter.reset)
+after_fork(CacheWriter.forget)

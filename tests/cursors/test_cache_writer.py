@@ -1,4 +1,4 @@
-"""Writing cursors to a cache that may be away."""
+"""Writes of cursors to a cache that does not answer."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ import time
 import pytest
 from pytest_django import Settings
 
-from djust_presence.cursors.saving import Saving
+from djust_presence.cursors.cache_writer import CacheWriter
+from djust_presence.cursors.tracker import CachedCursor
 from tests.servers import RedisServer, find_valkey_server
 
 
-def test_a_cache_that_is_away_has_a_line_when_that_begins_and_one_when_it_is_over(
+def test_an_outage_of_the_cache_has_a_line_at_its_begin_and_one_at_its_end(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with RedisServer(find_valkey_server()) as server:
         cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": server.url()}
         settings.CACHES = {"default": cache}
         settings.DJUST_PRESENCE = {}
-        saving = Saving("room")
+        writer = CacheWriter("room")
 
-        def save_until(said: str) -> None:
+        def write_until(said: str) -> None:
             deadline = time.monotonic() + 20
             while said not in caplog.text and time.monotonic() < deadline:
-                saving.moved("7")
-                saving.save(lambda users: dict.fromkeys(users, (1.0, 2.0, "{}")))
+                writer.moved("7")
+                writer.write(lambda users: dict.fromkeys(users, CachedCursor(1.0, 2.0, "{}")))
                 time.sleep(0.1)
 
         server.stop()
-        save_until("does not take cursor positions")
+        write_until("does not take cursor positions")
         server.start()
-        save_until("takes cursor positions again")
+        write_until("takes cursor positions again")
     lines = [record.getMessage() for record in caplog.records if record.name == "djust_presence"]
     assert [line.partition(" (")[0] for line in lines] == [
         "The cache does not take cursor positions",
