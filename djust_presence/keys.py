@@ -83,7 +83,7 @@ def user_id_of(user: Any) -> str | None:
 
 
 def checked_user_id(user: Any, owner: str) -> str:
-    """Return the id of *user*, which *owner* was given. Raises like :func:`user_id_of`, and ``ValueError`` for none."""
+    """Return the id of *user*, which *owner* was given. Raises as :func:`user_id_of`, and ``ValueError`` for none."""
     if (found := user_id_of(user)) is not None:
         return found
     shown = (

@@ -40,7 +40,7 @@ class LocalBus(Bus):
 
     @classmethod
     def send(cls, key: str, items: list[Item], without: LocalBus | None = None) -> None:
-        """Send *items* to the loops that serve *key*, except that of *without*. For any thread, with or without a loop."""
+        """Send *items* to the buses that serve *key*, except *without*. For any thread, with or without a loop."""
         with cls._lock:
             listening = cls._listening.get(key, set()) - {without}
         for bus in listening:

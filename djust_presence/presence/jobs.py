@@ -34,8 +34,8 @@ __all__ = [
 def join(key: str, user_id: object, meta: Mapping[str, Any] | None = None, ttl: float = 60) -> None:
     """Be present in *key* as *user_id* until *ttl* seconds have gone by without a heartbeat.
 
-    Joining again replaces the meta and the ttl. Raises ``ValueError`` for a meta that is not JSON or above 4 KB, no user
-    id, or a ttl that is not above 0.
+    Joining again replaces the meta and the ttl. Raises ``ValueError`` for a meta that is not JSON or above 4 KB, a user
+    without an id, or a ttl that is not above 0.
     """
     op = _join(key, user_id, meta or {}, ttl)
     backend, lease = swept_backend(ajoin), _lease()
