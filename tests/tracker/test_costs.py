@@ -185,8 +185,8 @@ async def test_cursors_are_one_message_a_tick_and_one_write_a_second_whatever_th
                 move(page, n, n)
             await asyncio.sleep(0.015)
         await until(lambda: drawn(b, watcher) == {f"u{n}": [[99, 99]] for n in range(movers)})
-        seconds = time.monotonic() - began
         commands = await monitor.take()
+        seconds = time.monotonic() - began
         await until(lambda: len(CursorTracker.get_cursors("board")) == movers)
     assert 5 <= commands.pop("PUBLISH") <= 20 * seconds + 6  # with what is said of looking, and at renewals
     assert commands.pop("EVALSHA", 0) + commands.pop("EVAL", 0) + commands.pop("SCRIPT", 0) <= seconds + 2
