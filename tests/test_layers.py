@@ -196,6 +196,11 @@ def test_only_a_session_writes_its_fields() -> None:
     assert wrong == []
 
 
+def test_no_module_has_grown_into_two() -> None:
+    lines = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for _, path in modules()}
+    assert {name: count for name, count in lines.items() if count > 300} == {}
+
+
 def test_only_the_registry_knows_the_redis_backend_and_only_by_its_path() -> None:
     redis = f"{NAME}.backends.redis"
     wrong = [
