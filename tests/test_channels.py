@@ -168,7 +168,8 @@ def backend(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def quick(settings: Settings, quiet_presence: None) -> None:
+def quick(settings: Settings, quiet_presence: None, db: None) -> None:
+    """The thread of sync handlers keeps a connection to a database that some test before has used: so *db*."""
     settings.DJUST_PRESENCE = QUICK
 
 

@@ -134,6 +134,11 @@ class Client(HostPage):
                 self.told.append(tuple(told))
 
 
+@pytest.fixture(autouse=True)
+def database(db: None) -> None:
+    """The thread of sync handlers keeps a connection to a database that some test before has used."""
+
+
 class ConsumerContract(HostContract):
     lacks = {
         "render": "A consumer has no page over HTTP.",

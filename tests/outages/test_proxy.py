@@ -22,11 +22,11 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
-    async def ask(self, command: str) -> str:
+    async def ask(self, command: str, patience: float = PATIENCE) -> str:
         """Return the first line of the answer; empty if the connection ended, "silence" if nothing came."""
         self._writer.write(command.encode() + b"\r\n")
         try:
-            return (await asyncio.wait_for(self._reader.readline(), PATIENCE)).decode().strip()
+            return (await asyncio.wait_for(self._reader.readline(), patience)).decode().strip()
         except TimeoutError:
             return "silence"
         except ConnectionResetError:
@@ -110,5 +110,5 @@ async def test_a_delay_is_of_each_way(proxy: Proxy) -> None:
     proxy.delay = 0.1
     async with connected(proxy) as client:
         began = time.monotonic()
-        assert await client.ask("PING") == "+PONG"
+        assert await client.ask("PING", 10) == "+PONG"
         assert time.monotonic() - began >= 0.2
