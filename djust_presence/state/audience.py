@@ -138,12 +138,14 @@ class Viewer:
 
     def count(self) -> int:
         """Return the number of users in :meth:`members`, in constant time."""
-        replica = self.audience.replica if self.audience and self.served else None
+        replica = self.audience.replica if self.audience and self.audience.replica.ready else None
         known = UNKNOWN if replica else self._known()
+        total = replica.count if replica else len(known)
+        if self.confirmed is self.wanted:
+            return total
         users = {intent.wish.user for intent in (self.confirmed, self.wanted) if intent}
         found = {user: replica.member(user) if replica else known.get(user) for user in users}
         mine = {user: member for user, member in found.items() if member}
-        total = replica.count if replica else len(known)
         return total + len(overlay(mine, self.confirmed, self.wanted)) - len(mine)
 
     def _known(self) -> Mapping[str, Member]:
