@@ -157,7 +157,7 @@ async def test_async_receivers_run_on_the_loop_and_failures_cost_only_themselves
         a = start()
         for n in range(3):
             a.open(f"u{n}")
-        await until(lambda: len(loops) == 3)
+        await until(lambda: len(loops) == len(heard.brief) == 3)
     finally:
         presence_joined.disconnect(receive)
         presence_joined.disconnect(fail)
