@@ -40,7 +40,7 @@ SCHEMES = {"ws": "http", "wss": "https"}
 
 
 class Part(Protocol):
-    """What takes in the frames of a socket that are of some types."""
+    """A receiver of the frames of a socket that are of its *kinds*."""
 
     @property
     def kinds(self) -> frozenset[str]: ...

@@ -1,4 +1,4 @@
-"""What the parts of the suite for backends share: writes, times, and the fixtures with the backend."""
+"""Writes, times and fixtures for all parts of the suite for backends."""
 
 from __future__ import annotations
 

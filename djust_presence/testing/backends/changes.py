@@ -1,4 +1,4 @@
-"""What a write changes, and how the changes of a group follow one another."""
+"""The Changes of a write, and their order in a group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages are told of: comings, goings, updates and broadcasts."""
+"""News for pages: joins, leaves, updates and broadcasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is rendered over HTTP, sent to clients, and sent by them."""
+"""Renderings over HTTP, and frames to and from clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is in the group of a page, and how often they count."""
+"""The members of a page's group, and their count."""
 
 from __future__ import annotations
 
