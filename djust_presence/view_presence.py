@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from .calls import call
 from .errors import PresenceError
 from .identity import checked_user, connection_id, encode_named, visitor_id
 from .keys import checked_key
+from .state.audience import Intent, overlay
+from .state.outbox import Wish
 from .state.records import Member, Step, What, decode_meta, record
 from .state.records import records as records_of
 from .tracker import Refresh, Session, in_loop, lookup
@@ -53,7 +56,7 @@ scopes: list[Callable[[Any, str], str]] = []
 class ViewPresence:
     """The presence of *view*, which its host connects to a *session*. What djust saves of it is on the view."""
 
-    __slots__ = ("_alone", "_uncounted", "_visitor", "session", "view")
+    __slots__ = ("_alone", "_began", "_key", "_uncounted", "_visitor", "session", "view")
 
     def __init__(self, view: View) -> None:
         self.view = view
@@ -61,6 +64,9 @@ class ViewPresence:
         self._uncounted = False  # tracked where the store could not be asked
         self._visitor: str | None = None  # the id of the Django session, once it was looked for
         self._alone: str | None = None  # the id of this connection, where there is no other
+        # Over HTTP:
+        self._key: str | None = None  # of the group that the view tracks, or watches
+        self._began = time.time()
 
     # For the host
 
@@ -134,7 +140,7 @@ class ViewPresence:
 
     def read_key(self) -> str:
         """Return the key of the group that the view reads."""
-        return (self.session and self.session.key) or self.checked_key()
+        return (self.session.key if self.session else self._key) or self.checked_key()
 
     def _checked_user(self) -> str:
         return checked_user(self.view.get_presence_user_id(), type(self.view).__qualname__)
@@ -145,37 +151,43 @@ class ViewPresence:
         key, user = self.checked_key(), self._checked_user()
         text = self.encode(meta or {})
         self.view._presence_wish, self.view._presence_last = TRACK, text
+        self._key = key
         if self.session:
             self.listen(self.session)
             self.session.track(key, user, text, lasting=user != self._alone)
 
     def untrack(self) -> bool:
-        """Return whether this view has a say: djust calls this at the end of its connection, which is no wish."""
+        """Return whether that changes what the view reads: djust calls this when a connection has ended, too."""
         if self.session and self.session.ended:
             return False
+        changes = self.session is not None or self._reader is not None
         if self.view._presence_wish:
             self.view._presence_wish = WATCH
         if self.session:
             self.session.untrack()
-        return self.session is not None
+        return changes
 
     def update(self, changes: Mapping[str, Any]) -> None:
-        if self.session is None:
-            return
-        wanted = self.session.wanted
-        if wanted is None:
+        wanted = self.session.wanted if self.session else None
+        tracked = wanted if self.session else self.view._presence_wish == TRACK
+        if not tracked:
             raise PresenceError("There is nothing to update: call track_presence() first.")
-        meta: dict[str, Any] = {**decode_meta(wanted.wish.meta).copy(), **changes}
+        meta: dict[str, Any] = {**decode_meta(self.view._presence_last or "").copy(), **changes}
         text = self.encode({key: value for key, value in meta.items() if value is not None})
         self.view._presence_last = text
-        self.session.track(wanted.wish.key, wanted.wish.user, text, wanted.lasting)
+        if self.session and wanted:
+            self.session.track(wanted.wish.key, wanted.wish.user, text, wanted.lasting)
 
     def watch(self) -> None:
         key = self.checked_key()
         if self.session:
             self.listen(self.session)
             self.session.watch(key)
-        if not self.view._presence_wish or (self.session and not self.session.wanted):
+            tracked = self.session.wanted is not None
+        else:
+            tracked = self.view._presence_wish == TRACK and self._key in (None, key)
+        self._key = key
+        if not tracked:
             self.view._presence_wish = WATCH
 
     def encode(self, meta: Mapping[str, Any]) -> str:
@@ -186,43 +198,62 @@ class ViewPresence:
 
     def recount(self) -> None:
         """Set ``online_count``; after ``mount`` where the store would have to be asked in a running loop."""
-        if in_loop() and not (self.session and self.session.served):
-            self._uncounted = True
-            self.view.online_count = self.session.count() if self.session else 0
-        else:
+        if not in_loop() or (self.session and self.session.served):
             self.view.online_count = self.count()
+        else:
+            self._uncounted = True
+            self.view.online_count = self.session.count() if self.session else self._with_reader(0, None)
 
     @property
-    def _reader(self) -> Session | None:
+    def _source(self) -> Session | None:
         """The session that reads for the view; None where another read than that of its group is made."""
         return self.session if self.session and self.session.follows else None
 
+    @property
+    def _reader(self) -> Intent | None:
+        """As whom the reader of a page that is rendered over HTTP will be present, once its socket is open.
+
+        A view that was never set up, as one of djust's within another, will have no socket.
+        """
+        if self.session or self.view._presence_wish != TRACK or not hasattr(self.view, "kwargs"):
+            return None
+        wish = Wish(self.read_key(), self._checked_user(), self.view._presence_last or "")
+        return Intent("", wish, True, self._began)
+
+    def _with_reader(self, count: int, member: Member | None) -> int:
+        """Return *count* with the reader, unless they are counted as *member* already."""
+        return count + (self._reader is not None and member is None)
+
     def records(self) -> list[Record]:
         key = self.read_key()
-        if session := self._reader:
+        if session := self._source:
             session.look(key)
             return _records(session.members())
-        return _records(lookup.members(key))
+        return _records(overlay(lookup.members(key), None, self._reader))
 
     async def arecords(self) -> list[Record]:
         key = self.read_key()
-        if session := self._reader:
+        if session := self._source:
             await session.alook(key)
             return _records(session.members())
-        return _records(await lookup.amembers(key))
+        return _records(overlay(await lookup.amembers(key), None, self._reader))
 
     def count(self) -> int:
         key = self.read_key()
-        if session := self._reader:
+        if session := self._source:
             session.look(key)
             return session.count()
+        if reader := self._reader:
+            return self._with_reader(*lookup.count_and_member(key, reader.wish.user))
         return lookup.count(key)
 
     async def acount(self) -> int:
         key = self.read_key()
-        if session := self._reader:
+        if session := self._source:
             await session.alook(key)
             return session.count()
+        if reader := self._reader:
+            return self._with_reader(*await lookup.acount_and_member(key, reader.wish.user))
         return await lookup.acount(key)
 
 

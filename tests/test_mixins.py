@@ -300,7 +300,7 @@ def test_the_key_may_be_made_by_the_view() -> None:
 
     facade.join("team:5", "x")
     view = view_of(Dynamic, team=5)
-    view.track_presence()
+    view.watch_presence()
     assert (view.online_count, [one["id"] for one in view.list_presences()]) == (1, ["x"])
 
 
@@ -646,13 +646,14 @@ async def test_logging_in_for_real_makes_a_visitor_somebody(settings: Settings) 
 
 async def test_prerendering_registers_nobody_but_counts(caplog: pytest.LogCaptureFixture) -> None:
     visitor = Visitor("ada")
-    assert "0 here" in await visitor.get("/room/a/")
+    assert "1 here: [7 ada" in await visitor.get("/room/a/")
     await facade.ajoin("room:a", "x")
     caplog.clear()  # the memory backend may have warned of a process without pages
-    for page in ("/room/a/", "/watch/a/", "/gallery/a/", "/gallery/a/?sync"):
-        html = await visitor.get(page)
-        assert "1 here: [x Guest" in html
-        assert "ada" not in html
+    for page in ("/room/a/", "/gallery/a/", "/gallery/a/?sync"):
+        assert "2 here: [x Guest  x1] [7 ada" in await visitor.get(page)
+    html = await visitor.get("/watch/a/")
+    assert "1 here: [x Guest" in html
+    assert "ada" not in html
     assert [one["id"] for one in await stored("room:a")] == ["x"]
     assert caplog.records == []
 
@@ -1023,8 +1024,8 @@ async def test_pages_go_on_working_while_redis_hangs(frozen: Any, caplog: pytest
     frozen.freeze()
     began = loop.time()
     visitor = Visitor("ada")
-    for page in ("/room/a/", "/gallery/a/", "/watch/a/"):
-        assert "0 here" in await visitor.get(page)
+    for page, here in (("/room/a/", 1), ("/gallery/a/", 1), ("/watch/a/", 0)):
+        assert f"{here} here" in await visitor.get(page)
     assert loop.time() - began < 1.5
     async with visitor.opens("/room/a/") as one:
         assert "1 here: [7 ada  x1]" in one.html

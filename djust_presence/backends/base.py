@@ -161,6 +161,10 @@ class Backend:
         """:meth:`members` for one user."""
         return self.members(key, [user])[0]
 
+    def count_and_member(self, key: str, user: str) -> tuple[int, Member | None]:
+        """:meth:`count` and :meth:`member`. A store that is asked over a network answers both in one round trip."""
+        return self.count(key), self.member(key, user)
+
     # The same, awaited
 
     async def aopen(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> str:
@@ -201,3 +205,6 @@ class Backend:
 
     async def amember(self, key: str, user: str) -> Member | None:
         return (await self.amembers(key, [user]))[0]
+
+    async def acount_and_member(self, key: str, user: str) -> tuple[int, Member | None]:
+        return await self.acount(key), await self.amember(key, user)

@@ -262,3 +262,4 @@ class RedisBackend(Backend):
     snapshots, asnapshots = twins(Scripts.snapshots)
     counts, acounts = twins(Scripts.counts)
     members, amembers = twins(Scripts.members)
+    count_and_member, acount_and_member = twins(Scripts.count_and_member)

@@ -252,3 +252,11 @@ class Scripts:
             parse,
             reading=True,
         )
+
+    def count_and_member(self, key: str, user: str) -> Request[tuple[int, Member | None]]:
+        of_group, of_user = self.counts([key]), self.members(key, [user])
+        return Request(
+            [*of_group.commands, *of_user.commands],
+            lambda replies: (of_group.parse(replies[:1])[0], of_user.parse(replies[1:])[0]),
+            reading=True,
+        )

@@ -15,10 +15,20 @@ from .looks import HOLDS_UP, in_loop
 from .store_outages import read_failed, read_worked
 from .trackers import serving
 
-__all__ = ["acount", "amember", "amembers", "count", "member", "members"]
+__all__ = [
+    "acount",
+    "acount_and_member",
+    "amember",
+    "amembers",
+    "count",
+    "count_and_member",
+    "member",
+    "members",
+]
 
 T = TypeVar("T")
 
+NOBODY: tuple[int, Member | None] = (0, None)
 PAUSE = 5.0  # seconds after a failed read in which no page waits for the store
 
 _blind_until = 0.0
@@ -45,6 +55,13 @@ def member(key: str, user: str) -> Member | None:
     return replica.member(user) if replica else _asked(lambda: get_backend().member(key, user), None)
 
 
+def count_and_member(key: str, user: str) -> tuple[int, Member | None]:
+    """Return :func:`count` and :func:`member`, by one read; raises like :func:`count`."""
+    if replica := serving(key):
+        return replica.count, replica.member(user)
+    return _asked(lambda: get_backend().count_and_member(key, user), NOBODY)
+
+
 async def acount(key: str) -> int:
     replica = serving(key)
     return replica.count if replica else await _awaited(lambda: get_backend().acount(key), 0)
@@ -61,6 +78,12 @@ async def amembers(key: str) -> Mapping[str, Member]:
 async def amember(key: str, user: str) -> Member | None:
     replica = serving(key)
     return replica.member(user) if replica else await _awaited(lambda: get_backend().amember(key, user), None)
+
+
+async def acount_and_member(key: str, user: str) -> tuple[int, Member | None]:
+    if replica := serving(key):
+        return replica.count, replica.member(user)
+    return await _awaited(lambda: get_backend().acount_and_member(key, user), NOBODY)
 
 
 def _asked(read: Callable[[], T], unknown: T) -> T:

@@ -27,6 +27,7 @@ class BlockingVerbsOnly(MemoryBackend):
     asnapshots = Backend.asnapshots
     acounts = Backend.acounts
     amembers = Backend.amembers
+    acount_and_member = Backend.acount_and_member
 
 
 def names(backend: Backend) -> Collection[str]:

@@ -191,6 +191,8 @@ class TestTheWire:
             assert (calls(client, "hlen"), calls(client, "hmget")) == (before[0] + 2500, before[1] + 3)
             assert ask("counts", []) == ask("members", "room", []) == []
             assert relay.round_trips == 2
+            assert ask("count_and_member", "room", "user") == (0, None)
+            assert relay.round_trips == 3
             if awaited:
                 runner.run(backend.aclose())
             backend.close()

@@ -104,7 +104,7 @@ def test_djusts_test_client_sees_the_group_as_over_http() -> None:
     client.mount(room="a")
     client.send_event("shout", text="hi")
     assert client.view_instance
-    assert client.view_instance.online_count == 1
+    assert client.view_instance.online_count == 2
     assert [one["id"] for one in facade.list("room:a")] == ["x"]
     with pytest.raises(PresenceKeyError, match="'room'"):
         LiveViewTestClient(Room).mount(room="a")

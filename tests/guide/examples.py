@@ -56,10 +56,10 @@ class GuideExamples:
 
     async def test_the_minimal_view_counts_browsers(self) -> None:
         one, two = self.visitor(), self.visitor()
-        assert "0 online" in await one.get("/demo/")
+        assert "1 online" in await one.get("/demo/")
         async with one.opens("/demo/") as first:
             await first.until("1 online")
-            while "1 online" not in await two.get("/demo/"):  # the store is told after the page is live
+            while "2 online" not in await two.get("/demo/"):  # the store is told after the page is live
                 await asyncio.sleep(0.01)
             async with two.opens("/demo/") as second:
                 await second.until("2 online")

@@ -59,9 +59,9 @@ def test_the_script_is_at_the_end_of_the_page(client: Client) -> None:
     assert client.get("/here/").content.decode().rstrip().endswith("</script>")
 
 
-def test_during_the_first_rendering_nobody_is_present(client: Client) -> None:
-    assert "0 online" in client.get("/here/").content.decode()
-    assert "0 online" in client.get("/here-after/").content.decode()
+def test_the_first_rendering_counts_its_reader(client: Client) -> None:
+    assert "1 online" in client.get("/here/").content.decode()
+    assert "1 online" in client.get("/here-after/").content.decode()
 
 
 def test_public_instance_attributes_are_in_the_context(client: Client) -> None:

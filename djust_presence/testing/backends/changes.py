@@ -98,6 +98,13 @@ class ChangesContract(BackendSuite):
         assert (many[0], many[2501], many[-1]) == (one, two, one)
         assert many.count(None) == 5000
 
+    def test_a_count_comes_with_one_of_those_counted(self, verbs: Backend) -> None:
+        verbs.open("lease", LONG)
+        verbs.write("lease", [join(1, joined_at=1.5), join(2, "ref2", "user2")])
+        assert verbs.count_and_member("room", "user") == (2, Member(1, 1.5, "{}"))
+        assert verbs.count_and_member("room", "nobody") == (2, None)
+        assert verbs.count_and_member("nowhere", "user") == (0, None)
+
     def test_groups_do_not_touch_each_other(self, verbs: Backend) -> None:
         verbs.open("lease", LONG)
         verbs.write("lease", [join(1, key="a"), join(2, key="b"), join(3, "ref2", "user2", key="b")])
