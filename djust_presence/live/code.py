@@ -23,6 +23,7 @@ from ..hosts.outgoing import Changed
 from ..hosts.request import LiveRequest
 from ..hosts.threads import Ambient
 from ..mixins import presence_of
+from .generic import prepare
 from .rendering import Shown, render
 
 if TYPE_CHECKING:
@@ -50,13 +51,14 @@ class Update(NamedTuple):
 
 
 def mount(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-    """Mount *view*, over HTTP or on a socket."""
+    """Mount *view*, over HTTP or on a socket. Raises ``Answered``, and what user code raises."""
     # Loaded here, as async code could not: both ask the database when they are first looked at.
     bool(getattr(request, "user", None))
     if hasattr(request, "session"):
         request.session.get("")
     if presence := presence_of(view):
         presence.mounting()
+    prepare(view, *args, **kwargs)
     call(view.mount, request, *args, **kwargs)
     if presence:
         presence.mounted()
@@ -80,7 +82,7 @@ class ViewCode:
         self._may_log = may_log
 
     def mount(self, *args: Any, **kwargs: Any) -> None:
-        """Mount and render. Raises what user code raises."""
+        """Mount and render. Raises as :func:`mount`."""
         mount(self.view, self._request, *args, **kwargs)
         self._ambient = Ambient.capture()
         self.shown = Shown(render(self.view, _csrf_token(self._request)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +16,7 @@ from ..hosts.outgoing import encode
 from ..hosts.request import LiveRequest
 from .access import passes_tests
 from .code import mount
+from .generic import Answered, Generic
 from .page import LivePage
 from .rendering import inject_script, render
 
@@ -25,11 +26,12 @@ __all__ = ["LiveView"]
 NOT_IN_CONTEXT = frozenset({"request", "args", "kwargs", "head"})
 
 
-class LiveView(TemplateResponseMixin, ContextMixin, View):
+class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
     """A page that is rendered over HTTP, mounted again over a WebSocket, and kept current from then on.
 
     ``mount`` runs both times, on an instance each. Public instance attributes are in the template's context,
-    and methods decorated with ``@event_handler()`` may be called by the page.
+    and methods decorated with ``@event_handler()`` may be called by the page. It may be one of Django's generic views:
+    ``class TicketView(LiveView, DetailView)``.
     """
 
     _live: LivePage | None = None  # on a live connection
@@ -73,18 +75,28 @@ class LiveView(TemplateResponseMixin, ContextMixin, View):
         """
         return nullcontext()
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Mount and render: the page for a browser, or what is live of it for the page's socket."""
         # Sync, whatever mount is: natively async views break LoginRequiredMixin and ATOMIC_REQUESTS.
         response: HttpResponse
-        if isinstance(request, LiveRequest):
-            self._live = LivePage(self, request)
-            response = self._live.mount(*args, **kwargs)
-        else:
-            sessions.welcome(request)
-            mount(self, request, *args, **kwargs)
-            response = render(self, get_token(request)).response
-            inject_script(response, request)
-            sessions.prepare(request)
+        try:
+            if isinstance(request, LiveRequest):
+                self._live = LivePage(self, request)
+                response = self._live.mount(*args, **kwargs)
+            else:
+                sessions.welcome(request)
+                mount(self, request, *args, **kwargs)
+                response = render(self, get_token(request)).response
+                inject_script(response, request)
+                sessions.prepare(request)
+        except Answered as answered:
+            return answered.response
         patch_cache_control(response, private=True, no_cache=True)
         return response
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method in ("POST", "PUT", "DELETE") and hasattr(self, "form_invalid"):
+            # What it sets is shown with an invalid form, and what it forbids is forbidden.
+            with suppress(Answered):
+                mount(self, request, *args, **kwargs)
+        return super().dispatch(request, *args, **kwargs)

@@ -1,0 +1,79 @@
+"""Django's generic views as live views: what their own ``get()`` prepares, without its rendering."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from django.http import HttpResponse
+from django.views.generic.base import ContextMixin, View
+
+__all__ = ["Answered", "Generic", "prepare"]
+
+
+class Answered(Exception):
+    """The ``get()`` of a generic view has not rendered it but returned another *response*, such as a redirect."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        self.response = response
+
+
+class Generic(ContextMixin, View):
+    """The base of a live view, which may be one of Django's generic views as well.
+
+    Whatever the ``get()`` of that sets on the view (``object``, ``object_list``) is there before ``mount`` is called,
+    and what it adds to the context is there at each rendering. Raises ``TypeError`` for a class in which that ``get()``
+    would be called instead of the live view's.
+    """
+
+    _prepared: dict[str, Any] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in cls.__mro__[: cls.__mro__.index(Generic)]:
+            if _is_ordinary(base) and (get := vars(base).get("get")) and not _calls_super(get):
+                ordered = sorted(cls.__bases__, key=_is_ordinary)
+                raise TypeError(
+                    f"{cls.__qualname__} would never be live, as {base.__qualname__}.get() comes before that of the "
+                    f"live view. Name the live view first: class {cls.__name__}"
+                    f"({', '.join(one.__name__ for one in ordered)})."
+                )
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        # An attribute may have been set anew since.
+        prepared = {name: value for name, value in self._prepared.items() if name not in vars(self)}
+        return super().get_context_data(**{**prepared, **kwargs})
+
+    def _prepare(self, *args: Any, **kwargs: Any) -> None:
+        get = getattr(super(), "get", None)
+        if get is None:
+            return
+        rendered = HttpResponse()
+
+        def render_to_response(context: dict[str, Any], **kwargs: Any) -> HttpResponse:
+            self._prepared = context
+            return rendered
+
+        # Attributes of the instance come before methods of its class.
+        vars(self).update(get_context_data=dict, render_to_response=render_to_response)
+        try:
+            response = get(self.request, *args, **kwargs)
+        finally:
+            del self.get_context_data, self.render_to_response  # type: ignore[attr-defined]
+        if response is not rendered:
+            raise Answered(response)
+
+
+def _is_ordinary(view: type) -> bool:
+    return issubclass(view, View) and not issubclass(view, Generic)
+
+
+def _calls_super(method: Any) -> bool:
+    code = getattr(inspect.unwrap(method), "__code__", None)
+    return code is None or "super" in code.co_names
+
+
+def prepare(view: Any, *args: Any, **kwargs: Any) -> None:
+    """Let a generic *view* set what its ``get()`` sets for these arguments of its URL. Raises ``Answered``."""
+    if isinstance(view, Generic):
+        view._prepare(*args, **kwargs)
