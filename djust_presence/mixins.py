@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 
 from .backends.registry import get_backend
@@ -37,6 +39,15 @@ class PresenceMixin:
     _presence = cached_property(ViewPresence)
     _presence_wish: str | None = None  # what was wished last: TRACK or WATCH. djust saves these two
     _presence_last: str | None = None  # the meta that was tracked last
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        ours = cls.__module__.startswith(f"{__package__}.")
+        if apps.apps_ready and not ours and not apps.is_installed("djust_presence"):
+            raise ImproperlyConfigured(
+                f"{cls.__qualname__} is a PresenceMixin, but the app djust_presence is not installed, without which "
+                "nobody is present: add 'djust_presence' to INSTALLED_APPS."
+            )
 
     # Who and where
 

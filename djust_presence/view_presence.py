@@ -56,11 +56,12 @@ scopes: list[Callable[[Any, str], str]] = []
 class ViewPresence:
     """The presence of *view*, which its host connects to a *session*. What djust saves of it is on the view."""
 
-    __slots__ = ("_alone", "_began", "_key", "_uncounted", "_visitor", "session", "view")
+    __slots__ = ("_alone", "_began", "_key", "_uncounted", "_visitor", "reads", "session", "view")
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.session: Session | None = None
+        self.reads = False  # whether the view has read the group
         self._uncounted = False  # tracked where the store could not be asked
         self._visitor: str | None = None  # the id of the Django session, once it was looked for
         self._alone: str | None = None  # the id of this connection, where there is no other
@@ -205,9 +206,14 @@ class ViewPresence:
             self.view.online_count = self.session.count() if self.session else self._with_reader(0, None)
 
     @property
-    def _source(self) -> Session | None:
-        """The session that reads for the view; None where another read than that of its group is made."""
-        return self.session if self.session and self.session.follows else None
+    def idle(self) -> bool:
+        """True if the view reads the group, but has neither tracked nor watched."""
+        return self.reads and not self.view._presence_wish
+
+    def _read(self) -> tuple[str, Session | None]:
+        """Return the key of the group that is read, and the session that reads it if it is that of the view."""
+        self.reads = True
+        return self.read_key(), self.session if self.session and self.session.follows else None
 
     @property
     def _reader(self) -> Intent | None:
@@ -225,22 +231,22 @@ class ViewPresence:
         return count + (self._reader is not None and member is None)
 
     def records(self) -> list[Record]:
-        key = self.read_key()
-        if session := self._source:
+        key, session = self._read()
+        if session:
             session.look(key)
             return _records(session.members())
         return _records(overlay(lookup.members(key), None, self._reader))
 
     async def arecords(self) -> list[Record]:
-        key = self.read_key()
-        if session := self._source:
+        key, session = self._read()
+        if session:
             await session.alook(key)
             return _records(session.members())
         return _records(overlay(await lookup.amembers(key), None, self._reader))
 
     def count(self) -> int:
-        key = self.read_key()
-        if session := self._source:
+        key, session = self._read()
+        if session:
             session.look(key)
             return session.count()
         if reader := self._reader:
@@ -248,8 +254,8 @@ class ViewPresence:
         return lookup.count(key)
 
     async def acount(self) -> int:
-        key = self.read_key()
-        if session := self._source:
+        key, session = self._read()
+        if session:
             await session.alook(key)
             return session.count()
         if reader := self._reader:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from channels.routing import ProtocolTypeRouter
 from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
@@ -16,6 +17,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from djust_presence import LiveCursorMixin, LiveView, PresenceMixin
 from djust_presence.backends.memory import MemoryBackend
+from djust_presence.live import LiveViewConsumer
 
 REDIS = "redis://127.0.0.1:1/0"
 PUBSUB = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS]}}
@@ -38,6 +40,7 @@ class BoardView(LiveCursorMixin, LiveView):
 
 
 urlpatterns = [path("", DemoView.as_view())]
+application = ProtocolTypeRouter({"websocket": LiveViewConsumer.as_asgi()})
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +55,7 @@ def no_io(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]
     settings.DEBUG = True
     settings.CACHES = {"default": SHARED_CACHE}
     settings.INSTALLED_APPS = ["daphne", *settings.INSTALLED_APPS]
+    settings.ASGI_APPLICATION = f"{__name__}.application"
     get_commands.cache_clear()  # type: ignore[attr-defined]
     yield
     get_commands.cache_clear()  # type: ignore[attr-defined]

@@ -116,7 +116,7 @@ def test_the_settings_page_has_every_option_of_the_redis_backend() -> None:
 
 
 def test_the_checks_page_has_every_check() -> None:
-    sources = [PACKAGE / "checks.py", *(PACKAGE / "backends").glob("*.py")]
+    sources = [*PACKAGE.glob("*checks.py"), *(PACKAGE / "backends").glob("*.py")]
     ids = {
         f"djust_presence.{number}"
         for source in sources

@@ -30,7 +30,7 @@ LAYERS = [
     {"cursor_mixin"},
     {"hosts"},
     {"live", "djust", "channels"},
-    {"templatetags", "context_processors", "checks", "testing", "management"},
+    {"templatetags", "context_processors", "checks", "routing_checks", "testing", "management"},
     {"apps", "contract", "pytest_plugin"},
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}

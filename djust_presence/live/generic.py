@@ -30,14 +30,13 @@ class Generic(ContextMixin, View):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for base in cls.__mro__[: cls.__mro__.index(Generic)]:
-            if _is_ordinary(base) and (get := vars(base).get("get")) and not _calls_super(get):
-                ordered = sorted(cls.__bases__, key=_is_ordinary)
-                raise TypeError(
-                    f"{cls.__qualname__} would never be live, as {base.__qualname__}.get() comes before that of the "
-                    f"live view. Name the live view first: class {cls.__name__}"
-                    f"({', '.join(one.__name__ for one in ordered)})."
-                )
+        called = next(base for base in cls.__mro__ if "get" in vars(base) and not _calls_super(base))
+        if _is_ordinary(called):
+            ordered = sorted(cls.__bases__, key=_is_ordinary)
+            raise TypeError(
+                f"{cls.__qualname__} would never be live, as {called.__qualname__}.get() comes before that of the live "
+                f"view. Name the live view first: class {cls.__name__}({', '.join(one.__name__ for one in ordered)})."
+            )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         # An attribute may have been set anew since.
@@ -68,8 +67,9 @@ def _is_ordinary(view: type) -> bool:
     return issubclass(view, View) and not issubclass(view, Generic)
 
 
-def _calls_super(method: Any) -> bool:
-    code = getattr(inspect.unwrap(method), "__code__", None)
+def _calls_super(view: type) -> bool:
+    """Return whether the ``get()`` of *view* may leave it to the next one."""
+    code = getattr(inspect.unwrap(vars(view)["get"]), "__code__", None)
     return code is None or "super" in code.co_names
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
@@ -14,7 +15,9 @@ from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
 from ..hosts import sessions
 from ..hosts.outgoing import encode
 from ..hosts.request import LiveRequest
+from ..mixins import presence_of
 from .access import passes_tests
+from .advice import CountShown, advice_for_view
 from .code import mount
 from .generic import Answered, Generic
 from .page import LivePage
@@ -46,6 +49,8 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
             for name, value in vars(self).items()
             if not name.startswith("_") and name not in NOT_IN_CONTEXT
         }
+        if settings.DEBUG and (presence := presence_of(self)):
+            attributes.setdefault("online_count", CountShown(presence))
         return {**attributes, **super().get_context_data(**kwargs)}
 
     def push_event(self, event: str, payload: Any = None) -> None:
@@ -87,7 +92,7 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
                 sessions.welcome(request)
                 mount(self, request, *args, **kwargs)
                 response = render(self, get_token(request)).response
-                inject_script(response, request)
+                inject_script(response, request, advice_for_view(self))
                 sessions.prepare(request)
         except Answered as answered:
             return answered.response

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django.http import HttpRequest
 from django.template import Context, Library, Node, NodeList, TemplateSyntaxError
 from django.template.base import UNKNOWN_SOURCE, FilterExpression, Origin, Parser, Token
 from django.templatetags.static import static
@@ -13,7 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from ..cursors.position import LONGEST_NAME
-from ..live.rendering import Part, Place, active_regions
+from ..live.advice import advice_for_ordinary
+from ..live.rendering import Part, Place, active_regions, advice_script
 
 register = Library()
 
@@ -30,7 +32,7 @@ class LiveNode(Node):
     def render(self, context: Context) -> str:
         regions = active_regions()
         if regions is None:
-            return self.nodelist.render(context)
+            return self.nodelist.render(context) + _advice(context, "{% live %}", self.place)
         assert context.template is not None
         return regions.add(self.place, _name(context.template.origin), partial(self.nodelist.render, context))
 
@@ -52,7 +54,7 @@ class LivePartNode(Node):
         part = Part(self.place, _name(page.origin), page.engine, name)
         regions = active_regions()
         if regions is None:
-            return part.engine.get_template(name).render(context)
+            return part.engine.get_template(name).render(context) + _advice(context, "{% live %}", self.place)
         return regions.add_part(part, fixed=self._is_fixed(context))
 
     def _is_fixed(self, context: Context) -> bool:
@@ -68,7 +70,8 @@ def live(parser: Parser, token: Token) -> Node:
 
     ``{% live %}…{% endlive %}`` around it, or ``{% live "part.html" %}`` for a template of its own, which sees
     the view's context and nothing of a surrounding ``with`` or ``for``. Several are allowed, one in
-    another is not. A template without any is live as a whole. In pages of other views the tag changes nothing.
+    another is not. A template without any is live as a whole. In pages of other views the tag changes nothing; with
+    DEBUG they say so.
     """
     name, *arguments = token.split_contents()
     if len(arguments) > 1:
@@ -85,15 +88,17 @@ def live(parser: Parser, token: Token) -> Node:
 
 
 class LiveCursorsNode(Node):
-    def __init__(self, name: FilterExpression | None, nodelist: NodeList) -> None:
+    def __init__(self, place: Place, name: FilterExpression | None, nodelist: NodeList) -> None:
+        self.place = place
         self.name = name
         self.nodelist = nodelist
 
     def render(self, context: Context) -> str:
+        advice = _advice(context, "{% live_cursors %}", self.place) if active_regions() is None else ""
         attributes = format_html(' guest="{}"', gettext("Guest"))
         if self.name is not None:
             attributes = format_html(' name="{}"{}', self._surface(self.name, context), attributes)
-        return f"<live-cursors{attributes}>{self.nodelist.render(context)}</live-cursors>"
+        return f"<live-cursors{attributes}>{self.nodelist.render(context)}</live-cursors>{advice}"
 
     def _surface(self, expression: FilterExpression, context: Context) -> str:
         name = expression.resolve(context, ignore_failures=True)
@@ -120,7 +125,7 @@ def live_cursors(parser: Parser, token: Token) -> Node:
     surface = parser.compile_filter(arguments[0]) if arguments else None
     nodelist = parser.parse(("endlive_cursors",))
     parser.delete_first_token()
-    return LiveCursorsNode(surface, nodelist)
+    return LiveCursorsNode(Place(_name(parser.origin), token.lineno or 0, 0), surface, nodelist)
 
 
 @register.simple_tag
@@ -136,6 +141,12 @@ def presence_script() -> SafeString | str:
         static("djust_presence/djust.js"),
         static("djust_presence/cursors.js"),
     )
+
+
+def _advice(context: Context, tag: str, place: Place) -> SafeString | str:
+    request: HttpRequest | None = getattr(context, "request", None)
+    advice = advice_for_ordinary(request, tag, place)
+    return advice_script(request, advice) if request and advice else ""
 
 
 def _name(origin: Origin | None) -> str:

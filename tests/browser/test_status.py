@@ -200,3 +200,18 @@ async def test_it_is_read_out_where_a_role_is_an_attribute_only(site: Site, page
     await page.add_init_script("delete Element.prototype.role")
     await visit(site, page)
     await expect(page.locator("presence-status")).to_have_attribute("role", "status")
+
+
+async def test_advice_of_the_server_is_told_in_the_console(site: Site, page: Page) -> None:
+    advice = "Room shows presence, but neither tracks nor watches."
+    site.plain["/ordinary/"] = (
+        f'<p>ordinary</p><script src="/static/presence.js" defer data-advice="{advice}"></script>'
+    )
+    site.script = site.script.replace(" defer", f' defer data-advice="{advice}"')
+    warnings = heard(page)
+    await page.goto(site.url + "/ordinary/")
+    assert warnings == [f"djust_presence: {advice}"]
+    wire = await visit(site, page, "<p>live</p>")
+    await wire.ready()
+    await eventually(page, STATE, "live")
+    assert warnings == [f"djust_presence: {advice}"] * 2

@@ -4,7 +4,7 @@
  *
  * Its tag says where the rest is: `data-engine` is htmx 4 out of django-htmx, whose morph does the patching
  * as a private copy, `data-cursors` is the script for pages with live cursors, and `data-socket-prefix` goes in
- * front of the page's path in the socket's URL.
+ * front of the page's path in the socket's URL. With DEBUG it may have `data-advice`, for the console.
  *
  * What the page's own scripts and styles can go by:
  *   presence:<event>            on the document: a broadcast to the group, its payload in `detail`
@@ -28,6 +28,9 @@
     document[VISIT]();
     return;
   }
+  const warn = (text) => console.warn(`djust_presence: ${text}`);
+  const { advice } = script?.dataset ?? {};
+  if (advice) warn(advice);
   if (!script?.dataset.engine) return;
   const { engine: engineUrl, cursors: cursorsUrl, socketPrefix = "" } = script.dataset;
 
@@ -50,7 +53,6 @@
   const TYPING_DEBOUNCE = 300;
   const LARGEST_FRAME = 64 * 1024; // bytes
 
-  const warn = (text) => console.warn(`djust_presence: ${text}`);
   const HELP = "See docs/how-to/troubleshoot.md.";
 
   /** Tell the page. An element that has left it meanwhile cannot be heard, so the document speaks for it. */

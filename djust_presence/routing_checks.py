@@ -1,0 +1,75 @@
+"""System checks of the views that are routed, and of the application that is to serve their sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from channels.routing import ProtocolTypeRouter, get_default_application
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.handlers.asgi import ASGIHandler
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.views.generic import View
+
+from .live import LiveView
+from .live.advice import is_live
+from .mixins import PresenceMixin
+
+ROUTES = 'ProtocolTypeRouter({"http": get_asgi_application(), "websocket": LiveViewConsumer.as_asgi()})'
+
+
+@register(Tags.urls)
+def check_routed_views(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Whether the views with presence can have it, and the live ones their sockets."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    views = dict.fromkeys(_routed(get_resolver().url_patterns))
+    messages: list[CheckMessage] = [
+        Error(
+            f"{view.__module__}.{view.__qualname__} is a PresenceMixin, but no live view, so nobody is ever present on its page.",
+            hint=f"Derive it from LiveView as well: class {view.__name__}(PresenceMixin, LiveView, …).",
+            id="djust_presence.E016",
+        )
+        for view in views
+        if issubclass(view, PresenceMixin) and issubclass(view, View) and not is_live(view)
+    ]
+    if any(issubclass(view, LiveView) for view in views):
+        messages += _check_application()
+    return messages
+
+
+def _routed(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[type]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _routed(pattern.url_patterns)
+        elif isinstance(view := getattr(pattern.callback, "view_class", None), type):
+            yield view
+
+
+def _check_application() -> Iterator[CheckMessage]:
+    name = getattr(settings, "ASGI_APPLICATION", None)
+    if not name:
+        yield Warning(
+            "There are live pages, but ASGI_APPLICATION is not set: daphne's runserver needs it, and whether their sockets are routed cannot be checked.",
+            hint='Set it to the application in asgi.py, such as "mysite.asgi.application".',
+            id="djust_presence.W005",
+        )
+        return
+    try:
+        application = get_default_application()
+    except Exception as error:  # it is the project's code
+        yield Error(
+            f"ASGI_APPLICATION, {name!r}, cannot be loaded: {type(error).__name__}: {error}",
+            hint="Let it name the application in asgi.py, which an ASGI server must be able to import.",
+            id="djust_presence.E017",
+        )
+        return
+    routes = application.application_mapping if isinstance(application, ProtocolTypeRouter) else None
+    if isinstance(application, ASGIHandler) or (routes is not None and "websocket" not in routes):
+        yield Error(
+            f"There are live pages, but ASGI_APPLICATION, {name!r}, has no route for their WebSockets.",
+            hint=f"In asgi.py: application = {ROUTES}; docs/how-to/add-to-a-project.md has the whole file.",
+            id="djust_presence.E018",
+        )

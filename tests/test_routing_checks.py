@@ -1,0 +1,188 @@
+"""The checks of views that are routed, and of the application that is to serve their sockets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.contrib.auth.decorators import login_required
+from django.core.asgi import get_asgi_application
+from django.core.checks import CheckMessage, run_checks
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from django.views.generic import DetailView, TemplateView, View
+from pytest_django import Settings
+
+from djust_presence import LiveCursorMixin, LiveView, PresenceMixin
+from djust_presence.channels import PresenceConsumerMixin
+from djust_presence.live import LiveViewConsumer
+from tests.servers import ROOT
+
+
+class Page(PresenceMixin, LiveView):
+    template_name = "page.html"
+
+
+class Board(LiveCursorMixin, LiveView, DetailView):  # type: ignore[type-arg]
+    template_name = "page.html"
+
+
+class Static(PresenceMixin, TemplateView):
+    template_name = "page.html"
+
+
+class Cursors(LiveCursorMixin, View):
+    pass
+
+
+class Base(PresenceMixin):
+    """Is no view, or nobody's yet."""
+
+
+class Abstract(PresenceMixin, TemplateView):
+    """Is not routed."""
+
+
+class LiveAbstract(Abstract, LiveView):
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return LiveView.get(self, request, *args, **kwargs)
+
+
+class Talk(PresenceConsumerMixin):
+    """Is a consumer."""
+
+
+def plain(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+SOCKETS = LiveViewConsumer.as_asgi()
+GOOD = ProtocolTypeRouter({"websocket": SOCKETS})
+HTTP: Any = get_asgi_application()
+
+
+async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+    """Says nothing of what is in it."""
+
+
+@pytest.fixture
+def checked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    def check(*routes: Any, application: Any = GOOD) -> list[Any]:
+        site: Any = ModuleType("checked_site")
+        site.urlpatterns, site.application = list(routes), application
+        monkeypatch.setitem(sys.modules, "checked_site", site)
+        settings.ROOT_URLCONF = site
+        if application is not None:
+            settings.ASGI_APPLICATION = "checked_site.application"
+        return [one for one in run_checks() if one.id and one.id.startswith("djust_presence.")]
+
+    return check
+
+
+def only(messages: list[CheckMessage], id: str, message: str, hint: str) -> CheckMessage:
+    (said,) = messages
+    assert said.id == f"djust_presence.{id}"
+    assert message in said.msg
+    assert hint in str(said.hint)
+    return said
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        [],
+        [Page.as_view(), login_required(Board.as_view()), LiveAbstract.as_view(), plain],
+        [login_required(plain), TemplateView.as_view(template_name="page.html")],
+    ],
+)
+def test_views_that_are_live_and_those_without_presence_are_passed_over(views: Any, checked: Any) -> None:
+    assert checked(*(path(f"{number}/", view) for number, view in enumerate(views))) == []
+
+
+@pytest.mark.parametrize(
+    ("view", "name"), [(Static.as_view(), "Static"), (login_required(Cursors.as_view()), "Cursors")]
+)
+def test_presence_on_a_view_that_is_not_live_is_an_error(view: Any, name: str, checked: Any) -> None:
+    said = only(
+        checked(path("deep/", include([path("down/", view), path("again/", view)]))),
+        "E016",
+        f"{__name__}.{name} is a PresenceMixin, but no live view",
+        f"class {name}(PresenceMixin, LiveView, …)",
+    )
+    assert said.is_serious()
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        ProtocolTypeRouter({"http": HTTP, "websocket": SOCKETS}),
+        ProtocolTypeRouter({"http": HTTP, "websocket": URLRouter([path("", SOCKETS)])}),
+        SOCKETS,
+        wrapped,
+    ],
+)
+def test_an_application_that_may_have_a_route_for_sockets_is_passed_over(
+    application: Any, checked: Any
+) -> None:
+    assert checked(path("", Page.as_view()), application=application) == []
+
+
+@pytest.mark.parametrize("application", [HTTP, ProtocolTypeRouter({"http": HTTP}), ProtocolTypeRouter({})])
+def test_an_application_without_a_route_for_sockets_is_an_error(application: Any, checked: Any) -> None:
+    said = only(
+        checked(path("", login_required(Board.as_view())), application=application),
+        "E018",
+        "'checked_site.application', has no route for their WebSockets",
+        '"websocket": LiveViewConsumer.as_asgi()',
+    )
+    assert said.is_serious()
+    assert checked(path("", plain), application=application) == []
+
+
+def test_an_application_that_is_not_named_is_warned_of(checked: Any) -> None:
+    said = only(
+        checked(path("", Page.as_view()), application=None), "W005", "is not set", "mysite.asgi.application"
+    )
+    assert not said.is_serious()
+    assert checked(path("", plain), application=None) == []
+
+
+@pytest.mark.parametrize("name", ["application", "nowhere.asgi.application", "checked_site.nothing"])
+def test_an_application_that_cannot_be_loaded_is_an_error(
+    name: str, checked: Any, settings: Settings
+) -> None:
+    settings.ASGI_APPLICATION = name
+    only(checked(path("", Page.as_view()), application=None), "E017", repr(name), "asgi.py")
+
+
+APPS = ["django.contrib.contenttypes", "django.contrib.auth"]
+DEFINE = """
+from djust_presence import PresenceMixin
+class Ticket(PresenceMixin):
+    pass
+"""
+
+
+@pytest.mark.parametrize("apps", [APPS, [*APPS, "djust_presence"]])
+def test_presence_without_the_app_is_an_error_as_soon_as_a_class_is_made(apps: list[str]) -> None:
+    setup = (
+        f"import django; from django.conf import settings; settings.configure(INSTALLED_APPS={apps!r}); "
+        "django.setup()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", setup + DEFINE], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    if "djust_presence" in apps:
+        assert not done.returncode, done.stderr
+    else:
+        assert "ImproperlyConfigured: Ticket is a PresenceMixin, but" in done.stderr
+        assert "add 'djust_presence' to INSTALLED_APPS" in done.stderr
+    before = subprocess.run(
+        [sys.executable, "-c", DEFINE], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert not before.returncode, before.stderr
