@@ -71,7 +71,7 @@ async def attack(site: SiteServer, path: str, seconds: float) -> None:
                 number += 1
                 group.create_task(open_and_abort(site, path))
             await asyncio.sleep(0.01)
-    assert number > RATE * seconds * 0.9
+    assert number > RATE * seconds / 2  # as fast as a loaded machine can
 
 
 def resident(site: SiteServer) -> float:
