@@ -22,8 +22,6 @@ from ..codes import CloseCode
 from ..conf import get_settings
 from ..tracker import Connection, Session
 from .access import Visitor
-from .lanes import lanes
-from .turns import Turn
 
 __all__ = [
     "Behind",
@@ -70,7 +68,6 @@ class LiveRequest(ASGIRequest):
         super().__init__(scope, BytesIO())
         self._body = b""  # the stream is closed with the response, and the view keeps its request
         self.connection = connection
-        self.begun = False  # whether it has got a lane
         self._live: tuple[Behind, HttpResponseBase] | None = None
         self.opened_session: Any = None
         self._open_session: Callable[[], Any] | None = None
@@ -219,20 +216,18 @@ def _no_response(request: Any) -> HttpResponse:
 async def respond(request: LiveRequest) -> Outcome:
     """Send *request* through Django.
 
-    The caller gives this a task of its own, in whose context all that middleware and the view have set
-    (language, cache connections) ends with it. Raises ``Crowded`` if too many others wait.
+    The caller holds a lane, and gives this a task of its own, in whose context all that middleware and the view have
+    set (language, cache connections) ends with it.
     """
     handler = _handler or await sync_to_async(_get_handler, thread_sensitive=False)()
-    async with lanes.hold(Turn.MOUNT, request.sender):
-        request.begun = True
-        set_script_prefix(get_script_prefix(request.scope))
-        try:
-            await request_started.asend(sender=LiveHandler, scope=request.scope)
-            response = await handler.run_get_response(request)
-        except BaseException:
-            await request_finished.asend(sender=LiveHandler)
-            raise
-        await sync_to_async(response.close)()
+    set_script_prefix(get_script_prefix(request.scope))
+    try:
+        await request_started.asend(sender=LiveHandler, scope=request.scope)
+        response = await handler.run_get_response(request)
+    except BaseException:
+        await request_finished.asend(sender=LiveHandler)
+        raise
+    await sync_to_async(response.close)()
     request.opened_session = None  # middleware has looked at it again
     behind = request.behind(response)
     return Outcome(behind, 0, "") if behind else _refused(request, response)

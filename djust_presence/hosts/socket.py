@@ -16,11 +16,12 @@ from ..rates import LogLimit
 from ..tracker import Connection, Ending, Session, drained, get_tracker, will_serve
 from .base import Host
 from .incoming import FrameError, Head, read_frame, read_head
+from .lanes import lanes
 from .limits import MAX_FRAME_BYTES, MAX_WAITING_BYTES, Limits, Verdict
 from .outgoing import PONG, Changed, Message, Outgoing, Send, encode
 from .request import Behind, LiveRequest, Part, build_request, origin_allowed, respond, wrong_origin
 from .threads import spawn
-from .turns import Crowded
+from .turns import Crowded, Turn
 
 __all__ = ["Socket"]
 
@@ -51,6 +52,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
     connection: Connection[Session]
     _outgoing: Outgoing
     _patience: asyncio.Timeout
+    _mounting = False  # or mounted
     _over = False
 
     def __init__(self) -> None:
@@ -94,14 +96,18 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         finally:
             self._over = True
             self._outgoing.end()
-            if not request.begun:
-                opening.cancel()
+            if not self._mounting:
+                opening.cancel()  # so that it waits for no lane
             if stop := self.connection.end(ending):
                 await drained(stop)
 
     async def _open(self, request: LiveRequest) -> None:
         try:
-            behind, code, reason = await respond(request)
+            async with lanes.hold(Turn.MOUNT, request.sender):
+                if self._over:
+                    return
+                self._mounting = True
+                behind, code, reason = await respond(request)
             if behind is None:
                 self.close(code, reason)
             elif not self._over:
