@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 import tracemalloc
+from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
 
@@ -19,6 +20,7 @@ from djust_presence.events import event_handler
 from djust_presence.hosts import limits
 from djust_presence.hosts.limits import FRAMES_PER_SECOND, Limits
 from djust_presence.hosts.request import LiveRequest
+from djust_presence.hosts.turns import PER_VISITOR
 from djust_presence.rates import LogLimit
 from djust_presence.tracker import get_tracker
 from tests.live_pages import LivePage, Person
@@ -196,6 +198,52 @@ async def test_little_waits_for_a_view_that_is_busy(first: Any, settings: Settin
         Patient.gate.set()
 
 
+# Pages that open
+
+
+async def test_pages_that_are_too_many_to_wait_are_told_to_try_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ROOT_URLCONF = __name__
+    monkeypatch.setattr("djust_presence.hosts.socket._crowds", LogLimit())
+    monkeypatch.setattr("djust_presence.hosts.turns.MAX_WAITING_MOUNTS", 2)
+    Patient.gate.clear()
+    try:
+        async with AsyncExitStack() as stack:
+            fit = [await stack.enter_async_context(live("/patient/?wait")) for _ in range(PER_VISITOR + 2)]
+            for _ in range(2):
+                assert await (await stack.enter_async_context(live("/patient/?wait"))).closed() == 4000
+            Patient.gate.set()
+            for socket in fit:
+                await started(socket)
+    finally:
+        Patient.gate.set()
+    assert caplog.text.count("Too many pages are waiting to open") == 1
+
+
+async def test_a_page_whose_socket_has_gone_is_not_mounted(settings: Settings) -> None:
+    settings.ROOT_URLCONF = __name__
+    Patient.gate.clear()
+    Patient.mounts = 0
+    try:
+        async with AsyncExitStack() as stack:
+            first = [await stack.enter_async_context(live("/patient/?wait")) for _ in range(PER_VISITOR)]
+            for _ in range(20):
+                async with live("/patient/?wait"):
+                    pass
+            flood = await stack.enter_async_context(live("/patient/?wait"))
+            for _ in range(2 * limits.PATIENCE):
+                await flood.send_to(bytes_data=b"{")
+            assert (await closed_after_all(flood))[1] == 4408
+            last = await stack.enter_async_context(live("/patient/?wait"))
+            Patient.gate.set()
+            for socket in (*first, last):
+                await started(socket)
+            assert Patient.mounts == PER_VISITOR + 1
+    finally:
+        Patient.gate.set()
+
+
 # What is in a frame
 
 
@@ -203,9 +251,11 @@ class Patient(views.Counter):
     """A view that waits."""
 
     gate = threading.Event()
+    mounts = 0
 
     def mount(self, request: Any, **kwargs: Any) -> None:
         super().mount(request, **kwargs)
+        Patient.mounts += isinstance(request, LiveRequest)
         if "wait" in request.GET and isinstance(request, LiveRequest):
             self.gate.wait(5)
 
