@@ -27,14 +27,14 @@ class TokenBucket:
         self._tokens = burst
         self._time = float("-inf")
 
-    def take(self, now: float, leaving: float = 0) -> bool:
-        """Take a token if at least *leaving* others stay; says whether it did."""
+    def take(self, now: float, leaving: float = 0, *, amount: float = 1) -> bool:
+        """Take *amount* tokens if at least *leaving* others stay; return whether it did."""
         if now > self._time:
             self._tokens = min(self._burst, self._tokens + (now - self._time) * self._rate)
             self._time = now
-        if self._tokens < 1 + leaving:
+        if self._tokens < amount + leaving:
             return False
-        self._tokens -= 1
+        self._tokens -= amount
         return True
 
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from ..codes import CloseCode
 from ..hosts import Host
 from ..hosts.access import ENDED, Visitor, current_users
+from ..hosts.lanes import lanes
 from ..hosts.sessions import mark
-from ..hosts.threads import lanes
 from ..identity import is_logged_in
 from ..outages import Outage
 from ..tracker import Connection, Session

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+import re
+from typing import Any, NamedTuple, NoReturn
 
-__all__ = ["MAX_FRAME_BYTES", "FrameError", "read_frame"]
+from .limits import MAX_FRAME_BYTES
 
-MAX_FRAME_BYTES = 64 * 1024
+__all__ = ["FrameError", "Head", "read_frame", "read_head"]
+
+HEAD = re.compile(r'\s*\{\s*"type"\s*:\s*"([^"\\]{1,40})"\s*(?:,\s*"ref"\s*:\s*(-?\d{1,15})\s*)?[,}]')
 
 
 class FrameError(ValueError):
@@ -19,11 +22,32 @@ class FrameError(ValueError):
         self.code = code
 
 
-def read_frame(text: str | None) -> dict[str, Any]:
-    """The JSON object that *text* is, None being a binary frame. Raises ``FrameError``."""
+class Head(NamedTuple):
+    """What a frame says of itself at its very beginning: enough to refuse it unread. Nothing else relies on it."""
+
+    size: int  # in bytes, or in characters if these are too many already
+    kind: str = ""
+    ref: int | None = None
+
+
+def read_head(text: str | None, binary: bytes | None) -> Head:
+    """Return the head of a frame, at a cost that does not depend on what is in it."""
+    if text is None:
+        return Head(len(binary or b""))
+    size = (
+        len(text)
+        if text.isascii() or len(text) > MAX_FRAME_BYTES
+        else len(text.encode(errors="surrogatepass"))
+    )
+    found = HEAD.match(text)
+    return Head(size, found[1], int(found[2]) if found[2] else None) if found else Head(size)
+
+
+def read_frame(text: str | None, size: int) -> dict[str, Any]:
+    """Return the JSON object that *text* is, None being a binary frame. Raises ``FrameError``."""
     if text is None:
         raise FrameError("bad-frame", "Binary frames are not understood.")
-    if len(text) > MAX_FRAME_BYTES or len(text.encode(errors="surrogatepass")) > MAX_FRAME_BYTES:
+    if size > MAX_FRAME_BYTES:
         raise FrameError("too-large", "A frame has at most 64 KB.")
     try:
         frame = json.loads(text, parse_constant=_not_json, parse_float=_finite)

@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 from ..rates import TokenBucket
 
-__all__ = ["FLOOD_PER_SECOND", "FRAMES_PER_SECOND", "Limits"]
+__all__ = [
+    "BYTES_PER_SECOND",
+    "FLOOD",
+    "FRAMES_PER_SECOND",
+    "MAX_FRAME_BYTES",
+    "MAX_WAITING_BYTES",
+    "PATIENCE",
+    "Limits",
+    "Verdict",
+]
 
+MAX_FRAME_BYTES = 64 * 1024
+MAX_WAITING_BYTES = 4 * MAX_FRAME_BYTES  # of frames whose turn has not come
 FRAMES_PER_SECOND = 100
-FLOOD_PER_SECOND = 1000
+BYTES_PER_SECOND = 4 * MAX_FRAME_BYTES
+FLOOD = 10  # times as many frames or bytes end the socket
+PATIENCE = 20  # frames that are no use, or as many times 64 KB too much; one more a second
+
+
+class Verdict(Enum):
+    """The fate of a frame."""
+
+    ADMIT = auto()
+    REFUSE = auto()
+    CLOSE = auto()  # and with it the socket
 
 
 class Limits:
-    """The limits of one page. Each method counts what it is asked about; *now* is in seconds."""
+    """The limits of one page, which apply before a frame is read. *now* is in seconds, *size* in bytes."""
 
-    __slots__ = ("_flood", "_frames", "_lines")
+    __slots__ = ("_bytes", "_flood", "_flood_bytes", "_frames", "_lines", "_patience")
 
     def __init__(self) -> None:
         self._frames = TokenBucket(FRAMES_PER_SECOND, 2 * FRAMES_PER_SECOND)
-        self._flood = TokenBucket(FLOOD_PER_SECOND, 2 * FLOOD_PER_SECOND)
+        self._bytes = TokenBucket(BYTES_PER_SECOND, 2 * BYTES_PER_SECOND)
+        self._flood = TokenBucket(FLOOD * FRAMES_PER_SECOND, 2 * FLOOD * FRAMES_PER_SECOND)
+        self._flood_bytes = TokenBucket(FLOOD * BYTES_PER_SECOND, 2 * FLOOD * BYTES_PER_SECOND)
+        self._patience = TokenBucket(1, PATIENCE)
         self._lines = TokenBucket(1, 1)
 
-    def is_flood(self, now: float) -> bool:
-        """Return whether this frame, whatever it says, is one too many to keep the page."""
-        return not self._flood.take(now)
+    def judge(self, now: float, size: int, *, move: bool = False) -> Verdict:
+        """Count a frame and return what to do with it.
 
-    def may_speak(self, now: float) -> bool:
-        return self._frames.take(now)
+        Moves leave half of the burst to the rest, so a restless pointer keeps no click from its handler.
+        """
+        size = min(size, MAX_FRAME_BYTES)
+        if not (self._flood.take(now) and self._flood_bytes.take(now, amount=size)):
+            return Verdict.CLOSE
+        if not self._frames.take(now, leaving=FRAMES_PER_SECOND if move else 0):
+            return Verdict.REFUSE
+        if self._bytes.take(now, amount=size):
+            return Verdict.ADMIT
+        return self.blame(now, size / MAX_FRAME_BYTES)
 
-    def may_move(self, now: float) -> bool:
-        """Moves leave half of the burst to the rest, so a restless pointer keeps no click from its handler."""
-        return self._frames.take(now, leaving=FRAMES_PER_SECOND)
+    def blame(self, now: float, weight: float = 1) -> Verdict:
+        """Count a frame that was no use, and return what to do with it."""
+        return Verdict.REFUSE if self._patience.take(now, amount=weight) else Verdict.CLOSE
 
     def may_log(self, now: float) -> bool:
         """Return whether a refusal gets a line in the log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
@@ -21,7 +22,6 @@ from ..codes import CloseCode
 from ..conf import get_settings
 from ..tracker import Connection, Session
 from .access import Visitor
-from .threads import lanes
 
 __all__ = [
     "Behind",
@@ -45,8 +45,8 @@ class Part(Protocol):
     @property
     def kinds(self) -> frozenset[str]: ...
 
-    def take_in(self, frame: dict[str, Any]) -> None:
-        """Take in a frame of one of these types; nothing else of it has been checked."""
+    def take_in(self, frame: dict[str, Any], size: int) -> None:
+        """Take in a frame of one of these types, of *size* bytes; nothing else of it has been checked."""
 
 
 class Behind(Protocol):
@@ -71,6 +71,16 @@ class LiveRequest(ASGIRequest):
         self._live: tuple[Behind, HttpResponseBase] | None = None
         self.opened_session: Any = None
         self._open_session: Callable[[], Any] | None = None
+
+    @cached_property
+    def sender(self) -> str:
+        """Who may have sent this, as far as can be said before middleware has run: for fairness, not for identity."""
+        cookies = self.COOKIES
+        return str(
+            cookies.get(settings.SESSION_COOKIE_NAME)
+            or cookies.get(settings.CSRF_COOKIE_NAME)
+            or self.META.get("REMOTE_ADDR", "")
+        )
 
     @property
     def session(self) -> Any:
@@ -206,19 +216,18 @@ def _no_response(request: Any) -> HttpResponse:
 async def respond(request: LiveRequest) -> Outcome:
     """Send *request* through Django.
 
-    The caller gives this a task of its own, in whose context all that middleware and the view have set
-    (language, cache connections) ends with it.
+    The caller holds a lane, and gives this a task of its own, in whose context all that middleware and the view have
+    set (language, cache connections) ends with it.
     """
     handler = _handler or await sync_to_async(_get_handler, thread_sensitive=False)()
-    async with lanes.hold():
-        set_script_prefix(get_script_prefix(request.scope))
-        try:
-            await request_started.asend(sender=LiveHandler, scope=request.scope)
-            response = await handler.run_get_response(request)
-        except BaseException:
-            await request_finished.asend(sender=LiveHandler)
-            raise
-        await sync_to_async(response.close)()
+    set_script_prefix(get_script_prefix(request.scope))
+    try:
+        await request_started.asend(sender=LiveHandler, scope=request.scope)
+        response = await handler.run_get_response(request)
+    except BaseException:
+        await request_finished.asend(sender=LiveHandler)
+        raise
+    await sync_to_async(response.close)()
     request.opened_session = None  # middleware has looked at it again
     behind = request.behind(response)
     return Outcome(behind, 0, "") if behind else _refused(request, response)

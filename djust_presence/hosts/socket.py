@@ -15,23 +15,25 @@ from ..conf import get_settings
 from ..rates import LogLimit
 from ..tracker import Connection, Ending, Session, drained, get_tracker, will_serve
 from .base import Host
-from .incoming import FrameError, read_frame
-from .limits import Limits
+from .incoming import FrameError, Head, read_frame, read_head
+from .lanes import lanes
+from .limits import MAX_FRAME_BYTES, MAX_WAITING_BYTES, Limits, Verdict
 from .outgoing import PONG, Changed, Message, Outgoing, Send, encode
 from .request import Behind, LiveRequest, Part, build_request, origin_allowed, respond, wrong_origin
 from .threads import spawn
+from .turns import Crowded, Turn
 
 __all__ = ["Socket"]
 
 logger = logging.getLogger("djust_presence")
 
 VERSION = 1
-MOVE = "cursor"  # the type of frames of which the next one makes good that one is dropped
+MOVE = "cursor"
 MAX_EARLY_FRAMES = 100  # before what is behind the socket is there
 CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
 
-# Lines about sockets that are refused, whose pages come back every few seconds.
-_refusals = LogLimit()
+# Lines about sockets that are refused or closed, whose pages come back every few seconds.
+_refusals, _closings, _crowds = LogLimit(), LogLimit(), LogLimit()
 
 Receive = Callable[[], Awaitable[Message]]
 
@@ -50,11 +52,13 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
     connection: Connection[Session]
     _outgoing: Outgoing
     _patience: asyncio.Timeout
+    _mounting = False  # or mounted
     _over = False
 
     def __init__(self) -> None:
         self._limits = Limits()
-        self._early: list[dict[str, Any]] = []
+        self._early: list[tuple[str, Head]] = []  # frames that came before what is behind the socket
+        self._early_bytes = 0
 
     @classmethod
     def as_asgi(cls, **kwargs: Any) -> Any:
@@ -81,7 +85,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         ending = Ending.LOST
         try:
             async with asyncio.timeout(None) as self._patience:
-                spawn(self._open(request))
+                opening = spawn(self._open(request))
                 ending = Ending.of(await self._read(receive))
         except TimeoutError:
             if not self._patience.expired():
@@ -92,12 +96,18 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         finally:
             self._over = True
             self._outgoing.end()
+            if not self._mounting:
+                opening.cancel()  # so that it waits for no lane
             if stop := self.connection.end(ending):
                 await drained(stop)
 
     async def _open(self, request: LiveRequest) -> None:
         try:
-            behind, code, reason = await respond(request)
+            async with lanes.hold(Turn.MOUNT, request.sender):
+                if self._over:
+                    return
+                self._mounting = True
+                behind, code, reason = await respond(request)
             if behind is None:
                 self.close(code, reason)
             elif not self._over:
@@ -106,8 +116,14 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
                 self.connection.begin()
                 behind.begin(self)
                 early, self._early = self._early, []
-                for frame in early:
-                    self._hand_on(frame)
+                for text, head in early:
+                    self._read_frame(text, head)
+        except Crowded:
+            if (left_out := _crowds.line()) is not None:
+                logger.warning(
+                    "Too many pages are waiting to open, so %r has to try again.%s", self.path, left_out
+                )
+            self.close(CloseCode.RETRY, "crowded")
         except Exception:
             logger.exception("Unexpected error as the socket of %r was opened.", self.path)
             self.close(CloseCode.FAILED, "failed")
@@ -128,51 +144,66 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
             if self._over:
                 continue
             self.connection.heard()
-            if self._limits.is_flood(monotonic()):
-                logger.warning("The socket of %r was closed: too many frames.", self.path)
-                self.close(CloseCode.FLOOD, "too many frames")
-            else:
-                self._take_in(message.get("text"))
+            self._take_in(message.get("text"), message.get("bytes"))
             await asyncio.sleep(0)  # what a server has queued up would else be read before anybody's turn
 
-    def _take_in(self, text: str | None) -> None:
+    def _take_in(self, text: str | None, binary: bytes | None) -> None:
+        """Count a frame, and read it if it may be."""
+        head = read_head(text, binary)
+        verdict = self._limits.judge(monotonic(), head.size, move=head.kind == MOVE)
+        if verdict is Verdict.CLOSE:
+            self._close_flood()
+        elif verdict is Verdict.ADMIT:
+            self._admit(text, head)
+        elif head.kind != MOVE:  # the next move makes good that one is dropped
+            self.refuse("too-fast", "These are too many frames.", head.ref)
+
+    def _admit(self, text: str | None, head: Head) -> None:
+        if self.behind is not None or text is None or head.size > MAX_FRAME_BYTES:
+            self._read_frame(text, head)
+        elif head.kind == "ping":
+            self.put(PONG)
+        elif head.kind in ("pong", MOVE):
+            pass
+        elif len(self._early) < MAX_EARLY_FRAMES and self._early_bytes + head.size <= MAX_WAITING_BYTES:
+            self._early.append((text, head))
+            self._early_bytes += head.size
+        else:
+            self.refuse("too-many", "Too many events are waiting.", head.ref)
+
+    def _read_frame(self, text: str | None, head: Head) -> None:
         try:
-            frame = read_frame(text)
+            frame = read_frame(text, head.size)
         except FrameError as error:
-            self.refuse(error.code, str(error))
-            return
-        if self._is_too_fast(frame):
+            self._blame(error.code, str(error))
             return
         match frame.get("type"):
             case "ping":
                 self.put(PONG)
             case "pong":
                 pass
-            case _ if self.behind is not None:
-                self._hand_on(frame)
-            case kind if kind == MOVE:
-                pass
-            case _ if len(self._early) < MAX_EARLY_FRAMES:
-                self._early.append(frame)
             case _:
-                self.refuse("too-many", "Too many events are waiting.", ref_of(frame))
+                self._hand_on(frame, head.size)
 
-    def _hand_on(self, frame: dict[str, Any]) -> None:
+    def _blame(self, code: str, message: str) -> None:
+        """Refuse a frame that a page of ours does not send, and not for ever."""
+        if self._limits.blame(monotonic()) is Verdict.CLOSE:
+            self._close_flood()
+        else:
+            self.refuse(code, message)
+
+    def _close_flood(self) -> None:
+        if (left_out := _closings.line()) is not None:
+            logger.warning("The socket of %r was closed: too many frames.%s", self.path, left_out)
+        self.close(CloseCode.FLOOD, "too many frames")
+
+    def _hand_on(self, frame: dict[str, Any], size: int) -> None:
         kind = frame.get("type")
         for part in self._parts:
             if isinstance(kind, str) and kind in part.kinds:
-                part.take_in(frame)
+                part.take_in(frame, size)
                 return
-        self.refuse("bad-frame", "The frame is of no known type.")
-
-    def _is_too_fast(self, frame: dict[str, Any]) -> bool:
-        """Count *frame*. One too many is refused, but for a move, which the next one makes good."""
-        if frame.get("type") == MOVE:
-            return not self._limits.may_move(monotonic())
-        if self._limits.may_speak(monotonic()):
-            return False
-        self.refuse("too-fast", "These are too many frames.", ref_of(frame))
-        return True
+        self._blame("bad-frame", "The frame is of no known type.")
 
     def refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
         """Answer a frame with an error, and say so in the log, where *for_log* may say more."""
@@ -230,9 +261,3 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         """Be gone by then, whatever the browser does."""
         if not self._patience.expired():
             self._patience.reschedule(asyncio.get_running_loop().time() + seconds)
-
-
-def ref_of(frame: dict[str, Any]) -> int | None:
-    """Return the number by which a page knows its event."""
-    ref = frame.get("ref")
-    return ref if type(ref) is int else None

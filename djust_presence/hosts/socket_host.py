@@ -11,9 +11,9 @@ from ..outages import Outage
 from ..tracker import Connection, Session
 from .access import ENDED, current_users
 from .base import Host
+from .lanes import lanes
 from .outgoing import PING, encode
 from .socket import Socket
-from .threads import lanes
 
 __all__ = ["SocketHost"]
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from functools import partial
 
 from ..codes import CloseCode
+from ..hosts.lanes import lanes
 from ..hosts.outgoing import Changed
 from ..hosts.socket import Socket
 from ..hosts.socket_host import SocketHost
-from ..hosts.threads import lanes
 from ..tracker import SESSIONS_PER_HOP, Refresh, Session, chunks
 from .access import has_tests
 from .code import Update

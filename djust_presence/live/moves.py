@@ -10,7 +10,8 @@ from time import perf_counter
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from ..hosts.threads import lanes, spawn
+from ..hosts.lanes import lanes
+from ..hosts.threads import spawn
 from .code import Update
 
 
@@ -21,6 +22,8 @@ class Mover(Protocol):
 
     @property
     def over(self) -> bool: ...
+    @property
+    def sender(self) -> str: ...
     def begin_turn(self) -> bool: ...
     def take_in_move(self) -> Update: ...
     def end_move(self, update: Update) -> None: ...
@@ -85,7 +88,7 @@ class Moves:
             self._hops -= 1
 
     async def _hop_alone(self, page: Mover) -> None:
-        await lanes.run(partial(_take_in, page, asyncio.get_running_loop()))
+        await lanes.run(partial(_take_in, page, asyncio.get_running_loop()), visitor=page.sender)
 
     def _take_all(self, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread."""

@@ -15,11 +15,13 @@ from ..cursor_mixin import LiveCursorMixin
 from ..events import ArgumentError, bind, find_handler
 from ..hosts import sessions
 from ..hosts.access import Visitor
+from ..hosts.lanes import lanes
+from ..hosts.limits import MAX_WAITING_BYTES
 from ..hosts.outgoing import encode
 from ..hosts.pointer import PagePointer
 from ..hosts.request import LiveRequest
 from ..hosts.socket import Socket
-from ..hosts.threads import lanes, own_thread, spawn
+from ..hosts.threads import own_thread, spawn
 from ..mixins import presence_of
 from ..tracker import Refresh
 from .code import Update, ViewCode
@@ -43,6 +45,7 @@ class Event(NamedTuple):
     ref: int | None
     name: str
     params: dict[str, Any]
+    size: int  # bytes
 
 
 class LivePage:
@@ -102,6 +105,11 @@ class LivePage:
         self.view.request.user = user
 
     @property
+    def sender(self) -> str:
+        """Who its work counts for, where lanes are shared out."""
+        return self.visitor.user_id or self.request.sender
+
+    @property
     def over(self) -> bool:
         return self.socket is None or self.socket.over
 
@@ -110,10 +118,10 @@ class LivePage:
 
     # Incoming
 
-    def take_in(self, frame: dict[str, Any]) -> None:
+    def take_in(self, frame: dict[str, Any], size: int) -> None:
         match frame["type"]:
             case "event":
-                self._take_in_event(frame)
+                self._take_in_event(frame, size)
             case "page":
                 self._owe_page()
             case "cursor":
@@ -121,7 +129,7 @@ class LivePage:
             case "cursors":
                 self._show_cursors()
 
-    def _take_in_event(self, frame: dict[str, Any]) -> None:
+    def _take_in_event(self, frame: dict[str, Any], size: int) -> None:
         match frame:
             case {"name": str(name), **rest}:
                 ref, params = rest.get("ref"), rest.get("params", {})
@@ -130,11 +138,14 @@ class LivePage:
                 return
         if not (ref is None or type(ref) is int) or not isinstance(params, dict):
             self._refuse("bad-frame", "An event has a whole number as ref and an object as params.")
-        elif len(self._inbox) >= MAX_WAITING_EVENTS:
+        elif len(self._inbox) >= MAX_WAITING_EVENTS or self._bytes_waiting() + size > MAX_WAITING_BYTES:
             self._refuse("too-many", "Too many events are waiting.", ref)
         else:
-            self._inbox.append(Event(ref, name, params))
+            self._inbox.append(Event(ref, name, params, size))
             self._go_on()
+
+    def _bytes_waiting(self) -> int:
+        return sum(event.size for event in self._inbox)
 
     def _owe_page(self) -> None:
         """The browser's page has other regions: the next refresh sends it whole."""
@@ -199,7 +210,9 @@ class LivePage:
             if self._inbox:
                 await self._handle(self._inbox.pop(0))
             else:
-                self._show(await lanes.run(partial(self.code.update, self._due()), refresh=True))
+                self._show(
+                    await lanes.run(partial(self.code.update, self._due()), refresh=True, visitor=self.sender)
+                )
 
     async def _handle(self, event: Event) -> None:
         handler = find_handler(self.view, event.name)
@@ -219,9 +232,13 @@ class LivePage:
         if inspect.iscoroutinefunction(handler):
             async with own_thread():
                 failure = await self.code.acall(handler, arguments)
-            update = await lanes.run(partial(self.code.update, self._due(), event=True, failure=failure))
+            update = await lanes.run(
+                partial(self.code.update, self._due(), event=True, failure=failure), visitor=self.sender
+            )
         else:
-            update = await lanes.run(partial(self.code.call, handler, arguments, self._due()))
+            update = await lanes.run(
+                partial(self.code.call, handler, arguments, self._due()), visitor=self.sender
+            )
         self._show(update)
         if self.socket and update.failure:
             self.socket.put_error(update.failure, WHAT_FAILED[update.failure], event.ref)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ..hosts.threads import lanes
+from ..hosts.lanes import lanes
 from ..tracker import close_all
 
 __all__ = ["aclose_presence", "presence"]

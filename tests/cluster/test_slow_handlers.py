@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from djust_presence.hosts.threads import LANES
+from djust_presence.hosts.lanes import LANES
 from tests.live_pages import LivePage, Person
 from tests.servers import SiteServer
 

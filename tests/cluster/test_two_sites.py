@@ -113,7 +113,8 @@ def two_sites(
     """A site of two processes and one of one: on another prefix, or on another database."""
 
     def start(name: str, database: int, **options: str) -> SiteServer:
-        presence = {"LEASE_TTL": LEASE_TTL, "GRACE": 0.2, "OPTIONS": options}
+        # A pointer that has been still for CURSOR_TIMEOUT would be news to the quiet site.
+        presence = {"LEASE_TTL": LEASE_TTL, "GRACE": 0.2, "CURSOR_TIMEOUT": 300, "OPTIONS": options}
         variables = {
             "DB": str(tmp_path / f"{name}.sqlite3"),
             "REDIS_URL": redis.url(database),

@@ -10,7 +10,7 @@ import pytest
 from channels.routing import ProtocolTypeRouter
 from channels.testing import ApplicationCommunicator
 
-from djust_presence.hosts.incoming import MAX_FRAME_BYTES
+from djust_presence.hosts.limits import MAX_FRAME_BYTES
 from djust_presence.live import LiveViewConsumer, lifespan
 from djust_presence.live.page import MAX_WAITING_EVENTS
 from djust_presence.rates import LogLimit

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import tracemalloc
+from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
 
@@ -15,7 +17,11 @@ from django.utils.functional import classproperty
 from pytest_django import Settings
 
 from djust_presence.events import event_handler
-from djust_presence.hosts.limits import FLOOD_PER_SECOND, FRAMES_PER_SECOND, Limits
+from djust_presence.hosts import limits
+from djust_presence.hosts.limits import FRAMES_PER_SECOND, Limits
+from djust_presence.hosts.request import LiveRequest
+from djust_presence.hosts.turns import PER_VISITOR
+from djust_presence.rates import LogLimit
 from djust_presence.tracker import get_tracker
 from tests.live_pages import LivePage, Person
 from tests.servers import SiteServer
@@ -24,6 +30,7 @@ from . import views
 from .conftest import Socket, live
 from .test_consumer import started
 
+FLOOD_PER_SECOND = limits.FLOOD * FRAMES_PER_SECOND
 BURST = 2 * FRAMES_PER_SECOND
 FLOOD = 2 * FLOOD_PER_SECOND
 
@@ -95,8 +102,9 @@ async def test_moves_are_dropped_silently_and_leave_room_for_clicks() -> None:
 
 @pytest.mark.parametrize("first", [started, None], ids=["live", "being mounted"])
 async def test_a_flood_closes_the_socket_and_what_follows_is_not_read(
-    first: Any, caplog: pytest.LogCaptureFixture
+    first: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("djust_presence.hosts.socket._closings", LogLimit())
     async with live("/here/") as socket:
         if first:
             await first(socket)
@@ -131,7 +139,129 @@ async def test_a_queue_of_frames_keeps_nobody_else_waiting() -> None:
         assert socket.input_queue.qsize()
 
 
+@pytest.mark.parametrize("first", [started, None], ids=["live", "being mounted"])
+@pytest.mark.parametrize("bad", ["{", b"binary", "x" * 70_000, "[1]", '{"type": "no such"}'], ids=repr)
+async def test_frames_that_no_page_sends_close_the_socket_in_the_end(bad: str | bytes, first: Any) -> None:
+    async with live("/here/") as socket:
+        if first:
+            await first(socket)
+        begun = monotonic()
+        for _ in range(3 * limits.PATIENCE):
+            await socket.send_to(**{"text_data" if isinstance(bad, str) else "bytes_data": bad})
+        frames, code = await closed_after_all(socket)
+        assert code == 4408
+        assert frames <= limits.PATIENCE + 3 + (monotonic() - begun)  # and ready, and what is shown
+
+
+async def test_a_frame_that_is_too_much_is_refused_unread() -> None:
+    async with live("/counter/") as socket:
+        await started(socket)
+        frame = '{"type":"event","ref":%d,"name":"nothing","params":{"x":"' + "x" * 65_000 + '"}}'
+        answers = []
+        for ref in range(1, 15):
+            await socket.send_to(text_data=frame % ref)
+            answers.append(await socket.frame())
+        codes = [answer["code"] for answer in answers]
+        assert [answer["ref"] for answer in answers] == [*range(1, 15)]
+        assert codes[:8] == ["bad-arguments"] * 8  # 512 KB at once
+        assert "too-fast" in codes
+        await usable(socket)
+
+
+async def test_valid_frames_of_64_KB_one_after_the_other_close_the_socket() -> None:
+    async with live("/counter/") as socket:
+        await started(socket)
+        frame = '{"type":"pong","x":"' + "x" * 65_000 + '"}'
+        for _ in range(60):
+            await socket.send_to(text_data=frame)
+        _, code = await closed_after_all(socket)
+        assert code == 4408
+
+
+@pytest.mark.parametrize("first", [started, None], ids=["live", "being mounted"])
+async def test_little_waits_for_a_view_that_is_busy(first: Any, settings: Settings) -> None:
+    settings.ROOT_URLCONF = __name__
+    Patient.gate.clear()
+    try:
+        async with live("/patient/" if first else "/patient/?wait") as socket:
+            if first:
+                await first(socket)
+                await socket.send_json_to({"type": "event", "name": "wait"})
+            large = json.dumps({"type": "event", "ref": 1, "name": "x", "params": {"x": "x" * 60_000}})
+            for _ in range(5):
+                await socket.send_to(text_data=large)
+            errors = [await socket.frame()]
+            assert errors[0]["code"] == "too-many"
+            assert errors[0]["ref"] == 1
+            Patient.gate.set()
+    finally:
+        Patient.gate.set()
+
+
+# Pages that open
+
+
+async def test_pages_that_are_too_many_to_wait_are_told_to_try_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ROOT_URLCONF = __name__
+    monkeypatch.setattr("djust_presence.hosts.socket._crowds", LogLimit())
+    monkeypatch.setattr("djust_presence.hosts.turns.MAX_WAITING_MOUNTS", 2)
+    Patient.gate.clear()
+    try:
+        async with AsyncExitStack() as stack:
+            fit = [await stack.enter_async_context(live("/patient/?wait")) for _ in range(PER_VISITOR + 2)]
+            for _ in range(2):
+                assert await (await stack.enter_async_context(live("/patient/?wait"))).closed() == 4000
+            Patient.gate.set()
+            for socket in fit:
+                await started(socket)
+    finally:
+        Patient.gate.set()
+    assert caplog.text.count("Too many pages are waiting to open") == 1
+
+
+async def test_a_page_whose_socket_has_gone_is_not_mounted(settings: Settings) -> None:
+    settings.ROOT_URLCONF = __name__
+    Patient.gate.clear()
+    Patient.mounts = 0
+    try:
+        async with AsyncExitStack() as stack:
+            first = [await stack.enter_async_context(live("/patient/?wait")) for _ in range(PER_VISITOR)]
+            for _ in range(20):
+                async with live("/patient/?wait"):
+                    pass
+            flood = await stack.enter_async_context(live("/patient/?wait"))
+            for _ in range(2 * limits.PATIENCE):
+                await flood.send_to(bytes_data=b"{")
+            assert (await closed_after_all(flood))[1] == 4408
+            last = await stack.enter_async_context(live("/patient/?wait"))
+            Patient.gate.set()
+            for socket in (*first, last):
+                await started(socket)
+            assert Patient.mounts == PER_VISITOR + 1
+    finally:
+        Patient.gate.set()
+
+
 # What is in a frame
+
+
+class Patient(views.Counter):
+    """A view that waits."""
+
+    gate = threading.Event()
+    mounts = 0
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        super().mount(request, **kwargs)
+        Patient.mounts += isinstance(request, LiveRequest)
+        if "wait" in request.GET and isinstance(request, LiveRequest):
+            self.gate.wait(5)
+
+    @event_handler
+    def wait(self) -> None:
+        self.gate.wait(5)
 
 
 class Guarded(views.Counter):
@@ -152,7 +282,7 @@ class Guarded(views.Counter):
         self.count = type(value).__name__
 
 
-urlpatterns = [path("guarded/", Guarded.as_view())]
+urlpatterns = [path("guarded/", Guarded.as_view()), path("patient/", Patient.as_view())]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from djust_presence.hosts.threads import LANES
+from djust_presence.hosts.lanes import LANES
 from tests.live_pages import LivePage, Person
 from tests.servers import Server, SiteServer
 

@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sqlite3
-import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -23,202 +21,11 @@ from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_u
 from django.utils import timezone, translation
 from django.utils.timezone import get_fixed_timezone
 
-from djust_presence.calls import call
-from djust_presence.hosts import threads
-from djust_presence.hosts.threads import Ambient, Lanes, Turn, own_thread, spawn
+from djust_presence.hosts.lanes import lanes
+from djust_presence.hosts.threads import Ambient, own_thread, spawn
 
 from .conftest import live
 from .test_consumer import started
-
-
-@pytest.fixture
-def lanes() -> Iterator[Lanes]:
-    lanes = Lanes(3)
-    yield lanes
-    for lane in lanes._free:
-        lane.shutdown()
-
-
-class Gate:
-    """Work that is in a thread until it is let go."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Event()
-        self.leave = threading.Event()
-
-    def __call__(self) -> None:
-        self.entered.set()
-        assert self.leave.wait(5)
-
-    async def is_entered(self) -> bool:
-        return await asyncio.to_thread(self.entered.wait, 5)
-
-
-# Lanes
-
-
-async def test_work_runs_on_few_threads_that_stay(lanes: Lanes) -> None:
-    names = [await lanes.run(_thread_name) for _ in range(10)]
-    assert len(set(names)) == 1
-    names = await asyncio.gather(*(lanes.run(_thread_name) for _ in range(50)))
-    assert len(set(names)) <= 3
-
-
-async def test_a_lane_is_one_s_own_meanwhile(lanes: Lanes) -> None:
-    async def work() -> set[str]:
-        async with lanes.hold():
-            return {await sync_to_async(_thread_name)() for _ in range(5)}
-
-    used = await asyncio.gather(*(work() for _ in range(20)))
-    assert all(len(names) == 1 for names in used)
-    assert len(lanes._free) == 3
-
-
-async def test_handlers_that_hang_leave_a_lane_to_refreshes(lanes: Lanes) -> None:
-    gates = [Gate() for _ in range(4)]
-    tasks = [asyncio.create_task(lanes.run(gate)) for gate in gates]
-    assert await gates[0].is_entered()
-    assert await gates[1].is_entered()
-    assert await asyncio.wait_for(lanes.run(_thread_name, refresh=True), 5)
-    assert not gates[2].entered.is_set()
-    for gate in gates:
-        gate.leave.set()
-    await asyncio.gather(*tasks)
-
-
-async def test_a_page_that_opens_waits_for_one_handler_and_not_for_all(lanes: Lanes) -> None:
-    gates = [Gate() for _ in range(5)]
-    handlers = [asyncio.create_task(lanes.run(gate)) for gate in gates]
-    assert await gates[0].is_entered()
-    assert await gates[1].is_entered()
-
-    async def mount() -> str:
-        async with lanes.hold():
-            return await sync_to_async(_thread_name)()
-
-    mounted = asyncio.create_task(mount())
-    await asyncio.sleep(0)
-    gates[0].leave.set()
-    assert await asyncio.wait_for(mounted, 5)
-    assert await gates[2].is_entered()
-    for gate in gates:
-        gate.leave.set()
-    await asyncio.gather(*handlers)
-
-
-async def test_a_refresh_that_hangs_delays_others_only_a_little(lanes: Lanes) -> None:
-    gate = Gate()
-    task = asyncio.create_task(lanes.run(gate, refresh=True))
-    assert await gate.is_entered()
-    begun = time.monotonic()
-    await asyncio.wait_for(lanes.run(_thread_name, refresh=True), 5)
-    assert time.monotonic() - begun > threads.REFRESH_PATIENCE / 2
-    assert await asyncio.wait_for(lanes.run(_thread_name), 5)
-    gate.leave.set()
-    await task
-
-
-async def test_refreshes_take_turns(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "REFRESH_PATIENCE", 60.0)
-    names = await asyncio.gather(*(lanes.run(_thread_name, refresh=True) for _ in range(20)))
-    assert len(set(names)) == 1
-
-
-async def test_a_cancelled_lane_is_not_free_before_its_work_has_ended(lanes: Lanes) -> None:
-    gate = Gate()
-    task = asyncio.create_task(lanes.run(gate))
-    assert await gate.is_entered()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert len(lanes._free) == 2
-    gate.leave.set()
-    assert await _soon(lambda: len(lanes._free) == 3)
-
-
-async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
-    gates = [Gate(), Gate()]
-    tasks = [asyncio.create_task(lanes.run(gate)) for gate in gates]
-    assert await gates[0].is_entered()
-    assert await gates[1].is_entered()
-    waiting = [asyncio.create_task(lanes.run(_thread_name)) for _ in range(3)]
-    await asyncio.sleep(0)
-    waiting[0].cancel()
-    for gate in gates:
-        gate.leave.set()
-    await asyncio.gather(*tasks)
-    results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert isinstance(results[0], asyncio.CancelledError)
-    assert await _soon(lambda: len(lanes._free) == 3)
-
-
-async def test_who_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it_back(lanes: Lanes) -> None:
-    taken = [await lanes._acquire(Turn.HANDLER) for _ in range(2)]
-    waiting = asyncio.create_task(lanes.run(_thread_name))
-    await asyncio.sleep(0)
-    for lane in taken:
-        lanes._release(lane)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert len(lanes._free) == 3
-
-
-async def test_what_raises_gives_its_lane_back(lanes: Lanes) -> None:
-    def fail() -> None:
-        raise LookupError
-
-    for _ in range(5):
-        with pytest.raises(LookupError):
-            await lanes.run(fail)
-    assert len(lanes._free) == 3
-
-
-def test_lanes_serve_several_loops(lanes: Lanes) -> None:
-    async def work() -> list[str]:
-        return [await lanes.run(_thread_name) for _ in range(50)]
-
-    found: list[str] = []
-    loops = [threading.Thread(target=lambda: found.extend(asyncio.run(work()))) for _ in range(5)]
-    for loop in loops:
-        loop.start()
-    for loop in loops:
-        loop.join(10)
-    assert len(found) == 250
-    assert len(lanes._free) == 3
-
-
-async def test_sync_code_may_call_async_code_on_the_same_loop(lanes: Lanes) -> None:
-    loop = asyncio.get_running_loop()
-
-    async def where() -> tuple[bool, str]:
-        return asyncio.get_running_loop() is loop, await sync_to_async(_thread_name)()
-
-    same_loop, thread = await lanes.run(lambda: call(where))
-    assert same_loop
-    assert thread == await lanes.run(_thread_name)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-async def test_a_forked_child_has_lanes_of_its_own() -> None:
-    await threads.lanes.run(_thread_name)
-    child = os.fork()
-    if not child:
-        try:
-            asyncio.set_event_loop(None)
-            asyncio._set_running_loop(None)
-            thread = threading.Thread(
-                target=lambda: asyncio.run(threads.lanes.run(_thread_name)), daemon=True
-            )
-            thread.start()
-            thread.join(5)
-            os._exit(1 if thread.is_alive() else 0)
-        finally:
-            os._exit(2)
-    _, status = await asyncio.to_thread(os.waitpid, child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-
 
 # Threads for async code
 
@@ -276,8 +83,8 @@ class InATestCase(TestCase):
     async def test_work_runs_where_the_transaction_is(self) -> None:
         await get_user_model().objects.acreate(username="ada")
         main = await sync_to_async(_thread_name)()
-        assert await threads.lanes.run(_thread_name) == main
-        assert await threads.lanes.run(_count_users, refresh=True) == 1
+        assert await lanes.run(_thread_name) == main
+        assert await lanes.run(_count_users, refresh=True) == 1
         async with own_thread():
             assert await sync_to_async(_thread_name)() == main
         async with live("/counter/") as socket:
@@ -368,7 +175,7 @@ async def test_a_connection_that_was_lost_is_replaced() -> None:
         connection.errors_occurred = True  # as after a lost connection
         return checked
 
-    assert [await threads.lanes.run(work) for _ in range(3)] == [True] * 3
+    assert [await lanes.run(work) for _ in range(3)] == [True] * 3
 
 
 @pytest.mark.django_db(transaction=True)
@@ -381,12 +188,12 @@ async def test_a_connection_that_has_become_too_old_is_closed_before_anything_us
     def grow_old() -> None:
         connection.close_at = time.monotonic()
 
-    first = await threads.lanes.run(work)
-    assert await threads.lanes.run(work) is first
-    async with threads.lanes.hold():
+    first = await lanes.run(work)
+    assert await lanes.run(work) is first
+    async with lanes.hold():
         await sync_to_async(grow_old)()
-    assert await threads.lanes.run(work) is not first
-    await threads.lanes.run(lambda: connection.close())
+    assert await lanes.run(work) is not first
+    await lanes.run(lambda: connection.close())
 
 
 @pytest.mark.django_db(transaction=True)
@@ -396,7 +203,7 @@ async def test_a_connection_that_may_not_last_is_closed_at_once() -> None:
         connection.close_at = time.monotonic()
         return connection.connection
 
-    assert _is_closed(await threads.lanes.run(work))
+    assert _is_closed(await lanes.run(work))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -421,11 +228,3 @@ def _is_closed(used: Any) -> bool:
 
 def _thread_name() -> str:
     return threading.current_thread().name
-
-
-async def _soon(true: Callable[[], bool]) -> bool:
-    for _ in range(500):
-        if true():
-            return True
-        await asyncio.sleep(0.01)
-    return False

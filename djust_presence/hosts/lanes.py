@@ -1,0 +1,192 @@
+"""The few threads on which sync code of live pages runs."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Hashable
+from concurrent.futures import Executor, Future, wait
+from contextlib import asynccontextmanager
+from typing import ParamSpec, TypeVar
+
+from asgiref.sync import AsyncToSync, ThreadSensitiveContext, sync_to_async
+
+from ..forks import after_fork
+from .threads import between_connection_checks, connections_kept
+from .turns import Ask, Crowded, Turn, Turns
+
+__all__ = ["LANES", "Lanes", "lanes"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# As many database connections does a process hold for its live pages, however many these are.
+LANES = 8
+REFRESH_PATIENCE = 0.1  # seconds
+LONGEST_STOP = 5.0  # seconds that the end of the process waits for work that is under way
+
+
+class Lane(Executor):
+    """A thread that runs one piece of work after the other, and does not keep the process from ending.
+
+    Code in it may wait for a loop that has been stopped, and would wait for ever.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def started(self) -> bool:
+        return self._thread is not None
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = function(*args, **kwargs)
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+
+        self._work.put(run)
+        if self._thread is None:  # a lane has one user at a time
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+        return future
+
+    def _run(self) -> None:
+        while True:
+            self._work.get()()
+
+
+class LaneAsk(Ask):
+    """A request for a lane, and the lane that it got."""
+
+    __slots__ = ("granted", "lane")
+
+    def __init__(self, turn: Turn, visitor: Hashable) -> None:
+        super().__init__(turn, visitor)
+        self.lane: Lane | None = None
+        self.granted: Future[None] | None = None  # where it has to wait
+
+    def grant(self, lane: Lane) -> None:
+        self.lane = lane
+        if self.granted and self.granted.set_running_or_notify_cancel():
+            self.granted.set_result(None)
+
+    def refuse(self) -> None:
+        if self.granted and self.granted.set_running_or_notify_cancel():
+            self.granted.set_exception(Crowded())
+
+
+class Lanes:
+    """A few persistent threads, each of them lent to one piece of work at a time. For any loop."""
+
+    def __init__(self, size: int = LANES) -> None:
+        self._size = size
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all threads, as a forked child must: they have stayed in its parent."""
+        self._lock = threading.Lock()
+        self._lanes = [Lane(f"djust_presence-{n}") for n in range(self._size)]
+        self._free = self._lanes[::-1]
+        self._turns: Turns[LaneAsk] = Turns(self._size)
+
+    @asynccontextmanager
+    async def hold(self, turn: Turn = Turn.MOUNT, visitor: Hashable = None) -> AsyncIterator[None]:
+        """Thread-sensitive calls in this block run on one lane, and nobody else's do meanwhile.
+
+        Raises ``Crowded`` for a mount, if too many of them wait.
+        """
+        if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
+            # async_to_sync waits in the thread of a TestCase, say, and only that one sees its transaction.
+            with connections_kept():
+                yield
+            return
+        ask = await (
+            self._acquire_for_refresh(visitor) if turn is Turn.REFRESH else self._acquire(turn, visitor)
+        )
+        lane = ask.lane
+        assert lane is not None
+        try:
+            async with ThreadSensitiveContext(executor=lane):
+                yield
+        except asyncio.CancelledError:
+            # The thread may still be at what was cancelled: a lane is free when it has come through this.
+            lane.submit(_nothing).add_done_callback(lambda done: self._release(ask))
+            raise
+        except BaseException:
+            self._release(ask)
+            raise
+        self._release(ask)
+
+    async def run(self, function: Callable[[], T], *, refresh: bool = False, visitor: Hashable = None) -> T:
+        """Return the result of sync *function* on a lane, with database connections checked as around a request."""
+        async with self.hold(Turn.REFRESH if refresh else Turn.HANDLER, visitor):
+            return await sync_to_async(between_connection_checks)(function)
+
+    async def idle(self) -> None:
+        """Wait until all is done that any lane has been given by now."""
+        await asyncio.gather(*(asyncio.wrap_future(lane.submit(_nothing)) for lane in self._lanes))
+
+    def finish(self, timeout: float) -> None:
+        """Wait until all is done that any lane has been given by now, for *timeout* seconds at most."""
+        wait([lane.submit(_nothing) for lane in self._lanes if lane.started], timeout)
+
+    async def _acquire_for_refresh(self, visitor: Hashable) -> LaneAsk:
+        try:
+            async with asyncio.timeout(REFRESH_PATIENCE):
+                return await self._acquire(Turn.REFRESH, visitor)
+        except TimeoutError:
+            return await self._acquire(Turn.LATE_REFRESH, visitor)
+
+    async def _acquire(self, turn: Turn, visitor: Hashable) -> LaneAsk:
+        ask = LaneAsk(turn, visitor)
+        with self._lock:
+            if (refused := self._turns.add(ask)) is not None:
+                if refused is ask:
+                    raise Crowded
+                refused.refuse()
+            self._serve()
+            if ask.lane is None:
+                ask.granted = Future()
+        if ask.granted is None:
+            return ask
+        try:
+            await asyncio.wrap_future(ask.granted)
+        except asyncio.CancelledError:
+            with self._lock:
+                if not (granted := ask.lane is not None):
+                    self._turns.remove(ask)
+            if granted:
+                self._release(ask)
+            raise
+        return ask
+
+    def _release(self, ask: LaneAsk) -> None:
+        assert ask.lane is not None
+        with self._lock:
+            self._free.append(ask.lane)
+            self._turns.release(ask)
+            self._serve()
+
+    def _serve(self) -> None:
+        while (ask := self._turns.next()) is not None:
+            ask.grant(self._free.pop())
+
+
+lanes = Lanes()
+after_fork(lanes.reset)
+atexit.register(lambda: lanes.finish(LONGEST_STOP))
+
+
+def _nothing() -> None:
+    pass

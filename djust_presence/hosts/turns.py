@@ -1,0 +1,132 @@
+"""Decides who gets the next free lane. Pure: it knows no threads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+__all__ = ["MAX_WAITING_MOUNTS", "PER_VISITOR", "Ask", "Crowded", "Turn", "Turns"]
+
+PER_VISITOR = 3  # lanes
+NOT_FOR_MOUNTS = 3  # lanes, of which the last one is not for handlers either
+MAX_WAITING_MOUNTS = 500
+
+
+class Turn(Enum):
+    """The kind of work that needs a lane. Refreshes go first; mounts and handlers take turns."""
+
+    REFRESH = auto()  # one at a time: side by side they would only fight for the interpreter
+    LATE_REFRESH = auto()  # any number: what holds the lanes up is waiting for something else
+    MOUNT = auto()  # of a page that opens
+    HANDLER = auto()  # and all other work
+
+
+class Crowded(Exception):
+    """Too many pages are waiting to be mounted."""
+
+
+class Ask:
+    """A request for a lane, by *visitor*; None for work that is done for many."""
+
+    __slots__ = ("turn", "visitor")
+
+    def __init__(self, turn: Turn, visitor: Hashable = None) -> None:
+        self.turn = turn
+        self.visitor = visitor
+
+
+AskT = TypeVar("AskT", bound=Ask)
+
+
+class Turns(Generic[AskT]):
+    """The requests for some *lanes*: which of them wait, and which are granted next.
+
+    Handlers leave one lane to refreshes, and mounts two more to handlers. A visitor has at most three lanes, and among
+    those who wait for the same kind of work each visitor has one turn. Not thread-safe.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        self._free = lanes
+        self._mounts = max(1, lanes - NOT_FOR_MOUNTS)
+        self._mounts_first = True
+        self._granted: Counter[Turn] = Counter()
+        self._lanes_of: Counter[Hashable] = Counter()
+        self._waiting: dict[Turn, dict[Hashable, dict[AskT, None]]] = {turn: {} for turn in Turn}
+        self._waiting_mounts = 0
+
+    def add(self, ask: AskT) -> AskT | None:
+        """Let *ask* wait. If too many mounts do, return the one that has to give up, which may be *ask*."""
+        self._waiting[ask.turn].setdefault(ask.visitor, {})[ask] = None
+        if ask.turn is not Turn.MOUNT:
+            return None
+        self._waiting_mounts += 1
+        if self._waiting_mounts <= MAX_WAITING_MOUNTS:
+            return None
+        # The last one of whoever has the most, so that nobody shuts others out.
+        most = max(self._waiting[Turn.MOUNT].values(), key=len)
+        last = next(reversed(most))
+        self.remove(last)
+        return last
+
+    def remove(self, ask: AskT) -> None:
+        """*ask* gives up, if it still waits."""
+        waiting = self._waiting[ask.turn]
+        asks = waiting.get(ask.visitor, {})
+        if ask not in asks:
+            return
+        del asks[ask]
+        if not asks:
+            del waiting[ask.visitor]
+        self._waiting_mounts -= ask.turn is Turn.MOUNT
+
+    def next(self) -> AskT | None:
+        """Grant a lane to the request whose turn it is, and return it; None if none can have one."""
+        for turn in self._order():
+            if self._may_take(turn) and (ask := self._first(turn)) is not None:
+                self._grant(ask)
+                return ask
+        return None
+
+    def release(self, ask: AskT) -> None:
+        """The lane of *ask* is free again."""
+        self._free += 1
+        self._granted[ask.turn] -= 1
+        if ask.visitor is not None:
+            self._lanes_of[ask.visitor] -= 1
+            if not self._lanes_of[ask.visitor]:
+                del self._lanes_of[ask.visitor]
+
+    def _order(self) -> tuple[Turn, ...]:
+        kinds = (Turn.MOUNT, Turn.HANDLER) if self._mounts_first else (Turn.HANDLER, Turn.MOUNT)
+        return (Turn.REFRESH, Turn.LATE_REFRESH, *kinds)
+
+    def _may_take(self, turn: Turn) -> bool:
+        match turn:
+            case Turn.REFRESH:
+                return self._free > 0 and not self._granted[Turn.REFRESH]
+            case Turn.LATE_REFRESH:
+                return self._free > 0
+            case Turn.MOUNT:
+                return self._free > 1 and self._granted[Turn.MOUNT] < self._mounts
+            case Turn.HANDLER:
+                return self._free > 1
+
+    def _first(self, turn: Turn) -> AskT | None:
+        for visitor, asks in self._waiting[turn].items():
+            if self._lanes_of[visitor] < PER_VISITOR:
+                return next(iter(asks))
+        return None
+
+    def _grant(self, ask: AskT) -> None:
+        self.remove(ask)
+        waiting = self._waiting[ask.turn]
+        if ask.visitor in waiting:
+            waiting[ask.visitor] = waiting.pop(ask.visitor)  # the others come first now
+        self._free -= 1
+        self._granted[ask.turn] += 1
+        if ask.visitor is not None:
+            self._lanes_of[ask.visitor] += 1
+        if ask.turn in (Turn.MOUNT, Turn.HANDLER):
+            self._mounts_first = ask.turn is Turn.HANDLER

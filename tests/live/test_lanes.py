@@ -1,0 +1,218 @@
+"""The lanes: few threads, shared out so that nobody holds up everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from djust_presence.calls import call
+from djust_presence.hosts import lanes as lanes_module
+from djust_presence.hosts.lanes import Lanes
+from djust_presence.hosts.turns import Turn
+
+
+@pytest.fixture
+def lanes() -> Iterator[Lanes]:
+    lanes = Lanes(3)
+    yield lanes
+    lanes.finish(5)
+
+
+class Gate:
+    """Work that is in a thread until it is let go."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.leave = threading.Event()
+
+    def __call__(self) -> None:
+        self.entered.set()
+        assert self.leave.wait(5)
+
+    async def is_entered(self) -> bool:
+        return await asyncio.to_thread(self.entered.wait, 5)
+
+
+# Lanes
+
+
+async def test_work_runs_on_few_threads_that_stay(lanes: Lanes) -> None:
+    names = [await lanes.run(_thread_name) for _ in range(10)]
+    assert len(set(names)) == 1
+    names = await asyncio.gather(*(lanes.run(_thread_name) for _ in range(50)))
+    assert len(set(names)) <= 3
+
+
+async def test_a_lane_is_one_s_own_meanwhile(lanes: Lanes) -> None:
+    async def work() -> set[str]:
+        async with lanes.hold():
+            return {await sync_to_async(_thread_name)() for _ in range(5)}
+
+    used = await asyncio.gather(*(work() for _ in range(20)))
+    assert all(len(names) == 1 for names in used)
+    assert len(lanes._free) == 3
+
+
+async def test_handlers_that_hang_leave_a_lane_to_refreshes(lanes: Lanes) -> None:
+    gates = [Gate() for _ in range(4)]
+    tasks = [asyncio.create_task(lanes.run(gate)) for gate in gates]
+    assert await gates[0].is_entered()
+    assert await gates[1].is_entered()
+    assert await asyncio.wait_for(lanes.run(_thread_name, refresh=True), 5)
+    assert not gates[2].entered.is_set()
+    for gate in gates:
+        gate.leave.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_page_that_opens_waits_for_one_handler_and_not_for_all(lanes: Lanes) -> None:
+    gates = [Gate() for _ in range(5)]
+    handlers = [asyncio.create_task(lanes.run(gate)) for gate in gates]
+    assert await gates[0].is_entered()
+    assert await gates[1].is_entered()
+
+    async def mount() -> str:
+        async with lanes.hold():
+            return await sync_to_async(_thread_name)()
+
+    mounted = asyncio.create_task(mount())
+    await asyncio.sleep(0)
+    gates[0].leave.set()
+    assert await asyncio.wait_for(mounted, 5)
+    assert await gates[2].is_entered()
+    for gate in gates:
+        gate.leave.set()
+    await asyncio.gather(*handlers)
+
+
+async def test_a_refresh_that_hangs_delays_others_only_a_little(lanes: Lanes) -> None:
+    gate = Gate()
+    task = asyncio.create_task(lanes.run(gate, refresh=True))
+    assert await gate.is_entered()
+    begun = time.monotonic()
+    await asyncio.wait_for(lanes.run(_thread_name, refresh=True), 5)
+    assert time.monotonic() - begun > lanes_module.REFRESH_PATIENCE / 2
+    assert await asyncio.wait_for(lanes.run(_thread_name), 5)
+    gate.leave.set()
+    await task
+
+
+async def test_refreshes_take_turns(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, "REFRESH_PATIENCE", 60.0)
+    names = await asyncio.gather(*(lanes.run(_thread_name, refresh=True) for _ in range(20)))
+    assert len(set(names)) == 1
+
+
+async def test_a_cancelled_lane_is_not_free_before_its_work_has_ended(lanes: Lanes) -> None:
+    gate = Gate()
+    task = asyncio.create_task(lanes.run(gate))
+    assert await gate.is_entered()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(lanes._free) == 2
+    gate.leave.set()
+    assert await _soon(lambda: len(lanes._free) == 3)
+
+
+async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
+    gates = [Gate(), Gate()]
+    tasks = [asyncio.create_task(lanes.run(gate)) for gate in gates]
+    assert await gates[0].is_entered()
+    assert await gates[1].is_entered()
+    waiting = [asyncio.create_task(lanes.run(_thread_name)) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    for gate in gates:
+        gate.leave.set()
+    await asyncio.gather(*tasks)
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert await _soon(lambda: len(lanes._free) == 3)
+
+
+async def test_who_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it_back(lanes: Lanes) -> None:
+    taken = [await lanes._acquire(Turn.HANDLER, None) for _ in range(2)]
+    waiting = asyncio.create_task(lanes.run(_thread_name))
+    await asyncio.sleep(0)
+    for lane in taken:
+        lanes._release(lane)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert len(lanes._free) == 3
+
+
+async def test_what_raises_gives_its_lane_back(lanes: Lanes) -> None:
+    def fail() -> None:
+        raise LookupError
+
+    for _ in range(5):
+        with pytest.raises(LookupError):
+            await lanes.run(fail)
+    assert len(lanes._free) == 3
+
+
+def test_lanes_serve_several_loops(lanes: Lanes) -> None:
+    async def work() -> list[str]:
+        return [await lanes.run(_thread_name) for _ in range(50)]
+
+    found: list[str] = []
+    loops = [threading.Thread(target=lambda: found.extend(asyncio.run(work()))) for _ in range(5)]
+    for loop in loops:
+        loop.start()
+    for loop in loops:
+        loop.join(10)
+    assert len(found) == 250
+    assert len(lanes._free) == 3
+
+
+async def test_sync_code_may_call_async_code_on_the_same_loop(lanes: Lanes) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def where() -> tuple[bool, str]:
+        return asyncio.get_running_loop() is loop, await sync_to_async(_thread_name)()
+
+    same_loop, thread = await lanes.run(lambda: call(where))
+    assert same_loop
+    assert thread == await lanes.run(_thread_name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+async def test_a_forked_child_has_lanes_of_its_own() -> None:
+    await lanes_module.lanes.run(_thread_name)
+    child = os.fork()
+    if not child:
+        try:
+            asyncio.set_event_loop(None)
+            asyncio._set_running_loop(None)
+            thread = threading.Thread(
+                target=lambda: asyncio.run(lanes_module.lanes.run(_thread_name)), daemon=True
+            )
+            thread.start()
+            thread.join(5)
+            os._exit(1 if thread.is_alive() else 0)
+        finally:
+            os._exit(2)
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def _thread_name() -> str:
+    return threading.current_thread().name
+
+
+async def _soon(true: Callable[[], bool]) -> bool:
+    for _ in range(500):
+        if true():
+            return True
+        await asyncio.sleep(0.01)
+    return False
