@@ -77,7 +77,7 @@ class PresenceMixin:
     def track_presence(self, meta: Mapping[str, Any] | None = None) -> None:
         """Be present, with *meta* (JSON, at most 4 KB) for the others to see; again: with another meta.
 
-        While a page is rendered over HTTP this only sets ``online_count``. Raises ``ValueError`` for a meta that is
+        While a page is rendered over HTTP nobody is registered, but the view reads the group with its reader. Raises ``ValueError`` for a meta that is
         not JSON or too large, and ``PresenceKeyError``.
         """
         self._presence.track(meta)
@@ -120,7 +120,7 @@ class PresenceMixin:
 
         It arrives as ``handle_presence_event(event, payload)`` where a view has that, and in the browser as a
         ``presence:<event>`` event on the document. Raises ``TypeError`` or ``ValueError`` for what is not JSON.
-        While a page is rendered over HTTP it goes nowhere.
+        While a page is rendered over HTTP it goes nowhere, but in a POST it is sent.
         """
         payload = json.loads(json.dumps(payload, allow_nan=False))
         if self._presence.session:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import socket
 import sys
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from redis.asyncio.connection import AbstractConnection
 from djust_presence import LiveCursorMixin, LiveView, PresenceMixin
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.live import LiveViewConsumer
+from tests.servers import ROOT
 
 REDIS = "redis://127.0.0.1:1/0"
 PUBSUB = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS]}}
@@ -263,7 +265,9 @@ def test_a_package_that_is_missing_is_said_with_how_to_get_it(
     said = the_only()
     assert said.id == "djust_presence.E002"
     assert said.msg == "The presence backend 'redis' needs the redis package."
-    assert said.hint == "Install it: pip install 'djust-presence[redis]'"
+    assert "pip install 'redis>=5.2' 'channels-redis>=4.3'" in str(said.hint)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {"redis>=5.2", "channels-redis>=4.3"} <= {*project["optional-dependencies"]["redis"]}
 
 
 def test_the_memory_backend_is_warned_of_where_it_is_deployed(settings: Settings) -> None:

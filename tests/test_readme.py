@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from djust_presence.testing import presence
 from tests.live_pages import LivePage, Person
-from tests.markdown import blocks, write_file, write_files
+from tests.markdown import blocks, write_file
 from tests.mysite import Mysite
 from tests.pages import Visitor, site
 from tests.servers import ROOT
@@ -27,8 +27,7 @@ README = (ROOT / "README.md").read_text()
 def mysite(tmp_path: Path) -> Mysite:
     """The project as it stands after the README's five steps."""
     mysite = Mysite(tmp_path)
-    mysite.start_project("pages")
-    write_files("README.md", tmp_path)
+    mysite.follow("README.md", "In your own project")
     return mysite
 
 
@@ -41,6 +40,9 @@ async def test_five_steps_make_a_live_page(mysite: Mysite) -> None:
                 await one.until_online(2)
                 await two.until_online(2)
                 assert one.regions["live-1"].count("Guest") == 2
+                assert len({*re.findall(r"hsl\(\d+", one.regions["live-1"])}) == 2
+                await two.send(type="event", ref=1, name="rename", params={"value": "Ada", "field": ""})
+                await one.until(lambda: ">Ada</b>" in one.regions["live-1"])
             await one.until_online(1)
         log = site.log.read_text()
     assert "/document/1/" in log
