@@ -60,16 +60,16 @@ def _check_application() -> Iterator[CheckMessage]:
     try:
         application = get_default_application()
     except Exception as error:  # it is the project's code
-        yield Error(
+        yield Warning(
             f"ASGI_APPLICATION, {name!r}, cannot be loaded: {type(error).__name__}: {error}",
             hint="Let it name the application in asgi.py, which an ASGI server must be able to import.",
-            id="djust_presence.E017",
+            id="djust_presence.W006",
         )
         return
     routes = application.application_mapping if isinstance(application, ProtocolTypeRouter) else None
     if isinstance(application, ASGIHandler) or (routes is not None and "websocket" not in routes):
-        yield Error(
+        yield Warning(
             f"There are live pages, but ASGI_APPLICATION, {name!r}, has no route for their WebSockets.",
             hint=f"In asgi.py: application = {ROUTES}; docs/how-to/add-to-a-project.md has the whole file.",
-            id="djust_presence.E018",
+            id="djust_presence.W007",
         )

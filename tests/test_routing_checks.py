@@ -136,11 +136,11 @@ def test_an_application_that_may_have_a_route_for_sockets_is_passed_over(
 def test_an_application_without_a_route_for_sockets_is_an_error(application: Any, checked: Any) -> None:
     said = only(
         checked(path("", login_required(Board.as_view())), application=application),
-        "E018",
+        "W007",
         "'checked_site.application', has no route for their WebSockets",
         '"websocket": LiveViewConsumer.as_asgi()',
     )
-    assert said.is_serious()
+    assert not said.is_serious()
     assert checked(path("", plain), application=application) == []
 
 
@@ -157,7 +157,7 @@ def test_an_application_that_cannot_be_loaded_is_an_error(
     name: str, checked: Any, settings: Settings
 ) -> None:
     settings.ASGI_APPLICATION = name
-    only(checked(path("", Page.as_view()), application=None), "E017", repr(name), "asgi.py")
+    only(checked(path("", Page.as_view()), application=None), "W006", repr(name), "asgi.py")
 
 
 APPS = ["django.contrib.contenttypes", "django.contrib.auth"]
