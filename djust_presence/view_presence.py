@@ -161,7 +161,7 @@ class ViewPresence:
         """Return whether that changes what the view reads: djust calls this when a connection has ended, too."""
         if self.session and self.session.ended:
             return False
-        changes = self.session is not None or self._reader is not None
+        changes = self.session is not None or self._has_reader
         if self.view._presence_wish:
             self.view._presence_wish = WATCH
         if self.session:
@@ -216,19 +216,24 @@ class ViewPresence:
         return self.read_key(), self.session if self.session and self.session.follows else None
 
     @property
-    def _reader(self) -> Intent | None:
-        """As whom the reader of a page that is rendered over HTTP will be present, once its socket is open.
+    def _has_reader(self) -> bool:
+        """True if this is a page over HTTP whose reader will be present, once its socket is open.
 
         A view that was never set up, as one of djust's within another, will have no socket.
         """
-        if self.session or self.view._presence_wish != TRACK or not hasattr(self.view, "kwargs"):
+        return not self.session and self.view._presence_wish == TRACK and hasattr(self.view, "kwargs")
+
+    @property
+    def _reader(self) -> Intent | None:
+        """As whom the reader will be present."""
+        if not self._has_reader:
             return None
         wish = Wish(self.read_key(), self._checked_user(), self.view._presence_last or "")
         return Intent("", wish, True, self._began)
 
     def _with_reader(self, count: int, member: Member | None) -> int:
         """Return *count* with the reader, unless they are counted as *member* already."""
-        return count + (self._reader is not None and member is None)
+        return count + (self._has_reader and member is None)
 
     def records(self) -> list[Record]:
         key, session = self._read()
