@@ -133,7 +133,7 @@ def test_an_application_that_may_have_a_route_for_sockets_is_passed_over(
 
 
 @pytest.mark.parametrize("application", [HTTP, ProtocolTypeRouter({"http": HTTP}), ProtocolTypeRouter({})])
-def test_an_application_without_a_route_for_sockets_is_an_error(application: Any, checked: Any) -> None:
+def test_an_application_without_a_route_for_sockets_is_warned_of(application: Any, checked: Any) -> None:
     said = only(
         checked(path("", login_required(Board.as_view())), application=application),
         "W007",
@@ -153,7 +153,7 @@ def test_an_application_that_is_not_named_is_warned_of(checked: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["application", "nowhere.asgi.application", "checked_site.nothing"])
-def test_an_application_that_cannot_be_loaded_is_an_error(
+def test_an_application_that_cannot_be_loaded_is_warned_of(
     name: str, checked: Any, settings: Settings
 ) -> None:
     settings.ASGI_APPLICATION = name

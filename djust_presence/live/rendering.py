@@ -1,4 +1,4 @@
-"""The live regions of a page: rendering, the difference to what is shown, and the script that applies it."""
+"""The live regions of a page: rendering, and the difference to what is shown."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-import django
 from django.http import HttpRequest, HttpResponse
 from django.template import Engine, TemplateSyntaxError
 from django.template.context import make_context
 from django.template.response import SimpleTemplateResponse
-from django.templatetags.static import static
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
-from ..conf import get_settings
 from ..hosts.outgoing import WHOLE, Changed
 
 __all__ = [
@@ -30,8 +25,6 @@ __all__ = [
     "Regions",
     "Shown",
     "active_regions",
-    "advice_script",
-    "inject_script",
     "render",
 ]
 
@@ -243,54 +236,3 @@ def _digests(regions: Mapping[str, str]) -> dict[str, bytes]:
 
 def _digest(html: str) -> bytes:
     return blake2b(html.encode(errors="surrogatepass"), digest_size=16).digest()
-
-
-def inject_script(response: HttpResponse, request: HttpRequest, advice: str = "") -> None:
-    """Put our script in before the last ``</body>`` of an HTML *response*, else at its end.
-
-    It says *advice* in the browser's console.
-    """
-    if not response.headers.get("Content-Type", "").startswith("text/html"):
-        return
-    content = response.content
-    end = content.lower().rfind(b"</body>")
-    if end < 0:
-        end = len(content)
-    response.content = content[:end] + _script(request, advice).encode(response.charset) + content[end:]
-
-
-def _script(request: HttpRequest, advice: str) -> str:
-    return format_html(
-        '<script src="{}" defer data-engine="{}" data-cursors="{}" data-socket-prefix="{}"{}{}></script>',
-        static("djust_presence/presence.js"),
-        static("django_htmx/htmx-4.min.js"),
-        static("djust_presence/cursors.js"),
-        get_settings().socket_prefix,
-        format_html(' data-advice="{}"', advice) if advice else "",
-        _nonce_attribute(request),
-    )
-
-
-def advice_script(request: HttpRequest, advice: str) -> SafeString:
-    """Return a script for a page that is not live, which says *advice* in the browser's console."""
-    return format_html(
-        '<script src="{}" defer data-advice="{}"{}></script>',
-        static("djust_presence/presence.js"),
-        advice,
-        _nonce_attribute(request),
-    )
-
-
-def _nonce_attribute(request: HttpRequest) -> SafeString | str:
-    nonce = _nonce(request)
-    return "" if nonce is None else format_html(' nonce="{}"', nonce)
-
-
-def _nonce(request: HttpRequest) -> str | None:
-    """The nonce of the page's Content-Security-Policy: Django's own (6.0 and later), or that of django-csp."""
-    nonce = getattr(request, "csp_nonce", None)
-    if nonce is None and django.VERSION >= (6, 0):
-        from django.middleware.csp import get_nonce
-
-        nonce = get_nonce(request)
-    return None if nonce is None else str(nonce)

@@ -21,7 +21,8 @@ from .advice import CountShown, advice_for_view
 from .code import mount
 from .generic import Answered, Generic
 from .page import LivePage
-from .rendering import inject_script, render
+from .rendering import render
+from .script import inject_script
 
 __all__ = ["LiveView"]
 

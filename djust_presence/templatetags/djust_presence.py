@@ -15,7 +15,8 @@ from django.utils.translation import gettext
 
 from ..cursors.position import LONGEST_NAME
 from ..live.advice import advice_for_ordinary
-from ..live.rendering import Part, Place, active_regions, advice_script
+from ..live.rendering import Part, Place, active_regions
+from ..live.script import advice_script
 
 register = Library()
 

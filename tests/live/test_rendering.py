@@ -18,7 +18,8 @@ from django.utils.translation import override
 from pytest_django import Settings
 
 from djust_presence.hosts.outgoing import MAX_WAITING_FRAMES, STALLED, Changed, Outgoing, encode
-from djust_presence.live.rendering import Page, Place, Shown, inject_script
+from djust_presence.live.rendering import Page, Place, Shown
+from djust_presence.live.script import inject_script
 
 from . import views
 from .conftest import live
