@@ -37,6 +37,7 @@ class Settings:
     cursor_timeout: float = 10.0
     cursor_cache: str = "default"
     socket_prefix: str = ""
+    guest_names: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -102,6 +103,8 @@ def _checked(name: str, value: Any) -> Any:
         return float(value)
     if kind == "str" and not isinstance(value, str):
         raise ImproperlyConfigured(f"{name_of(name)} must be a string, not {_shown(name, value)}.")
+    if kind == "bool" and not isinstance(value, bool):
+        raise ImproperlyConfigured(f"{name_of(name)} must be True or False, not {value!r}.")
     if name == "SOCKET_PREFIX" and value and not value.startswith("/"):
         raise ImproperlyConfigured(f"{name_of(name)} must begin with '/', but is {value!r}.")
     if name == "OPTIONS" and not isinstance(value, Mapping):

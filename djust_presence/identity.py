@@ -10,7 +10,9 @@ from uuid import uuid4
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
 from django.utils.crypto import salted_hmac
 
+from .conf import get_settings
 from .errors import PresenceError
+from .guests import guest_of
 from .keys import is_whole
 from .state.records import encode_meta
 
@@ -58,13 +60,17 @@ def checked_user(user: object, owner: str) -> str:
     return str(user)
 
 
-def encode_named(meta: Mapping[str, Any], user: Any) -> str:
-    """Encode *meta* with the name and id of *user*, if they are logged in.
+def encode_named(meta: Mapping[str, Any], user: Any, user_id: str) -> str:
+    """Encode *meta* with the name and id of *user*, if they are logged in; else as GUEST_NAMES wants it for *user_id*.
 
-    A guest's name is filled in when it is read, in the reader's language. Raises ``ValueError`` like `encode_meta`.
+    Without that setting a guest's name is filled in when it is read, in the reader's language. Raises ``ValueError``
+    like `encode_meta`.
     """
     complete = json.loads(encode_meta(meta))
     if is_logged_in(user):
         complete["name"] = complete.get("name") or user.get_username()
         complete.setdefault("user_id", user.pk if isinstance(user.pk, int) else str(user.pk))
+    elif get_settings().guest_names:
+        name, color = guest_of(user_id)
+        complete |= {"name": complete.get("name") or name, "color": complete.get("color") or color}
     return encode_meta(complete)

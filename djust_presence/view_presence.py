@@ -150,7 +150,7 @@ class ViewPresence:
 
     def track(self, meta: Mapping[str, Any] | None) -> None:
         key, user = self.checked_key(), self._checked_user()
-        text = self.encode(meta or {})
+        text = self.encode(meta or {}, user)
         self.view._presence_wish, self.view._presence_last = TRACK, text
         self._key = key
         if self.session:
@@ -174,7 +174,8 @@ class ViewPresence:
         if not tracked:
             raise PresenceError("There is nothing to update: call track_presence() first.")
         meta: dict[str, Any] = {**decode_meta(self.view._presence_last or "").copy(), **changes}
-        text = self.encode({key: value for key, value in meta.items() if value is not None})
+        kept = {key: value for key, value in meta.items() if value is not None}
+        text = self.encode(kept, wanted.wish.user if wanted else self._checked_user())
         self.view._presence_last = text
         if self.session and wanted:
             self.session.track(wanted.wish.key, wanted.wish.user, text, wanted.lasting)
@@ -191,9 +192,8 @@ class ViewPresence:
         if not tracked:
             self.view._presence_wish = WATCH
 
-    def encode(self, meta: Mapping[str, Any]) -> str:
-        """Encode *meta* with a name, but for guests: theirs is filled in when it is read, in the reader's language."""
-        return encode_named(meta, getattr(self.view.request, "user", None))
+    def encode(self, meta: Mapping[str, Any], user_id: str) -> str:
+        return encode_named(meta, getattr(self.view.request, "user", None), user_id)
 
     # Reads
 

@@ -28,6 +28,7 @@ DEFAULTS = {
     "CURSOR_TIMEOUT": 10,
     "CURSOR_CACHE": "default",
     "SOCKET_PREFIX": "",
+    "GUEST_NAMES": False,
     "OPTIONS": {},
 }
 
@@ -71,6 +72,8 @@ def test_settings_are_read_again_when_they_change() -> None:
         ({"BACKEND": MemoryBackend}, r"\['BACKEND'\] must be a string"),
         ({"LOCATION": None}, r"\['LOCATION'\] must be a string"),
         ({"SOCKET_PREFIX": "ws"}, r"\['SOCKET_PREFIX'\].*begin with '/'.*'ws'"),
+        ({"GUEST_NAMES": 1}, r"\['GUEST_NAMES'\] must be True or False, not 1"),
+        ({"GUEST_NAMES": "False"}, r"\['GUEST_NAMES'\] must be True or False, not 'False'"),
         ({"OPTIONS": ["prefix"]}, r"\['OPTIONS'\] must be a dictionary"),
         (["redis"], "DJUST_PRESENCE must be a dictionary"),
         ("redis", "DJUST_PRESENCE must be a dictionary"),

@@ -59,6 +59,8 @@ def shown(default: Any) -> str:
         return "`{}`"
     if default is None:
         return ""
+    if isinstance(default, bool):
+        return f"`{default}`"
     return f'`"{default}"`' if isinstance(default, str) else f"`{default:g}`"
 
 

@@ -18,7 +18,7 @@ NAME = PACKAGE.name
 LAYERS = [
     {"conf", "forks", "calls", "codes"},
     {"errors", "outages", "rates", "signals"},
-    {"keys"},
+    {"keys", "guests"},
     {"state"},
     {"identity"},
     {"backends"},

@@ -124,7 +124,8 @@ class ConsumerPresence:
 
     def track(self, key: str, meta: Mapping[str, Any]) -> None:
         checked_key(key, self._name)
-        user, text = checked_user(self.consumer.get_presence_user_id(), self._name), self._encode(meta)
+        user = checked_user(self.consumer.get_presence_user_id(), self._name)
+        text = self._encode(meta, user)
         session = self._session(key)
         session.track(key, user, text, lasting=user != self.alone)
         self._begin(session)
@@ -139,7 +140,8 @@ class ConsumerPresence:
         if session is None or wanted is None:
             raise PresenceError(f"There is nothing to update: call track_presence({key!r}) first.")
         meta = {**decode_meta(wanted.wish.meta).copy(), **changes}
-        text = self._encode({name: value for name, value in meta.items() if value is not None})
+        kept = {name: value for name, value in meta.items() if value is not None}
+        text = self._encode(kept, wanted.wish.user)
         session.track(key, wanted.wish.user, text, wanted.lasting)
 
     def watch(self, key: str) -> None:
@@ -174,8 +176,8 @@ class ConsumerPresence:
         if self._accepted:
             self._tracker.clock.call(session.live)
 
-    def _encode(self, meta: Mapping[str, Any]) -> str:
-        return encode_named(meta, self.consumer.scope.get("user"))
+    def _encode(self, meta: Mapping[str, Any], user_id: str) -> str:
+        return encode_named(meta, self.consumer.scope.get("user"), user_id)
 
     @property
     def _name(self) -> str:

@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from djust_presence import PresenceMixin
 from djust_presence import presence as facade
+from djust_presence.guests import guest_of
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 
 # Channels looks after database connections at every frame.
@@ -158,3 +159,13 @@ async def test_who_goes_to_another_page_of_the_group_is_not_reported_gone(
         async with DjustVisitor("grace").opens("/room/a/"):
             await other.until_pushed("join", 3)
         assert other.pushed("leave") == []
+
+
+async def test_with_guest_names_a_visitor_has_one_name_on_every_page(settings: Settings) -> None:
+    settings.DJUST_PRESENCE = {"GRACE": 0.05, "GUEST_NAMES": True}
+    visitor = DjustVisitor()
+    async with visitor.opens("/room/a/"), visitor.opens("/room/b/"):
+        for room in ("a", "b"):
+            (id,) = await present(f"room:{room}", 1)
+            (record,) = await facade.alist(f"room:{room}")
+            assert (record["name"], record["color"]) == guest_of(id)
