@@ -82,7 +82,7 @@ async def draw(page: Page, path: str) -> None:
         path,
     )
     for number, (x, y) in enumerate(points):
-        await page.mouse.move(box["x"] + x * box["width"] / 1600, box["y"] + y * box["height"] / 1000)
+        await page.mouse.move(box["x"] + x * box["width"] / 1600, box["y"] + y * box["height"] / 1280)
         if number == 0:
             await page.mouse.down()
     await page.mouse.up()

@@ -37,9 +37,14 @@ class Room(LivePage):
 
     @property
     def users(self) -> list[tuple[str, str]]:
-        """The picture and the name of each who is in the room."""
+        """The face and the name of each who is in the room: the name of a picture, or initials."""
         html = "".join(self.regions.values()).partition('<ul class="user-list">')[2]
-        return re.findall(r'src="/static/demo/avatars/(\w+)\.svg" alt="(.*?)"', html)
+        found = re.findall(
+            r'<span class="face".*?(?:/(\w+)\.svg"|aria-hidden="true">(\w+)<).*?person-name">(.*?)<',
+            html,
+            re.DOTALL,
+        )
+        return [(picture or initials, name) for picture, initials, name in found]
 
     @property
     def typing(self) -> list[str]:
@@ -116,16 +121,20 @@ async def test_others_see_who_is_typing_until_it_is_said(room: list[Room]) -> No
     await guest.until(lambda: guest.typing == [])
 
 
-async def test_everybody_has_a_picture(site: SiteServer, room: list[Room]) -> None:
+async def test_everybody_has_a_face(site: SiteServer, room: list[Room]) -> None:
     ada, guest = room
-    assert ada.users == guest.users == [("ada", "ada"), ("guest", "Guest")]
+    first, (initials, name) = ada.users
+    assert guest.users == ada.users
+    assert first == ("ada", "ada")
+    assert initials == "".join(word[0] for word in name.split())
+    assert len(initials) == 2
     site.manage("createsuperuser", "--noinput", "--username", "new", "--email", "new@example.com")
     async with Room(site, ada.path, Person(site, "new")):
-        await ada.until(lambda: ada.users[2:] == [("guest", "new")])
+        await ada.until(lambda: ada.users[2:] == [("N", "new")])
 
 
 def test_the_pictures_are_served_by_the_site_itself(site: SiteServer) -> None:
-    for name in ("ada", "grace", "alan", "katherine", "guest"):
+    for name in ("ada", "grace", "alan", "katherine"):
         assert Person(site).get(site, f"/static/demo/avatars/{name}.svg").startswith("<svg")
 
 

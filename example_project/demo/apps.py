@@ -7,3 +7,6 @@ from django.apps import AppConfig
 
 class DemoConfig(AppConfig):
     name = "demo"
+
+    def ready(self) -> None:
+        from . import receivers  # noqa: F401

@@ -10,24 +10,37 @@ from django.db import models
 from django.templatetags.static import static
 from django.utils.translation import gettext
 
-__all__ = ["Message", "Profile", "Stroke", "profile_of"]
+from .people import COLORS, initials
+
+__all__ = ["Message", "Profile", "Stroke", "look_of", "profile_of"]
 
 
 class Profile(models.Model):
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE)
-    avatar = models.SlugField(default="guest")  # a picture of static/demo/avatars
+    avatar = models.SlugField(blank=True)  # a picture of static/demo/avatars
 
     def __str__(self) -> str:
         return self.avatar
 
     @property
     def avatar_url(self) -> str:
-        return static(f"demo/avatars/{self.avatar}.svg")
+        return static(f"demo/avatars/{self.avatar}.svg") if self.avatar else ""
 
 
 def profile_of(user: AbstractBaseUser | AnonymousUser | None) -> Profile:
-    """The profile of *user*; that of a guest for whoever has none."""
+    """The profile of *user*, or one without a picture."""
     return getattr(user, "profile", None) or Profile()
+
+
+def look_of(user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
+    """The meta of *user* on every page. A visitor's is empty: GUEST_NAMES gives them a name and a colour."""
+    if not user.is_authenticated:
+        return {}
+    return {"name": user.get_username(), "color": color_of(user), "avatar": profile_of(user).avatar_url}
+
+
+def color_of(user: AbstractBaseUser | AnonymousUser) -> str:
+    return COLORS[int(user.pk or 0) % len(COLORS)]
 
 
 class Message(models.Model):
@@ -35,6 +48,8 @@ class Message(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True)  # null: a guest
     sender = models.CharField(max_length=255)  # as whom the others saw them: their presence's id
     text = models.CharField(max_length=500)
+    guest_name = models.CharField(max_length=150, blank=True)
+    guest_color = models.CharField(max_length=7, blank=True)
     sent_at = models.DateTimeField(auto_now_add=True)
 
     objects = models.Manager["Message"]()
@@ -47,11 +62,19 @@ class Message(models.Model):
 
     @property
     def name(self) -> str:
-        return self.user.get_username() if self.user else gettext("Guest")
+        return self.user.get_username() if self.user else self.guest_name or gettext("Guest")
 
     @property
-    def avatar_url(self) -> str:
+    def color(self) -> str:
+        return color_of(self.user) if self.user else self.guest_color
+
+    @property
+    def avatar(self) -> str:
         return profile_of(self.user).avatar_url
+
+    @property
+    def initials(self) -> str:
+        return initials(self.name)
 
     @classmethod
     def latest(cls, room: str, count: int = 50) -> list[Self]:
@@ -60,9 +83,9 @@ class Message(models.Model):
 
 
 class Stroke(models.Model):
-    """A line on a whiteboard. A board measures 1600 by 1000 units in a window of whatever size."""
+    """A line on a whiteboard. A board measures 1600 by 1280 units in a window of whatever size."""
 
-    BOARD = (1600, 1000)
+    BOARD = (1600, 1280)
     WIDTHS = (6, 14, 32)
     MOST_POINTS = 500
     MOST_STROKES = 500  # of a board: then the oldest go

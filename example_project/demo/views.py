@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
-from zlib import crc32
 
 from django.conf import settings
 from django.contrib.auth import get_user_model, login, logout
@@ -15,33 +15,80 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from djust_presence import LiveCursorMixin, PresenceMixin
+from djust_presence import LiveCursorMixin, PresenceMixin, PresenceUnavailable, presence
 
 from .forms import MessageForm
 from .host import HAS_PARTS, LiveView, event_handler
-from .models import Message, Stroke, profile_of
+from .models import Message, Stroke, look_of
+from .people import row, with_initials
 
-# White text is readable on each of them.
-COLORS = ["#2f7d32", "#1864ab", "#a61e4d", "#b54708", "#862e9c", "#0b7285", "#c2255c", "#5b4fe8"]
-
-
-def color_of(user_id: str) -> str:
-    """Always the same colour for the same person."""
-    return COLORS[crc32(user_id.encode()) % len(COLORS)]
+Record = dict[str, Any]
 
 
-def name_of(user_id: str, people: list[dict[str, Any]]) -> str:
-    return next((str(one["name"]) for one in people if one["id"] == user_id), "Somebody")
+class Together(PresenceMixin):
+    """Shows everybody who is on the page, oneself included, looking the same as on every other page."""
+
+    me = ""
+
+    def come_in(self, request: HttpRequest) -> None:
+        self.me = self.get_presence_user_id()
+        self.track_presence(meta=look_of(request.user))
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)  # type: ignore[misc]
+        context["presences"] = with_initials(self.list_presences())
+        context["more"] = row(context["presences"])["more"]
+        return context
+
+    @property
+    def own_record(self) -> Record:
+        return next((one for one in self.list_presences() if one["id"] == self.me), {"name": "Somebody"})
 
 
-class IndexView(PresenceMixin, LiveView):
-    """Shows how many are on the counter's page, and is counted by nobody."""
+class IndexView(Together, LiveView):
+    """Shows who is on this page, and on each of the others.
+
+    Nobody asks for that all the time: a receiver of the signals broadcasts to this page that somebody has come to
+    another one or left it, and that is then read once.
+    """
 
     template_name = "demo/index.html"
-    presence_key = "demo"
+    presence_key = "first-page"
+    # Not those of the members' page: this one is for everybody.
+    KEYS = {
+        "counter": "demo",
+        "document": "document:42",
+        "chat": "chat:tea",
+        "whiteboard": "whiteboard:friends",
+    }
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
-        self.watch_presence()
+        self.moved = list(self.KEYS.values())
+        self.elsewhere: dict[str, list[Record]] = {}
+        self.come_in(request)
+        self.look()
+
+    def handle_presence_event(self, event: str, payload: Any) -> None:
+        self.moved.append(payload)
+
+    def _on_presence_change(self, **kwargs: Any) -> None:
+        super()._on_presence_change(**kwargs)
+        self.look()
+
+    def look(self) -> None:
+        """Read who is where somebody has come or gone."""
+        for key in set(self.moved):
+            with suppress(PresenceUnavailable):  # then what was known of it stays
+                self.elsewhere[key] = with_initials(presence.list(key))
+        self.moved = []
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        ctx = super().get_context_data(**kwargs)
+        ctx["own"] = [one for one in ctx["presences"] if one["id"] == self.me]
+        ctx["others"] = row([one for one in ctx["presences"] if one["id"] != self.me])
+        for name, key in self.KEYS.items():
+            ctx[name] = row(self.elsewhere.get(key, []))
+        return ctx
 
 
 class DemoView(PresenceMixin, LiveView):
@@ -53,61 +100,58 @@ class DemoView(PresenceMixin, LiveView):
         self.track_presence()
 
 
-class DocumentView(PresenceMixin, LiveView):
+class DocumentView(Together, LiveView):
     template_name = "document.html"
     presence_key = "document:{doc_id}"
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
         self.doc_id = kwargs.get("doc_id")
-        self.me = self.get_presence_user_id()
-        self.color = color_of(self.me)
-        self.track_presence(meta={"name": request.user.get_username(), "color": self.color})
+        self.come_in(request)
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        ctx = super().get_context_data(**kwargs)
-        ctx["presences"] = self.list_presences()
-        return ctx
+    def handle_presence_join(self, presence: Record) -> None:
+        self.flash(presence, "joined")
 
-    def handle_presence_join(self, presence: dict[str, Any]) -> None:
-        self.push_event("flash", {"message": f"{presence['name']} joined", "color": presence.get("color")})
+    def handle_presence_leave(self, presence: Record) -> None:
+        self.flash(presence, "left")
 
-    def handle_presence_leave(self, presence: dict[str, Any]) -> None:
-        self.push_event("flash", {"message": f"{presence['name']} left", "color": presence.get("color")})
+    def flash(self, presence: Record, what: str) -> None:
+        """Let the page's own script show it, unless it is about oneself."""
+        name, color = presence["name"], presence.get("color")
+        flash = {"message": f"{name} {what}", "name": name, "what": what, "color": color}
+        self.push_event("flash", flash | {"own": presence["id"] == self.me})
 
     @event_handler()
     def wave(self, **kwargs: Any) -> None:
         """Greet everybody who has this document open; the page's own script shows it."""
-        name = name_of(self.me, self.list_presences())
-        self.broadcast_to_presence("wave", {"id": self.me, "name": name, "color": self.color})
+        own = self.own_record
+        self.broadcast_to_presence("wave", {"id": self.me, "name": own["name"], "color": own.get("color")})
 
 
-class ChatView(PresenceMixin, LiveView):
+class ChatView(Together, LiveView):
     template_name = "chat.html"
     presence_key = "chat:{room_id}"
     is_typing = False
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
         self.room_id: str = kwargs["room_id"]
-        self.me = self.get_presence_user_id()
-        self.track_presence(
-            meta={
-                "name": request.user.get_username(),
-                "avatar": profile_of(request.user).avatar_url,
-            }
-        )
+        self.come_in(request)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         ctx = super().get_context_data(**kwargs)
-        ctx["online_users"] = self.list_presences()
-        ctx["online_count"] = self.presence_count()
-        ctx["typing"] = [one for one in ctx["online_users"] if one.get("typing") and one["id"] != self.me]
+        ctx["typing"] = [one for one in ctx["presences"] if one.get("typing") and one["id"] != self.me]
         ctx["said"] = Message.latest(self.room_id)
         return ctx
 
     @event_handler()
     def send(self, text: str = "", **kwargs: Any) -> None:
         user = self.request.user if self.request.user.is_authenticated else None
-        form = MessageForm({"text": text}, instance=Message(room=self.room_id, user=user, sender=self.me))
+        message = Message(room=self.room_id, user=user, sender=self.me)
+        if user is None:
+            message.guest_name, message.guest_color = (
+                self.own_record["name"],
+                self.own_record.get("color", ""),
+            )
+        form = MessageForm({"text": text}, instance=message)
         self.say_that_i_am_typing(False)
         if form.is_valid():
             form.save()
@@ -132,19 +176,17 @@ class ChatView(PresenceMixin, LiveView):
             self.update_presence(typing=typing or None)
 
 
-class WhiteboardView(LiveCursorMixin, LiveView):
+class WhiteboardView(Together, LiveCursorMixin, LiveView):
     template_name = "whiteboard.html" if HAS_PARTS else "demo/whiteboard_page.html"
     presence_key = "whiteboard:{board_id}"
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
         self.board_id: str = kwargs["board_id"]
-        self.me = self.get_presence_user_id()
-        self.color = self.assign_color()
-        self.track_presence(meta={"name": request.user.get_username(), "color": self.color})
+        self.come_in(request)
+        self.color = str(self.own_record.get("color", ""))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         ctx = super().get_context_data(**kwargs)
-        ctx["presences"] = self.list_presences()
         ctx["strokes"] = self.strokes  # read where it is used: when the page is loaded, and not again
         ctx["board"] = Stroke.BOARD
         ctx["widths"] = Stroke.WIDTHS
@@ -153,30 +195,6 @@ class WhiteboardView(LiveCursorMixin, LiveView):
     @property
     def strokes(self) -> QuerySet[Stroke]:
         return Stroke.objects.filter(board=self.board_id).order_by("id")
-
-    # Colours
-
-    def assign_color(self) -> str:
-        """One's own of before, or one that nobody has as long as there are any left."""
-        colors = {one["id"]: one.get("color") for one in self.list_presences()}  # who came first stands first
-        own = colors.get(self.me)
-        if own and next(user_id for user_id, color in colors.items() if color == own) == self.me:
-            return str(own)
-        free = [color for color in COLORS if color not in colors.values()]
-        return free[0] if free else str(own or COLORS[len(colors) % len(COLORS)])
-
-    def keep_colors_apart(self) -> None:
-        """Two who came at the same moment may have chosen the same: the later one takes another."""
-        color = self.assign_color()
-        if color != self.color:
-            self.color = color
-            self.update_presence(color=color)
-
-    def handle_presence_join(self, presence: dict[str, Any]) -> None:
-        self.keep_colors_apart()
-
-    def handle_presence_update(self, presence: dict[str, Any]) -> None:
-        self.keep_colors_apart()
 
     # Drawing. The page's own script shows it: a board is not rendered again for each stroke
 
@@ -209,8 +227,7 @@ class WhiteboardView(LiveCursorMixin, LiveView):
     @event_handler()
     def clear(self, **kwargs: Any) -> None:
         if self.erase(self.strokes):
-            name = name_of(self.me, self.list_presences())
-            self.broadcast_to_presence("cleared", {"name": name, "color": self.color})
+            self.broadcast_to_presence("cleared", {"name": self.own_record["name"], "color": self.color})
 
     def erase(self, strokes: QuerySet[Stroke]) -> list[int]:
         ids = Stroke.erase(strokes)
@@ -240,10 +257,10 @@ def become(request: HttpRequest, username: str) -> HttpResponse:
     """Log the visitor in as *username*, or out as ``guest``, and go on to ``?next=``. Only for the demo."""
     if not getattr(settings, "DEMO", False):
         raise Http404
-    if username == "guest":
-        logout(request)
-    else:
+    if username != "guest":
         login(request, get_object_or_404(get_user_model(), username=username))
+    elif request.user.is_authenticated:
+        logout(request)
     goal = request.GET.get("next", "")
     if not url_has_allowed_host_and_scheme(goal, {request.get_host()}, require_https=request.is_secure()):
         goal = resolve_url("demo:index")

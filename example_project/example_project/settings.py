@@ -99,10 +99,10 @@ DATABASES = {
     },
 }
 
-DJUST_PRESENCE: dict[str, Any] = {"BACKEND": "memory"}
+DJUST_PRESENCE: dict[str, Any] = {"BACKEND": "memory", "GUEST_NAMES": True}
 
 if REDIS_URL:
-    DJUST_PRESENCE = {"BACKEND": "redis", "LOCATION": REDIS_URL}
+    DJUST_PRESENCE |= {"BACKEND": "redis", "LOCATION": REDIS_URL}
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.async_api import Locator, Page, expect
 from tests.browser.conftest import NewPage
 from tests.servers import SiteServer
 
+GUEST = re.compile(r"^[A-Z]\w+ [A-Z]\w+$")
 SOON = 5_000  # milliseconds: a closed tab is gone after GRACE
 
 
@@ -63,14 +65,26 @@ async def test_what_is_typed_survives_a_page_that_is_live_as_a_whole(
     await expect(writer.locator("details")).to_have_attribute("open", "")
 
 
-async def test_the_index_watches_the_counter_and_is_not_counted(demo: SiteServer, new_page: NewPage) -> None:
+async def test_the_index_greets_by_name_and_shows_who_is_on_the_other_pages(
+    demo: SiteServer, new_page: NewPage
+) -> None:
     index = await new_page()
-    await index.goto(demo.url)
-    await expect(index.locator(".hero .presence-chip")).to_have_text("0 online", timeout=SOON)
-    counter = await new_page()
-    await counter.goto(demo.url + "/counter/")
-    await expect(index.locator(".hero .presence-chip")).to_have_text("1 online")
-    await expect(chip(counter)).to_have_text("1 online")
+    await index.goto(f"{demo.url}/as/ada/?next=/")
+    await expect(index.locator(".welcome")).to_contain_text("You are ada. Nobody else")
+    grace = await new_page()
+    await grace.goto(f"{demo.url}/as/grace/?next=/")
+    await expect(index.locator(".welcome")).to_contain_text("1 other is looking")
+    card = index.locator(".card", has_text="A chat")
+    await expect(card.locator(".presence-chip")).to_have_text("Nobody yet", timeout=SOON)
+    await chat(grace, demo, "tea", "grace")
+    await expect(card.locator(".presence-chip")).to_have_text("1 here")
+    await expect(card.locator(".faces .unseen")).to_have_text(["grace"])
+    await grace.goto(demo.url + "/counter/")
+    counter = index.locator(".card", has_text="A counter")
+    await expect(counter.locator(".presence-chip")).to_have_text("1 here")
+    await expect(card.locator(".presence-chip")).to_have_text("Nobody yet", timeout=SOON)
+    await expect(chip(grace)).to_have_text("1 online")
+    await expect(index.locator(".welcome")).to_contain_text("Nobody else")
 
 
 async def test_a_document_shows_who_comes_waves_and_goes(demo: SiteServer, new_page: NewPage) -> None:
@@ -79,15 +93,16 @@ async def test_a_document_shows_who_comes_waves_and_goes(demo: SiteServer, new_p
     grace = await document(await new_page(), demo, "a", "grace")
     await expect(count(ada)).to_have_text("2 users online")
     await expect(count(grace)).to_have_text("2 users online")
-    await expect(ada.locator("#toasts")).to_contain_text("grace joined")
-    avatars = ada.locator(".presence-bar .avatar")
-    await expect(avatars).to_have_text(["a", "g"])
-    await expect(avatars.nth(1)).to_have_css("background-color", "rgb(11, 114, 133)")
+    await expect(ada.locator("#toasts")).to_contain_text("Grace joined")
+    faces = ada.locator(".presence-bar .face")
+    await expect(ada.locator(".presence-bar li .unseen")).to_have_text(["ada", "grace"])
+    await expect(faces.nth(1)).to_have_css("background-color", "rgb(14, 123, 115)")
+    await expect(ada.locator("#toasts")).not_to_contain_text("Ada")
     await grace.get_by_role("button", name="Wave").click()
-    await expect(ada.locator("#toasts")).to_contain_text("grace waves")
+    await expect(ada.locator("#toasts")).to_contain_text("Grace waved")
     await grace.close()
     await expect(count(ada)).to_have_text("1 user online", timeout=SOON)
-    await expect(ada.locator("#toasts")).to_contain_text("grace left")
+    await expect(ada.locator("#toasts")).to_contain_text("Grace left")
 
 
 async def test_two_tabs_of_one_user_are_one_presence(demo: SiteServer, new_page: NewPage) -> None:
@@ -112,11 +127,6 @@ async def test_a_reload_shows_nobody_leaving(demo: SiteServer, new_page: NewPage
     await expect(ada.locator("#toasts")).not_to_contain_text("left")
 
 
-async def test_a_guest_has_a_name(demo: SiteServer, new_page: NewPage) -> None:
-    page = await document(await new_page(), demo, "d")
-    await expect(page.locator(".person-name")).to_have_text("Guest")
-
-
 async def chat(page: Page, demo: SiteServer, room: str, person: str = "guest") -> Page:
     await page.goto(f"{demo.url}/as/{person}/?next=/chat/{room}/")
     await expect(page.locator("html")).to_have_attribute("data-presence-state", "live")
@@ -132,7 +142,7 @@ async def test_two_people_chat(demo: SiteServer, new_page: NewPage) -> None:
     ada = await chat(await new_page(), demo, "a", "ada")
     guest = await chat(await new_page(), demo, "a")
     for page in (ada, guest):
-        await expect(page.locator(".user-list span")).to_have_text(["ada", "Guest"])
+        await expect(page.locator(".user-list .person-name")).to_have_text(["ada", GUEST])
     await say(ada, "Tea?")
     for page in (ada, guest):
         await expect(page.locator(".bubble")).to_have_text(["Tea?"])
@@ -146,8 +156,8 @@ async def test_two_people_chat(demo: SiteServer, new_page: NewPage) -> None:
         await expect(page.locator(".bubble")).to_have_text(["Tea?", "<b>Yes</b>, and scones"])
     await expect(ada.locator(".message.mine .bubble")).to_have_text(["Tea?"])
     await guest.close()
-    await expect(ada.locator(".user-list span")).to_have_text(["ada"], timeout=SOON)
-    await expect(ada.locator(".sidebar h3")).to_have_text("Online (1)")
+    await expect(ada.locator(".user-list .person-name")).to_have_text(["ada"], timeout=SOON)
+    await expect(ada.locator(".sidebar h2")).to_have_text("Online (1)")
 
 
 async def test_a_draft_survives_what_others_say_and_they_see_that_it_is_being_typed(
@@ -192,7 +202,7 @@ async def test_two_servers_are_one_site(valkey_url: str, new_page: NewPage) -> N
         await expect(count(grace)).to_have_text("2 users online")
         await expect(ada.locator(".person-name")).to_have_text(["ada", "grace"])
         await grace.get_by_role("button", name="Wave").click()
-        await expect(ada.locator("#toasts")).to_contain_text("grace waves")
+        await expect(ada.locator("#toasts")).to_contain_text("Grace waved")
         await grace.close()
         await expect(count(ada)).to_have_text("1 user online", timeout=SOON)
         await new_page.close()

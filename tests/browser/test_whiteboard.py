@@ -52,7 +52,7 @@ async def spots(page: Page, points: Sequence[Point]) -> list[Point]:
     """Where these points of the board are in the window."""
     box = await page.locator("#drawing").bounding_box()
     assert box is not None
-    return [(box["x"] + x * box["width"] / 1600, box["y"] + y * box["height"] / 1000) for x, y in points]
+    return [(box["x"] + x * box["width"] / 1600, box["y"] + y * box["height"] / 1280) for x, y in points]
 
 
 async def spot(page: Page, point: Point) -> Point:
@@ -106,7 +106,7 @@ async def test_two_people_draw_on_one_board_in_windows_of_different_sizes(
     await expect(strokes(ada)).to_have_count(2)
     assert near(await points_of(strokes(ada).nth(1)), [(1500, 900), (1400, 100)])
     assert await shapes(ada) == await shapes(grace)
-    colors = await ada.locator(".company .avatar").evaluate_all(
+    colors = await ada.locator(".company .face").evaluate_all(
         "all => all.map(one => one.dataset.presenceColor)"
     )
     assert [shape[1:3] for shape in await shapes(ada)] == [[colors[0], "14"], [colors[1], "32"]]
@@ -176,7 +176,7 @@ async def test_clearing_the_board_is_seen_and_told(demo: SiteServer, new_page: N
     await grace.get_by_role("button", name="Clear board").click()
     for page in (ada, grace):
         await expect(everything(page)).to_have_count(0)
-        await expect(page.locator("#toasts")).to_contain_text("grace cleared the board")
+        await expect(page.locator("#toasts")).to_contain_text("Grace cleared the board")
         await expect(page.locator(".hint")).to_be_visible()
 
 
