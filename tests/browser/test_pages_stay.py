@@ -92,7 +92,7 @@ async def test_nobody_on_another_server_sees_a_restart(valkey_url: str, new_page
         grace = await enter(await new_page(), there, "grace", "/document/roll/")
         for page in (ada, guest, grace):
             await expect(page.locator(".presence-bar")).to_contain_text("3 users online")
-        await expect(ada.locator("#toasts")).to_contain_text("grace joined")
+        await expect(ada.locator("#toasts")).to_contain_text("Grace joined")
         await watch(grace)
         await asyncio.to_thread(here.stop)
         await expect(ada.locator("html")).to_have_attribute("data-presence-state", "reconnecting")
@@ -149,8 +149,8 @@ async def test_a_page_of_who_logs_out_in_another_tab_says_so_at_once(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("path", ["/", "/counter/", "/document/42/", "/chat/tea/"])
+@pytest.mark.parametrize("width", [360, 390, 1280])
+@pytest.mark.parametrize("path", ["/", "/counter/", "/document/42/", "/chat/tea/", "/whiteboard/friends/"])
 async def test_no_page_scrolls_sideways(
     new_page: NewPage, server: SiteServer, path: str, width: int, scheme: str
 ) -> None:
