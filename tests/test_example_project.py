@@ -23,9 +23,8 @@ class Visitor:
 
     def __init__(self, site: SiteServer) -> None:
         self.site = site
-        self.opener = urllib.request.build_opener(
-            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        )
+        self.cookies = http.cookiejar.CookieJar()
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
 
     def get(self, path: str) -> HTTPResponse | urllib.error.HTTPError:
         try:
@@ -68,6 +67,14 @@ def test_one_click_makes_somebody_of_a_visitor(visitor: Visitor) -> None:
     assert response.url.endswith("/document/7/")
     assert re.search(r'aria-current="true">Ada<', response.read().decode())
     assert re.search(r'aria-current="true">Guest<', visitor.text("/as/guest/"))
+
+
+def test_a_guest_who_becomes_a_guest_stays_the_same(visitor: Visitor) -> None:
+    visitor.get("/document/7/")
+    before = [cookie.value for cookie in visitor.cookies if cookie.name == "sessionid"]
+    visitor.get("/as/guest/?next=/document/7/")
+    assert before
+    assert [cookie.value for cookie in visitor.cookies if cookie.name == "sessionid"] == before
 
 
 def test_nobody_unknown_comes_in(visitor: Visitor) -> None:

@@ -67,7 +67,7 @@ async def act(name: str, pages: list[Page]) -> None:
         await pages[4].get_by_role("textbox").press_sequentially("Me")
         await pages[0].get_by_text("typing").wait_for()
     elif name == "whiteboard":
-        for page, line in zip(pages[4:], LINES, strict=False):
+        for page, line in zip(pages[5:], LINES, strict=False):
             await draw(page, line)
     elif name == "document":
         await pages[4].get_by_role("button", name="Wave").click()

@@ -150,7 +150,22 @@ async def whiteboard(story: Story) -> None:
     await story.see(ada)
 
 
-@pytest.mark.parametrize("play", [counter, document, chat, whiteboard], ids=lambda play: play.__name__)
+async def first_page(story: Story) -> None:
+    ada = await story.open("/", "ada")
+    card = ada.locator(".card", has_text="A chat")
+    await shows(card.locator(".presence-chip"), "Nobody yet")
+    await story.see(ada)
+    grace = await story.open("/chat/tea/", "grace")
+    await shows(card.locator(".presence-chip"), "1 here")
+    await expect(card.locator(".faces img")).to_have_attribute("src", "/static/demo/avatars/grace.svg")
+    await story.see(ada)
+    await grace.close()
+    await shows(card.locator(".presence-chip"), "Nobody yet")
+
+
+@pytest.mark.parametrize(
+    "play", [counter, document, chat, whiteboard, first_page], ids=lambda play: play.__name__
+)
 async def test_a_page_is_the_same_under_both_hosts(
     play: Callable[[Story], Awaitable[None]], ours: SiteServer, djusts: SiteServer, new_page: NewPage
 ) -> None:
