@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -63,24 +64,25 @@ class IndexView(Together, LiveView):
     }
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
-        self.moved = list(self.KEYS.values())
         self.elsewhere: dict[str, list[Record]] = {}
         self.come_in(request)
-        self.look()
+        self.look(self.KEYS.values())
+        self.moved = list(
+            self.KEYS.values()
+        )  # again when one's own coming is seen: broadcasts of before are not
 
     def handle_presence_event(self, event: str, payload: Any) -> None:
         self.moved.append(payload)
 
     def _on_presence_change(self, **kwargs: Any) -> None:
         super()._on_presence_change(**kwargs)
-        self.look()
+        self.look(set(self.moved))
+        self.moved = []
 
-    def look(self) -> None:
-        """Read who is where somebody has come or gone."""
-        for key in set(self.moved):
+    def look(self, keys: Iterable[str]) -> None:
+        for key in keys:
             with suppress(PresenceUnavailable):  # then what was known of it stays
                 self.elsewhere[key] = with_initials(presence.list(key))
-        self.moved = []
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         ctx = super().get_context_data(**kwargs)

@@ -168,9 +168,9 @@ async def test_who_does_not_come_back_after_a_clean_stop_is_gone_after_its_grace
         LivePage(a, "/counter/", Person(a)),
     ):
         await grace.until_online(2)
-        await index.until_online(1)
+        await index.until(lambda: ">1 here<" in index.regions.get("live-2", ""))
         await asyncio.to_thread(a.stop)
-        await index.until(lambda: index.online == 0, SOON)
+        await index.until(lambda: ">1 here<" not in index.regions.get("live-2", ""), SOON)
         await grace.until(lambda: grace.online == 1, SOON)
         await grace.until(lambda: [flash.lower() for flash in grace.flashes[-1:]] == ["ada left"])
 
