@@ -50,7 +50,8 @@ class IndexView(Together, LiveView):
     """Shows who is on this page, and on each of the others.
 
     Nobody asks for that all the time: a receiver of the signals broadcasts to this page that somebody has come to
-    another one or left it, and that is then read once.
+    another one or left it, and who is there is then read once. What a server that is killed has not told any more is
+    seen with the next one who comes or goes there.
     """
 
     template_name = "demo/index.html"
