@@ -71,14 +71,14 @@ def contrast(one: str, other: str) -> float:
     return max(found) / min(found)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 390])
 @pytest.mark.parametrize(
     ("path", "more"), [("/document/n/", "+4"), ("/chat/n/", "+4"), ("/whiteboard/n/", "+4"), ("/", "+3")]
 )
 async def test_nine_people_fit_on_a_phone(
-    demo: SiteServer, new_page: NewPage, path: str, more: str, scheme: str
+    demo: SiteServer, new_page: NewPage, path: str, more: str, width: int
 ) -> None:
-    page = await enter(await new_page(viewport=PHONE, color_scheme=scheme), demo, path)
+    page = await enter(await new_page(viewport=PHONE | {"width": width}), demo, path)
     async with others(demo, path):
         await expect(page.locator(".more:visible").first).to_have_text(re.compile(re.escape(more)))
         await expect(page.locator(".more:visible")).to_have_count(1)
