@@ -153,7 +153,8 @@ async def whiteboard(story: Story) -> None:
 async def first_page(story: Story) -> None:
     ada = await story.open("/", "ada")
     card = ada.locator(".card", has_text="A chat")
-    await shows(card.locator(".presence-chip"), "Nobody yet")
+    await expect(ada.locator(".presence-chip")).to_have_text(["Nobody yet"] * 4, timeout=SOON)
+    await expect(ada.locator(".welcome")).to_contain_text("Nobody else", timeout=SOON)
     await story.see(ada)
     grace = await story.open("/chat/tea/", "grace")
     await shows(card.locator(".presence-chip"), "1 here")
