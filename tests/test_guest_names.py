@@ -94,6 +94,15 @@ async def test_a_visitor_has_one_name_and_colour_on_every_page_and_in_every_tab(
         assert first in shown(again.html)
 
 
+async def test_the_page_has_the_name_before_its_socket_is_open() -> None:
+    visitor = Visitor()
+    (own,) = shown(await visitor.get("/room/a/"))
+    assert NAME.fullmatch(own[0])
+    async with visitor.opens("/room/a/") as page:
+        assert shown(page.html) == [own]
+    assert shown(await Visitor().get("/tabs/b/"))[0][1]
+
+
 async def test_each_tab_that_counts_by_itself_has_its_own() -> None:
     visitor = Visitor()
     async with visitor.opens("/tabs/a/") as one:
