@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
+from django.core.exceptions import SynchronousOnlyOperation
 from django.utils.crypto import salted_hmac
+from django.utils.functional import Promise
 
 from .conf import get_settings
 from .errors import PresenceError
@@ -16,7 +19,16 @@ from .guests import guest_of
 from .keys import is_whole
 from .state.records import encode_meta
 
-__all__ = ["VISITOR", "checked_user", "connection_id", "encode_named", "is_logged_in", "visitor_id"]
+__all__ = [
+    "VISITOR",
+    "checked_user",
+    "connection_id",
+    "encode_given",
+    "encode_named",
+    "is_logged_in",
+    "username_of",
+    "visitor_id",
+]
 
 VISITOR = "_presence_visitor"  # in the session: a random token, which is all that others see of a visitor
 
@@ -24,6 +36,13 @@ VISITOR = "_presence_visitor"  # in the session: a random token, which is all th
 def is_logged_in(user: Any) -> bool:
     """Return whether *user*, of a request or a scope, is somebody who has logged in."""
     return user is not None and bool(user.is_authenticated)
+
+
+def username_of(user: Any) -> str:
+    """Return the user name of *user* as text, empty if they have none. Where it is a relation, this may load it."""
+    # A user model need not be of Django's base class.
+    name = user.get_username() if hasattr(user, "get_username") else None
+    return "" if name is None else str(name)
 
 
 def visitor_id(session: Any, over_http: bool) -> str:
@@ -60,15 +79,33 @@ def checked_user(user: object, owner: str) -> str:
     return str(user)
 
 
-def encode_named(meta: Mapping[str, Any], user: Any, user_id: str) -> str:
+def encode_given(meta: Mapping[str, Any]) -> str:
+    """Encode *meta* with texts for lazy translations and for a name, which may be a user name of any type.
+
+    Raises ``ValueError`` like `encode_meta`.
+    """
+    if isinstance(meta, Mapping):
+        meta = {
+            key: str(value) if isinstance(value, Promise) or (key == "name" and value is not None) else value
+            for key, value in meta.items()
+        }
+    return encode_meta(meta)
+
+
+def encode_named(meta: Mapping[str, Any], user: Any, user_id: str, known_as: str = "") -> str:
     """Encode *meta* with the name and id of *user*, if they are logged in; else as GUEST_NAMES wants it for *user_id*.
 
-    Without that setting a guest's name is filled in when it is read, in the reader's language. Raises ``ValueError``
-    like `encode_meta`.
+    *known_as* is their user name as it was before, for a running loop, which may be unable to load it. Without the
+    setting a guest's name is filled in when it is read, in the reader's language. Raises ``ValueError`` like
+    `encode_meta`.
     """
-    complete = json.loads(encode_meta(meta))
+    complete = json.loads(encode_given(meta))
     if is_logged_in(user):
-        complete["name"] = complete.get("name") or user.get_username()
+        if not complete.get("name"):
+            with suppress(SynchronousOnlyOperation):
+                known_as = username_of(user)
+            if known_as:
+                complete["name"] = known_as
         complete.setdefault("user_id", user.pk if isinstance(user.pk, int) else str(user.pk))
     elif get_settings().guest_names:
         name, color = guest_of(user_id)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from .calls import call
 from .errors import PresenceError
-from .identity import checked_user, connection_id, encode_named, visitor_id
+from .identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from .keys import checked_key
 from .state.audience import Intent, overlay
 from .state.outbox import Wish
@@ -56,13 +56,14 @@ scopes: list[Callable[[Any, str], str]] = []
 class ViewPresence:
     """The presence of *view*, which its host connects to a *session*. What djust saves of it is on the view."""
 
-    __slots__ = ("_alone", "_began", "_key", "_uncounted", "_visitor", "reads", "session", "view")
+    __slots__ = ("_alone", "_began", "_key", "_uncounted", "_username", "_visitor", "reads", "session", "view")
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.session: Session | None = None
         self.reads = False  # whether the view has read the group
         self._uncounted = False  # tracked where the store could not be asked
+        self._username = ""  # of somebody who is logged in, as it was when the view was mounted
         self._visitor: str | None = None  # the id of the Django session, once it was looked for
         self._alone: str | None = None  # the id of this connection, where there is no other
         # Over HTTP:
@@ -76,9 +77,11 @@ class ViewPresence:
         self.session, self._alone = session, alone
 
     def mounting(self) -> None:
-        """Called in a thread before ``mount`` on a live connection: async code could load no Django session."""
+        """Called in a thread before ``mount``: async code could load no Django session, nor a name that is a relation."""
         user = getattr(self.view.request, "user", None)
-        if self.session and (user is None or not user.is_authenticated):
+        if is_logged_in(user):
+            self._username = username_of(user)
+        elif self.session:
             self._find_visitor()
 
     def mounted(self) -> None:
@@ -193,7 +196,7 @@ class ViewPresence:
             self.view._presence_wish = WATCH
 
     def encode(self, meta: Mapping[str, Any], user_id: str) -> str:
-        return encode_named(meta, getattr(self.view.request, "user", None), user_id)
+        return encode_named(meta, getattr(self.view.request, "user", None), user_id, self._username)
 
     # Reads
 

@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any
 
 from channels.db import database_sync_to_async
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SynchronousOnlyOperation
 from django.utils.translation import gettext
 
 from ..codes import CloseCode
 from ..errors import PresenceError
-from ..identity import checked_user, connection_id, encode_named, is_logged_in, visitor_id
+from ..identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from ..keys import checked_key
 from ..state.records import Step, What, decode_meta, record, records
 from ..tracker import Ending, Event, Session, drained, get_tracker, lookup
@@ -52,6 +52,7 @@ class ConsumerPresence:
         self.callbacks = Callbacks(consumer)
         self.alone = connection_id()  # who this is where nothing else says it
         self.visitor = ""  # who this is by the Django session, unless they are logged in
+        self._username = ""  # of somebody who is logged in, as it was when they connected
         self._overridden = overridden
         self._receive = receive
         self._send = send
@@ -64,10 +65,15 @@ class ConsumerPresence:
         self._stop: asyncio.Task[None] | None = None  # the clean stop that its end has begun
 
     async def find_visitor(self) -> None:
-        """Load the Django session of somebody who is not logged in. Where they track, there may be no thread for it."""
+        """Load who this is: where they track, there may be no thread for it."""
         scope = self.consumer.scope
-        session = scope.get("session")
-        if session is not None and not is_logged_in(scope.get("user")):
+        user, session = scope.get("user"), scope.get("session")
+        if is_logged_in(user):
+            try:
+                self._username = username_of(user)
+            except SynchronousOnlyOperation:
+                self._username = await database_sync_to_async(username_of)(user)
+        elif session is not None:
             self.visitor = await database_sync_to_async(visitor_id)(session, False)
 
     # The socket
@@ -177,7 +183,7 @@ class ConsumerPresence:
             self._tracker.clock.call(session.live)
 
     def _encode(self, meta: Mapping[str, Any], user_id: str) -> str:
-        return encode_named(meta, self.consumer.scope.get("user"), user_id)
+        return encode_named(meta, self.consumer.scope.get("user"), user_id, self._username)
 
     @property
     def _name(self) -> str:

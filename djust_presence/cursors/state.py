@@ -195,10 +195,7 @@ class CursorStates:
         if member is None:
             cursor.who = cursor.meta = None
         elif member.meta != cursor.meta:
-            meta = decode_meta(member.meta).values
-            shown = {
-                name: meta[name][:LONGEST_NAME]
-                for name in ("name", "color")
-                if isinstance(meta.get(name), str)
-            }
+            meta = decode_meta(member.meta)
+            texts = {"name": meta.name, "color": meta.values.get("color")}
+            shown = {name: text[:LONGEST_NAME] for name, text in texts.items() if isinstance(text, str)}
             cursor.who, cursor.meta = {"id": cursor.opaque_id, **shown}, member.meta

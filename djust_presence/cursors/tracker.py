@@ -11,8 +11,8 @@ from django.core.cache import caches
 
 from ..backends.registry import get_backend
 from ..conf import get_settings
+from ..identity import encode_given
 from ..keys import checked_key, checked_user_id, short_name
-from ..state.records import encode_meta
 from .caches import CursorCache, cursor_cache_in
 from .position import checked_coordinate
 
@@ -51,7 +51,7 @@ class CursorTracker:
         """
         user = checked_user_id(user_id, "CursorTracker.update_cursor()")
         at = checked_coordinate("x", x), checked_coordinate("y", y)
-        save(key, {user: CachedCursor(*at, encode_meta(meta or {}))})
+        save(key, {user: CachedCursor(*at, encode_given(meta or {}))})
 
     @staticmethod
     def get_cursors(key: str) -> dict[str, Cursor]:

@@ -14,8 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .. import bus
 from ..errors import PresenceUnavailable
+from ..identity import encode_given
 from ..keys import checked_key, checked_user_id
-from ..state.records import Join, encode_meta
+from ..state.records import Join
 from ..state.store import JOB
 from .store import apublish, aswept_backend, checked_backend, publish, refuse_in_loop, swept_backend
 
@@ -109,4 +110,4 @@ def _join(key: str, user_id: object, meta: Mapping[str, Any], ttl: float) -> Joi
     if not 0 < ttl < inf:
         raise ValueError(f"A ttl is a number of seconds above 0, not {ttl!r}.")
     user = checked_user_id(user_id, "presence.join()")
-    return Join(1, key, ref, user, encode_meta(meta), uuid4().hex, uuid4().hex)
+    return Join(1, key, ref, user, encode_given(meta), uuid4().hex, uuid4().hex)

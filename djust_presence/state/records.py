@@ -220,6 +220,12 @@ class Meta(NamedTuple):
     values: Mapping[str, Any]
     nested: bool
 
+    @property
+    def name(self) -> str:
+        """The name as text, empty if there is none."""
+        name = self.values.get("name")
+        return "" if name is None else str(name)
+
     def copy(self) -> dict[str, Any]:
         return copy.deepcopy(dict(self.values)) if self.nested else dict(self.values)
 
@@ -250,7 +256,7 @@ def record(user: str, member: Member, guest: str) -> dict[str, Any]:
     meta = decode_meta(member.meta)
     return {
         **meta.copy(),
-        "name": meta.values.get("name") or guest,
+        "name": meta.name or guest,
         "id": user,
         "joined_at": member.joined_at,
         "connections": member.connections,
