@@ -120,7 +120,7 @@ def _sessions(visitors: Iterable[Visitor]) -> dict[Visitor, Mapping[str, Any]]:
 
 def _load(store: Any, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     if store.load in (db.SessionStore.load, cached_db.SessionStore.load):
-        decode = store().decode
+        decode = store.standing(None).decode
         rows = store.get_model_class().objects.filter(expire_date__gt=timezone.now())
         return {
             row.session_key: decode(row.session_data)
@@ -188,6 +188,9 @@ def _session_ends(request: HttpRequest | None, **kwargs: Any) -> None:
 
 def _announce_after_flush(session: SessionBase, ended: str | None) -> None:
     """The signal comes before the session is flushed, and a page that is reloaded at once would still find it."""
+    if isinstance(session, Standing):
+        session.ended = partial(_announce, session, ended)
+        return
     flush, aflush = session.flush, session.aflush
 
     def flush_and_tell() -> None:

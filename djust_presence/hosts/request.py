@@ -22,6 +22,7 @@ from ..codes import CloseCode
 from ..conf import get_settings
 from ..tracker import Connection, Session
 from .access import Visitor
+from .sessions import received
 
 __all__ = [
     "Behind",
@@ -93,7 +94,7 @@ class LiveRequest(ASGIRequest):
 
     @session.setter
     def session(self, session: Any) -> None:
-        self.opened_session = session
+        self.opened_session = received(session)
 
     def reopen_session(self, open_session: Callable[[], Any]) -> None:
         """Let go of the session; who looks at it next gets what *open_session* returns."""

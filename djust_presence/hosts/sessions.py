@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, Self
 from uuid import uuid4
 
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.messages.storage.cookie import CookieStorage, MessageDecoder, MessageEncoder
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.contrib.messages.storage.session import SessionStorage
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
+from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
 
@@ -27,12 +33,18 @@ __all__ = [
     "mark_of",
     "move_in",
     "prepare",
+    "received",
     "standing_class",
     "welcome",
 ]
 
 logger = logging.getLogger("djust_presence")
 
+CACHE = object()  # in the place of a cache
+NO_LOG_IN = (
+    "A session cannot change its key on a live page's socket, which can set no cookie: "
+    "log in in an ordinary view, and change passwords there."
+)
 SHOWN = "_presence_messages"  # in the session: messages that the page shows already
 
 
@@ -74,14 +86,22 @@ def prepare(request: HttpRequest) -> None:
         session[SHOWN] = json.dumps(shown, cls=MessageEncoder)
 
 
+def received(session: Any) -> Any:
+    """Return *session*, which middleware has made for a socket, as one that stands; anything else as it is."""
+    if isinstance(session, SessionBase) and not isinstance(session, Standing):
+        session.__class__ = standing_class(type(session))
+    return session
+
+
 def move_in(request: Any) -> None:
-    """Before a view is mounted on a socket: a session for it that never begins there."""
+    """Before a view is mounted on a socket: its session is loaded."""
     session = getattr(request, "session", None)
-    if not isinstance(session, SessionBase):
+    if not isinstance(session, Standing):
         return
-    standing = request.session = standing_class(type(session)).standing(session.session_key)
+    bool(getattr(request, "user", None))  # who is looked for may have the key changed
+    session.mount()
     messages = getattr(request, "_messages", None)
-    if messages is not None and (shown := standing.pop(SHOWN, None)):
+    if messages is not None and (shown := session.pop(SHOWN, None)):
         for one in json.loads(shown, cls=MessageDecoder):
             messages.add(one.level, one.message, one.extra_tags)
 
@@ -106,28 +126,51 @@ def finish(request: Any, *, event: bool = False, failed: bool = False) -> bool:
     session = request.opened_session
     if not isinstance(session, Standing):
         return True
-    request.reopen_session(partial(type(session).again, session.begun))
+    request.reopen_session(partial(type(session).again, session.begun, session.made))
+    if session.flushed:
+        session.end()
+        return False
     return session.stands and (failed or session.keep(request.path))
 
 
 class Standing(SessionBase):
-    """A session that an ordinary response has begun, and that on a socket can be read, changed and ended."""
+    """A session that an ordinary response has begun, and that on a socket can be read, changed and ended.
+
+    Its key stays, as a socket can set no cookie. Each verb that would change it has a sync and an async form here.
+    """
 
     begun: str | None = None  # its key, if there was such a session when the page was mounted
+    mounted = False  # False as long as nobody but middleware has it
+    made: Mapping[str, Any] = {}  # what middleware has made it with; on the class: the last one
+    ended: Callable[[], object] | None = None  # called when it has been deleted
+    flushed = False  # whether it is to be deleted once the code that runs is over
 
     @classmethod
     def standing(cls, key: str | None) -> Self:
         """The session with this *key*, loaded, as that is how to find out whether there is one."""
-        session = cls(key)
+        session = cls.again(key, cls.made) if cls.made else cls(key)
         session.get("")
         session.begun, session.modified = session.session_key, False
         return session
 
+    def mount(self) -> None:
+        """Load it for a view: from here on nothing may change its key."""
+        made = {name: value for name, value in vars(self).items() if name != "_session_cache"}
+        # One that is kept would keep its connection.
+        made = {name: CACHE if isinstance(value, BaseCache) else value for name, value in made.items()}
+        self.made = type(self).made = made
+        self.get("")
+        self.begun, self.mounted = self.session_key, True
+
     @classmethod
-    def again(cls, begun: str | None) -> Self:
-        """The session as it is by now, to be loaded when it is looked at."""
-        session = cls(begun)
-        session.begun = begun
+    def again(cls, begun: str | None, made: Mapping[str, Any]) -> Self:
+        """The session as it is by now, to be loaded when it is looked at, with all that middleware has made it with."""
+        session = cls.__new__(cls)  # only middleware knows what else its constructor takes
+        for name, value in made.items():
+            setattr(session, name, caches[settings.SESSION_CACHE_ALIAS] if value is CACHE else value)
+        session._session_key = session.begun = begun
+        session.made, session.mounted = made, True
+        session.accessed = session.modified = False
         return session
 
     @property
@@ -136,15 +179,73 @@ class Standing(SessionBase):
         return self.begun is None or self.session_key is not None
 
     def create(self) -> None:
-        """Begin no session: engines do that when they cannot read one, and where there is none to be saved."""
-        self._session_key = None
-        self.modified = True
+        """Begin no session: engines do that when they cannot read one, and where there is none to be saved.
+
+        Raises ``PresenceError`` if there is one.
+        """
+        if self.begun and self.exists(self.begun):
+            raise PresenceError(NO_LOG_IN)
+        self._session_key, self.modified = None, True
+
+    async def acreate(self) -> None:
+        if self.begun and await self.aexists(self.begun):
+            raise PresenceError(NO_LOG_IN)
+        self._session_key, self.modified = None, True
+
+    def save(self, must_create: bool = False) -> None:
+        if self.session_key is not None:
+            super().save(must_create)
+
+    async def asave(self, must_create: bool = False) -> None:
+        if self.session_key is not None:
+            await super().asave(must_create)
 
     def cycle_key(self) -> None:
-        raise PresenceError(
-            "A session cannot change its key on a live page's socket, which can set no cookie: "
-            "log in in an ordinary view."
-        )
+        """Raise ``PresenceError``. Before the mount, do nothing: Django does this after a change of its SECRET_KEY."""
+        if self.mounted:
+            raise PresenceError(NO_LOG_IN)
+
+    async def acycle_key(self) -> None:
+        self.cycle_key()
+
+    def flush(self) -> None:
+        """End it, once the code that runs is over: ``login`` of somebody else does this first, and is refused then."""
+        if not self.mounted:
+            self.begun = self.session_key
+            self.end()
+        elif isinstance(self, SignedCookies):
+            raise PresenceError(
+                "A session of the signed_cookies engine ends with its cookie, which a live page's socket cannot "
+                "delete: log out in an ordinary view."
+            )
+        else:
+            self.clear()
+            self._session_key, self.flushed = None, self.begun is not None
+
+    async def aflush(self) -> None:
+        await sync_to_async(self.flush)()
+
+    def end(self) -> None:
+        """Delete it."""
+        self._session_key = self.begun
+        super().flush()
+        if self.ended:
+            self.ended()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._refuse_log_in(key)
+        super().__setitem__(key, value)
+
+    async def aset(self, key: str, value: Any) -> None:
+        self._refuse_log_in(key)
+        await super().aset(key, value)
+
+    def _refuse_log_in(self, key: str) -> None:
+        """Raise ``PresenceError``, and be as before, if *key* is set by ``login`` after it has flushed the session."""
+        if self.flushed and key == SESSION_KEY:
+            self.flushed, self.modified, self._session_key = False, False, self.begun
+            vars(self).pop("_session_cache", None)
+            raise PresenceError(NO_LOG_IN)
 
     def keep(self, path: str) -> bool:
         """Save it if it was changed. False if it has ended."""
