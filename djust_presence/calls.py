@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import AsyncToSync, async_to_sync
+
+from .background import Lasting
 
 __all__ = ["awaited", "call"]
 
@@ -38,4 +40,5 @@ async def awaited(awaitable: Awaitable[T]) -> T:
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:
+    AsyncToSync.executors.current = Lasting(AsyncToSync.executors.current)
     return await awaitable

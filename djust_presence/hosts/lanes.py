@@ -11,8 +11,9 @@ from concurrent.futures import Executor, Future, wait
 from contextlib import asynccontextmanager
 from typing import ParamSpec, TypeVar
 
-from asgiref.sync import AsyncToSync, ThreadSensitiveContext, sync_to_async
+from asgiref.sync import AsyncToSync, sync_to_async
 
+from ..background import thread_of
 from ..forks import after_fork
 from .threads import between_connection_checks, connections_kept
 from .turns import Ask, Crowded, Turn, Turns
@@ -117,7 +118,7 @@ class Lanes:
         lane = ask.lane
         assert lane is not None
         try:
-            async with ThreadSensitiveContext(executor=lane):
+            with thread_of(lane):
                 yield
         except asyncio.CancelledError:
             # The thread may still be at what was cancelled: a lane is free when it has come through this.

@@ -17,6 +17,8 @@ from django.db import close_old_connections, connections
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
+from ..background import Afterwards
+
 __all__ = ["Ambient", "between_connection_checks", "connections_kept", "own_thread", "spawn"]
 
 T = TypeVar("T")
@@ -67,12 +69,16 @@ async def own_thread() -> AsyncIterator[None]:
     if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
         yield
         return
-    async with ThreadSensitiveContext() as context:
-        try:
-            yield
-        finally:
-            if context in SyncToAsync.context_to_thread_executor:
-                await sync_to_async(connections.close_all)()
+    context = ThreadSensitiveContext()
+    try:
+        async with context:
+            try:
+                yield
+            finally:
+                if context in SyncToAsync.context_to_thread_executor:
+                    await sync_to_async(connections.close_all)()
+    finally:
+        SyncToAsync.context_to_thread_executor[context] = Afterwards()  # for tasks that go on
 
 
 # Tasks that nobody else holds on to: a handler, for one, runs to its end though the page is gone.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 from django.urls import path
 from example_project.settings import *  # noqa: F403
@@ -21,7 +22,10 @@ TEMPLATES = [
             "loaders": [
                 (
                     "django.template.loaders.locmem.Loader",
-                    {"people.html": "{{ online_count }} online, {{ people }}"},
+                    {
+                        "people.html": "{{ online_count }} online, {{ people }}",
+                        "tasks.html": "{{ view.done }} done",
+                    },
                 )
             ]
         },
@@ -61,4 +65,24 @@ class People(PresenceMixin, LiveView):
         raise RuntimeError("after the row was written")
 
 
-urlpatterns = [path("people/", People.as_view())]
+class Tasks(LiveView):
+    """Each starts a task when it is mounted that asks the database when the mount is long over."""
+
+    template_name = "tasks.html"
+    started: ClassVar[set[asyncio.Task[None]]] = set()
+    done: ClassVar[int] = 0
+
+    async def mount(self, request: Any, **kwargs: Any) -> None:
+        self.started.add(asyncio.create_task(self.ask()))
+
+    async def ask(self) -> None:
+        await asyncio.sleep(0.5)
+        await people().acount()
+        Tasks.done += 1
+
+    @event_handler()
+    async def wait(self) -> None:
+        await asyncio.gather(*self.started)
+
+
+urlpatterns = [path("people/", People.as_view()), path("tasks/", Tasks.as_view())]

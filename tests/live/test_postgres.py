@@ -236,3 +236,19 @@ async def test_many_pages_share_few_connections_and_outlive_their_loss(
         async with pages(site, 1, PAGES):
             await all_show("201 online", "carl", "dora")
         assert max(counts) <= most
+
+
+@pytest.mark.parametrize("site", [PERSISTENT], indirect=True, ids=["persistent"])
+async def test_tasks_that_outlive_their_mount_leave_no_connection(
+    site: SiteServer, postgres: PostgresServer
+) -> None:
+    visitor, count = Visitor(site), 40
+    async with AsyncExitStack() as stack:
+        opening = [stack.enter_async_context(LivePage(site, "/tasks/", visitor)) for _ in range(count)]
+        first, *_ = await asyncio.gather(*opening)
+        await until_shown(first, "done")
+        assert await call(first, 1, "wait") is None
+        await until_shown(first, f"{count} done")
+        async with asyncio.timeout(PATIENCE):
+            while await asyncio.to_thread(postgres.run, CONNECTIONS) > LANES:
+                await asyncio.sleep(0.05)
