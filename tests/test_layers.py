@@ -16,7 +16,7 @@ NAME = PACKAGE.name
 
 # From the bottom up: each may import what stands in the lines above its own.
 LAYERS = [
-    {"background"},
+    {"background", "tasks"},
     {"conf", "forks", "calls", "codes"},
     {"errors", "outages", "rates", "signals"},
     {"keys", "guests"},

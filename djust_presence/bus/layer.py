@@ -16,6 +16,7 @@ from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
 from ..rates import LogLimit
+from ..tasks import start
 from .base import LONGEST_WAIT, NOTICES, Bus, Item, Receive
 from .messages import group_name, message
 from .outages import layer_failed, layer_worked
@@ -126,7 +127,7 @@ class LayerBus(Bus):
         self._work.set()
 
     def _task(self, run: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return self._loop.create_task(run, context=contextvars.Context())
+        return start(run, contextvars.Context())
 
     @staticmethod
     def _call(callbacks: list[Callable[[], None]]) -> None:

@@ -15,6 +15,7 @@ from channels.consumer import SyncConsumer
 from channels.db import aclose_old_connections, database_sync_to_async
 
 from ..calls import awaited, call
+from ..tasks import start
 
 __all__ = ["Callbacks"]
 
@@ -51,7 +52,7 @@ class Callbacks:
             return
         self._waiting.append(run)
         if self.task is None:
-            self.task = asyncio.get_running_loop().create_task(self._run(), context=self._context.copy())
+            self.task = start(self._run(), self._context.copy())
 
     async def _run(self) -> None:
         try:

@@ -17,6 +17,7 @@ from ..codes import CloseCode
 from ..cursor_mixin import LiveCursorMixin
 from ..hosts.outgoing import Outgoing
 from ..mixins import PresenceMixin, presence_of
+from ..tasks import start
 from ..tracker import Ending, Refresh, Session, drained
 from .pointer import MOVE, PointerConsumer, read_move
 
@@ -127,8 +128,7 @@ class SeatedConsumer(PointerConsumer):
         if self._presence_pusher is None:
             # In what surrounds the view: the visitor's language, the tenant.
             context = self._presence_context.copy()
-            loop = asyncio.get_running_loop()
-            self._presence_pusher = loop.create_task(self._presence_push(view), context=context)
+            self._presence_pusher = start(self._presence_push(view), context)
         await asyncio.wait([self._presence_pusher], timeout=PATIENCE)
 
     async def _presence_push(self, view: Any) -> None:
@@ -210,7 +210,7 @@ class SeatedConsumer(PointerConsumer):
         """Close the socket; whatever becomes of it, its page is not there any more."""
         self._presence_outgoing.end()
         self._presence_end(self.view_instance, Ending.of(code, reason))
-        self._presence_end_of = asyncio.create_task(self._presence_close(code))
+        self._presence_end_of = start(self._presence_close(code))
 
     async def _presence_close(self, code: int) -> None:
         try:

@@ -15,6 +15,7 @@ from ..cursors import Position
 from ..events import ArgumentError, bind
 from ..hosts.pointer import PagePointer
 from ..rates import TokenBucket
+from ..tasks import start
 from ..tracker import Session
 
 __all__ = ["MOVE", "PointerConsumer", "read_move"]
@@ -75,7 +76,7 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
         except ValueError:
             return
         if waits and self._presence_mover is None:
-            self._presence_mover = asyncio.create_task(self._presence_move(session, pointer))
+            self._presence_mover = start(self._presence_move(session, pointer))
 
     async def _presence_move(self, session: Session, pointer: PagePointer) -> None:
         """Let the view's own code take in the latest move, once a tick at most."""

@@ -18,6 +18,7 @@ from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_u
 from django.utils import timezone, translation
 
 from ..background import Afterwards
+from ..tasks import start
 
 __all__ = ["Ambient", "between_connection_checks", "connections_kept", "own_thread", "spawn"]
 
@@ -90,11 +91,10 @@ def spawn(work: Coroutine[Any, Any, None], *, at_once: bool = False) -> asyncio.
 
     With *at_once* it is run before this returns, as far as it does not wait, where Python can (3.12 and later).
     """
-    loop = asyncio.get_running_loop()
     if at_once and sys.version_info >= (3, 12):
-        task = asyncio.Task(work, loop=loop, context=Context(), eager_start=True)
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), context=Context(), eager_start=True)
     else:
-        task = loop.create_task(work, context=Context())
+        task = start(work, Context())
     if not task.done():
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)

@@ -12,6 +12,7 @@ from typing import Any, Self
 from django.test import AsyncClient
 
 from ..live import LiveViewConsumer
+from ..tasks import start
 from .ending import aclose_presence
 
 __all__ = ["EventRefused", "LivePage"]
@@ -55,7 +56,7 @@ class LivePage:
         assert response.status_code == 200, f"{self.path} answers {response.status_code}."
         self.html = response.content.decode(response.charset)
         _open_pages[asyncio.get_running_loop()] += 1
-        self._socket = asyncio.create_task(self._serve(response.asgi_request.scope))
+        self._socket = start(self._serve(response.asgi_request.scope))
         try:
             await self._until(lambda: any("regions" in frame for frame in self._frames), "is not live")
         except BaseException:

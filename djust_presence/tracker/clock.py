@@ -9,6 +9,8 @@ from contextvars import Context
 from math import inf
 from typing import Any, ParamSpec, TypeVar
 
+from ..tasks import start
+
 __all__ = ["Alarm", "Clock"]
 
 P = ParamSpec("P")
@@ -50,7 +52,7 @@ class Clock:
 
     def spawn(self, run: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a task, held until it is done. Its error is logged."""
-        task = self.loop.create_task(run, context=Context())
+        task = start(run, Context())
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
