@@ -50,6 +50,10 @@ BORROWED = {
     ("djust/host.py", "_tenant"): "the tenant of a djust view",
     ("hosts/request.py", "_get_raw_host"): "the Host header for a message, even if Django refuses it",
     ("hosts/request.py", "_origin_verified"): "Django's own check of an Origin",
+    (
+        "hosts/request.py",
+        "_template_response_middleware",
+    ): "what Django's handlers process template responses by",
     ("hosts/sessions.py", "_messages"): "where Django's messages keep their storage",
 }
 # Public API of others, in spite of the underscore.

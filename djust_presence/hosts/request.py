@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
@@ -32,6 +32,7 @@ __all__ = [
     "build_request",
     "origin_allowed",
     "respond",
+    "template_response_middleware",
     "wrong_origin",
 ]
 
@@ -141,6 +142,12 @@ def _get_handler() -> LiveHandler:
         if _handler is None:
             _handler = LiveHandler()
         return _handler
+
+
+def template_response_middleware() -> Sequence[Callable[..., Any]]:
+    """Return the methods of the project's middleware that process template responses, in Django's order."""
+    methods = _get_handler()._template_response_middleware  # type: ignore[attr-defined]
+    return [method.func if isinstance(method, SyncToAsync) else method for method in methods]
 
 
 def _drop_handler(**kwargs: Any) -> None:

@@ -16,7 +16,9 @@ from django.template import Engine, TemplateSyntaxError
 from django.template.context import make_context
 from django.template.response import SimpleTemplateResponse
 
+from ..calls import call
 from ..hosts.outgoing import WHOLE, Changed
+from ..hosts.request import template_response_middleware
 
 __all__ = [
     "Page",
@@ -69,7 +71,7 @@ class Regions:
 
     def __init__(self, context: Mapping[str, Any], request: HttpRequest) -> None:
         # Copied: what render_to_response adds is not there when a part is rendered by itself.
-        self._context = dict(context)
+        self.context = dict(context)
         self._request = request
         self._inside: Place | None = None
         self._times: Counter[str] = Counter()
@@ -79,7 +81,15 @@ class Regions:
 
     @property
     def csrf_token(self) -> str:
-        return str(self._context["csrf_token"])
+        return str(self.context["csrf_token"])
+
+    def update_context(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Take in what middleware has made of the context that a template response had *before*."""
+        for name in before.keys() - after.keys():
+            self.context.pop(name, None)
+        for name, value in after.items():
+            if name not in before or before[name] is not value:
+                self.context[name] = value
 
     def add(self, place: Place, page: str, render: Callable[[], str]) -> str:
         """Render the next region, which stands at *place* in a *page*, and return its markup."""
@@ -104,7 +114,7 @@ class Regions:
         """Render *part* as the next region. Not *fixed*: the page has to say which one it is each time."""
         if fixed:
             self.parts.append(part)
-        return self.add(part.place, part.page, partial(part.render, self._context, self._request))
+        return self.add(part.place, part.page, partial(part.render, self.context, self._request))
 
 
 _active: ContextVar[Regions | None] = ContextVar("djust_presence.regions", default=None)
@@ -127,7 +137,7 @@ def _collecting(regions: Regions) -> Iterator[None]:
 class Page(NamedTuple):
     """A view, rendered: the response, and the html of each region with the place where it stands.
 
-    *parts* are its regions if they can all be rendered without the rest of the page.
+    *parts* are its regions if they can all be rendered without the rest of the page, which is that of *template*.
     """
 
     response: HttpResponse
@@ -135,6 +145,7 @@ class Page(NamedTuple):
     places: tuple[Place, ...]
     parts: tuple[Part, ...]
     csrf_token: str
+    template: Any = None
 
     @property
     def html(self) -> str:
@@ -146,20 +157,47 @@ def render(view: Any, csrf_token: str) -> Page:
 
     The same token every time, as one that Django makes anew for each rendering always differs.
     """
+    response, regions = _respond(view, csrf_token)
+    template = getattr(response, "template_name", None)
+    if isinstance(response, SimpleTemplateResponse):
+        with _collecting(regions):
+            response = response.render()
+        # Django would process and render it once more.
+        vars(response)["render"] = None
+    parts = tuple(regions.parts) if len(regions.parts) == len(regions.html) else ()
+    page = Page(response, regions.html, tuple(regions.places), parts, csrf_token, template)
+    return page if page.regions else page._replace(regions={WHOLE: page.html})
+
+
+def _respond(view: Any, csrf_token: str) -> tuple[HttpResponse, Regions]:
+    """The response of *view*, as middleware leaves it to be rendered, and what collects its regions."""
     context = _context(view, csrf_token)
     regions = Regions(context, view.request)
     with _collecting(regions):
         response = view.render_to_response(context)
-        if isinstance(response, SimpleTemplateResponse):
-            response = response.render()
-    parts = tuple(regions.parts) if len(regions.parts) == len(regions.html) else ()
-    page = Page(response, regions.html, tuple(regions.places), parts, csrf_token)
-    return page if page.regions else page._replace(regions={WHOLE: page.html})
+    if isinstance(response, SimpleTemplateResponse):
+        before = dict(response.context_data or {})
+        for process in template_response_middleware():
+            response = call(process, view.request, response)
+            if not isinstance(response, SimpleTemplateResponse):
+                raise TypeError(
+                    f"{process.__qualname__}() has returned {response!r:.200}, and no template response."
+                )
+        regions.update_context(before, response.context_data or {})
+    return response, regions
 
 
-def _render_parts(view: Any, parts: tuple[Part, ...], csrf_token: str) -> Mapping[str, str]:
-    """The html that *parts* would have in ``render(view, csrf_token)``."""
-    regions = Regions(_context(view, csrf_token), view.request)
+def _render_parts(
+    view: Any, parts: tuple[Part, ...], csrf_token: str, template: Any
+) -> Mapping[str, str] | None:
+    """The html that *parts* would have in ``render(view, csrf_token)``; None if middleware has taken another template."""
+    context = None
+    if template_response_middleware():
+        response, processed = _respond(view, csrf_token)
+        if getattr(response, "template_name", None) != template:
+            return None
+        context = processed.context
+    regions = Regions(_context(view, csrf_token) if context is None else context, view.request)
     with _collecting(regions):
         for part in parts:
             regions.add_part(part, fixed=True)
@@ -181,12 +219,13 @@ def _context(view: Any, csrf_token: str) -> dict[str, Any]:
 class Shown:
     """The regions that a live page shows, kept as digests. It starts with *page*, which is sent whole."""
 
-    __slots__ = ("_digests", "_owes_page", "_parts", "_places", "_unsent", "csrf_token")
+    __slots__ = ("_digests", "_owes_page", "_parts", "_places", "_template", "_unsent", "csrf_token")
 
     def __init__(self, page: Page) -> None:
         self.csrf_token = page.csrf_token
         self._parts = page.parts
         self._places = page.places
+        self._template = page.template
         self._owes_page = False
         self._unsent = Changed(page.regions)
         self._digests = _digests(page.regions)
@@ -202,7 +241,9 @@ class Shown:
         Of a page that started with nothing but parts these alone are rendered.
         """
         if self._parts and not self._owes_page:
-            return self._differing(_render_parts(view, self._parts, self.csrf_token))
+            regions = _render_parts(view, self._parts, self.csrf_token, self._template)
+            if regions is not None:
+                return self._differing(regions)
         return self.update(render(view, self.csrf_token))
 
     def owe_page(self) -> None:
@@ -219,7 +260,7 @@ class Shown:
             self._owes_page = False
         # Not the other way round: an inline region that has gone may come again.
         self._parts = self._parts and page.parts
-        self._places = page.places
+        self._places, self._template = page.places, page.template
         changed = self._differing(page.regions)
         return Changed({WHOLE: page.html}) if whole else changed
 
