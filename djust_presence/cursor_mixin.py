@@ -10,8 +10,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from .cursors import Cursor, CursorTracker, LiveCursors, Position, live_cursors_of
-from .errors import PresenceError
 from .events import event_handler
+from .greenlets import holds_up
 from .mixins import PresenceMixin
 from .tracker import Session, in_loop
 from .view_presence import ViewPresence
@@ -104,7 +104,7 @@ class LiveCursorMixin(PresenceMixin):
         if cursors := self._presence.live_cursors():
             return cursors()
         if in_loop():
-            raise PresenceError(
+            raise holds_up(
                 "This would ask the cache and hold up the event loop: await aget_cursors() instead."
             )
         return CursorTracker.get_cursors(self._presence.read_key())

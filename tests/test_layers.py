@@ -19,7 +19,7 @@ LAYERS = [
     {"background", "tasks"},
     {"conf", "forks", "calls", "codes"},
     {"errors", "outages", "rates", "signals"},
-    {"keys", "guests"},
+    {"keys", "guests", "greenlets"},
     {"state"},
     {"identity"},
     {"backends"},

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from django.utils.module_loading import import_string
 
 from ..conf import get_settings, name_of, on_change
 from ..forks import after_fork
+from ..greenlets import NOT_SUPPORTED, is_patched
 from .base import Backend
 from .options import Misconfigured
+
+logger = logging.getLogger("djust_presence")
 
 BACKEND_HINT = (
     "Set BACKEND to 'memory', 'redis', a registered name, or the dotted path of a Backend subclass."
@@ -74,6 +78,8 @@ def get_backend() -> Backend:
         with _lock:
             if _instance is None:
                 settings = get_settings()
+                if is_patched():
+                    logger.warning("gevent has monkey-patched this process. %s", NOT_SUPPORTED)
                 try:
                     _instance = load_backend_class(settings.backend)(settings.location, settings.options)
                 except TypeError as error:

@@ -15,8 +15,8 @@ from .. import bus
 from ..backends.base import Backend
 from ..backends.registry import get_backend
 from ..conf import get_settings, name_of
-from ..errors import PresenceError
 from ..forks import after_fork
+from ..greenlets import holds_up
 from ..state.records import Change
 from ..tracker import asignal, in_loop, serves_pages, signal
 
@@ -36,7 +36,7 @@ _warned = False
 def refuse_in_loop(twin: Callable[..., Any]) -> None:
     """Raise ``PresenceError``, which names the async *twin*, inside a running event loop."""
     if in_loop():
-        raise PresenceError(f"This would hold up the event loop: await presence.{twin.__name__}() instead.")
+        raise holds_up(f"This would hold up the event loop: await presence.{twin.__name__}() instead.")
 
 
 def checked_backend() -> Backend:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 
-from ..errors import PresenceError
+from ..greenlets import holds_up
 
 __all__ = ["HOLDS_UP", "Looks", "in_loop"]
 
@@ -46,7 +46,7 @@ class Looks:
         """
         if self._must_wait(key):
             if in_loop():
-                raise PresenceError(HOLDS_UP)
+                raise holds_up(HOLDS_UP)
             began = time.monotonic()
             wait([self._known], self._patience)
             self._waited_since(began)

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from ..backends.registry import get_backend
 from ..conf import on_change
-from ..errors import PresenceError, PresenceUnavailable
+from ..errors import PresenceUnavailable
+from ..greenlets import holds_up
 from ..state.audience import UNKNOWN
 from ..state.records import Member
 from .looks import HOLDS_UP, in_loop
@@ -88,7 +89,7 @@ async def acount_and_member(key: str, user: str) -> tuple[int, Member | None]:
 
 def _asked(read: Callable[[], T], unknown: T) -> T:
     if in_loop():
-        raise PresenceError(HOLDS_UP)
+        raise holds_up(HOLDS_UP)
     if time.monotonic() < _blind_until:
         return unknown
     try:
