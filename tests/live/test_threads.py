@@ -33,10 +33,7 @@ from .test_consumer import started
 async def test_async_code_has_a_thread_of_its_own_for_what_needs_one() -> None:
     async with own_thread():
         names = {await sync_to_async(_thread_name)() for _ in range(3)}
-        (executor,) = (
-            SyncToAsync.context_to_thread_executor[context]
-            for context in list(SyncToAsync.context_to_thread_executor)
-        )
+        executor = SyncToAsync.context_to_thread_executor[SyncToAsync.thread_sensitive_context.get()]
     assert len(names) == 1
     assert not any(name.startswith("djust_presence") for name in names)
     assert executor._shutdown  # type: ignore[attr-defined]
