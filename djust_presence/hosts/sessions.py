@@ -181,16 +181,14 @@ class Standing(SessionBase):
     def create(self) -> None:
         """Begin no session: engines do that when they cannot read one, and where there is none to be saved.
 
-        Raises ``PresenceError`` if there is one.
+        Raises ``PresenceError`` if there is one that has been read.
         """
-        if self.begun and self.exists(self.begun):
+        if self.mounted and self.session_key and "_session_cache" in vars(self):
             raise PresenceError(NO_LOG_IN)
         self._session_key, self.modified = None, True
 
     async def acreate(self) -> None:
-        if self.begun and await self.aexists(self.begun):
-            raise PresenceError(NO_LOG_IN)
-        self._session_key, self.modified = None, True
+        self.create()
 
     def save(self, must_create: bool = False) -> None:
         if self.session_key is not None:

@@ -80,6 +80,7 @@ class Page(LiveView):
 
     @event_handler()
     def verb(self, verb: str) -> None:
+        self.request.session.get("basket")
         if verb == "set":
             self.request.session["color"] = "red"
         else:
@@ -87,7 +88,12 @@ class Page(LiveView):
 
     @event_handler()
     async def averb(self, verb: str) -> None:
+        await self.request.session.aget("basket")
         await getattr(self.request.session, f"a{verb}")(*{**VERBS, **ENDING}[verb])
+
+    @event_handler()
+    def unread(self, verb: str) -> None:
+        getattr(self.request.session, verb)()
 
     @event_handler()
     def log(self, how: str, who: str = "ada", catch: bool = False) -> None:
@@ -190,6 +196,17 @@ async def test_no_verb_takes_the_visitors_session_away(a: str, engine: str) -> N
         assert before.items() <= (await stored(client)).items(), name
     assert await SessionRow.objects.acount() == rows
     await socket.disconnect()
+
+
+@pytest.mark.parametrize("verb", GUARDED)
+async def test_a_session_that_no_one_has_looked_at_is_not_lost_either(verb: str, engine: str) -> None:
+    client = await customer()
+    before, socket = await stored(client), await opened(client)
+    await socket.send_event(1, "unread", verb=verb)
+    while (message := await socket.receive_output(timeout=5))["type"] != "websocket.close":
+        if '"error"' in message["text"]:
+            break  # or the page reloads
+    assert await stored(client) == before
 
 
 @both
