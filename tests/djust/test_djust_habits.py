@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 from uuid import UUID
 
@@ -66,3 +67,17 @@ async def test_a_name_of_another_type_is_shown_as_text(monkeypatch: pytest.Monke
     monkeypatch.setattr(User, "__str__", lambda user: "a user")
     async with DjustVisitor("ada").opens("/room/") as page:
         await page.until(f"{UUID(int=7)}, ")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python has had such a factory since 3.12")
+async def test_pages_live_on_a_loop_that_starts_every_task_at_once(transactional_db: None) -> None:
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        loop.set_task_factory(asyncio.eager_task_factory)
+    async with DjustVisitor("ada").opens("/room/") as page:
+        await page.until("ada, ")
+        async with DjustVisitor("grace").opens("/room/") as other:
+            for one in (page, other):
+                await one.until("ada, grace, ")
+        while "grace" in page.html:
+            await page.frame()
