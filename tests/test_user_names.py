@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -158,12 +159,14 @@ def kind(request: pytest.FixtureRequest, settings: Settings, quiet_presence: Non
             editor.delete_model(model)
 
 
-async def record() -> dict[str, Any]:
-    """The only record of the group, once it is there."""
-    while not (found := await presence.alist("board")):
-        pass
-    (one,) = found
-    return one
+async def record(**fields: str) -> dict[str, Any]:
+    """The only record of the group, once it is there and has these *fields*."""
+    async with asyncio.timeout(10):
+        while True:
+            for one in await presence.alist("board"):
+                if fields.items() <= one.items():
+                    return one
+            await asyncio.sleep(0.01)
 
 
 async def drawn_name(page: Page) -> str:
@@ -193,9 +196,7 @@ async def test_the_name_stays_when_the_meta_changes_in_async_code_too(kind: str)
     async with Visitor().opens("/async/") as page:
         for handler in ("say", "asay"):
             assert (await page.call(handler, text=handler))["type"] == "ack"
-            while (one := await record()).get("status") != handler:
-                pass
-            assert one["name"] == USERS[kind][1]
+            assert (await record(status=handler))["name"] == USERS[kind][1]
 
 
 async def test_a_consumer_shows_the_name_as_text(kind: str) -> None:
