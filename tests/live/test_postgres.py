@@ -245,8 +245,8 @@ async def test_tasks_that_outlive_their_mount_leave_no_connection(
     visitor, count = Visitor(site), 40
     async with AsyncExitStack() as stack:
         opening = [stack.enter_async_context(LivePage(site, "/tasks/", visitor)) for _ in range(count)]
-        first, *_ = await asyncio.gather(*opening)
-        await until_shown(first, "done")
+        first, *others = await asyncio.gather(*opening)
+        await asyncio.gather(*(until_shown(page, "done") for page in (first, *others)))
         assert await call(first, 1, "wait") is None
         await until_shown(first, f"{count} done")
         async with asyncio.timeout(PATIENCE):
