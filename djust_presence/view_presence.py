@@ -56,7 +56,17 @@ scopes: list[Callable[[Any, str], str]] = []
 class ViewPresence:
     """The presence of *view*, which its host connects to a *session*. What djust saves of it is on the view."""
 
-    __slots__ = ("_alone", "_began", "_key", "_uncounted", "_username", "_visitor", "reads", "session", "view")
+    __slots__ = (
+        "_alone",
+        "_began",
+        "_key",
+        "_uncounted",
+        "_username",
+        "_visitor",
+        "reads",
+        "session",
+        "view",
+    )
 
     def __init__(self, view: View) -> None:
         self.view = view
