@@ -402,7 +402,7 @@ async def test_a_user_id_that_is_no_number_is_text() -> None:
 
     view = view_of(Profile, Anybody())
     assert view.get_presence_user_id() == str(UUID(int=5))
-    assert json.loads(view._presence.encode({})) == {"name": "uuid", "user_id": str(UUID(int=5))}
+    assert json.loads(view._presence.encode({}, "5")) == {"name": "uuid", "user_id": str(UUID(int=5))}
 
 
 @pytest.fixture
