@@ -26,7 +26,7 @@ class Generic(ContextMixin, View):
     would be called instead of the live view's.
     """
 
-    _prepared: dict[str, Any] = {}
+    _live_prepared: dict[str, Any] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -40,17 +40,17 @@ class Generic(ContextMixin, View):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         # An attribute may have been set anew since.
-        prepared = {name: value for name, value in self._prepared.items() if name not in vars(self)}
+        prepared = {name: value for name, value in self._live_prepared.items() if name not in vars(self)}
         return super().get_context_data(**{**prepared, **kwargs})
 
-    def _prepare(self, *args: Any, **kwargs: Any) -> None:
+    def _live_prepare(self, *args: Any, **kwargs: Any) -> None:
         get = getattr(super(), "get", None)
         if get is None:
             return
         rendered = HttpResponse()
 
         def render_to_response(context: dict[str, Any], **kwargs: Any) -> HttpResponse:
-            self._prepared = context
+            self._live_prepared = context
             return rendered
 
         # Attributes of the instance come before methods of its class.
@@ -76,4 +76,4 @@ def _calls_super(view: type) -> bool:
 def prepare(view: Any, *args: Any, **kwargs: Any) -> None:
     """Let a generic *view* set what its ``get()`` sets for these arguments of its URL. Raises ``Answered``."""
     if isinstance(view, Generic):
-        view._prepare(*args, **kwargs)
+        view._live_prepare(*args, **kwargs)
