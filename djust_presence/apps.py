@@ -19,6 +19,6 @@ class PresenceConfig(AppConfig):
         if find_spec("djust"):
             from . import djust  # noqa: F401
         if apps.is_installed("django.contrib.auth"):
-            from .hosts.access import watch_log_ins_and_outs
+            from .hosts.log_ins import watch_log_ins_and_outs
 
             watch_log_ins_and_outs()

@@ -14,7 +14,9 @@ class CloseCode(IntEnum):
     LEFT = 1001  # by the browser: another page
     NO_STATUS = 1005  # of a socket that was closed without a code
     GOING_AWAY = 1012  # the server restarts
-    RETRY = 4000  # "slow": it did not take its frames in; "timeout": it gave no sign of life
+    # "slow": it did not take its frames in; "timeout": it gave no sign of life; "busy", "unchecked": access to it
+    # could not be checked.
+    RETRY = 4000
     BAD_REQUEST = 4400
     LOG_IN = 4401  # or whatever else a redirect leads to: the page is loaded again
     FORBIDDEN = 4403

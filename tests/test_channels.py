@@ -7,8 +7,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocket
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.cache import SessionStore as CachedSession
 from django.contrib.sessions.backends.db import SessionStore
@@ -868,6 +869,73 @@ async def test_a_user_who_is_deactivated_or_logged_out_is_closed(settings: Setti
         assert await alan.call("presence_count", "chat") == 1
         await User.objects.filter(pk=users[2].pk).adelete()
         assert await alan.closed() == await token.closed() == 4401
+
+
+class Entered(threading.local):
+    tenant = ""
+
+
+entered = Entered()
+
+
+class TenantUsers(ModelBackend):
+    """Only tenant "a" has users."""
+
+    asked: ClassVar[list[str]] = []
+
+    def get_user(self, user_id: Any) -> Any:
+        self.asked.append(entered.tenant)
+        return super().get_user(user_id) if entered.tenant == "a" else None
+
+
+class Tenants(Chat):
+    @contextmanager
+    def access_context(self) -> Iterator[None]:
+        entered.tenant = self.scope["tenant"]
+        try:
+            yield
+        finally:
+            entered.tenant = ""
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_consumer_with_a_context_of_its_own_is_checked_inside_it(settings: Settings) -> None:
+    settings.DJUST_PRESENCE = REAUTH
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.TenantUsers"]
+    ada = await User.objects.acreate_user("ada")
+    session = {"_auth_user_id": str(ada.pk), "_auth_user_backend": f"{__name__}.TenantUsers"}
+    session["_auth_user_hash"] = ada.get_session_auth_hash()
+    stored = SessionStore()
+    stored.update(session)
+    await stored.asave()
+    async with (
+        connected(Tenants, ada, session=stored, tenant="a") as here,
+        connected(Tenants, ada, session=stored, tenant="b") as elsewhere,
+    ):
+        assert await elsewhere.closed() == 4401
+        TenantUsers.asked = []
+        await until(lambda: len(TenantUsers.asked) > 3)
+        assert set(TenantUsers.asked) == {"a"}
+        assert await here.call("presence_count", "chat") == 1
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_user_of_a_scope_is_refreshed_in_place(settings: Settings) -> None:
+    settings.DJUST_PRESENCE = REAUTH
+    asked: list[tuple[bool, str, bool]] = []
+
+    class Asking(Chat):
+        def still_allowed(self, user: Any) -> bool:
+            asked.append((user is self.scope["user"], user.first_name, user.is_verified))
+            return True
+
+    ada = await User.objects.acreate_user("ada")
+    mine = await User.objects.aget(pk=ada.pk)
+    mine.is_verified = True  # type: ignore[attr-defined]
+    async with connected(Asking, mine):
+        await until(lambda: (True, "", True) in asked)
+        await User.objects.filter(pk=ada.pk).aupdate(first_name="Augusta")
+        await until(lambda: (True, "Augusta", True) in asked)
 
 
 @pytest.mark.django_db(transaction=True)

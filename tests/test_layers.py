@@ -50,6 +50,7 @@ BORROWED = {
     ("djust/host.py", "_tenant"): "the tenant of a djust view",
     ("hosts/request.py", "_get_raw_host"): "the Host header for a message, even if Django refuses it",
     ("hosts/request.py", "_origin_verified"): "Django's own check of an Origin",
+    ("hosts/users.py", "_wrapped"): "the user in a lazy one",
     (
         "hosts/request.py",
         "_template_response_middleware",
@@ -62,6 +63,7 @@ DOCUMENTED = {
     "_default_manager": "a Django model's default manager",
     "_meta": "a Django model's options",
     "_replace": "typing.NamedTuple",
+    "_state": "a Django model's state",
 }
 
 

@@ -46,11 +46,14 @@ class Callbacks:
             finally:
                 self._context = copy_context()
 
-    def put(self, run: Callable[[], Awaitable[None]]) -> None:
-        """Run *run*, which never raises, when its turn comes."""
+    def put(self, run: Callable[[], Awaitable[None]], *, first: bool = False) -> None:
+        """Run *run*, which never raises, when its turn comes, or with *first* before all others that wait."""
         if self._stopped:
             return
-        self._waiting.append(run)
+        if first:
+            self._waiting.appendleft(run)
+        else:
+            self._waiting.append(run)
         if self.task is None:
             self.task = start(self._run(), self._context.copy())
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..codes import CloseCode
 from ..hosts import Host
-from ..hosts.access import ENDED, Visitor, current_users
+from ..hosts.access import Visitor, current_users
+from ..hosts.checks import Failures, Slots
 from ..hosts.lanes import lanes
+from ..hosts.log_ins import ENDED
 from ..hosts.sessions import mark
 from ..identity import is_logged_in
-from ..outages import Outage
 from ..tracker import Connection, Session
 
 __all__ = ["ConsumerHost", "consumer_host"]
-
-logger = logging.getLogger("djust_presence")
 
 PATIENCE = 0.1  # seconds that other consumers wait for one that is slow
 
@@ -29,11 +27,18 @@ class Owner(Protocol):
 
     consumer: Any
 
+    @property
+    def has_context(self) -> bool:
+        """True if access is checked inside the consumer's own ``access_context``."""
+
     def take_in(self, session: Session) -> asyncio.Task[None] | None:
         """Have the consumer told the news of *session*; return the task that is at it, if any."""
 
-    def check(self, user: Any) -> None:
-        """Ask the consumer whether *user* may stay, if it has a say in that. Never waits."""
+    def check(self, fresh: Any) -> None:
+        """Ask the consumer whether its user may stay, if it has a say in that. Never waits.
+
+        *fresh* is that user as fetched just now, None for who is not logged in.
+        """
 
     def close(self, code: CloseCode) -> None:
         """Close the socket, and end all sessions. Never waits."""
@@ -43,7 +48,8 @@ class ConsumerHost(Host):
     """Owns the connections of consumers with ``PresenceConsumerMixin``."""
 
     def __init__(self) -> None:
-        self._checks = Outage(failures=1, seconds=0)  # the traceback may be of the project's own code
+        self._failures = Failures("consumers")
+        self._slots = Slots()
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
         """Call the callbacks; return before they have if they are slow."""
@@ -68,21 +74,37 @@ class ConsumerHost(Host):
     async def check(self, connections: Sequence[Connection[Session]]) -> None:
         """Close the sockets of users who are logged out, deactivated or gone, or who their consumer refuses."""
         owners = [_owner(connection) for connection in connections]
-        try:
-            users = await lanes.run(partial(_current_users, owners))
-        except Exception:
-            if self._checks.failed():
-                logger.exception(
-                    "Could not re-check access to open consumers; they stay open until the check works again."
-                )
-            return
-        if self._checks.worked():
-            logger.warning("Access to open consumers is checked again.")
+        together = [owner for owner in owners if not owner.has_context]
+        for owner, verdict in (await lanes.run(partial(_verdicts, together))).items():
+            self._take(owner, verdict)
         for owner in owners:
-            if owner in users:
-                owner.check(users[owner])
+            if not owner.has_context:
+                continue
+            if await self._slots.free():
+                check = asyncio.ensure_future(lanes.run(partial(_verdict, owner)))
+                check.add_done_callback(partial(self._checked, owner))
+                self._slots.take(check)
             else:
-                owner.close(CloseCode.LOG_IN)
+                self.check_failed(owner, TimeoutError("The access checks of other consumers hang."))
+
+    def _checked(self, owner: Owner, check: asyncio.Future[Verdict]) -> None:
+        if not check.cancelled():
+            self._take(owner, check.result())
+
+    def _take(self, owner: Owner, verdict: Verdict) -> None:
+        if verdict.error:
+            self.check_failed(owner, verdict.error, verdict.kind)
+            return
+        self._failures.worked(owner, verdict.kind)
+        if verdict.gone:
+            owner.close(CloseCode.LOG_IN)
+        else:
+            owner.check(verdict.user)
+
+    def check_failed(self, owner: Owner, error: Exception, kind: Hashable = None) -> None:
+        """Nobody knows whether the user may stay."""
+        if self._failures.failed(owner, kind, type(owner.consumer).__qualname__, error):
+            owner.close(CloseCode.RETRY)
 
 
 consumer_host = ConsumerHost()
@@ -93,15 +115,44 @@ def _owner(connection: Connection[Session]) -> Owner:
     return owner
 
 
-def _current_users(owners: Sequence[Owner]) -> dict[Owner, Any]:
-    """Return the users that the consumers of *owners* have by now, without those who may not be here any more.
+class Verdict(NamedTuple):
+    """The result of a check: the *user* as fetched just now, None for who was not logged in; or they are *gone*.
 
-    A visitor who is not logged in may stay, whatever has become of their session.
+    *kind* is what the check depends on besides the user.
     """
-    visitors = {owner: Visitor.of_scope(owner.consumer.scope) for owner in owners}
-    users = current_users({visitor for visitor in visitors.values() if visitor.user_id is not None})
-    return {
-        owner: users.get(visitor, owner.consumer.scope.get("user"))
-        for owner, visitor in visitors.items()
-        if visitor.user_id is None or visitor in users
-    }
+
+    user: Any = None
+    gone: bool = False
+    error: Exception | None = None
+    kind: Hashable = None
+
+
+def _verdict(owner: Owner) -> Verdict:
+    """Check *owner* inside the context of its consumer."""
+    try:
+        with owner.consumer.access_context():
+            return _verdicts([owner])[owner]
+    except Exception as error:
+        return Verdict(error=error)
+
+
+def _verdicts(owners: Sequence[Owner]) -> dict[Owner, Verdict]:
+    """Check the users of *owners*. A visitor who is not logged in may stay, whatever has become of their session."""
+    visitors, verdicts = {}, {}
+    for owner in owners:
+        try:
+            visitor = Visitor.of_scope(owner.consumer.scope)
+        except Exception as error:
+            verdicts[owner] = Verdict(error=error)
+            continue
+        if visitor.user_id is None:
+            verdicts[owner] = Verdict()
+        else:
+            visitors[owner] = visitor
+    access = current_users(visitors.values())
+    for owner, visitor in visitors.items():
+        failed = access.errors.get(visitor)
+        gone = not failed and visitor not in access.users
+        kind = visitor.store, visitor.backend
+        verdicts[owner] = Verdict(access.users.get(visitor), gone, failed, kind)
+    return verdicts

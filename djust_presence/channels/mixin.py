@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from channels.consumer import AsyncConsumer
@@ -62,9 +63,16 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
     def still_allowed(self, user: Any) -> Any:
         """Return whether *user* may stay connected; it may be async. Asked every REAUTH_INTERVAL if it is overridden.
 
-        *user* is the one of the scope as fetched just now. A no closes the socket with 4403.
+        *user* is the one of the scope, with its fields as fetched just now. A no closes the socket with 4403.
         """
         return True
+
+    def access_context(self) -> AbstractContextManager[Any]:
+        """Return a context in which to fetch the session and the user of the scope again every REAUTH_INTERVAL.
+
+        That is in a thread. It is for projects that keep them in a schema or a database for each tenant.
+        """
+        return nullcontext()
 
     # Wishes
 

@@ -12,10 +12,13 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from django.core.exceptions import PermissionDenied, SynchronousOnlyOperation
+from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext
 
 from ..codes import CloseCode
 from ..errors import PresenceError
+from ..hosts.checks import PATIENCE
+from ..hosts.users import refresh_user
 from ..identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from ..keys import checked_key
 from ..state.records import Step, What, decode_meta, record, records
@@ -32,13 +35,13 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Record = dict[str, Any]
 
-EVENT, ALLOWED = "handle_presence_event", "still_allowed"
+EVENT, ALLOWED, CONTEXT = "handle_presence_event", "still_allowed", "access_context"
 CALLBACKS = {
     What.JOIN: "handle_presence_join",
     What.LEAVE: "handle_presence_leave",
     What.UPDATE: "handle_presence_update",
 }
-HOOKS = (*CALLBACKS.values(), EVENT, ALLOWED)  # of the consumer, called only if it overrides them
+HOOKS = (*CALLBACKS.values(), EVENT, ALLOWED, CONTEXT)  # of the consumer, called only if it overrides them
 
 
 class ConsumerPresence:
@@ -61,7 +64,7 @@ class ConsumerPresence:
         self._sessions: dict[str, Session] = {}
         self._speaker: Session | None = None  # for broadcasts to other groups
         self._accepted = False
-        self._asked = False  # whether the consumer is being asked if its user may stay
+        self._asked_at: float | None = None  # since when the consumer is being asked if its user may stay
         self._stop: asyncio.Task[None] | None = None  # the clean stop that its end has begun
 
     async def find_visitor(self) -> None:
@@ -244,20 +247,37 @@ class ConsumerPresence:
         presence = record(step.user, step.member, gettext("Guest"))
         await self.callbacks.tell(getattr(self.consumer, name), key, presence)
 
-    def check(self, user: Any) -> None:
-        if ALLOWED in self._overridden and not self._asked:
-            self._asked = True
-            self.callbacks.put(partial(self._check, user))
+    @property
+    def has_context(self) -> bool:
+        return CONTEXT in self._overridden
 
-    async def _check(self, user: Any) -> None:
-        self._asked = False
+    def check(self, fresh: Any) -> None:
+        if ALLOWED not in self._overridden:
+            return
+        now = self._tracker.clock.now
+        if self._asked_at is not None:
+            if now - self._asked_at >= PATIENCE:  # a handler, or the check, has run since then
+                self.close(CloseCode.RETRY)
+            return
+        self._asked_at = now
+        self.callbacks.put(partial(self._check, fresh), first=True)
+
+    async def _check(self, fresh: Any) -> None:
+        user = self.consumer.scope.get("user")
+        if fresh is not None:
+            refresh_user(user, fresh)
         try:
             allowed = await self.callbacks.call(self.consumer.still_allowed, user)
         except PermissionDenied:
             allowed = False
+        except (OperationalError, InterfaceError) as error:  # there is no database to ask
+            self._asked_at = None
+            consumer_host.check_failed(self, error)
+            return
         except Exception:
             logger.exception("still_allowed() failed for a consumer %s; its socket is closed.", self._name)
             self.close(CloseCode.FAILED)
             return
+        self._asked_at = None
         if not allowed:
             self.close(CloseCode.FORBIDDEN)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import (
@@ -17,26 +16,22 @@ from django.contrib.auth import (
     get_user_model,
     load_backend,
 )
-from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.sessions.backends import cache, cached_db, db
 from django.contrib.sessions.backends.base import SessionBase
-from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
 from django.core.cache import caches
-from django.db import router, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from ..backends.registry import get_backend
-from ..bus import NOTICES, publish
-from .sessions import Standing, mark, mark_of, standing_class
+from .sessions import Standing, mark, standing_class
 
-__all__ = ["ENDED", "Visitor", "current_users", "watch_log_ins_and_outs"]
+__all__ = ["Access", "Visitor", "current_users"]
 
-T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
-ENDED = "session-ended"  # the notice that a session has ended, or goes on under another key
 PER_QUERY = 500
+TRIES = 3  # so many of a kind that fail, and none that does not, are an outage
 
 
 class Visitor(NamedTuple):
@@ -46,7 +41,10 @@ class Visitor(NamedTuple):
     session_key: str | None
     mark: str | None
     user_id: str | None  # None: somebody who was not logged in
-    by_session: bool  # whether it was the session that said who this is
+    model: Any  # the class of the user
+    login: str | None  # whom the session has logged in: this user, or whoever acts as this user
+    backend: str | None  # by which authentication backend
+    acting: tuple[str, ...]  # the keys of the session that name this user if *login* is another
 
     @classmethod
     def of(cls, request: HttpRequest) -> Visitor:
@@ -64,69 +62,106 @@ class Visitor(NamedTuple):
 
     @classmethod
     def _with(cls, user: Any, session: Any, store: type[Standing] | None) -> Visitor:
-        user_id = None
+        user_id: str | None = None
+        model, acting = None, tuple[str, ...]()
         if (
             apps.is_installed("django.contrib.auth")
             and isinstance(user, get_user_model())
             and user.pk is not None
         ):
-            user_id = str(user.pk)
+            user_id, model = str(user.pk), user.__class__
         if store is None or not session.session_key:
-            return cls(None, None, None, user_id, False)
-        by_session = session.get(SESSION_KEY) == user_id
-        return cls(store, session.session_key, mark(session), user_id, by_session)
+            return cls(None, None, None, user_id, model, None, None, ())
+        login = session.get(SESSION_KEY)
+        if login != user_id:
+            # Impersonation names this user elsewhere in the session. If nothing there does, it was a token, say.
+            named = {key for key, value in session.items() if str(value) == user_id}
+            acting = tuple(sorted(named)) if login else ()
+            login = login if acting else None
+        backend = session.get(BACKEND_SESSION_KEY) if login else None
+        return cls(store, session.session_key, mark(session), user_id, model, login, backend, acting)
+
+    def is_named_by(self, data: Mapping[str, Any]) -> bool:
+        """Return whether the session with this *data* still says that its visitor is this user."""
+        if self.login != self.user_id and not self.acting:
+            return True  # something else has said it
+        return data.get(SESSION_KEY) == self.login and all(
+            str(data.get(key)) == self.user_id for key in self.acting
+        )
+
+    def claims(self, data: Mapping[str, Any]) -> list[Claim]:
+        """Return the users that have to be there still, this one last."""
+        claims = []
+        if self.login:
+            model = self.model if self.login == self.user_id else get_user_model()
+            claims.append(Claim(self.login, data.get(BACKEND_SESSION_KEY), model))
+        if self.user_id and self.login != self.user_id:
+            claims.append(Claim(self.user_id, None, self.model))
+        return claims
 
 
 class Claim(NamedTuple):
-    """The user that a session names; without a *backend*, something else has named them."""
+    """A user that a session has logged in; without a *backend*, something else has named them."""
 
     user_id: str
     backend: str | None
+    model: Any
 
 
-def current_users(visitors: Iterable[Visitor]) -> dict[Visitor, Any]:
-    """The users that *visitors* are by now, None for who was not logged in; the others may not be here any more.
+class Access(NamedTuple):
+    """The result of a check: the users of those who may stay, None for who was not logged in, and what has failed.
 
-    One query for all their sessions, where these are in the database or a cache, and one for all users.
+    Those in neither may not be here any more.
     """
-    claims: dict[Visitor, tuple[Claim | None, Mapping[str, Any]]] = {}
+
+    users: dict[Visitor, Any]
+    errors: dict[Visitor, Exception]
+
+
+def current_users(visitors: Iterable[Visitor]) -> Access:
+    """Find the users that *visitors* are by now. What fails for one of them costs nobody else.
+
+    One query for all their sessions, where these are in the database or a cache, and one for all users of one class.
+    """
+    access = Access({}, {})
+    standing: dict[Visitor, tuple[list[Claim], Mapping[str, Any]]] = {}
     for visitor, data in _sessions(set(visitors)).items():
-        if visitor.by_session and data.get(SESSION_KEY) != visitor.user_id:
+        if isinstance(data, Exception):
+            access.errors[visitor] = data
+        elif data is not None and visitor.is_named_by(data):
+            standing[visitor] = visitor.claims(data), data
+    found = _users({claim for claims, _ in standing.values() for claim in claims})
+    for visitor, (claims, data) in standing.items():
+        users = [found[claim] for claim in claims]
+        if error := next((user for user in users if isinstance(user, Exception)), None):
+            access.errors[visitor] = error
             continue
-        backend = data.get(BACKEND_SESSION_KEY) if visitor.by_session else None
-        claims[visitor] = (Claim(visitor.user_id, backend) if visitor.user_id else None, data)
-    users = _users({claim for claim, _ in claims.values() if claim})
-    current = {}
-    for visitor, (claim, data) in claims.items():
-        user = users.get(claim) if claim else None
-        if claim is None or (user is not None and (not visitor.by_session or _password_stands(user, data))):
-            current[visitor] = user
-    return current
+        try:
+            if all(users) and (not visitor.login or _password_stands(users[0], data)):
+                access.users[visitor] = users[-1] if users else None
+        except Exception as failure:
+            access.errors[visitor] = failure
+    return access
 
 
-def _sessions(visitors: Iterable[Visitor]) -> dict[Visitor, Mapping[str, Any]]:
-    """Return the data of the sessions of *visitors*, but of ended ones; none where there was no session."""
+def _sessions(visitors: Iterable[Visitor]) -> dict[Visitor, Mapping[str, Any] | Exception | None]:
+    """Return the data of the sessions of *visitors*: None of ended ones, and nothing where there was no session."""
     keys: dict[type[Standing], list[str]] = defaultdict(list)
     for visitor in visitors:
         if visitor.store and visitor.session_key:
             keys[visitor.store].append(visitor.session_key)
-    found = {store: _load(store, some) for store, some in keys.items()}
+    found = {store: _fetch(partial(_load, store), some) for store, some in keys.items()}
     return {
         visitor: found[visitor.store][visitor.session_key] if visitor.store and visitor.session_key else {}
         for visitor in visitors
-        if not visitor.store or visitor.session_key in found[visitor.store]
     }
 
 
-def _load(store: Any, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+def _load(store: Any, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
     if store.load in (db.SessionStore.load, cached_db.SessionStore.load):
         decode = store.standing(None).decode
-        rows = store.get_model_class().objects.filter(expire_date__gt=timezone.now())
-        return {
-            row.session_key: decode(row.session_data)
-            for some in _chunks(keys)
-            for row in rows.filter(session_key__in=some)
-        }
+        rows = store.get_model_class().objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
+        return {row.session_key: decode(row.session_data) for row in rows}
     if store.load is cache.SessionStore.load:
         prefix = store.cache_key_prefix
         found = caches[settings.SESSION_CACHE_ALIAS].get_many([prefix + key for key in keys])
@@ -136,28 +171,57 @@ def _load(store: Any, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
 
 
 def _users(claims: Iterable[Claim]) -> dict[Claim, Any]:
-    """The users of *claims*, as their authentication backends give them out: not those that are not active."""
+    """Return the user of each of *claims*: None if they are gone or not active, or the error."""
+    kinds: dict[tuple[str | None, Any], list[Claim]] = defaultdict(list)
+    for claim in claims:
+        kinds[claim.backend, claim.model].append(claim)
+    found: dict[Claim, Any] = {}
+    for (backend, model), some in kinds.items():
+        found |= _fetch(partial(_authenticated, backend, model), some)
+    return found
+
+
+def _authenticated(path: str | None, model: Any, claims: Sequence[Claim]) -> Mapping[Claim, Any]:
+    """Return the users of *claims* as their authentication backend gives them out: only those that are active."""
     from django.contrib.auth.backends import ModelBackend  # brings models along
 
-    claimed: dict[str | None, list[Claim]] = defaultdict(list)
-    for claim in claims:
-        claimed[claim.backend] = [*claimed[claim.backend], claim]
-    found = {}
-    for path, some in claimed.items():
-        if path is not None and path not in settings.AUTHENTICATION_BACKENDS:
-            continue
-        backend = ModelBackend() if path is None else load_backend(path)
-        if isinstance(backend, ModelBackend) and type(backend).get_user is ModelBackend.get_user:
-            model = get_user_model()
-            ids = {claim: model._meta.pk.to_python(claim.user_id) for claim in some}
-            users = model._default_manager.in_bulk(list(ids.values()))
-            for claim, key in ids.items():
-                if (user := users.get(key)) and backend.user_can_authenticate(user):
-                    found[claim] = user
+    if path is not None and path not in settings.AUTHENTICATION_BACKENDS:
+        return {}
+    backend = ModelBackend() if path is None else load_backend(path)
+    if not isinstance(backend, ModelBackend) or type(backend).get_user is not ModelBackend.get_user:
+        return {claim: backend.get_user(claim.user_id) for claim in claims}
+    ids = {claim: model._meta.pk.to_python(claim.user_id) for claim in claims}
+    users = model._default_manager.in_bulk(list(ids.values()))
+    return {
+        claim: users[key]
+        for claim, key in ids.items()
+        if key in users and backend.user_can_authenticate(users[key])
+    }
+
+
+def _fetch(fetch: Callable[[Sequence[K]], Mapping[K, V]], keys: Sequence[K]) -> dict[K, V | Exception | None]:
+    """Return what *fetch* finds for each of *keys*, None if nothing, or its error.
+
+    What fails for many is tried for each alone, unless that fails for all of the first TRIES: then it is an outage.
+    """
+    found: dict[K, V | Exception | None] = {}
+    waiting = deque(keys[start : start + PER_QUERY] for start in range(0, len(keys), PER_QUERY))
+    failures, worked = 0, False
+    while waiting:
+        some = waiting.popleft()
+        try:
+            got = fetch(some)
+        except Exception as error:
+            if len(some) > 1 and (worked or failures < TRIES):
+                waiting.extendleft([key] for key in some)
+                continue
+            failures += 1
+            found |= dict.fromkeys(some, error)
+            if failures >= TRIES and not worked:
+                return found | {key: error for rest in waiting for key in rest}
         else:
-            for claim in some:
-                if user := backend.get_user(claim.user_id):
-                    found[claim] = user
+            worked = True
+            found |= {key: got.get(key) for key in some}
     return found
 
 
@@ -172,60 +236,3 @@ def _password_stands(user: Any, data: Mapping[str, Any]) -> bool:
         constant_time_compare(given, one)
         for one in (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
     )
-
-
-def watch_log_ins_and_outs() -> None:
-    """Tell all processes at once when a session ends, or gets another key, in any of them."""
-    user_logged_out.connect(_session_ends, dispatch_uid="djust_presence.hosts.access")
-    user_logged_in.connect(_session_changes, dispatch_uid="djust_presence.hosts.access")
-
-
-def _session_ends(request: HttpRequest | None, **kwargs: Any) -> None:
-    session = getattr(request, "session", None)
-    if isinstance(session, SessionBase):
-        _announce_after_flush(session, mark(session))
-
-
-def _announce_after_flush(session: SessionBase, ended: str | None) -> None:
-    """The signal comes before the session is flushed, and a page that is reloaded at once would still find it."""
-    if isinstance(session, Standing):
-        session.ended = partial(_announce, session, ended)
-        return
-    flush, aflush = session.flush, session.aflush
-
-    def flush_and_tell() -> None:
-        flush()
-        _announce(session, ended)
-
-    async def aflush_and_tell() -> None:
-        await aflush()
-        await sync_to_async(_announce)(session, ended)
-
-    session.flush, session.aflush = flush_and_tell, aflush_and_tell  # type: ignore[method-assign]
-
-
-def _session_changes(request: HttpRequest | None, **kwargs: Any) -> None:
-    """By this signal the session has its new key; the cookie that came with the request has the old one."""
-    session = getattr(request, "session", None)
-    if isinstance(session, SignedCookies):
-        _announce(session, mark(session))
-    elif request is not None and isinstance(session, SessionBase):
-        old = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-        if old and old != session.session_key:
-            _announce(session, mark_of(old))
-
-
-def _announce(session: SessionBase, ended: str | None) -> None:
-    """At once, and again when a transaction is over, until which a page that is reloaded would still find *session*."""
-    if ended is None:
-        return
-    tell = partial(publish, get_backend(), NOTICES, [[ENDED, ended]])
-    tell()
-    if isinstance(session, db.SessionStore):
-        connection = transaction.get_connection(router.db_for_write(session.model))
-        if connection.in_atomic_block:
-            connection.on_commit(tell)
-
-
-def _chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (keys[start : start + PER_QUERY] for start in range(0, len(keys), PER_QUERY))

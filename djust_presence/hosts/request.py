@@ -60,7 +60,7 @@ class Behind(Protocol):
         """The socket is open: add what takes in its frames by ``socket.add(part)``."""
 
     def user_is(self, user: Any) -> None:
-        """The visitor is still logged in; *user* is their user as it is now."""
+        """The visitor is still logged in; *user* is their user as fetched just now, also for others of theirs."""
 
 
 class LiveRequest(ASGIRequest):

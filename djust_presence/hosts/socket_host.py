@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Any
 
 from ..codes import CloseCode
-from ..outages import Outage
-from ..tracker import Connection, Session
-from .access import ENDED, current_users
+from ..tracker import SESSIONS_PER_HOP, Connection, Session, chunks
+from .access import current_users
 from .base import Host
+from .checks import Failures
 from .lanes import lanes
+from .log_ins import ENDED
 from .outgoing import PING, encode
 from .socket import Socket
 
 __all__ = ["SocketHost"]
-
-logger = logging.getLogger("djust_presence")
 
 
 class SocketHost(Host):
     """Owns connections whose owner is a :class:`Socket`."""
 
     def __init__(self) -> None:
-        self._checks = Outage(failures=1, seconds=0)  # the traceback may be of the project's own code
+        self._failures = Failures("pages")
 
     def broadcast(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
         frame = encode("event", event=event, payload=payload)
@@ -60,32 +60,52 @@ class SocketHost(Host):
                         socket.expel(CloseCode.LOG_IN, "reload")
 
     async def check(self, connections: Sequence[Connection[Session]]) -> None:
-        """Close the sockets of users who are logged out, deactivated or gone; give the others their user anew."""
-        sockets = {
-            socket: socket.behind.visitor for socket in map(_socket, connections) if socket.behind is not None
+        """Close the sockets of users who are logged out, deactivated or gone; refresh the users of the others."""
+        sockets = [socket for socket in map(_socket, connections) if socket.behind]
+        staying = [socket for socket in sockets if self.is_alone(socket)]
+        together = {
+            socket: socket.behind for socket in sockets if socket.behind and not self.is_alone(socket)
         }
-        try:
-            users = await lanes.run(lambda: current_users(set(sockets.values())))
-        except Exception:
-            if self._checks.failed():
-                logger.exception(
-                    "Could not re-check access to open pages; they stay open until the check works again."
-                )
-            return
-        if self._checks.worked():
-            logger.warning("Access to open pages is checked again.")
-        still_there = []
-        for socket, visitor in sockets.items():
-            if visitor not in users:
-                socket.expel(CloseCode.LOG_IN, "reload")
-            elif socket.behind is not None:
-                if (user := users[visitor]) is not None:
-                    socket.behind.user_is(user)
-                still_there.append(socket)
-        await self.check_more(still_there)
+        visitors = {behind.visitor for behind in together.values()}
+        access = await lanes.run(partial(current_users, visitors))
+        for some in chunks(list(together.items()), SESSIONS_PER_HOP):
+            for socket, behind in some:
+                if error := access.errors.get(behind.visitor):
+                    self.check_failed(socket, error)
+                elif behind.visitor not in access.users:
+                    socket.expel(CloseCode.LOG_IN, "reload")
+                else:
+                    if (user := access.users[behind.visitor]) is not None:
+                        behind.user_is(user)
+                    staying.append(socket)
+            await asyncio.sleep(0)
+        await self.check_more(staying)
+
+    def is_alone(self, socket: Socket) -> bool:
+        """Return whether the visitor is not to be checked together with others, but by :meth:`check_more`."""
+        return False
 
     async def check_more(self, sockets: Sequence[Socket]) -> None:
-        """Close *sockets*, the visitors of which are logged in as before, if their views say so."""
+        """Close *sockets* if their views say so: their visitors are logged in as before, or have yet to be checked."""
+        for socket in sockets:
+            self.check_worked(socket)
+
+    def check_worked(self, socket: Socket) -> None:
+        if not socket.over:
+            self._failures.worked(socket, _kind(socket))
+
+    def check_failed(self, socket: Socket, error: Exception) -> None:
+        """Nobody knows whether the visitor may stay."""
+        if not socket.over and self._failures.failed(socket, _kind(socket), f"at {socket.path!r}", error):
+            socket.close(CloseCode.RETRY, "unchecked")
+
+
+def _kind(socket: Socket) -> Hashable:
+    """Return what the check of *socket* depends on besides its visitor."""
+    if socket.behind is None:
+        return None
+    visitor = socket.behind.visitor
+    return visitor.store, visitor.backend
 
 
 def _socket(connection: Connection[Session]) -> Socket:

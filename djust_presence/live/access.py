@@ -2,11 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 
-__all__ = ["has_tests", "passes_tests"]
+from ..codes import CloseCode
+from ..hosts.access import Visitor
+from ..hosts.checks import PATIENCE
+from ..hosts.lanes import lanes
+
+if TYPE_CHECKING:
+    from ..hosts.socket import Socket
+    from .code import ViewCode
+
+__all__ = ["Check", "has_tests", "passes_tests"]
+
+
+class Check:
+    """An access check that a view has to do in its next turn; of the *visitor* too, unless that is None.
+
+    *done* has the error that kept it from being found out, or None; it is cancelled if the page ends before.
+    """
+
+    def __init__(self, visitor: Visitor | None) -> None:
+        self._visitor = visitor
+        self._loop = asyncio.get_running_loop()
+        self._since = self._loop.time()
+        self.done: asyncio.Future[Exception | None] = self._loop.create_future()
+
+    @property
+    def is_overdue(self) -> bool:
+        return self._loop.time() - self._since >= PATIENCE
+
+    async def run(self, code: ViewCode, socket: Socket | None) -> None:
+        """In the turn of the view; close *socket* if its visitor may no longer see the page."""
+        try:
+            verdict = await lanes.run(partial(code.check, self._visitor))
+        except BaseException:
+            self.done.cancel()
+            raise
+        self.done.set_result(verdict if isinstance(verdict, Exception) else None)
+        if verdict is None or isinstance(verdict, Exception):
+            return
+        if socket and verdict is CloseCode.FAILED:
+            socket.close(verdict, "failed")
+        elif socket:
+            socket.expel(verdict, "reload" if verdict is CloseCode.LOG_IN else "forbidden")
 
 
 def has_tests(view: Any) -> bool:

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import WeakSet
 
 from django.core.exceptions import PermissionDenied
-from django.db import connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import HttpRequest
 from django.middleware.csrf import CSRF_TOKEN_LENGTH, get_token
 from django.utils.crypto import get_random_string
 
 from ..calls import awaited, call
+from ..codes import CloseCode
 from ..cursor_mixin import cursors_of
 from ..events import ArgumentError, bind, find_handler
 from ..hosts import sessions
+from ..hosts.access import Visitor, current_users
 from ..hosts.outgoing import Changed
 from ..hosts.request import LiveRequest
 from ..hosts.threads import Ambient
+from ..hosts.users import refresh_users
 from ..mixins import presence_of
 from .generic import prepare
 from .rendering import Shown, render
@@ -163,19 +166,38 @@ class ViewCode:
         )
         return Update(pushed=self.take_pushed(), ended=ended, stale=stale)
 
-    def allows(self, user: Any) -> bool | None:
-        """Return whether *user* may go on seeing this page; None if that could not be found out."""
+    def check(self, visitor: Visitor | None) -> CloseCode | Exception | None:
+        """Return the code to close the page with if it may not be seen any longer, or the error that hides that.
+
+        A *visitor* is checked too, in what surrounds the view.
+        """
         try:
             with self._surroundings():
                 try:
-                    return bool(call(self.view.still_allowed, user))
+                    if visitor:
+                        access = current_users({visitor})
+                        if error := access.errors.get(visitor):
+                            return error
+                        if visitor not in access.users:
+                            return CloseCode.LOG_IN
+                        refresh_users(self._request, access.users[visitor])
+                    return self._ask()
                 finally:
                     sessions.finish(self._request)
         except PermissionDenied:
-            return False
+            return CloseCode.FORBIDDEN
+        except Exception as error:
+            return error
+
+    def _ask(self) -> CloseCode | Exception | None:
+        user = getattr(self._request, "user", None)
+        try:
+            return None if call(self.view.still_allowed, user) else CloseCode.FORBIDDEN
+        except (PermissionDenied, OperationalError, InterfaceError):
+            raise  # the latter two if there is no database to ask
         except Exception:
             logger.exception("still_allowed() failed at %r.", self._request.path)
-            return None
+            return CloseCode.FAILED
 
     def take_pushed(self) -> list[str]:
         """Return the frames that the view has pushed since the last time."""

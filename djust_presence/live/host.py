@@ -7,14 +7,16 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from ..codes import CloseCode
+from ..hosts.checks import Slots
 from ..hosts.lanes import lanes
 from ..hosts.outgoing import Changed
 from ..hosts.socket import Socket
 from ..hosts.socket_host import SocketHost
-from ..tracker import SESSIONS_PER_HOP, Refresh, Session, chunks
-from .access import has_tests
+from ..tracker import Refresh, Session
+from .access import Check, has_tests
 from .code import Update
 from .page import LivePage
 from .view import LiveView
@@ -24,7 +26,6 @@ __all__ = ["LiveHost", "live_host"]
 logger = logging.getLogger("djust_presence")
 
 MAX_SHARED = 32  # different regions kept: these may be whole pages
-TURNS = 10  # a second each: for so long a check waits for views for which something runs
 
 
 class Shared:
@@ -62,6 +63,8 @@ class LiveHost(SocketHost):
     def __init__(self) -> None:
         super().__init__()
         self._shared = Shared()
+        self._slots = Slots()
+        self._asked: WeakKeyDictionary[Socket, Check] = WeakKeyDictionary()
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
         """Let the views of *sessions* take in their news, and render them, all in one hop. Never raises."""
@@ -86,31 +89,39 @@ class LiveHost(SocketHost):
         return [self._shared.update(page.code.update(refreshes)) for page, refreshes in work]
 
     async def check_more(self, sockets: Sequence[Socket]) -> None:
-        pages = [socket.behind for socket in sockets if isinstance(socket.behind, LivePage)]
-        asked = [page for page in pages if _asks(page.view)]
-        for _ in range(TURNS):
-            asked = await self._ask(asked)
-            if not asked:
-                break
-            await asyncio.sleep(1)
+        """Have the views asked that have a say in who may see them, in their turns and a few at a time."""
+        asked = {
+            socket: page
+            for socket in sockets
+            if isinstance(page := socket.behind, LivePage) and (self.is_alone(socket) or _asks(page.view))
+        }
+        await super().check_more([socket for socket in sockets if socket not in asked])
+        for socket, page in asked.items():
+            if (last := self._asked.get(socket)) and not last.done.done():
+                if last.is_overdue:
+                    # A handler, or the check, runs for so long. The page comes back through the middleware.
+                    socket.close(CloseCode.RETRY, "busy")
+            elif not await self._slots.free():
+                self.check_failed(socket, TimeoutError("The access checks of other pages hang."))
+            elif not page.over:
+                check = Check(page.visitor if self.is_alone(socket) else None)
+                check.done.add_done_callback(partial(self._answered, socket))
+                self._asked[socket] = check
+                if not page.busy:
+                    self._slots.take(check.done)
+                page.check(check)
 
-    async def _ask(self, pages: Sequence[LivePage]) -> list[LivePage]:
-        """Ask views whether they still allow their visitors; return those for which something runs."""
-        busy: list[LivePage] = []
-        for some in chunks(pages, SESSIONS_PER_HOP):
-            taken = [page for page in some if page.begin_turn()]
-            busy += [page for page in some if page not in taken and not page.over]
-            allowed: list[bool | None] = [None] * len(taken)
-            try:
-                allowed = await lanes.run(partial(_answers, taken))
-            finally:
-                for page, answer in zip(taken, allowed, strict=True):
-                    if page.socket and answer is None:
-                        page.socket.close(CloseCode.FAILED, "failed")
-                    elif page.socket and not answer:
-                        page.socket.expel(CloseCode.FORBIDDEN, "forbidden")
-                    page.end_turn()
-        return busy
+    def is_alone(self, socket: Socket) -> bool:
+        page = socket.behind
+        return isinstance(page, LivePage) and type(page.view).live_context is not LiveView.live_context
+
+    def _answered(self, socket: Socket, done: asyncio.Future[Exception | None]) -> None:
+        if done.cancelled():
+            return
+        if error := done.result():
+            self.check_failed(socket, error)
+        else:
+            self.check_worked(socket)
 
 
 live_host = LiveHost()
@@ -118,7 +129,3 @@ live_host = LiveHost()
 
 def _asks(view: LiveView) -> bool:
     return type(view).still_allowed is not LiveView.still_allowed or has_tests(view)
-
-
-def _answers(pages: Sequence[LivePage]) -> list[bool | None]:
-    return [page.code.allows(getattr(page.view.request, "user", None)) for page in pages]

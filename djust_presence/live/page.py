@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.http import HttpResponse
 
@@ -22,9 +22,12 @@ from ..hosts.pointer import PagePointer
 from ..hosts.request import LiveRequest
 from ..hosts.socket import Socket
 from ..hosts.threads import own_thread, spawn
+from ..hosts.users import refresh_users
 from ..mixins import presence_of
 from ..tracker import Refresh
+from .access import Check
 from .code import Update, ViewCode
+from .event import Event, read_event
 from .moves import moves_of_loop
 
 __all__ = ["LivePage"]
@@ -39,23 +42,16 @@ WHAT_FAILED = {
 }
 
 
-class Event(NamedTuple):
-    """A handler that the page wants to have called."""
-
-    ref: int | None
-    name: str
-    params: dict[str, Any]
-    size: int  # bytes
-
-
 class LivePage:
     """The page behind a socket. One piece of user code at a time runs for its view."""
 
     __slots__ = (
-        "_busy",
+        "_check",
         "_inbox",
         "_pointer",
         "_refreshes",
+        "_user",
+        "busy",
         "code",
         "request",
         "session",
@@ -77,7 +73,9 @@ class LivePage:
         self.request = request
         self._inbox: list[Event] = []
         self._refreshes: list[Refresh] = []
-        self._busy = False
+        self._check: Check | None = None
+        self._user: Any = None  # as fetched for the view, which has not had a turn since
+        self.busy = False  # whether something runs for the view
         self._pointer = PagePointer(view, self.session) if isinstance(view, LiveCursorMixin) else None
 
     def mount(self, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -102,7 +100,20 @@ class LivePage:
         self.session.live()
 
     def user_is(self, user: Any) -> None:
-        self.view.request.user = user
+        self._user = user
+        if not self.busy:
+            self._take_in_user()
+
+    def _take_in_user(self) -> None:
+        """While nothing runs for the view: a handler must not see its user change."""
+        if self._user is not None:
+            refresh_users(self.request, self._user)
+            self._user = None
+
+    def check(self, check: Check) -> None:
+        """Have the view do *check* in its next turn, before any event."""
+        self._check = check
+        self._go_on()
 
     @property
     def sender(self) -> str:
@@ -130,18 +141,15 @@ class LivePage:
                 self._show_cursors()
 
     def _take_in_event(self, frame: dict[str, Any], size: int) -> None:
-        match frame:
-            case {"name": str(name), **rest}:
-                ref, params = rest.get("ref"), rest.get("params", {})
-            case _:
-                self._refuse("bad-frame", "The frame is of no known type.")
-                return
-        if not (ref is None or type(ref) is int) or not isinstance(params, dict):
-            self._refuse("bad-frame", "An event has a whole number as ref and an object as params.")
-        elif len(self._inbox) >= MAX_WAITING_EVENTS or self._bytes_waiting() + size > MAX_WAITING_BYTES:
-            self._refuse("too-many", "Too many events are waiting.", ref)
+        try:
+            event = read_event(frame, size)
+        except ValueError as error:
+            self._refuse("bad-frame", str(error))
+            return
+        if len(self._inbox) >= MAX_WAITING_EVENTS or self._bytes_waiting() + size > MAX_WAITING_BYTES:
+            self._refuse("too-many", "Too many events are waiting.", event.ref)
         else:
-            self._inbox.append(Event(ref, name, params, size))
+            self._inbox.append(event)
             self._go_on()
 
     def _bytes_waiting(self) -> int:
@@ -181,18 +189,21 @@ class LivePage:
 
     def begin_turn(self) -> bool:
         """Take the view, if nothing runs for it; then call `end_turn`."""
-        if self._busy or self.over:
+        if self.busy or self.over:
             return False
-        self._busy = True
+        self.busy = True
         return True
 
     def end_turn(self) -> None:
-        self._busy = False
+        self.busy = False
+        if self._check and self.over:
+            self._check.done.cancel()
+        self._take_in_user()
         self._go_on()
 
     def _go_on(self) -> None:
         """Begin what waits, unless something runs for the view already."""
-        if (self._inbox or self._refreshes) and self.begin_turn():
+        if (self._check or self._inbox or self._refreshes) and self.begin_turn():
             spawn(self._do(self._catch_up()))
 
     async def _do(self, work: Coroutine[Any, Any, None]) -> None:
@@ -206,8 +217,12 @@ class LivePage:
             self.end_turn()
 
     async def _catch_up(self) -> None:
-        while not self.over and (self._inbox or self._refreshes):
-            if self._inbox:
+        while not self.over and (self._check or self._inbox or self._refreshes):
+            self._take_in_user()
+            if self._check:
+                check, self._check = self._check, None
+                await check.run(self.code, self.socket)
+            elif self._inbox:
                 await self._handle(self._inbox.pop(0))
             else:
                 self._show(

@@ -105,8 +105,10 @@ class PostgresServer(Server):
             return False
         return True
 
-    def connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(host="127.0.0.1", port=self.port, user="postgres", autocommit=True)
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, user="postgres", dbname=database, autocommit=True
+        )
 
     def run(self, sql: str) -> int:
         """Run a statement; the number of rows that it returns or touches."""

@@ -1,0 +1,28 @@
+"""An event of a live page, as its frame says it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+__all__ = ["Event", "read_event"]
+
+
+class Event(NamedTuple):
+    """A handler that the page wants to have called."""
+
+    ref: int | None
+    name: str
+    params: dict[str, Any]
+    size: int  # bytes
+
+
+def read_event(frame: dict[str, Any], size: int) -> Event:
+    """Return the event that *frame* is. Raises ``ValueError`` if it is none."""
+    match frame:
+        case {"name": str(name), **rest}:
+            ref, params = rest.get("ref"), rest.get("params", {})
+        case _:
+            raise ValueError("The frame is of no known type.")
+    if not (ref is None or type(ref) is int) or not isinstance(params, dict):
+        raise ValueError("An event has a whole number as ref and an object as params.")
+    return Event(ref, name, params, size)

@@ -1,0 +1,1 @@
+"""Users of many kinds, and pages that watch who theirs is."""

@@ -1,0 +1,1 @@
+"""Tenants with a PostgreSQL schema each, by django-tenants."""
