@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djust_presence.rates import LogLimit, TokenBucket
+from djust_presence.rates import MOST_CAUSES, LogLimit, TokenBucket
 
 # The token bucket. Its times and rates here are such that floats are exact.
 
@@ -64,3 +64,22 @@ def test_one_line_in_ten_seconds_and_the_next_one_counts_what_was_left_out() -> 
     times = iter([0.0, 0.0, 1.0, 5.0, 9.5, 10.0, 30.0])
     limit = LogLimit(times.__next__)
     assert [limit.line() for _ in range(7)] == ["", *[None] * 4, " 4 more like it were not logged.", ""]
+
+
+def test_each_cause_has_lines_of_its_own() -> None:
+    now = 0.0
+    limit = LogLimit(lambda: now, burst=2)
+    assert [limit.line("one", ValueError) for _ in range(4)] == ["", "", None, None]
+    assert limit.line("one", KeyError) == limit.line("two", ValueError) == ""
+    now = 10.0
+    assert limit.line("one", ValueError) == " 2 more like it were not logged."
+    assert limit.line("two", ValueError) == ""
+
+
+def test_causes_take_a_bounded_amount_of_memory() -> None:
+    limit = LogLimit(lambda: 0.0)
+    for cause in range(5 * MOST_CAUSES):
+        limit.line(cause)
+        limit.line(cause)
+    assert len(limit._lines) <= MOST_CAUSES
+    assert len(limit._left_out) <= MOST_CAUSES

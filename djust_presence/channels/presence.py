@@ -21,6 +21,7 @@ from ..hosts.checks import PATIENCE
 from ..hosts.users import refresh_user
 from ..identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from ..keys import checked_key
+from ..rates import user_code
 from ..state.records import Step, What, decode_meta, record, records
 from ..tracker import Ending, Event, Session, drained, get_tracker, lookup
 from .callbacks import Callbacks
@@ -274,8 +275,11 @@ class ConsumerPresence:
             self._asked_at = None
             consumer_host.check_failed(self, error)
             return
-        except Exception:
-            logger.exception("still_allowed() failed for a consumer %s; its socket is closed.", self._name)
+        except Exception as error:
+            if (left_out := user_code.line("still_allowed", self._name, type(error))) is not None:
+                logger.exception(
+                    "still_allowed() failed for a consumer %s; its socket is closed.%s", self._name, left_out
+                )
             self.close(CloseCode.FAILED)
             return
         self._asked_at = None

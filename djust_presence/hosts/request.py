@@ -20,6 +20,7 @@ from django.urls import set_script_prefix
 
 from ..codes import CloseCode
 from ..conf import get_settings
+from ..rates import LogLimit
 from ..tracker import Connection, Session
 from .access import Visitor
 from .sessions import received
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger("djust_presence")
+
+_refusals = LogLimit(burst=10)
 
 SCHEMES = {"ws": "http", "wss": "https"}
 
@@ -252,18 +255,22 @@ def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
     if status in (404, 405, 410):
         return Outcome(None, CloseCode.NOT_FOUND, "not found")
     if status < 300 and not request.answered:
-        logger.info("A socket was opened for %r, which is not a live view.", request.path)
+        if (left_out := _refusals.line("not live")) is not None:
+            logger.info("A socket was opened for %.200r, which is not a live view.%s", request.path, left_out)
         return Outcome(None, CloseCode.NOT_FOUND, "not live")
-    if status < 300:
+    left_out = _refusals.line(status)
+    if status < 300 and left_out is not None:
         logger.error(
-            "Middleware replaced the response of the live view at %r, which cannot go live: on a socket it has to "
-            "return the response that it was given.",
+            "Middleware replaced the response of the live view at %.200r, which cannot go live: on a socket it has to "
+            "return the response that it was given.%s",
             request.path,
+            left_out,
         )
-    else:
+    elif left_out is not None:
         logger.error(
-            "The live view at %r could not be mounted: status %s. The logger django.request says why.",
+            "The live view at %.200r could not be mounted: status %s. The logger django.request says why.%s",
             request.path,
             status,
+            left_out,
         )
     return Outcome(None, CloseCode.FAILED, "failed")

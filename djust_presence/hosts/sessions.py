@@ -24,6 +24,7 @@ from django.utils.crypto import salted_hmac
 
 from ..errors import PresenceError
 from ..identity import VISITOR
+from ..rates import LogLimit
 
 __all__ = [
     "Standing",
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger("djust_presence")
+
+_lost = LogLimit()
 
 CACHE = object()  # in the place of a cache
 NO_LOG_IN = (
@@ -251,10 +254,12 @@ class Standing(SessionBase):
             return True  # where there is no session, nothing can be kept
         self.modified = False
         if isinstance(self, SignedCookies):
-            logger.warning(
-                "What %r wrote into the session is lost: the signed_cookies engine would need a cookie set.",
-                path,
-            )
+            if (left_out := _lost.line()) is not None:
+                logger.warning(
+                    "What %.200r wrote into the session is lost: the signed_cookies engine would need a cookie set.%s",
+                    path,
+                    left_out,
+                )
             return True
         try:
             self.save()

@@ -12,7 +12,7 @@ from channels.consumer import AsyncConsumer
 
 from ..codes import CloseCode
 from ..conf import get_settings
-from ..rates import LogLimit
+from ..rates import LogLimit, user_code
 from ..tracker import Connection, Ending, Session, drained, get_tracker, will_serve
 from .base import Host
 from .incoming import FrameError, Head, read_frame, read_head
@@ -121,11 +121,14 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         except Crowded:
             if (left_out := _crowds.line()) is not None:
                 logger.warning(
-                    "Too many pages are waiting to open, so %r has to try again.%s", self.path, left_out
+                    "Too many pages are waiting to open, so %.200r has to try again.%s", self.path, left_out
                 )
             self.close(CloseCode.RETRY, "crowded")
-        except Exception:
-            logger.exception("Unexpected error as the socket of %r was opened.", self.path)
+        except Exception as error:
+            if (left_out := user_code.line("open", type(error))) is not None:
+                logger.exception(
+                    "Unexpected error as the socket of %.200r was opened.%s", self.path, left_out
+                )
             self.close(CloseCode.FAILED, "failed")
 
     # Incoming
@@ -194,7 +197,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
 
     def _close_flood(self) -> None:
         if (left_out := _closings.line()) is not None:
-            logger.warning("The socket of %r was closed: too many frames.%s", self.path, left_out)
+            logger.warning("The socket of %.200r was closed: too many frames.%s", self.path, left_out)
         self.close(CloseCode.FLOOD, "too many frames")
 
     def _hand_on(self, frame: dict[str, Any], size: int) -> None:
@@ -208,7 +211,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
     def refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
         """Answer a frame with an error, and say so in the log, where *for_log* may say more."""
         if self.may_log():
-            logger.warning("A frame for %r was refused (%s): %s", self.path, code, for_log or message)
+            logger.warning("A frame for %.200r was refused (%s): %s", self.path, code, for_log or message)
         self.put_error(code, message, ref)
 
     def may_log(self) -> bool:

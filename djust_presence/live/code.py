@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -26,6 +26,7 @@ from ..hosts.request import LiveRequest
 from ..hosts.threads import Ambient
 from ..hosts.users import refresh_users
 from ..mixins import presence_of
+from ..rates import user_code
 from .generic import prepare
 from .rendering import Shown, render
 
@@ -68,21 +69,17 @@ def mount(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
 
 
 class ViewCode:
-    """Runs the code of *view* in a thread, one call at a time. None of these raises what user code raises.
+    """Runs the code of *view* in a thread, one call at a time. None of these raises what user code raises."""
 
-    *may_log* says whether one more line in the log is allowed for what comes by the dozen.
-    """
-
-    __slots__ = ("_ambient", "_may_log", "_request", "pushed", "shown", "view")
+    __slots__ = ("_ambient", "_request", "pushed", "shown", "view")
 
     shown: Shown
     _ambient: Ambient
 
-    def __init__(self, view: Any, request: LiveRequest, may_log: Callable[[], bool]) -> None:
+    def __init__(self, view: Any, request: LiveRequest) -> None:
         self.view = view
         self.pushed: list[str] = []
         self._request = request
-        self._may_log = may_log
 
     def mount(self, *args: Any, **kwargs: Any) -> None:
         """Mount and render. Raises as :func:`mount`."""
@@ -124,11 +121,14 @@ class ViewCode:
                         for refresh in refreshes:
                             presence.take_in(refresh)
                     regions = self.shown.refresh(view)
-                except Exception:
-                    logger.exception("The live view at %r could not be rendered.", self._request.path)
+                except Exception as error:
+                    if (left_out := self._line("render", error)) is not None:
+                        logger.exception(
+                            "The live view at %.200r could not be rendered.%s", self._request.path, left_out
+                        )
                 ended = not sessions.finish(self._request, event=event, failed=bool(failure))
-        except Exception:
-            self._surroundings_failed()
+        except Exception as error:
+            self._surroundings_failed(error)
         return Update(regions, self.take_pushed(), failure, ended)
 
     def move(self, position: Position) -> Update:
@@ -154,12 +154,10 @@ class ViewCode:
                             call(handler, **bind(handler, params))
                     except Exception as error:
                         failed = True
-                        if self._may_log():  # moves come by the dozen
-                            self._failed(handler, error)
+                        self._failed(handler, error)
                     ended = not sessions.finish(self._request, failed=failed)
-            except Exception:
-                if self._may_log():
-                    self._surroundings_failed()
+            except Exception as error:
+                self._surroundings_failed(error)
         stale = any(
             not name.startswith("_") and (name not in before or before[name] is not value)
             for name, value in vars(view).copy().items()  # other threads of the view's may be at it
@@ -195,8 +193,9 @@ class ViewCode:
             return None if call(self.view.still_allowed, user) else CloseCode.FORBIDDEN
         except (PermissionDenied, OperationalError, InterfaceError):
             raise  # the latter two if there is no database to ask
-        except Exception:
-            logger.exception("still_allowed() failed at %r.", self._request.path)
+        except Exception as error:
+            if (left_out := self._line("still_allowed", error)) is not None:
+                logger.exception("still_allowed() failed at %.200r.%s", self._request.path, left_out)
             return CloseCode.FAILED
 
     def take_pushed(self) -> list[str]:
@@ -209,20 +208,31 @@ class ViewCode:
         with self._ambient.restored(), self.view.live_context():
             yield
 
-    def _surroundings_failed(self) -> None:
-        logger.exception("What surrounds the live view at %r failed, or its session.", self._request.path)
+    def _line(self, what: str, error: Exception) -> str | None:
+        """Return the end of the line about an *error*, which a page may cause at any rate; None for no line."""
+        return user_code.line(type(self.view), what, type(error))
+
+    def _surroundings_failed(self, error: Exception) -> None:
+        if (left_out := self._line("surroundings", error)) is not None:
+            logger.exception(
+                "What surrounds the live view at %.200r failed, or its session.%s",
+                self._request.path,
+                left_out,
+            )
 
     def _failed(self, handler: MethodType, error: Exception) -> Failure:
-        name = handler.__func__.__qualname__
-        if isinstance(error, PermissionDenied):
+        forbidden = isinstance(error, PermissionDenied)
+        name, path = handler.__func__.__qualname__, self._request.path
+        if (left_out := self._line(name, error)) is None:
+            pass
+        elif forbidden:
             # Anybody can bring this about: no traceback, as Django logs none where a view raises it.
-            logger.warning("Forbidden: the event handler %s at %r.", name, self._request.path)
-            return "forbidden"
-        if isinstance(error, ArgumentError):
-            logger.warning("The event handler %s at %r was not called: %s", name, self._request.path, error)
+            logger.warning("Forbidden: the event handler %s at %.200r.%s", name, path, left_out)
+        elif isinstance(error, ArgumentError):
+            logger.warning("The event handler %s at %.200r was not called: %s%s", name, path, error, left_out)
         else:
-            logger.error("The event handler %s failed at %r.", name, self._request.path, exc_info=error)
-        return "failed"
+            logger.error("The event handler %s failed at %.200r.%s", name, path, left_out, exc_info=error)
+        return "forbidden" if forbidden else "failed"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from ..hosts.lanes import lanes
 from ..hosts.outgoing import Changed
 from ..hosts.socket import Socket
 from ..hosts.socket_host import SocketHost
+from ..rates import user_code
 from ..tracker import Refresh, Session
 from .access import Check, has_tests
 from .code import Update
@@ -79,8 +80,9 @@ class LiveHost(SocketHost):
         try:
             with self._shared.used():
                 updates = await lanes.run(partial(self._update_all, work), refresh=True)
-        except Exception:
-            logger.exception("%s live views could not be refreshed.", len(work))
+        except Exception as error:
+            if (left_out := user_code.line("refresh", type(error))) is not None:
+                logger.exception("%s live views could not be refreshed.%s", len(work), left_out)
         finally:
             for (page, _), update in zip(work, updates, strict=True):
                 page.end_refresh(update)

@@ -24,6 +24,7 @@ from ..hosts.socket import Socket
 from ..hosts.threads import own_thread, spawn
 from ..hosts.users import refresh_users
 from ..mixins import presence_of
+from ..rates import user_code
 from ..tracker import Refresh
 from .access import Check
 from .code import Update, ViewCode
@@ -68,7 +69,7 @@ class LivePage:
         self.view = view
         self.socket: Socket | None = None
         self.slow = False  # whether the view took long over the last move
-        self.code = ViewCode(view, request, self._may_log)
+        self.code = ViewCode(view, request)
         self.session = request.connection.session(self)
         self.request = request
         self._inbox: list[Event] = []
@@ -123,9 +124,6 @@ class LivePage:
     @property
     def over(self) -> bool:
         return self.socket is None or self.socket.over
-
-    def _may_log(self) -> bool:
-        return self.socket is not None and self.socket.may_log()
 
     # Incoming
 
@@ -209,8 +207,11 @@ class LivePage:
     async def _do(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception:
-            logger.exception("Unexpected error in the live view at %r.", self.request.path)
+        except Exception as error:
+            if (left_out := user_code.line("page", type(error))) is not None:
+                logger.exception(
+                    "Unexpected error in the live view at %.200r.%s", self.request.path, left_out
+                )
             if self.socket:
                 self.socket.close(CloseCode.FAILED, "failed")
         finally:

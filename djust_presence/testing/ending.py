@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ..hosts.lanes import lanes
+from ..rates import LogLimit
 from ..tracker import close_all
 
 __all__ = ["aclose_presence", "presence"]
@@ -14,10 +15,12 @@ __all__ = ["aclose_presence", "presence"]
 async def aclose_presence() -> None:
     """Let everybody who is tracked on the running loop leave, and end all that presence has running.
 
-    Handlers that are at work are waited for: settings and databases of a test go with it.
+    Handlers that are at work are waited for: settings and databases of a test go with it. What was left out of the log is
+    forgotten.
     """
     await close_all()
     await lanes.idle()
+    LogLimit.forget()
 
 
 @asynccontextmanager

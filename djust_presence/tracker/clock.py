@@ -9,6 +9,7 @@ from contextvars import Context
 from math import inf
 from typing import Any, ParamSpec, TypeVar
 
+from ..rates import LogLimit
 from ..tasks import start
 
 __all__ = ["Alarm", "Clock"]
@@ -17,6 +18,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 logger = logging.getLogger("djust_presence")
+
+_errors = LogLimit(burst=10)
 
 
 class Clock:
@@ -59,8 +62,10 @@ class Clock:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            logger.error("Unexpected error in presence tracking.", exc_info=error)
+        if task.cancelled() or not (error := task.exception()):
+            return
+        if (left_out := _errors.line("task", type(error))) is not None:
+            logger.error("Unexpected error in presence tracking.%s", left_out, exc_info=error)
 
     def supervise(self, run: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         """Start a task that begins again after an error."""
@@ -75,8 +80,9 @@ async def _supervised(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     while True:
         try:
             return await run()
-        except Exception:
-            logger.exception("Unexpected error in presence tracking; it goes on.")
+        except Exception as error:
+            if (left_out := _errors.line("goes on", type(error))) is not None:
+                logger.exception("Unexpected error in presence tracking; it goes on.%s", left_out)
             await asyncio.sleep(1)
 
 

@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from django.utils.translation import gettext
 
 from ..calls import awaited
-from ..rates import LogLimit
+from ..rates import LogLimit, user_code
 from ..signals import Presence, presence_joined, presence_left, presence_updated
 from ..state.records import Change, Member, What, record
 
@@ -65,8 +65,9 @@ async def asend(news: Iterable[News]) -> None:
     for one in news:
         try:
             await awaited(one.signal.asend_robust(Presence, **one.arguments))
-        except Exception:
-            logger.exception("A receiver of a presence signal failed.")
+        except Exception as error:
+            if (left_out := user_code.line("signal", type(error))) is not None:
+                logger.exception("A receiver of a presence signal failed.%s", left_out)
 
 
 class Signalling:
