@@ -17,6 +17,7 @@ from .conf import get_settings
 from .errors import PresenceError
 from .guests import guest_of
 from .keys import is_whole
+from .state.json_text import TOO_DEEP
 from .state.records import encode_meta
 
 __all__ = [
@@ -85,10 +86,15 @@ def encode_given(meta: Mapping[str, Any]) -> str:
     Raises ``ValueError`` like `encode_meta`.
     """
     if isinstance(meta, Mapping):
-        meta = {
-            key: str(value) if isinstance(value, Promise) or (key == "name" and value is not None) else value
-            for key, value in meta.items()
-        }
+        try:
+            meta = {
+                key: str(value)
+                if isinstance(value, Promise) or (key == "name" and value is not None)
+                else value
+                for key, value in meta.items()
+            }
+        except RecursionError:
+            raise ValueError(f"The presence meta's 'name' cannot be stored as JSON: {TOO_DEEP}") from None
     return encode_meta(meta)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -14,6 +13,7 @@ from django.http import HttpRequest
 from .backends.registry import get_backend
 from .bus import publish
 from .keys import fill_in
+from .state.events import Event
 from .state.records import decode_meta
 from .view_presence import TRACK, WATCH, Record, ViewPresence
 
@@ -75,7 +75,7 @@ class PresenceMixin:
     # Wishes
 
     def track_presence(self, meta: Mapping[str, Any] | None = None) -> None:
-        """Be present, with *meta* (JSON, at most 4 KB) for the others to see; again: with another meta.
+        """Be present, with *meta* (JSON, at most 4 KB and 32 levels) for the others to see; again: with another meta.
 
         While a page is rendered over HTTP nobody is registered, but the view reads the group with its reader. Raises ``ValueError`` for a meta that is
         not JSON or too large, and ``PresenceKeyError``.
@@ -119,14 +119,16 @@ class PresenceMixin:
         """Send *event* with *payload* (JSON) to every session of the group, this one included.
 
         It arrives as ``handle_presence_event(event, payload)`` where a view has that, and in the browser as a
-        ``presence:<event>`` event on the document. Raises ``TypeError`` or ``ValueError`` for what is not JSON.
-        While a page is rendered over HTTP it goes nowhere, but in a POST it is sent.
+        ``presence:<event>`` event on the document. Raises ``TypeError`` or ``ValueError`` for what is not JSON, or
+        has more than 32 levels. While a page is rendered over HTTP it goes nowhere, but in a
+        POST it is sent.
         """
-        payload = json.loads(json.dumps(payload, allow_nan=False))
         if self._presence.session:
             self._presence.session.broadcast(self._presence.read_key(), event, payload)
-        elif self.request.method == "POST":  # an event of a page that has no socket
-            publish(get_backend(), self._presence.checked_key(), [["event", event, payload]])
+            return
+        item = Event.of(event, payload).item
+        if self.request.method == "POST":  # an event of a page that has no socket
+            publish(get_backend(), self._presence.checked_key(), [item])
 
     async def abroadcast_to_presence(self, event: str, payload: Any = None) -> None:
         self.broadcast_to_presence(event, payload)

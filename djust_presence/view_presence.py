@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from django.utils.translation import gettext
@@ -14,6 +14,7 @@ from .calls import call
 from .errors import PresenceError
 from .identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from .keys import checked_key
+from .rates import user_code
 from .state.audience import Intent, overlay
 from .state.outbox import Wish
 from .state.records import Member, Step, What, decode_meta, record
@@ -105,21 +106,30 @@ class ViewPresence:
         changes: dict[str, list[Record]] = {"joins": [], "leaves": [], "updates": []}
         for entry in refresh.entries:
             if not isinstance(entry, Step):
-                handle: Callable[..., Any] = self.view.handle_presence_event  # type: ignore[attr-defined]
-                self.call(handle, entry.name, deepcopy(entry.payload))  # other views get it too
+                with self._logged(handle := self.view.handle_presence_event):  # type: ignore[attr-defined]
+                    call(handle, entry.name, entry.payload)
             elif entry.what in CALLBACKS:
                 name, kwarg = CALLBACKS[entry.what]
-                changes[kwarg].append(_record(entry))
-                self.call(getattr(self.view, name), _record(entry))
+                with self._logged(callback := getattr(self.view, name)):
+                    changes[kwarg].append(_record(entry))
+                    call(callback, _record(entry))
         count = self.session.count() if self.session else self.view.online_count
         self.call(self.view._on_presence_change, **changes, online_count=count)
 
     def call(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Call user code; its error is logged."""
-        try:
+        with self._logged(callback):
             call(callback, *args, **kwargs)
-        except Exception:
-            logger.exception("%s failed.", getattr(callback, "__qualname__", callback))
+
+    @contextmanager
+    def _logged(self, callback: Callable[..., Any]) -> Iterator[None]:
+        """Log an error in this block as one of *callback*, and go on after it."""
+        try:
+            yield
+        except Exception as error:
+            name = str(getattr(callback, "__qualname__", callback))
+            if (left_out := user_code.line(name, type(error))) is not None:
+                logger.exception("%s failed.%s", name, left_out)
 
     def listen(self, session: Session) -> None:
         """Say what the view wants to hear of, before it tracks or watches."""

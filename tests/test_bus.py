@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -46,7 +46,7 @@ class Listener:
     """A bus, and what it has heard."""
 
     def __init__(self, layer: BaseChannelLayer) -> None:
-        self.heard: list[tuple[str, list[Item]]] = []
+        self.heard: list[tuple[str, Sequence[Item | None]]] = []
         self.bus = LayerBus(lambda key, items: self.heard.append((key, items)), layer, "site")
 
     async def subscribe(self, key: str) -> None:
@@ -56,7 +56,7 @@ class Listener:
 
     @property
     def items(self) -> list[Item]:
-        return [item for _, items in self.heard for item in items]
+        return [item for _, items in self.heard for item in items if item is not None]
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from djust_presence.backends.redis import RedisBackend
-from djust_presence.bus import group_name, message
+from djust_presence.bus.messages import encode_item, group_name, message
 from djust_presence.state.records import SCHEMA, Change, Join, Member, Place
 
 NUMBER = 1
@@ -82,7 +82,7 @@ def test_messages() -> None:
     packed = ["epoch", 2, "t2", "t1", {"ada": [1, 5.25, "{}"], "bob": None}, 1]
     assert json.loads(json.dumps(change.pack())) == packed
     assert Change.unpack("room", packed) == change._replace(before={})
-    assert message("room", [["change", *packed]], "sender") == {
+    assert message("room", [encode_item(["change", *packed])], "sender") == {
         "type": "djust_presence.message",
         "key": "room",
         "items": json.dumps([["change", *packed]]),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
 __all__ = ["LONGEST_WAIT", "NOTICES", "Bus", "Item", "Receive"]
 
 Item = list[Any]  # ["change", …], ["event", …], or a notice: JSON
-Receive = Callable[[str, list[Item]], None]
+Receive = Callable[[str, Sequence[Item | None]], None]  # None: an item that could not be decoded
 
 NOTICES = ""  # stands for a presence key in notices, which concern processes and no group
 LONGEST_WAIT = 1.0  # seconds that sending a single message, or the last ones of a process, may take

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 import logging
 import random
 from collections.abc import Callable, Coroutine
@@ -18,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ..rates import LogLimit
 from ..tasks import start
 from .base import LONGEST_WAIT, NOTICES, Bus, Item, Receive
-from .messages import group_name, message
+from .messages import decode_items, encode_item, group_name, message
 from .outages import layer_failed, layer_worked
 from .probes import Losses
 
@@ -32,6 +31,7 @@ GROUP_EXPIRY = 86400.0  # seconds after which a layer forgets a group's members,
 ADDED_AT_ONCE = 100  # groups, before messages that wait meanwhile are sent
 
 _unreadable = LogLimit()
+_not_json = LogLimit()
 
 
 def channel_layer() -> BaseChannelLayer:
@@ -68,7 +68,7 @@ class LayerBus(Bus):
         self._probed: str | None = None  # the key whose group has been sent a probe that is not back yet
         self._losses = Losses()
         self._deaf = False  # True from a failed receive() to the next successful one
-        self._waiting: dict[str, list[Item]] = {}
+        self._waiting: dict[str, list[str]] = {}  # encoded items
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -88,7 +88,12 @@ class LayerBus(Bus):
 
     def publish(self, key: str, items: list[Item]) -> None:
         waiting = self._waiting.setdefault(key, [])
-        waiting += items
+        for item in items:
+            try:
+                waiting.append(encode_item(item))
+            except (TypeError, ValueError, RecursionError):  # of a backend or a host of others
+                if (left_out := _not_json.line()) is not None:
+                    logger.exception("An item for other processes is not JSON, and was dropped.%s", left_out)
         del waiting[:-MOST_WAITING]
         self._start()
 
@@ -221,10 +226,7 @@ class LayerBus(Bus):
                         self._probed = None
                         self._losses.returned()
                 elif key in self._wanted:
-                    items = json.loads(text)
-                    if not isinstance(items, list):
-                        raise ValueError("The items of the message are not a list.")
-                    self._receive(key, items)
+                    self._receive(key, decode_items(text))
             case _:
                 raise ValueError("The message is not of the shape that this version of the package sends.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from asgiref.sync import async_to_sync
 from channels import DEFAULT_CHANNEL_LAYER
@@ -12,36 +13,48 @@ from ..backends.base import Backend
 from .base import LONGEST_WAIT, Item
 from .layer import channel_layer
 from .local import LocalBus
-from .messages import group_name, message
+from .messages import encode_item, group_name, message
 from .outages import layer_failed, layer_worked
 
 __all__ = ["apublish", "publish", "send"]
 
 
 def publish(backend: Backend, key: str, items: list[Item]) -> None:
-    """Send *items* to every process that serves *key* with *backend*, from a thread without a running loop."""
+    """Send *items* to every process that serves *key* with *backend*, from a thread without a running loop.
+
+    Raises ``TypeError`` or ``ValueError`` for items that are not JSON.
+    """
     if not backend.shared:
         LocalBus.send(key, items)
         return
+    encoded = [encode_item(item) for item in items]
     try:
-        async_to_sync(send)(backend, key, items)
+        async_to_sync(_send)(backend, key, encoded)
     except Exception as error:
         layer_failed(get_channel_layer(DEFAULT_CHANNEL_LAYER), error)
 
 
 async def apublish(backend: Backend, key: str, items: list[Item]) -> None:
     """Do the same as :func:`publish`, for async code."""
+    if not backend.shared:
+        LocalBus.send(key, items)
+        return
+    encoded = [encode_item(item) for item in items]
     try:
-        await send(backend, key, items)
+        await _send(backend, key, encoded)
     except Exception as error:
         layer_failed(get_channel_layer(DEFAULT_CHANNEL_LAYER), error)
 
 
 async def send(backend: Backend, key: str, items: list[Item]) -> None:
     """Send *items* that nothing makes up for: raises what the channel layer raises, or ``TimeoutError``."""
-    if not backend.shared:
+    if backend.shared:
+        await _send(backend, key, [encode_item(item) for item in items])
+    else:
         LocalBus.send(key, items)
-        return
+
+
+async def _send(backend: Backend, key: str, items: Sequence[str]) -> None:
     layer = channel_layer()
     async with asyncio.timeout(LONGEST_WAIT):
         await layer.group_send(group_name(backend.namespace, key), message(key, items))

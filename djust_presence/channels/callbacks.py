@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from typing import Any
@@ -15,6 +15,7 @@ from channels.consumer import SyncConsumer
 from channels.db import aclose_old_connections, database_sync_to_async
 
 from ..calls import awaited, call
+from ..rates import user_code
 from ..tasks import start
 
 __all__ = ["Callbacks"]
@@ -66,15 +67,16 @@ class Callbacks:
         finally:
             self.task = None
 
-    async def tell(self, callback: Callable[..., Any], *args: Any) -> None:
-        """Call *callback*; its error is logged."""
+    async def tell(self, callback: Callable[..., Any], arguments: Callable[[], Sequence[Any]]) -> None:
+        """Call *callback* with what *arguments* returns; an error of either is logged."""
         try:
-            await self.call(callback, *args)
+            await self.call(callback, *arguments())
         except Exception as error:
+            name = str(getattr(callback, "__qualname__", callback))
             if error is self.lost:
                 logger.debug("A socket is gone.", exc_info=True)
-            else:
-                logger.exception("%s failed.", getattr(callback, "__qualname__", callback))
+            elif (left_out := user_code.line(name, type(error))) is not None:
+                logger.exception("%s failed.%s", name, left_out)
 
     async def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what sync or async *function* returns, called as Channels calls the consumer's handlers.

@@ -77,7 +77,7 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
     # Wishes
 
     def track_presence(self, key: str, meta: Mapping[str, Any] | None = None) -> None:
-        """Be present under *key*, with *meta* (JSON, at most 4 KB) for the others to see; again: with another meta.
+        """Be present under *key*, with *meta* (JSON, at most 4 KB and 32 levels) for the others to see; again: with another meta.
 
         Raises ``PresenceKeyError`` for a key that is not a text of 1 to 255 characters, and ``ValueError`` for a meta
         that is not JSON or too large.
@@ -106,7 +106,8 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
     def broadcast_to_presence(self, key: str, event: str, payload: Any = None) -> None:
         """Send *event* with *payload* (JSON) to all consumers and pages that track or watch *key*, this one included.
 
-        It arrives as ``handle_presence_event``. Raises ``TypeError`` or ``ValueError`` for what is not JSON.
+        It arrives as ``handle_presence_event``. Raises ``TypeError`` or ``ValueError`` for what is not JSON, or has more
+        than 32 levels.
         """
         self._connected_presence.broadcast(key, event, payload)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -133,7 +131,7 @@ class ConsumerPresence:
     # Wishes
 
     def track(self, key: str, meta: Mapping[str, Any]) -> None:
-        checked_key(key, self._name)
+        self._checked(key)
         user = checked_user(self.consumer.get_presence_user_id(), self._name)
         text = self._encode(meta, user)
         session = self._session(key)
@@ -166,8 +164,7 @@ class ConsumerPresence:
             self._tracker.clock.call(session.end)
 
     def broadcast(self, key: str, event: str, payload: Any) -> None:
-        checked_key(key, self._name)
-        payload = json.loads(json.dumps(payload, allow_nan=False))
+        self._checked(key)
         session = self._sessions.get(key) or self._speaker
         if session is None:
             session = self._speaker = self._tracker.session(self._connection, None)
@@ -175,7 +172,7 @@ class ConsumerPresence:
         self._begin(session)
 
     def _session(self, key: str) -> Session:
-        session = self._sessions.get(checked_key(key, self._name))
+        session = self._sessions.get(self._checked(key))
         if session is None:
             session = self._tracker.session(self._connection, key)
             session.listen(EVENT in self._overridden)
@@ -188,6 +185,9 @@ class ConsumerPresence:
 
     def _encode(self, meta: Mapping[str, Any], user_id: str) -> str:
         return encode_named(meta, self.consumer.scope.get("user"), user_id, self._username)
+
+    def _checked(self, key: str) -> str:
+        return checked_key(key, self._name)
 
     @property
     def _name(self) -> str:
@@ -221,7 +221,7 @@ class ConsumerPresence:
 
     def _reader(self, key: str) -> Session | None:
         """Return the session that tracks or watches *key*, if there is one."""
-        session = self._sessions.get(checked_key(key, self._name))
+        session = self._sessions.get(self._checked(key))
         return session if session and not session.ended else None
 
     def _looker(self, session: Session) -> Session:
@@ -241,12 +241,14 @@ class ConsumerPresence:
         return self.callbacks.task
 
     async def _tell_event(self, key: str, event: Event) -> None:
-        payload = deepcopy(event.payload)  # other consumers get it too
-        await self.callbacks.tell(self.consumer.handle_presence_event, key, event.name, payload)
+        await self.callbacks.tell(
+            self.consumer.handle_presence_event, lambda: (key, event.name, event.payload)
+        )
 
     async def _tell_step(self, name: str, key: str, step: Step) -> None:
-        presence = record(step.user, step.member, gettext("Guest"))
-        await self.callbacks.tell(getattr(self.consumer, name), key, presence)
+        await self.callbacks.tell(
+            getattr(self.consumer, name), lambda: (key, record(step.user, step.member, gettext("Guest")))
+        )
 
     @property
     def has_context(self) -> bool:

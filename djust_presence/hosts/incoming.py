@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
+from ..state.json_text import decode
 from .limits import MAX_FRAME_BYTES
 
 __all__ = ["FrameError", "Head", "read_frame", "read_head"]
@@ -50,23 +49,9 @@ def read_frame(text: str | None, size: int) -> dict[str, Any]:
     if size > MAX_FRAME_BYTES:
         raise FrameError("too-large", "A frame has at most 64 KB.")
     try:
-        frame = json.loads(text, parse_constant=_not_json, parse_float=_finite)
-        if "\\u" in text:
-            # Half of a surrogate pair is no text: whatever is made of it could not be sent or stored.
-            json.dumps(frame, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise FrameError("bad-frame", "The frame is not JSON.") from None
+        frame = decode(text)
+    except ValueError:
+        raise FrameError("bad-frame", "The frame is not JSON, or nested too deeply.") from None
     if not isinstance(frame, dict):
         raise FrameError("bad-frame", "The frame is not a JSON object.")
     return frame
-
-
-def _not_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON.")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError("The number is too large.")
-    return number

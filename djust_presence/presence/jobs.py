@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from hashlib import blake2b
 from math import inf
@@ -16,6 +15,7 @@ from .. import bus
 from ..errors import PresenceUnavailable
 from ..identity import encode_given
 from ..keys import checked_key, checked_user_id
+from ..state.events import Event
 from ..state.records import Join
 from ..state.store import JOB
 from .store import apublish, aswept_backend, checked_backend, publish, refuse_in_loop, swept_backend
@@ -35,8 +35,8 @@ __all__ = [
 def join(key: str, user_id: object, meta: Mapping[str, Any] | None = None, ttl: float = 60) -> None:
     """Be present in *key* as *user_id* until *ttl* seconds have gone by without a heartbeat.
 
-    Joining again replaces the meta and the ttl. Raises ``ValueError`` for a meta that is not JSON or above 4 KB, a user
-    without an id, or a ttl that is not above 0.
+    Joining again replaces the meta and the ttl. Raises ``ValueError`` for a meta that is not JSON, above 4 KB or 32 levels, a
+    user without an id, or a ttl that is not above 0.
     """
     op = _join(key, user_id, meta or {}, ttl)
     backend, lease = swept_backend(ajoin), _lease()
@@ -78,7 +78,7 @@ async def aleave(key: str, user_id: object) -> None:
 def broadcast(key: str, event: str, payload: Any = None) -> None:
     """Send *event* with *payload* (JSON) to every page of the group *key*, as a view's ``broadcast_to_presence`` does.
 
-    Raises ``TypeError`` or ``ValueError`` for a payload that is not JSON.
+    Raises ``TypeError`` or ``ValueError`` for a payload that is not JSON, or has more than 32 levels.
     """
     refuse_in_loop(abroadcast)
     async_to_sync(abroadcast)(key, event, payload)
@@ -86,9 +86,9 @@ def broadcast(key: str, event: str, payload: Any = None) -> None:
 
 async def abroadcast(key: str, event: str, payload: Any = None) -> None:
     checked_key(key, "presence.broadcast()")
-    items = [["event", event, json.loads(json.dumps(payload, allow_nan=False))]]
+    item = Event.of(event, payload).item
     try:
-        await bus.send(checked_backend(), key, items)
+        await bus.send(checked_backend(), key, [item])
     except ImproperlyConfigured:
         raise
     except Exception as error:

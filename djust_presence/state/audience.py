@@ -7,20 +7,14 @@ from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakSet
 
+from .events import Event
 from .outbox import Wish
 from .records import NOWHERE, Change, Member, Snapshot, Step
 from .replica import Replica
 
-__all__ = ["Audience", "Event", "Intent", "Refresh", "Viewer"]
+__all__ = ["Audience", "Intent", "Refresh", "Viewer"]
 
 UNKNOWN: Mapping[str, Member] = {}  # the members of a group that could not be read
-
-
-class Event(NamedTuple):
-    """A broadcast to a group, for the views that handle it."""
-
-    name: str
-    payload: Any
 
 
 class Refresh(NamedTuple):

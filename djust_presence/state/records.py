@@ -9,6 +9,8 @@ from enum import Enum, StrEnum, auto
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from .json_text import TOO_DEEP, decode, is_too_deep
+
 MAX_META_BYTES = 4096
 
 # The shapes of a store's rows and of the messages between processes. It rises when one of them changes, so that two
@@ -194,23 +196,28 @@ class Step(NamedTuple):
 def encode_meta(meta: Mapping[str, Any]) -> str:
     """The canonical text of a meta.
 
-    Raises ``ValueError`` naming the key that JSON cannot carry, or the size when it is above 4 KB.
+    Raises ``ValueError`` naming the key that JSON cannot carry, or with which it has more than 32 levels (the meta is
+    the first), or the size when it is above 4 KB.
     """
     if not isinstance(meta, Mapping):
         raise ValueError(f"A presence meta is a dictionary, not {type(meta).__name__}.")
     for key, value in meta.items():
         if not isinstance(key, str):
-            raise ValueError(f"A presence meta has text keys only, not {key!r}.")
+            raise ValueError(f"A presence meta has text keys only, not {key!r:.80}.")
         try:
             json.dumps({key: value}, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"The presence meta's {key!r} cannot be stored as JSON: {error}") from error
+            fault = TOO_DEEP if isinstance(error, RecursionError) else error
+            raise ValueError(f"The presence meta's {key!r:.80} cannot be stored as JSON: {fault}") from error
     text = json.dumps(dict(meta), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     size = len(text.encode())
     if size > MAX_META_BYTES:
         raise ValueError(
             f"The presence meta takes {size} bytes as JSON; at most {MAX_META_BYTES} are allowed."
         )
+    if is_too_deep(text):
+        key = next(key for key, value in meta.items() if is_too_deep(json.dumps({key: value}, default=str)))
+        raise ValueError(f"The presence meta's {key!r:.80} cannot be stored as JSON: {TOO_DEEP}")
     return text
 
 
@@ -231,11 +238,13 @@ class Meta(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def read_meta(text: str) -> Meta | None:
-    """Decode a meta; None if it is no JSON object, which no version of this package writes."""
+def read_meta(text: object) -> Meta | None:
+    """Decode a meta; None if it is one that no version of this package writes."""
+    if not isinstance(text, str) or len(text) > MAX_META_BYTES:
+        return None
     try:
-        values = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
+        values = decode(text)
+    except ValueError:
         return None
     if not isinstance(values, dict):
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..state.audience import Event, Intent, Refresh
+from ..state.audience import Intent, Refresh
+from ..state.events import Event
 from .connection import Connection, Host, by_host
 from .endings import Ending, drained
 from .group import Group

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from ..bus import Bus
 from ..conf import Settings
-from ..state.audience import Audience, Event
+from ..state.audience import Audience
+from ..state.events import Event
 from ..state.records import Change, Snapshot, Step
 from ..state.replica import Replica
 from .clock import Clock

@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..bus import NOTICES, Item
+from ..keys import is_whole
 from ..rates import LogLimit
-from ..state.audience import Event
+from ..state.events import Event
 from ..state.records import Change, Member, read_meta
 from .group import Group
 
 __all__ = ["Incoming", "read_change", "read_event"]
 
 logger = logging.getLogger("djust_presence")
+
+LATEST = 1e11  # epoch seconds, in the year 5138
 
 _unreadable = LogLimit()
 
@@ -26,10 +29,12 @@ class Incoming:
         self._groups = groups
         self._notice = notice
 
-    def hear(self, key: str, items: Sequence[Item]) -> None:
+    def hear(self, key: str, items: Sequence[Item | None]) -> None:
         """Take in the *items* of a message about the group *key*."""
         for item in items:
             try:
+                if item is None:
+                    raise ValueError("The item is nested too deeply, or has a number that is not finite.")
                 self._take_in(key, *item)
             except Exception:  # of another version of this package, or of another program
                 if (left_out := _unreadable.line()) is not None:
@@ -53,7 +58,9 @@ def read_change(key: str, packed: Sequence[Any]) -> Change:
     texts, numbers = [change.place.epoch, change.place.tag, change.prev], [change.place.version, change.count]
     if not (_all_are(str, texts) and _all_are(int, numbers)):
         raise ValueError("The place of the change is not one.")
-    for member in change.records.values():
+    for user, member in change.records.items():
+        if not is_whole(user):
+            raise ValueError("A record of the change has no user.")
         if member is not None:
             _check(member)
     return change
@@ -63,15 +70,17 @@ def read_event(packed: Sequence[Any]) -> Event:
     """Return the broadcast. Raises ``ValueError`` if it is none."""
     match packed:
         case [str(name), payload]:
-            return Event(name, payload)
+            return Event.of(name, payload)
     raise ValueError("An event has a name and a payload.")
 
 
 def _check(member: Any) -> None:
     if not isinstance(member, Member) or type(member.connections) is not int:
         raise ValueError("A record of the change has no number of connections.")
-    if type(member.joined_at) not in (int, float) or read_meta(member.meta) is None:
-        raise ValueError("A record of the change has no time, or no meta.")
+    if type(member.joined_at) not in (int, float) or not 0 <= member.joined_at < LATEST:
+        raise ValueError("A record of the change has no time.")
+    if read_meta(member.meta) is None:
+        raise ValueError("A record of the change has no meta.")
 
 
 def _all_are(kind: type, values: Sequence[object]) -> bool:

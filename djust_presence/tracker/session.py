@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from ..state.audience import Viewer
+from ..state.events import Event
 from ..state.outbox import Wish
 from ..state.records import Member, Step
 from .clock import Clock
@@ -70,7 +71,7 @@ class Owner(Protocol):
     def dismiss(self, session: Session, ending: Ending) -> None:
         """It has ended."""
 
-    def broadcast(self, key: str, name: str, payload: Any) -> None:
+    def broadcast(self, key: str, event: Event) -> None:
         """Send an event to the group *key*."""
 
 
@@ -109,7 +110,7 @@ class Session(Viewer):
         self.shows_cursors = False  # whether its page draws them
         self.refreshing = False  # whether its host is at it
         self.looks: Looks | None = None  # its reads while it is mounted
-        self._early: list[tuple[str, str, Any]] = []  # broadcasts of a mount that is not live yet
+        self._early: list[tuple[str, Event]] = []  # broadcasts of a mount that is not live yet
         self._live = False
         self._ended = False
 
@@ -138,11 +139,15 @@ class Session(Viewer):
             self.clock.call(self._process.follow, self)
 
     def broadcast(self, key: str, event: str, payload: Any) -> None:
-        """Send an event to every session of the group *key*, wherever it is."""
+        """Send an event to every session of the group *key*, wherever it is.
+
+        Raises ``TypeError`` or ``ValueError`` for a payload that is not JSON, or has more than 32 levels.
+        """
+        checked = Event.of(event, payload)
         if self._live:
-            self.clock.call(self._process.broadcast, key, event, payload)
+            self.clock.call(self._process.broadcast, key, checked)
         else:
-            self._early.append((key, event, payload))
+            self._early.append((key, checked))
 
     # Reads
 
@@ -209,8 +214,8 @@ class Session(Viewer):
             self.connection.sessions[self] = None
             self._process.admit(self)
             self.looks = None
-            for key, event, payload in self._early:
-                self._process.broadcast(key, event, payload)
+            for key, event in self._early:
+                self._process.broadcast(key, event)
             self._early.clear()
 
     def end(self, ending: Ending = Ending.CLOSED) -> None:

@@ -11,7 +11,7 @@ from ..backends.base import Backend
 from ..bus import NOTICES, Bus, Item, LayerBus, LocalBus, channel_layer
 from ..conf import Settings
 from ..errors import PresenceUnavailable
-from ..state.audience import Event
+from ..state.events import Event
 from ..state.keeper import Keeper, Timing
 from ..state.outbox import Outbox
 from ..state.records import Change, Member
@@ -184,11 +184,11 @@ class Tracker:
 
     # Messages
 
-    def broadcast(self, key: str, name: str, payload: Any) -> None:
+    def broadcast(self, key: str, event: Event) -> None:
         """Send an event to all sessions of a group, here and elsewhere."""
-        self.bus.publish(key, [["event", name, payload]])
+        self.bus.publish(key, [event.item])
         if group := self.groups.get(key):
-            group.happened(Event(name, payload))
+            group.happened(event)
 
     def publish(self, changes: Iterable[Change]) -> None:
         """Publish Changes of this process: here at once, to the others in one message a group, and by signals."""

@@ -24,7 +24,7 @@ from djust_presence import PresenceMixin
 from djust_presence import presence as facade
 from djust_presence.djust.consumer import SeatedConsumer
 from djust_presence.djust.host import _consumer
-from djust_presence.tracker import Session, get_tracker
+from djust_presence.tracker import Event, Session, get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 
 # Channels looks after database connections at every frame.
@@ -484,7 +484,7 @@ async def test_what_comes_while_a_handler_runs_is_shown_after_it() -> None:
         thinking = asyncio.create_task(page.call("think", seconds=0.5))
         while not _consumer(session)._presence_turn.locked():
             await asyncio.sleep(0.01)
-        get_tracker().broadcast("room:a", "shout", 1)
+        get_tracker().broadcast("room:a", Event.of("shout", 1))
         await thinking
         await page.until("seen 1")
 

@@ -21,7 +21,7 @@ from pytest_django import Settings
 from djust_presence import PresenceMixin
 from djust_presence.djust.host import _consumer
 from djust_presence.hosts.outgoing import MAX_WAITING_FRAMES, STALLED
-from djust_presence.tracker import Session, get_tracker
+from djust_presence.tracker import Event, Session, get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 
 # Channels looks after database connections at every frame.
@@ -240,7 +240,7 @@ async def test_database_connections_are_looked_after_before_a_refresh() -> None:
         while not page.of_type("pong"):
             await page.frame()
         await sync_to_async(check)()
-        get_tracker().broadcast("room:a", "look", None)
+        get_tracker().broadcast("room:a", Event.of("look", None))
         assert await page.until_pushed("looked after") == [{"done": True}]
 
 

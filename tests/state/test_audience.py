@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from djust_presence.state.audience import Audience, Event, Intent, Refresh, Viewer, overlay
+from djust_presence.state.audience import Audience, Intent, Refresh, Viewer, overlay
+from djust_presence.state.events import Event
 from djust_presence.state.outbox import Wish
 from djust_presence.state.records import Member, Place, Snapshot, Step
 from djust_presence.state.replica import Replica
@@ -14,7 +15,7 @@ from .groups import HOLD, answered, change, showing, snapshot
 ADA, BOB = Member(1, 1.0, "a"), Member(1, 2.0, "b")
 TWO = ADA._replace(connections=2)
 JOIN = Step("bob", None, BOB)
-WAVE = Event("wave", None)
+WAVE = Event.of("wave", None)
 
 
 def intent(user: str, meta: str = "m", ref: str = "r") -> Intent:
