@@ -101,6 +101,8 @@ def encode_given(meta: Mapping[str, Any]) -> str:
 def encode_named(meta: Mapping[str, Any], user: Any, user_id: str, known_as: str = "") -> str:
     """Encode *meta* with the name and id of *user*, if they are logged in; else as GUEST_NAMES wants it for *user_id*.
 
+    Only users who are logged in have a ``user_id`` in it: theirs.
+
     *known_as* is their user name as it was before, for a running loop, which may be unable to load it. Without the
     setting a guest's name is filled in when it is read, in the reader's language. Raises ``ValueError`` like
     `encode_meta`.
@@ -112,8 +114,10 @@ def encode_named(meta: Mapping[str, Any], user: Any, user_id: str, known_as: str
                 known_as = username_of(user)
             if known_as:
                 complete["name"] = known_as
-        complete.setdefault("user_id", user.pk if isinstance(user.pk, int) else str(user.pk))
-    elif get_settings().guest_names:
+        complete["user_id"] = user.pk if isinstance(user.pk, int) else str(user.pk)
+        return encode_meta(complete)
+    complete.pop("user_id", None)
+    if get_settings().guest_names:
         name, color = guest_of(user_id)
         complete |= {"name": complete.get("name") or name, "color": complete.get("color") or color}
     return encode_meta(complete)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from hashlib import blake2b
 from string import Formatter
 from typing import Any
 
 from django.db.models import Model
+from django.http import Http404
 from django.urls import Resolver404, resolve
 from django.utils.crypto import salted_hmac
 
@@ -15,6 +17,8 @@ from .errors import PresenceKeyError
 
 __all__ = [
     "MAX_KEY_LENGTH",
+    "NoSuchGroup",
+    "arguments_of",
     "checked_key",
     "checked_user_id",
     "fill_in",
@@ -29,21 +33,44 @@ MAX_KEY_LENGTH = 255
 OPAQUE_BYTES = 12  # no two of a million users in a group have the same id
 
 
-def checked_key(key: object, owner: str) -> str:
-    """Return *key*, which *owner* was given. Raises ``PresenceKeyError`` unless it is a text of 1 to 255 characters."""
-    if not isinstance(key, str):
-        fault = f"is no text, but {key!r:.300}"
-    elif not key:
-        fault = "is empty"
-    elif len(key) > MAX_KEY_LENGTH:
-        fault = f"has {len(key)}: {key!r:.300}"
-    elif not is_whole(key):
-        fault = f"has half of a surrogate pair in it: {key!r:.300}"
-    else:
+class NoSuchGroup(PresenceKeyError, Http404):
+    """A key that cannot be one because of the URL that was asked for: there is no such page."""
+
+
+NO_ARGUMENTS: Mapping[str, Any] = {}
+
+
+def checked_key(key: object, owner: str, arguments: Mapping[str, Any] = NO_ARGUMENTS) -> str:
+    """Return *key*, which *owner* was given. Raises ``PresenceKeyError`` unless it is a text of 1 to 255 characters.
+
+    *arguments* are those of the URL. If it is because of them that the key is none, the error is ``NoSuchGroup``.
+    """
+    fault = _fault_of(key)
+    if isinstance(key, str) and not fault:
         return key
-    raise PresenceKeyError(
-        f"A presence key is a text of 1 to {MAX_KEY_LENGTH} characters; that of {owner} {fault}."
-    )
+    kind = NoSuchGroup if isinstance(key, str) and not _fault_without(arguments, key) else PresenceKeyError
+    raise kind(f"A presence key is a text of 1 to {MAX_KEY_LENGTH} characters; that of {owner} {fault}.")
+
+
+def _fault_of(key: object) -> str:
+    """Return what is wrong with a presence key; empty if nothing is."""
+    if not isinstance(key, str):
+        return f"is no text, but {key!r:.300}"
+    if not key:
+        return "is empty"
+    if len(key) > MAX_KEY_LENGTH:
+        return f"has {len(key)}: {key!r:.300}"
+    if not is_whole(key):
+        return f"has half of a surrogate pair in it: {key!r:.300}"
+    return ""
+
+
+def _fault_without(arguments: Mapping[str, Any], key: str) -> str:
+    """Return what would be wrong with *key* if each of the *arguments* that it contains were a short one."""
+    for argument in arguments.values():
+        if isinstance(argument, str | int) and (str(argument) or not key):
+            key = key.replace(str(argument), "x")
+    return _fault_of(key)
 
 
 def short_name(namespace: str, key: str) -> str:
@@ -126,6 +153,14 @@ def url_arguments(path: str) -> dict[str, Any]:
         return {}
 
 
+def arguments_of(view: object) -> Mapping[str, Any]:
+    """Return the arguments of the URL that *view* answers."""
+    arguments: Mapping[str, Any] | None = getattr(view, "kwargs", None)
+    if arguments is None and (request := getattr(view, "request", None)):
+        return url_arguments(request.path_info)  # a view within another was never set up as one
+    return arguments or NO_ARGUMENTS
+
+
 class _KeyFormatter(Formatter):
     def __init__(self, view: object, subject: str) -> None:
         self._view = view
@@ -133,13 +168,7 @@ class _KeyFormatter(Formatter):
 
     def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
         value = getattr(self._view, str(key), None)
-        return self._arguments().get(key) if value is None else value
-
-    def _arguments(self) -> Any:
-        arguments = getattr(self._view, "kwargs", None)
-        if arguments is None and (request := getattr(self._view, "request", None)):
-            return url_arguments(request.path_info)  # a view within another was never set up as one
-        return arguments or {}
+        return arguments_of(self._view).get(str(key)) if value is None else value
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
         try:

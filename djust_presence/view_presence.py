@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from .calls import call
 from .errors import PresenceError
 from .identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
-from .keys import checked_key
+from .keys import arguments_of, checked_key
 from .rates import user_code
 from .state.audience import Intent, overlay
 from .state.outbox import Wish
@@ -159,8 +159,9 @@ class ViewPresence:
 
     def checked_key(self) -> str:
         """Return the view's presence key. Raises ``PresenceKeyError``."""
-        owner = type(self.view).__qualname__
-        return checked_key(self.scoped(checked_key(self.view.get_presence_key(), owner)), owner)
+        owner, arguments = type(self.view).__qualname__, arguments_of(self.view)
+        key = checked_key(self.view.get_presence_key(), owner, arguments)
+        return checked_key(self.scoped(key), owner, arguments)
 
     def read_key(self) -> str:
         """Return the key of the group that the view reads."""

@@ -11,6 +11,7 @@ from channels.consumer import AsyncConsumer
 
 from ..errors import PresenceError
 from ..identity import is_logged_in
+from ..keys import NoSuchGroup
 from ..tracker import Ending, will_serve
 from .presence import HOOKS, ConsumerPresence, Receive, Record, Send
 
@@ -162,6 +163,8 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
         try:
             await super().__call__(scope, presence.receive, presence.send)
             ending = Ending.CLOSED
+        except NoSuchGroup:  # by a key that was made of the URL
+            await presence.refuse()
         except asyncio.CancelledError:
             ending = Ending.RESTART
             raise

@@ -110,6 +110,11 @@ class ConsumerPresence:
         self.callbacks.stop()
         self._stop = self._connection.end(ending) or self._stop
 
+    async def refuse(self) -> None:
+        """Close the socket, as there is no such page."""
+        self.end(Ending.of(CloseCode.NOT_FOUND))
+        await self._close(CloseCode.NOT_FOUND)
+
     async def over(self, ending: Ending) -> None:
         """The consumer has ended."""
         self.end(ending)
@@ -124,6 +129,8 @@ class ConsumerPresence:
 
     async def _close(self, code: CloseCode) -> None:
         try:
+            if not self._accepted:  # or the client would not be told the code
+                await self._send({"type": "websocket.accept"})
             await self._send({"type": "websocket.close", "code": int(code)})
         except Exception:
             logger.debug("A socket is gone.", exc_info=True)
@@ -187,7 +194,8 @@ class ConsumerPresence:
         return encode_named(meta, self.consumer.scope.get("user"), user_id, self._username)
 
     def _checked(self, key: str) -> str:
-        return checked_key(key, self._name)
+        route = self.consumer.scope.get("url_route") or {}
+        return checked_key(key, self._name, route.get("kwargs", {}))
 
     @property
     def _name(self) -> str:
