@@ -15,15 +15,19 @@ from django.db import close_old_connections
 
 from ..codes import CloseCode
 from ..cursor_mixin import LiveCursorMixin
+from ..hosts.limits import Limits, Verdict
 from ..hosts.outgoing import Outgoing
 from ..mixins import PresenceMixin, presence_of
+from ..rates import LogLimit
 from ..tasks import start
 from ..tracker import Ending, Refresh, Session, drained
-from .pointer import MOVE, PointerConsumer, read_move
+from .pointer import LONGEST_MOVE, MOVE, PointerConsumer, read_move
 
 __all__ = ["SeatedConsumer", "for_script", "push_event", "seat", "session_of"]
 
 logger = logging.getLogger("djust_presence")
+
+_floods = LogLimit()
 
 PATIENCE = 0.1  # seconds that other sessions wait for one that is busy
 
@@ -41,6 +45,7 @@ def seat(consumer: Any) -> None:
     consumer.__class__ = _seated(kind)
     consumer._presence_outgoing = Outgoing(consumer._presence_send, lambda: None)
     consumer._presence_turn = asyncio.Lock()
+    consumer._presence_limits = Limits()
     task = asyncio.current_task()
     assert task is not None
     task.add_done_callback(consumer._presence_over)
@@ -58,6 +63,7 @@ class SeatedConsumer(PointerConsumer):
     """A djust consumer whose views have presence. Its overrides are all of djust that it relies on."""
 
     _presence_outgoing: Outgoing
+    _presence_limits: Limits
     _presence_context: Context
     _presence_turn: asyncio.Lock  # of what djust does one after the other, but for what takes its render lock
     _presence_due: Refresh | None = None  # what the view has not taken in
@@ -65,6 +71,7 @@ class SeatedConsumer(PointerConsumer):
     _presence_pushing = False  # whether the push that is under way is ours
     _presence_owed = False  # whether the page has not got what djust's next patch is made for
     _presence_end_of: asyncio.Task[None] | None = None  # the socket, or the server
+    _presence_closed = False  # whether we have closed the socket
 
     # The view that djust holds is the one that is live
 
@@ -97,13 +104,31 @@ class SeatedConsumer(PointerConsumer):
             self._presence_end_of = stop
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self._presence_closed:
+            return
         if session := session_of(self.view_instance):
             session.connection.heard()
-            if text_data and MOVE in text_data[:40] and (frame := read_move(text_data)):
-                self._presence_take_in(session, frame)
-                return
+            if text_data and MOVE in text_data[:40] and len(text_data) <= LONGEST_MOVE:
+                if not self._presence_may_move(len(text_data)):
+                    return
+                try:
+                    frame = read_move(text_data)
+                except ValueError:
+                    return
+                if frame:
+                    self._presence_take_in(session, frame)
+                    return
         async with self._presence_turn:
             await super().receive(text_data=text_data, bytes_data=bytes_data)
+
+    def _presence_may_move(self, size: int) -> bool:
+        """Count a move, as djust counts only what it is given. A flood of them closes the socket."""
+        verdict = self._presence_limits.judge(asyncio.get_running_loop().time(), size, move=True)
+        if verdict is Verdict.CLOSE:
+            if (left_out := _floods.line()) is not None:
+                logger.warning("A socket of djust was closed: too many frames.%s", left_out)
+            self.presence_close(CloseCode.FLOOD)
+        return verdict is Verdict.ADMIT
 
     async def disconnect(self, close_code: int) -> None:
         # First, as djust calls untrack_presence() on its way, which is no wish to leave.
@@ -208,6 +233,7 @@ class SeatedConsumer(PointerConsumer):
 
     def presence_close(self, code: int, reason: str = "") -> None:
         """Close the socket; whatever becomes of it, its page is not there any more."""
+        self._presence_closed = True
         self._presence_outgoing.end()
         self._presence_end(self.view_instance, Ending.of(code, reason))
         self._presence_end_of = start(self._presence_close(code))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,12 @@ from ..cursor_mixin import LiveCursorMixin, cursors_of
 from ..cursors import Position
 from ..events import ArgumentError, bind
 from ..hosts.pointer import PagePointer
-from ..rates import TokenBucket
+from ..rates import user_code
+from ..state.json_text import decode
 from ..tasks import start
 from ..tracker import Session
 
-__all__ = ["MOVE", "PointerConsumer", "read_move"]
+__all__ = ["LONGEST_MOVE", "MOVE", "PointerConsumer", "read_move"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -31,20 +31,14 @@ Frame = dict[str, Any]
 
 # djust's name for what a page says of its pointer. Our script says more: with "cursors" that it draws those of others.
 MOVE = "cursor_move"
-MOVES_PER_SECOND = 100
 LONGEST_MOVE = 4096  # characters
 TICK = 1 / 30
 REFUSED = 1.0  # seconds until djust is asked again whether the view takes moves
 
 
 def read_move(text: str) -> Frame | None:
-    """Return the frame that *text* is, if it is a move."""
-    if len(text) > LONGEST_MOVE:
-        return None
-    try:
-        frame = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    """Return the frame that *text* is, if it is a move. Raises ``ValueError`` if it is no frame."""
+    frame = decode(text)
     return frame if isinstance(frame, dict) and frame.get("type") == MOVE else None
 
 
@@ -54,19 +48,17 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
     view_instance: Any
     _presence_pointer: PagePointer | None = None  # of a view with cursors
     _presence_mover: asyncio.Task[None] | None = None
-    _presence_limit: TokenBucket
 
     def _presence_point_by(self, view: Any, session: Session | None) -> None:
         """The page is that of *view* from here on."""
         cursors = session and isinstance(view, LiveCursorMixin)
         self._presence_pointer = PagePointer(view, session) if session and cursors else None
         self._presence_mover = None  # that of another view comes to its end
-        self._presence_limit = TokenBucket(MOVES_PER_SECOND, MOVES_PER_SECOND)
 
     def _presence_take_in(self, session: Session, frame: Frame) -> None:
-        """Take a frame in. Too many of them, and malformed ones, are dropped."""
+        """Take a frame in. A malformed one is dropped."""
         pointer = self._presence_pointer
-        if pointer is None or not self._presence_limit.take(session.clock.now):
+        if pointer is None:
             return
         if frame.get("cursors"):
             session.show_cursors()
@@ -87,9 +79,11 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
                 try:
                     async with self._render_lock:
                         allowed = await self._presence_moved(session, view, pointer)
-                except Exception:
+                except Exception as error:
                     pointer.take()
-                    logger.exception("A move for %s could not be taken in.", type(view).__qualname__)
+                    name = type(view).__qualname__
+                    if (left_out := user_code.line("move", name, type(error))) is not None:
+                        logger.exception("A move for %s could not be taken in.%s", name, left_out)
                 if allowed and self.view_instance is view:
                     await self._dispatch_async_work(event_name=None)
                 await asyncio.sleep(TICK if allowed else REFUSED)
@@ -141,6 +135,8 @@ def _take_in(view: LiveCursorMixin, handler: MethodType, position: Position) -> 
         try:
             cursors_of(view).call(handler, **bind(handler, params))
         except ArgumentError as error:
-            logger.warning("A move for %s was refused: %s", type(view).__qualname__, error)
+            name = type(view).__qualname__
+            if (left_out := user_code.line("move", name, ArgumentError)) is not None:
+                logger.warning("A move for %s was refused: %s%s", name, error, left_out)
     forced = getattr(view, "_force_full_html", False)
     return not _resolve_skip_render(view) and (forced or before != _snapshot_assigns(view))

@@ -298,12 +298,10 @@ async def test_a_move_is_not_taken_in_by_the_view_that_follows() -> None:
         assert await until_taken(page) == [2]
 
 
-async def test_a_move_that_is_nested_too_deeply_ends_nothing(said: list[str]) -> None:
+@pytest.mark.parametrize("x", ["[" * 4000, "[" * 33 + "]" * 33, "NaN", "9" * 4000, "", '"\\ud800"'])
+async def test_a_move_that_is_no_json_ends_nothing(x: str, said: list[str]) -> None:
     async with opened("handles") as (page, session):
-        await page.send_to(text_data='{"type": "cursor_move", "x": ' + "[" * 4000)
-        with pytest.raises(AssertionError, match="An error occurred"):  # djust says it of any such frame
-            await page.until_pushed("taken")
-        assert "RecursionError" in said.pop()
+        await page.send_to(text_data=f'{{"type": "cursor_move", "x": {x}, "y": 1}}')
         await move(page, 2)
         assert await until_taken(page) == [2]
         assert session.open
