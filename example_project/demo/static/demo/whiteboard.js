@@ -198,7 +198,15 @@
 
   const isPen = ({ pointerId }) => stroke?.pointer === pointerId;
 
+  function drop() {
+    clearInterval(stroke.timer);
+    stroke.path.remove();
+    forget(stroke.token);
+    stroke = null;
+  }
+
   drawing.addEventListener("pointerdown", (event) => {
+    if (!event.isPrimary && stroke) drop(); // a second finger: this is no line, but a zoom
     if (!event.isPrimary || event.button !== 0) return;
     if (stroke) end();
     drawing.setPointerCapture(event.pointerId);
@@ -214,13 +222,7 @@
   drawing.addEventListener("pointerup", (event) => isPen(event) && end());
 
   // The browser has taken it for something else, such as zooming with a second finger.
-  drawing.addEventListener("pointercancel", (event) => {
-    if (!isPen(event)) return;
-    clearInterval(stroke.timer);
-    stroke.path.remove();
-    forget(stroke.token);
-    stroke = null;
-  });
+  drawing.addEventListener("pointercancel", (event) => isPen(event) && drop());
 
   document.addEventListener("keydown", (event) => {
     if (event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey) return;
