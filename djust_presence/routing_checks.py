@@ -8,7 +8,8 @@ from typing import Any
 from channels.routing import ProtocolTypeRouter, get_default_application
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.checks import CheckMessage, Tags, Warning, register
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.views.generic import View
@@ -22,15 +23,16 @@ ROUTES = 'ProtocolTypeRouter({"http": get_asgi_application(), "websocket": LiveV
 
 @register(Tags.urls)
 def check_routed_views(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Whether the views with presence can have it, and the live ones their sockets."""
+    """Check that views with presence are live, and that the sockets of live ones are routed."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return []
     views = dict.fromkeys(_routed(get_resolver().url_patterns))
     messages: list[CheckMessage] = [
-        Error(
+        Warning(
             f"{view.__module__}.{view.__qualname__} is a PresenceMixin, but no live view, so nobody is ever present on its page.",
-            hint=f"Derive it from LiveView as well: class {view.__name__}(PresenceMixin, LiveView, …).",
-            id="djust_presence.E016",
+            hint=f"Derive it from LiveView as well: class {view.__name__}(PresenceMixin, LiveView, …). "
+            "To read or broadcast only, use djust_presence.presence instead.",
+            id="djust_presence.W008",
         )
         for view in views
         if issubclass(view, PresenceMixin) and issubclass(view, View) and not is_live(view)
@@ -59,13 +61,15 @@ def _check_application() -> Iterator[CheckMessage]:
         return
     try:
         application = get_default_application()
-    except Exception as error:  # it is the project's code
+    except (Exception, SystemExit) as error:  # it is the project's code
         yield Warning(
             f"ASGI_APPLICATION, {name!r}, cannot be loaded: {type(error).__name__}: {error}",
             hint="Let it name the application in asgi.py, which an ASGI server must be able to import.",
             id="djust_presence.W006",
         )
         return
+    while isinstance(application, ASGIStaticFilesHandler):
+        application = application.application
     routes = application.application_mapping if isinstance(application, ProtocolTypeRouter) else None
     if isinstance(application, ASGIHandler) or (routes is not None and "websocket" not in routes):
         yield Warning(

@@ -24,6 +24,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.cache import SessionStore as CachedSession
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import OperationalError
 from django.http import HttpRequest
 from django.test import AsyncClient, override_settings
 from django.urls import path
@@ -834,6 +835,25 @@ async def test_who_is_no_longer_allowed_is_closed_and_gone(kind: Any, settings: 
         assert await watcher.call("presence_count", "chat") == 1
 
 
+async def test_a_check_that_finds_no_database_again_and_again_closes_its_socket_alone(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.DJUST_PRESENCE = REAUTH
+
+    class Working(Chat):
+        def still_allowed(self, user: Any) -> bool:
+            return True
+
+    class Failing(Chat):
+        def still_allowed(self, user: Any) -> bool:
+            raise OperationalError("on purpose")
+
+    async with connected(Failing) as failing, connected(Working) as working:
+        assert await failing.closed() == 4000
+        assert await working.call("presence_count", "chat") >= 1
+    assert caplog.text.count("Could not re-check access to open consumers") == 1
+
+
 async def test_a_check_that_fails_closes_the_socket_to_be_opened_again(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -913,6 +933,7 @@ async def test_a_consumer_with_a_context_of_its_own_is_checked_inside_it(setting
         connected(Tenants, ada, session=stored, tenant="b") as elsewhere,
     ):
         assert await elsewhere.closed() == 4401
+        await until(lambda: TenantUsers.asked[-2:] == ["a", "a"])
         TenantUsers.asked = []
         await until(lambda: len(TenantUsers.asked) > 3)
         assert set(TenantUsers.asked) == {"a"}

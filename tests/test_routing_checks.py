@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.contrib.auth.decorators import login_required
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 from django.core.checks import CheckMessage, run_checks
 from django.http import HttpRequest, HttpResponse
@@ -107,14 +108,14 @@ def test_views_that_are_live_and_those_without_presence_are_passed_over(views: A
 @pytest.mark.parametrize(
     ("view", "name"), [(Static.as_view(), "Static"), (login_required(Cursors.as_view()), "Cursors")]
 )
-def test_presence_on_a_view_that_is_not_live_is_an_error(view: Any, name: str, checked: Any) -> None:
+def test_presence_on_a_view_that_is_not_live_is_warned_of(view: Any, name: str, checked: Any) -> None:
     said = only(
         checked(path("deep/", include([path("down/", view), path("again/", view)]))),
-        "E016",
+        "W008",
         f"{__name__}.{name} is a PresenceMixin, but no live view",
         f"class {name}(PresenceMixin, LiveView, …)",
     )
-    assert said.is_serious()
+    assert not said.is_serious()
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,7 @@ def test_presence_on_a_view_that_is_not_live_is_an_error(view: Any, name: str, c
         ProtocolTypeRouter({"http": HTTP, "websocket": URLRouter([path("", SOCKETS)])}),
         SOCKETS,
         wrapped,
+        ASGIStaticFilesHandler(ProtocolTypeRouter({"http": HTTP, "websocket": SOCKETS})),
     ],
 )
 def test_an_application_that_may_have_a_route_for_sockets_is_passed_over(
@@ -132,7 +134,10 @@ def test_an_application_that_may_have_a_route_for_sockets_is_passed_over(
     assert checked(path("", Page.as_view()), application=application) == []
 
 
-@pytest.mark.parametrize("application", [HTTP, ProtocolTypeRouter({"http": HTTP}), ProtocolTypeRouter({})])
+@pytest.mark.parametrize(
+    "application",
+    [HTTP, ASGIStaticFilesHandler(HTTP), ProtocolTypeRouter({"http": HTTP}), ProtocolTypeRouter({})],
+)
 def test_an_application_without_a_route_for_sockets_is_warned_of(application: Any, checked: Any) -> None:
     said = only(
         checked(path("", login_required(Board.as_view())), application=application),

@@ -34,10 +34,11 @@ class Owner(Protocol):
     def take_in(self, session: Session) -> asyncio.Task[None] | None:
         """Have the consumer told the news of *session*; return the task that is at it, if any."""
 
-    def check(self, fresh: Any) -> None:
-        """Ask the consumer whether its user may stay, if it has a say in that. Never waits.
+    def check(self, fresh: Any, kind: Hashable) -> bool:
+        """Ask the consumer whether its user may stay, if it has a say in that; return whether it has. Never waits.
 
-        *fresh* is that user as fetched just now, None for who is not logged in.
+        *fresh* is that user as fetched just now, None for who is not logged in. *kind* goes with the answer, to
+        ``ConsumerHost.check_worked`` or ``check_failed``.
         """
 
     def close(self, code: CloseCode) -> None:
@@ -77,10 +78,12 @@ class ConsumerHost(Host):
         together = [owner for owner in owners if not owner.has_context]
         for owner, verdict in (await lanes.run(partial(_verdicts, together))).items():
             self._take(owner, verdict)
+        hanging = False
         for owner in owners:
             if not owner.has_context:
                 continue
-            if await self._slots.free():
+            hanging = hanging or not await self._slots.free()
+            if not hanging:
                 check = asyncio.ensure_future(lanes.run(partial(_verdict, owner)))
                 check.add_done_callback(partial(self._checked, owner))
                 self._slots.take(check)
@@ -95,11 +98,13 @@ class ConsumerHost(Host):
         if verdict.error:
             self.check_failed(owner, verdict.error, verdict.kind)
             return
-        self._failures.worked(owner, verdict.kind)
         if verdict.gone:
             owner.close(CloseCode.LOG_IN)
-        else:
-            owner.check(verdict.user)
+        elif not owner.check(verdict.user, verdict.kind):
+            self.check_worked(owner, verdict.kind)
+
+    def check_worked(self, owner: Owner, kind: Hashable) -> None:
+        self._failures.worked(owner, kind)
 
     def check_failed(self, owner: Owner, error: Exception, kind: Hashable = None) -> None:
         """Nobody knows whether the user may stay."""

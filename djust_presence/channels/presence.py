@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from functools import partial
 from typing import Any
 
@@ -262,18 +262,18 @@ class ConsumerPresence:
     def has_context(self) -> bool:
         return CONTEXT in self._overridden
 
-    def check(self, fresh: Any) -> None:
+    def check(self, fresh: Any, kind: Hashable) -> bool:
         if ALLOWED not in self._overridden:
-            return
+            return False
         now = self._tracker.clock.now
-        if self._asked_at is not None:
-            if now - self._asked_at >= PATIENCE:  # a handler, or the check, has run since then
-                self.close(CloseCode.RETRY)
-            return
-        self._asked_at = now
-        self.callbacks.put(partial(self._check, fresh), first=True)
+        if self._asked_at is None:
+            self._asked_at = now
+            self.callbacks.put(partial(self._check, fresh, kind), first=True)
+        elif now - self._asked_at >= PATIENCE:  # a handler, or the check, has run since then
+            self.close(CloseCode.RETRY)
+        return True
 
-    async def _check(self, fresh: Any) -> None:
+    async def _check(self, fresh: Any, kind: Hashable) -> None:
         user = self.consumer.scope.get("user")
         if fresh is not None:
             refresh_user(user, fresh)
@@ -283,7 +283,7 @@ class ConsumerPresence:
             allowed = False
         except (OperationalError, InterfaceError) as error:  # there is no database to ask
             self._asked_at = None
-            consumer_host.check_failed(self, error)
+            consumer_host.check_failed(self, error, kind)
             return
         except Exception as error:
             if (left_out := user_code.line("still_allowed", self._name, type(error))) is not None:
@@ -293,5 +293,6 @@ class ConsumerPresence:
             self.close(CloseCode.FAILED)
             return
         self._asked_at = None
+        consumer_host.check_worked(self, kind)
         if not allowed:
             self.close(CloseCode.FORBIDDEN)

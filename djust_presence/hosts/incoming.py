@@ -13,6 +13,9 @@ __all__ = ["FrameError", "Head", "read_frame", "read_head"]
 HEAD = re.compile(r'\s*\{\s*"type"\s*:\s*"([^"\\]{1,40})"\s*(?:,\s*"ref"\s*:\s*(-?\d{1,15})\s*)?[,}]')
 
 
+LONGEST_HEAD = 200  # characters
+
+
 class FrameError(ValueError):
     """A text is not a frame; *code* is the protocol's."""
 
@@ -38,7 +41,7 @@ def read_head(text: str | None, binary: bytes | None) -> Head:
         if text.isascii() or len(text) > MAX_FRAME_BYTES
         else len(text.encode(errors="surrogatepass"))
     )
-    found = HEAD.match(text)
+    found = HEAD.match(text, 0, LONGEST_HEAD)
     return Head(size, found[1], int(found[2]) if found[2] else None) if found else Head(size)
 
 

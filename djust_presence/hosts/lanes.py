@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future, wait
 from contextlib import asynccontextmanager
 from typing import ParamSpec, TypeVar
@@ -16,7 +16,7 @@ from asgiref.sync import AsyncToSync, sync_to_async
 from ..background import thread_of
 from ..forks import after_fork
 from .threads import between_connection_checks, connections_kept
-from .turns import Ask, Crowded, Turn, Turns
+from .turns import Ask, Crowded, Sender, Turn, Turns
 
 __all__ = ["LANES", "Lanes", "lanes"]
 
@@ -26,6 +26,7 @@ T = TypeVar("T")
 # As many database connections does a process hold for its live pages, however many these are.
 LANES = 8
 REFRESH_PATIENCE = 0.1  # seconds
+MANY = Sender()
 LONGEST_STOP = 5.0  # seconds that the end of the process waits for work that is under way
 
 
@@ -72,8 +73,8 @@ class LaneAsk(Ask):
 
     __slots__ = ("granted", "lane")
 
-    def __init__(self, turn: Turn, visitor: Hashable) -> None:
-        super().__init__(turn, visitor)
+    def __init__(self, turn: Turn, sender: Sender) -> None:
+        super().__init__(turn, sender)
         self.lane: Lane | None = None
         self.granted: Future[None] | None = None  # where it has to wait
 
@@ -102,7 +103,7 @@ class Lanes:
         self._turns: Turns[LaneAsk] = Turns(self._size)
 
     @asynccontextmanager
-    async def hold(self, turn: Turn = Turn.MOUNT, visitor: Hashable = None) -> AsyncIterator[None]:
+    async def hold(self, turn: Turn = Turn.MOUNT, sender: Sender = MANY) -> AsyncIterator[None]:
         """Thread-sensitive calls in this block run on one lane, and nobody else's do meanwhile.
 
         Raises ``Crowded`` for a mount, if too many of them wait.
@@ -113,7 +114,7 @@ class Lanes:
                 yield
             return
         ask = await (
-            self._acquire_for_refresh(visitor) if turn is Turn.REFRESH else self._acquire(turn, visitor)
+            self._acquire_for_refresh(sender) if turn is Turn.REFRESH else self._acquire(turn, sender)
         )
         lane = ask.lane
         assert lane is not None
@@ -129,9 +130,9 @@ class Lanes:
             raise
         self._release(ask)
 
-    async def run(self, function: Callable[[], T], *, refresh: bool = False, visitor: Hashable = None) -> T:
+    async def run(self, function: Callable[[], T], *, refresh: bool = False, sender: Sender = MANY) -> T:
         """Return the result of sync *function* on a lane, with database connections checked as around a request."""
-        async with self.hold(Turn.REFRESH if refresh else Turn.HANDLER, visitor):
+        async with self.hold(Turn.REFRESH if refresh else Turn.HANDLER, sender):
             return await sync_to_async(between_connection_checks)(function)
 
     async def idle(self) -> None:
@@ -142,15 +143,15 @@ class Lanes:
         """Wait until all is done that any lane has been given by now, for *timeout* seconds at most."""
         wait([lane.submit(_nothing) for lane in self._lanes if lane.started], timeout)
 
-    async def _acquire_for_refresh(self, visitor: Hashable) -> LaneAsk:
+    async def _acquire_for_refresh(self, sender: Sender) -> LaneAsk:
         try:
             async with asyncio.timeout(REFRESH_PATIENCE):
-                return await self._acquire(Turn.REFRESH, visitor)
+                return await self._acquire(Turn.REFRESH, sender)
         except TimeoutError:
-            return await self._acquire(Turn.LATE_REFRESH, visitor)
+            return await self._acquire(Turn.LATE_REFRESH, sender)
 
-    async def _acquire(self, turn: Turn, visitor: Hashable) -> LaneAsk:
-        ask = LaneAsk(turn, visitor)
+    async def _acquire(self, turn: Turn, sender: Sender) -> LaneAsk:
+        ask = LaneAsk(turn, sender)
         with self._lock:
             if (refused := self._turns.add(ask)) is not None:
                 if refused is ask:

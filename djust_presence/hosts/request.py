@@ -24,6 +24,7 @@ from ..rates import LogLimit
 from ..tracker import Connection, Session
 from .access import Visitor
 from .sessions import received
+from .turns import Sender
 
 __all__ = [
     "Behind",
@@ -78,14 +79,13 @@ class LiveRequest(ASGIRequest):
         self._open_session: Callable[[], Any] | None = None
 
     @cached_property
-    def sender(self) -> str:
-        """Who may have sent this, as far as can be said before middleware has run: for fairness, not for identity."""
-        cookies = self.COOKIES
-        return str(
-            cookies.get(settings.SESSION_COOKIE_NAME)
-            or cookies.get(settings.CSRF_COOKIE_NAME)
-            or self.META.get("REMOTE_ADDR", "")
-        )
+    def sender(self) -> Sender:
+        """The sender as far as can be said before middleware has run: for fairness, not for identity."""
+        address = self.META.get("REMOTE_ADDR", "")
+        for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME):
+            if cookie := self.COOKIES.get(name):
+                return Sender(address, (name, cookie))
+        return Sender(address, ("address", address))
 
     @property
     def session(self) -> Any:

@@ -34,6 +34,7 @@ CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
 
 # Lines about sockets that are refused or closed, whose pages come back every few seconds.
 _refusals, _closings, _crowds = LogLimit(), LogLimit(), LogLimit()
+_frames = LogLimit(burst=10)  # lines about frames
 
 Receive = Callable[[], Awaitable[Message]]
 
@@ -210,8 +211,10 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
 
     def refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
         """Answer a frame with an error, and say so in the log, where *for_log* may say more."""
-        if self.may_log():
-            logger.warning("A frame for %.200r was refused (%s): %s", self.path, code, for_log or message)
+        if self._limits.may_log(monotonic()) and (left_out := _frames.line(type(self), code)) is not None:
+            logger.warning(
+                "A frame for %.200r was refused (%s): %s%s", self.path, code, for_log or message, left_out
+            )
         self.put_error(code, message, ref)
 
     def may_log(self) -> bool:

@@ -75,9 +75,13 @@ class SocketHost(Host):
                 elif behind.visitor not in access.users:
                     socket.expel(CloseCode.LOG_IN, "reload")
                 else:
-                    if (user := access.users[behind.visitor]) is not None:
-                        behind.user_is(user)
-                    staying.append(socket)
+                    try:
+                        if (user := access.users[behind.visitor]) is not None:
+                            behind.user_is(user)
+                    except Exception as error:  # of the user's own class
+                        self.check_failed(socket, error)
+                    else:
+                        staying.append(socket)
             await asyncio.sleep(0)
         await self.check_more(staying)
 

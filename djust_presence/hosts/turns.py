@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sized
 from enum import Enum, auto
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-__all__ = ["MAX_WAITING_MOUNTS", "PER_VISITOR", "Ask", "Crowded", "Turn", "Turns"]
+__all__ = ["MAX_WAITING_MOUNTS", "PER_VISITOR", "Ask", "Crowded", "Sender", "Turn", "Turns"]
 
 PER_VISITOR = 3  # lanes
 NOT_FOR_MOUNTS = 3  # lanes, of which the last one is not for handlers either
@@ -18,7 +18,7 @@ class Turn(Enum):
     """The kind of work that needs a lane. Refreshes go first; mounts and handlers take turns."""
 
     REFRESH = auto()  # one at a time: side by side they would only fight for the interpreter
-    LATE_REFRESH = auto()  # any number: what holds the lanes up is waiting for something else
+    LATE_REFRESH = auto()  # several: what holds the lanes up is waiting for something else
     MOUNT = auto()  # of a page that opens
     HANDLER = auto()  # and all other work
 
@@ -27,14 +27,24 @@ class Crowded(Exception):
     """Too many pages are waiting to be mounted."""
 
 
+class Sender(NamedTuple):
+    """Whoever work is done for: a *visitor* at a network *address*. Work for many has neither.
+
+    Both may be what a client claims: an address has a turn however many visitors it claims to be.
+    """
+
+    address: str = ""
+    visitor: Hashable = None
+
+
 class Ask:
-    """A request for a lane, by *visitor*; None for work that is done for many."""
+    """A request for a lane."""
 
-    __slots__ = ("turn", "visitor")
+    __slots__ = ("sender", "turn")
 
-    def __init__(self, turn: Turn, visitor: Hashable = None) -> None:
+    def __init__(self, turn: Turn, sender: Sender) -> None:
         self.turn = turn
-        self.visitor = visitor
+        self.sender = sender
 
 
 AskT = TypeVar("AskT", bound=Ask)
@@ -43,42 +53,48 @@ AskT = TypeVar("AskT", bound=Ask)
 class Turns(Generic[AskT]):
     """The requests for some *lanes*: which of them wait, and which are granted next.
 
-    Handlers leave one lane to refreshes, and mounts two more to handlers. A visitor has at most three lanes, and among
-    those who wait for the same kind of work each visitor has one turn. Not thread-safe.
+    Handlers leave one lane to refreshes, mounts and late refreshes two more to handlers. A visitor has at most three
+    lanes. Among those who wait for the same kind of work addresses take turns, and visitors of the same address. Not
+    thread-safe.
     """
 
     def __init__(self, lanes: int) -> None:
         self._free = lanes
-        self._mounts = max(1, lanes - NOT_FOR_MOUNTS)
+        self._most = max(1, lanes - NOT_FOR_MOUNTS)  # mounts, and late refreshes
         self._mounts_first = True
         self._granted: Counter[Turn] = Counter()
         self._lanes_of: Counter[Hashable] = Counter()
-        self._waiting: dict[Turn, dict[Hashable, dict[AskT, None]]] = {turn: {} for turn in Turn}
+        self._waiting: dict[Turn, dict[str, dict[Hashable, dict[AskT, None]]]] = {turn: {} for turn in Turn}
         self._waiting_mounts = 0
 
     def add(self, ask: AskT) -> AskT | None:
         """Let *ask* wait. If too many mounts do, return the one that has to give up, which may be *ask*."""
-        self._waiting[ask.turn].setdefault(ask.visitor, {})[ask] = None
+        address, visitor = ask.sender
+        self._waiting[ask.turn].setdefault(address, {}).setdefault(visitor, {})[ask] = None
         if ask.turn is not Turn.MOUNT:
             return None
         self._waiting_mounts += 1
         if self._waiting_mounts <= MAX_WAITING_MOUNTS:
             return None
         # The last one of whoever has the most, so that nobody shuts others out.
-        most = max(self._waiting[Turn.MOUNT].values(), key=len)
-        last = next(reversed(most))
+        visitors = max(reversed(self._waiting[Turn.MOUNT].values()), key=_number)
+        *_, last = max(reversed(visitors.values()), key=lambda asks: len(asks))
         self.remove(last)
         return last
 
     def remove(self, ask: AskT) -> None:
         """*ask* gives up, if it still waits."""
         waiting = self._waiting[ask.turn]
-        asks = waiting.get(ask.visitor, {})
+        address, visitor = ask.sender
+        visitors = waiting.get(address, {})
+        asks = visitors.get(visitor, {})
         if ask not in asks:
             return
         del asks[ask]
         if not asks:
-            del waiting[ask.visitor]
+            del visitors[visitor]
+        if not visitors:
+            del waiting[address]
         self._waiting_mounts -= ask.turn is Turn.MOUNT
 
     def next(self) -> AskT | None:
@@ -93,10 +109,11 @@ class Turns(Generic[AskT]):
         """The lane of *ask* is free again."""
         self._free += 1
         self._granted[ask.turn] -= 1
-        if ask.visitor is not None:
-            self._lanes_of[ask.visitor] -= 1
-            if not self._lanes_of[ask.visitor]:
-                del self._lanes_of[ask.visitor]
+        visitor = ask.sender.visitor
+        if visitor is not None:
+            self._lanes_of[visitor] -= 1
+            if not self._lanes_of[visitor]:
+                del self._lanes_of[visitor]
 
     def _order(self) -> tuple[Turn, ...]:
         kinds = (Turn.MOUNT, Turn.HANDLER) if self._mounts_first else (Turn.HANDLER, Turn.MOUNT)
@@ -107,26 +124,35 @@ class Turns(Generic[AskT]):
             case Turn.REFRESH:
                 return self._free > 0 and not self._granted[Turn.REFRESH]
             case Turn.LATE_REFRESH:
-                return self._free > 0
+                return self._free > 0 and self._granted[turn] < self._most
             case Turn.MOUNT:
-                return self._free > 1 and self._granted[Turn.MOUNT] < self._mounts
+                return self._free > 1 and self._granted[turn] < self._most
             case Turn.HANDLER:
                 return self._free > 1
 
     def _first(self, turn: Turn) -> AskT | None:
-        for visitor, asks in self._waiting[turn].items():
-            if self._lanes_of[visitor] < PER_VISITOR:
-                return next(iter(asks))
+        for visitors in self._waiting[turn].values():
+            for visitor, asks in visitors.items():
+                if self._lanes_of[visitor] < PER_VISITOR:
+                    return next(iter(asks))
         return None
 
     def _grant(self, ask: AskT) -> None:
         self.remove(ask)
+        address, visitor = ask.sender
         waiting = self._waiting[ask.turn]
-        if ask.visitor in waiting:
-            waiting[ask.visitor] = waiting.pop(ask.visitor)  # the others come first now
+        # The others come first now.
+        if visitors := waiting.pop(address, {}):
+            waiting[address] = visitors
+        if asks := visitors.pop(visitor, {}):
+            visitors[visitor] = asks
         self._free -= 1
         self._granted[ask.turn] += 1
-        if ask.visitor is not None:
-            self._lanes_of[ask.visitor] += 1
+        if visitor is not None:
+            self._lanes_of[visitor] += 1
         if ask.turn in (Turn.MOUNT, Turn.HANDLER):
             self._mounts_first = ask.turn is Turn.HANDLER
+
+
+def _number(visitors: Mapping[Hashable, Sized]) -> int:
+    return sum(map(len, visitors.values()))

@@ -38,12 +38,20 @@ def refresh_user(user: Any, fresh: Any) -> None:
         name = field.attname
         # Past the descriptors: that of an image, say, would open its file.
         if name in mine and name in theirs:
-            mine[name] = deepcopy(theirs[name])
+            mine[name] = _copy(theirs[name])
     for name in tuple(mine):
         if ("perm" in name and "cache" in name) or isinstance(getattr(type(user), name, None), CACHED):
             del mine[name]
     user._state.fields_cache = dict(fresh._state.fields_cache)
     mine["_prefetched_objects_cache"] = dict(theirs.get("_prefetched_objects_cache", {}))
+
+
+def _copy(value: Any) -> Any:
+    """Return a copy of *value*, which other pages of the user get too; itself if it cannot be copied, as a buffer."""
+    try:
+        return deepcopy(value)
+    except TypeError:
+        return value
 
 
 def _is_model(user: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -19,11 +19,15 @@ logger = logging.getLogger("djust_presence")
 _logged: set[tuple[object, ...]] = set()
 
 
-class CountShown:
+class CountShown(str):
     """``online_count`` in the context of a view that has not set it: an empty text, which notes that it is shown."""
 
-    def __init__(self, presence: ViewPresence) -> None:
-        self._presence = presence
+    _presence: ViewPresence
+
+    def __new__(cls, presence: ViewPresence) -> Self:
+        empty = super().__new__(cls)
+        empty._presence = presence
+        return empty
 
     def __str__(self) -> str:
         self._presence.reads = True

@@ -178,7 +178,8 @@ class ViewCode:
                             return error
                         if visitor not in access.users:
                             return CloseCode.LOG_IN
-                        refresh_users(self._request, access.users[visitor])
+                        if (user := access.users[visitor]) is not None:
+                            refresh_users(self._request, user)
                     return self._ask()
                 finally:
                     sessions.finish(self._request)

@@ -98,12 +98,13 @@ class LiveHost(SocketHost):
             if isinstance(page := socket.behind, LivePage) and (self.is_alone(socket) or _asks(page.view))
         }
         await super().check_more([socket for socket in sockets if socket not in asked])
+        hanging = False
         for socket, page in asked.items():
             if (last := self._asked.get(socket)) and not last.done.done():
                 if last.is_overdue:
                     # A handler, or the check, runs for so long. The page comes back through the middleware.
                     socket.close(CloseCode.RETRY, "busy")
-            elif not await self._slots.free():
+            elif hanging := hanging or not await self._slots.free():
                 self.check_failed(socket, TimeoutError("The access checks of other pages hang."))
             elif not page.over:
                 check = Check(page.visitor if self.is_alone(socket) else None)

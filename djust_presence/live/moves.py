@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from ..hosts.lanes import lanes
 from ..hosts.threads import spawn
+from ..hosts.turns import Sender
 from .code import Update
 
 
@@ -23,7 +24,7 @@ class Mover(Protocol):
     @property
     def over(self) -> bool: ...
     @property
-    def sender(self) -> str: ...
+    def sender(self) -> Sender: ...
     def begin_turn(self) -> bool: ...
     def take_in_move(self) -> Update: ...
     def end_move(self, update: Update) -> None: ...
@@ -88,7 +89,18 @@ class Moves:
             self._hops -= 1
 
     async def _hop_alone(self, page: Mover) -> None:
-        await lanes.run(partial(_take_in, page, asyncio.get_running_loop()), visitor=page.sender)
+        loop, begun = asyncio.get_running_loop(), False
+
+        def take_in() -> None:
+            nonlocal begun
+            begun = True
+            _take_in(page, loop)
+
+        try:
+            await lanes.run(take_in, sender=page.sender)
+        finally:
+            if not begun:  # the database connection of the thread could not be checked, say
+                page.end_move(Update())
 
     def _take_all(self, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread."""

@@ -22,6 +22,7 @@ from ..hosts.pointer import PagePointer
 from ..hosts.request import LiveRequest
 from ..hosts.socket import Socket
 from ..hosts.threads import own_thread, spawn
+from ..hosts.turns import Sender
 from ..hosts.users import refresh_users
 from ..mixins import presence_of
 from ..rates import user_code
@@ -107,9 +108,9 @@ class LivePage:
 
     def _take_in_user(self) -> None:
         """While nothing runs for the view: a handler must not see its user change."""
-        if self._user is not None:
-            refresh_users(self.request, self._user)
-            self._user = None
+        user, self._user = self._user, None
+        if user is not None:
+            refresh_users(self.request, user)
 
     def check(self, check: Check) -> None:
         """Have the view do *check* in its next turn, before any event."""
@@ -117,9 +118,10 @@ class LivePage:
         self._go_on()
 
     @property
-    def sender(self) -> str:
-        """Who its work counts for, where lanes are shared out."""
-        return self.visitor.user_id or self.request.sender
+    def sender(self) -> Sender:
+        """The visitor that its work counts for, where lanes are shared out."""
+        sender, user = self.request.sender, self.visitor.user_id
+        return sender if user is None else sender._replace(visitor=("user", user))
 
     @property
     def over(self) -> bool:
@@ -227,7 +229,7 @@ class LivePage:
                 await self._handle(self._inbox.pop(0))
             else:
                 self._show(
-                    await lanes.run(partial(self.code.update, self._due()), refresh=True, visitor=self.sender)
+                    await lanes.run(partial(self.code.update, self._due()), refresh=True, sender=self.sender)
                 )
 
     async def _handle(self, event: Event) -> None:
@@ -249,11 +251,11 @@ class LivePage:
             async with own_thread():
                 failure = await self.code.acall(handler, arguments)
             update = await lanes.run(
-                partial(self.code.update, self._due(), event=True, failure=failure), visitor=self.sender
+                partial(self.code.update, self._due(), event=True, failure=failure), sender=self.sender
             )
         else:
             update = await lanes.run(
-                partial(self.code.call, handler, arguments, self._due()), visitor=self.sender
+                partial(self.code.call, handler, arguments, self._due()), sender=self.sender
             )
         self._show(update)
         if self.socket and update.failure:

@@ -28,6 +28,7 @@ TEMPLATES = {
     "part.html": LOAD + '{% live "count.html" %}',
     "child.html": '{% extends "count.html" %}',
     "list.html": "{% for one in people %}{{ one.name }}{% endfor %}",
+    "filters.html": "{{ online_count|pluralize }}{{ online_count|json_script }}{% for one in online_count %}x{% endfor %}",
     "nothing.html": "nothing of presence",
     "inline.html": LOAD + "<p>{% live %}{{ online_count }}{% endlive %}</p>",
     "cursors.html": LOAD + "\n{% live_cursors %}<p></p>{% endlive_cursors %}",
@@ -111,6 +112,7 @@ def mail(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("idle/", Idle.as_view()),
     path("if/", Idle.as_view(template_name="if.html")),
+    path("filters/", Idle.as_view(template_name="filters.html")),
     path("part/", Idle.as_view(template_name="part.html")),
     path("child/", Idle.as_view(template_name="child.html")),
     path("listing/", Listing.as_view()),
@@ -205,3 +207,8 @@ def test_without_debug_nothing_is_said(
     assert advised(f"/{page}", client) == []
     assert "CountShown" not in client.get(f"/{page}").content.decode()
     assert caplog.messages == []
+
+
+def test_a_template_renders_with_and_without_debug_alike(client: Client, settings: Settings) -> None:
+    settings.DEBUG = True
+    assert client.get("/filters/").status_code == 200

@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from djust_presence.calls import call
 from djust_presence.hosts import lanes as lanes_module
 from djust_presence.hosts.lanes import Lanes
-from djust_presence.hosts.turns import Turn
+from djust_presence.hosts.turns import Sender, Turn
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
 
 
 async def test_who_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it_back(lanes: Lanes) -> None:
-    taken = [await lanes._acquire(Turn.HANDLER, None) for _ in range(2)]
+    taken = [await lanes._acquire(Turn.HANDLER, Sender()) for _ in range(2)]
     waiting = asyncio.create_task(lanes.run(_thread_name))
     await asyncio.sleep(0)
     for lane in taken:

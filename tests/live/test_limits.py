@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 from djust_presence.events import event_handler
 from djust_presence.hosts import limits
+from djust_presence.hosts.incoming import read_head
 from djust_presence.hosts.limits import FRAMES_PER_SECOND, Limits
 from djust_presence.hosts.request import LiveRequest
 from djust_presence.hosts.turns import PER_VISITOR
@@ -196,6 +197,21 @@ async def test_little_waits_for_a_view_that_is_busy(first: Any, settings: Settin
             Patient.gate.set()
     finally:
         Patient.gate.set()
+
+
+async def test_the_log_is_not_filled_from_many_sockets(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(50):
+        async with live("/here/") as socket:
+            await socket.send_to(bytes_data=b"binary")
+            while (await socket.frame())["type"] != "ready":
+                pass
+    assert 1 <= caplog.text.count("was refused") <= 12
+
+
+def test_of_a_frame_only_the_beginning_is_looked_at_before_it_is_counted() -> None:
+    assert read_head('{"type":"event","ref":1,' + " " * 1000, None).ref == 1
+    assert read_head('{"type":"event","ref":1' + " " * 1000 + "}", None).ref is None
+    assert read_head(" " * 1000 + '{"type":"event"}', None).kind == ""
 
 
 # Pages that open

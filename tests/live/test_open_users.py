@@ -12,7 +12,9 @@ from urllib.parse import urlencode
 from urllib.request import Request
 
 import pytest
+from django.contrib.auth.models import User
 
+from djust_presence.hosts.users import refresh_user
 from tests.live_pages import LivePage, Person
 from tests.servers import SiteServer
 
@@ -271,3 +273,10 @@ async def test_a_user_of_a_class_below_the_user_model_keeps_it(modelled: AccessS
         finally:
             modelled.sql("UPDATE accounts_account SET first_name = ''")
             modelled.sql("UPDATE accounts_employee SET office = 'Turin'")
+
+
+def test_a_field_that_cannot_be_copied_is_refreshed_all_the_same() -> None:
+    user, fresh = User(pk=1, username="ada"), User(pk=1, username="ada")
+    fresh.first_name = memoryview(b"as some databases return binary fields")  # type: ignore[assignment]
+    refresh_user(user, fresh)
+    assert user.first_name is fresh.first_name

@@ -14,8 +14,11 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
+from djust_presence.hosts.access import Visitor
 from djust_presence.hosts.request import LiveHandler, build_request, origin_allowed, respond
+from djust_presence.hosts.turns import Sender
 from djust_presence.live.host import live_host
+from djust_presence.live.page import LivePage
 from djust_presence.tracker import get_tracker, in_loop
 
 from .conftest import Socket, live
@@ -370,3 +373,29 @@ def test_importing_the_package_needs_no_django_setup() -> None:
     subprocess.run(
         [sys.executable, "-c", program], check=True, env={"DJANGO_SETTINGS_MODULE": "tests.settings"}
     )
+
+
+# Whom the work counts for
+
+
+def sender(cookies: bytes, address: str = "1.2.3.4") -> Sender:
+    sent: Sender = request_for("/here/", (b"cookie", cookies), client=[address, 1]).sender
+    return sent
+
+
+def test_a_sender_is_known_by_a_session_else_a_token_else_an_address() -> None:
+    assert sender(b"sessionid=a; csrftoken=b") == sender(b"sessionid=a; csrftoken=c")
+    assert sender(b"csrftoken=b") == sender(b"csrftoken=b; other=c")
+    assert sender(b"") == sender(b"other=c")
+    different = [sender(b"sessionid=a"), sender(b"csrftoken=a"), sender(b""), sender(b"", "4.3.2.1")]
+    assert len(set(different)) == 4
+    assert {one.address for one in different} == {"1.2.3.4", "4.3.2.1"}
+
+
+@pytest.mark.django_db
+def test_nobody_passes_for_a_user_by_a_cookie() -> None:
+    page = object.__new__(LivePage)
+    page.request = request_for("/here/", (b"cookie", b"sessionid=42"))
+    page.visitor = Visitor(None, None, None, "42", None, None, None, ())
+    assert page.sender.visitor != page.request.sender.visitor
+    assert page.sender.address == page.request.sender.address

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djust_presence.hosts.turns import MAX_WAITING_MOUNTS, PER_VISITOR, Ask, Turn, Turns
+from djust_presence.hosts.turns import MAX_WAITING_MOUNTS, PER_VISITOR, Ask, Sender, Turn, Turns
 
 LANES = 8
 MOUNT, HANDLER, REFRESH, LATE = Turn.MOUNT, Turn.HANDLER, Turn.REFRESH, Turn.LATE_REFRESH
@@ -23,8 +23,11 @@ class Work:
         self.waiting: list[Ask] = []
         self.running: list[Ask] = []
 
-    def add(self, turn: Turn, *visitors: str | None) -> list[Ask]:
-        asks = [Ask(turn, visitor) for visitor in visitors]
+    def add(self, turn: Turn, *visitors: str | Sender | None) -> list[Ask]:
+        asks = [
+            Ask(turn, Sender("", visitor) if isinstance(visitor, str | None) else visitor)
+            for visitor in visitors
+        ]
         for ask in asks:
             self.waiting.append(ask)
             if (refused := self.turns.add(ask)) is not None:
@@ -74,10 +77,38 @@ def test_handlers_leave_a_lane_to_refreshes() -> None:
     assert second in work.running
 
 
-def test_late_refreshes_take_whatever_there_is() -> None:
+def test_late_refreshes_leave_lanes_to_handlers() -> None:
     work = Work()
-    refreshes = work.add(REFRESH, None) + work.add(LATE, None, None)
-    assert work.running == refreshes
+    refreshes = work.add(REFRESH, None) + work.add(LATE, *[None] * 20)
+    assert work.running == refreshes[:6]
+    (handler,) = work.add(HANDLER, None)
+    assert handler in work.running
+
+
+def test_an_address_has_one_turn_whatever_it_claims() -> None:
+    work = Work()
+    running = work.add(MOUNT, *[Sender("1", n) for n in range(5)])
+    work.add(MOUNT, *[Sender("1", n) for n in range(100, 200)])
+    (modest,) = work.add(MOUNT, Sender("2", "modest"))
+    work.finish(running[0])
+    work.finish(running[1])
+    assert modest in work.running
+
+
+def test_who_claims_to_be_many_is_refused_before_others() -> None:
+    work = Work()
+    work.add(MOUNT, *[Sender("1", n) for n in range(MAX_WAITING_MOUNTS + 5)])
+    others = work.add(MOUNT, *[Sender("2", n) for n in range(100)])
+    assert {*others} <= {*work.waiting}
+    assert len(work.waiting) == MAX_WAITING_MOUNTS
+
+
+def test_of_many_who_wait_the_last_is_refused() -> None:
+    work = Work()
+    asks = work.add(MOUNT, *[Sender(str(n), n) for n in range(MAX_WAITING_MOUNTS + 5)])
+    (one_more,) = work.add(MOUNT, Sender("late", "late"))
+    assert one_more not in work.waiting
+    assert {*asks} == {*work.waiting, *work.running}
 
 
 @pytest.mark.parametrize("turn", Turn)
@@ -113,7 +144,7 @@ def test_who_asks_for_more_waits_longer() -> None:
     work.add(HANDLER, *["greedy"] * 100, "modest", "frugal")
     for ask in running[:3]:
         work.finish(ask)
-    assert {ask.visitor for ask in work.running[-3:]} == {"greedy", "modest", "frugal"}
+    assert {ask.sender.visitor for ask in work.running[-3:]} == {"greedy", "modest", "frugal"}
 
 
 def test_too_many_mounts_are_refused_and_not_those_of_others() -> None:
@@ -154,17 +185,17 @@ def test_nobody_waits_for_a_lane_that_they_could_have(steps: list[tuple[int, Tur
             case _:
                 work.add(turn, visitor)
         kinds = Counter(ask.turn for ask in work.running)
-        held = Counter(ask.visitor for ask in work.running if ask.visitor is not None)
+        held = Counter(ask.sender.visitor for ask in work.running if ask.sender.visitor is not None)
         free = LANES - len(work.running)
         assert free >= 0
         assert kinds[REFRESH] <= 1
         assert kinds[MOUNT] <= 5
         assert all(number <= PER_VISITOR for number in held.values())
         for ask in work.waiting:
-            bounded = held[ask.visitor] == PER_VISITOR
+            bounded = held[ask.sender.visitor] == PER_VISITOR
             kind = {
                 REFRESH: kinds[REFRESH] == 1 or not free,
-                LATE: not free,
+                LATE: kinds[LATE] == 5 or not free,
                 MOUNT: kinds[MOUNT] == 5 or free <= 1,
             }
             assert bounded or kind.get(ask.turn, free <= 1)
