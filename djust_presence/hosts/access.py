@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,7 +19,6 @@ from django.contrib.auth import (
 )
 from django.contrib.sessions.backends import cache, cached_db, db
 from django.contrib.sessions.backends.base import SessionBase
-from django.core.cache import caches
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -34,7 +34,8 @@ PER_QUERY = 500
 TRIES = 3  # so many of a kind that fail, and none that does not, are an outage
 
 
-class Visitor(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Visitor:
     """The visitor who opened a page, as far as it takes to check their access again."""
 
     store: type[Standing] | None
@@ -45,6 +46,7 @@ class Visitor(NamedTuple):
     login: str | None  # whom the session has logged in: this user, or whoever acts as this user
     backend: str | None  # by which authentication backend
     acting: tuple[str, ...]  # the keys of the session that name this user if *login* is another
+    made: Mapping[str, Any] | None = field(default=None, compare=False)  # what their session was made with
 
     @classmethod
     def of(cls, request: HttpRequest) -> Visitor:
@@ -79,7 +81,8 @@ class Visitor(NamedTuple):
             acting = tuple(sorted(named)) if login else ()
             login = login if acting else None
         backend = session.get(BACKEND_SESSION_KEY) if login else None
-        return cls(store, session.session_key, mark(session), user_id, model, login, backend, acting)
+        made = session.made if isinstance(session, Standing) else None
+        return cls(store, session.session_key, mark(session), user_id, model, login, backend, acting, made)
 
     def is_named_by(self, data: Mapping[str, Any]) -> bool:
         """Return whether the session with this *data* still says that its visitor is this user."""
@@ -90,7 +93,7 @@ class Visitor(NamedTuple):
         )
 
     def claims(self, data: Mapping[str, Any]) -> list[Claim]:
-        """Return the users that have to be there still, this one last."""
+        """Return the users that the session with this *data* depends on, this one last."""
         claims = []
         if self.login:
             model = self.model if self.login == self.user_id else get_user_model()
@@ -111,7 +114,7 @@ class Claim(NamedTuple):
 class Access(NamedTuple):
     """The result of a check: the users of those who may stay, None for who was not logged in, and what has failed.
 
-    Those in neither may not be here any more.
+    Those in neither have lost their access.
     """
 
     users: dict[Visitor, Any]
@@ -119,7 +122,7 @@ class Access(NamedTuple):
 
 
 def current_users(visitors: Iterable[Visitor]) -> Access:
-    """Find the users that *visitors* are by now. What fails for one of them costs nobody else.
+    """Fetch the users of *visitors* again. What fails for one of them costs nobody else.
 
     One query for all their sessions, where these are in the database or a cache, and one for all users of one class.
     """
@@ -146,28 +149,43 @@ def current_users(visitors: Iterable[Visitor]) -> Access:
 
 def _sessions(visitors: Iterable[Visitor]) -> dict[Visitor, Mapping[str, Any] | Exception | None]:
     """Return the data of the sessions of *visitors*: None of ended ones, and nothing where there was no session."""
-    keys: dict[type[Standing], list[str]] = defaultdict(list)
+    stores: dict[type[Standing], list[Visitor]] = defaultdict(list)
+    found: dict[Visitor, Mapping[str, Any] | Exception | None] = {}
     for visitor in visitors:
-        if visitor.store and visitor.session_key:
-            keys[visitor.store].append(visitor.session_key)
-    found = {store: _fetch(partial(_load, store), some) for store, some in keys.items()}
-    return {
-        visitor: found[visitor.store][visitor.session_key] if visitor.store and visitor.session_key else {}
-        for visitor in visitors
-    }
+        if visitor.store:
+            stores[visitor.store].append(visitor)
+        else:
+            found[visitor] = {}
+    for store, some in stores.items():
+        found |= _fetch(partial(_load, store), some)
+    return found
 
 
-def _load(store: Any, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+def _load(store: Any, visitors: Sequence[Visitor]) -> Mapping[Visitor, Mapping[str, Any]]:
+    """Return the data of the sessions of *visitors*, which are all in *store*, without those that have ended."""
+    sessions = {visitor: store.again(visitor.session_key, visitor.made) for visitor in visitors}
     if store.load in (db.SessionStore.load, cached_db.SessionStore.load):
-        decode = store.standing(None).decode
-        rows = store.get_model_class().objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
-        return {row.session_key: decode(row.session_data) for row in rows}
+        rows = store.get_model_class().objects.filter(
+            session_key__in={visitor.session_key for visitor in visitors}, expire_date__gt=timezone.now()
+        )
+        stored = {row.session_key: row.session_data for row in rows}
+        return {
+            visitor: session.decode(stored[visitor.session_key])
+            for visitor, session in sessions.items()
+            if visitor.session_key in stored
+        }
     if store.load is cache.SessionStore.load:
-        prefix = store.cache_key_prefix
-        found = caches[settings.SESSION_CACHE_ALIAS].get_many([prefix + key for key in keys])
-        return {name.removeprefix(prefix): data for name, data in found.items()}
-    sessions = {key: store.standing(key) for key in keys}
-    return {key: dict(session.items()) for key, session in sessions.items() if session.begun}
+        keys: dict[Any, list[str]] = defaultdict(list)
+        for session in sessions.values():
+            keys[session._cache].append(session.cache_key)
+        found = {one: one.get_many(some) for one, some in keys.items()}
+        return {
+            visitor: found[session._cache][session.cache_key]
+            for visitor, session in sessions.items()
+            if session.cache_key in found[session._cache]
+        }
+    loaded = {visitor: dict(session.items()) for visitor, session in sessions.items()}
+    return {visitor: data for visitor, data in loaded.items() if sessions[visitor].stands}
 
 
 def _users(claims: Iterable[Claim]) -> dict[Claim, Any]:

@@ -10,7 +10,6 @@ from typing import Any, Self
 from uuid import uuid4
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.messages.storage.cookie import CookieStorage, MessageDecoder, MessageEncoder
 from django.contrib.messages.storage.fallback import FallbackStorage
@@ -43,7 +42,6 @@ logger = logging.getLogger("djust_presence")
 
 _lost = LogLimit()
 
-CACHE = object()  # in the place of a cache
 NO_LOG_IN = (
     "A session cannot change its key on a live page's socket, which can set no cookie: "
     "log in in an ordinary view, and change passwords there."
@@ -121,7 +119,7 @@ def begin(request: Any) -> None:
 def finish(request: Any, *, event: bool = False, failed: bool = False) -> bool:
     """After a mount, an event or a refresh: save what it changed in the session. False if that has ended.
 
-    The next one gets the session as it is by then. What a *failed* one changed is dropped, as Django does.
+    The next one loads the session again. What a *failed* one changed is dropped, as Django does.
     """
     messages = getattr(request, "_messages", None)
     if event and not failed and messages is not None:
@@ -136,6 +134,12 @@ def finish(request: Any, *, event: bool = False, failed: bool = False) -> bool:
     return session.stands and (failed or session.keep(request.path))
 
 
+class CacheAlias(str):
+    """The alias of a cache, kept in the cache's place, which would keep its connection."""
+
+    __slots__ = ()
+
+
 class Standing(SessionBase):
     """A session that an ordinary response has begun, and that on a socket can be read, changed and ended.
 
@@ -144,33 +148,28 @@ class Standing(SessionBase):
 
     begun: str | None = None  # its key, if there was such a session when the page was mounted
     mounted = False  # False as long as nobody but middleware has it
-    made: Mapping[str, Any] = {}  # what middleware has made it with; on the class: the last one
+    made: Mapping[str, Any] | None = None  # the attributes that middleware has made it with
     ended: Callable[[], object] | None = None  # called when it has been deleted
-    flushed = False  # whether it is to be deleted once the code that runs is over
-
-    @classmethod
-    def standing(cls, key: str | None) -> Self:
-        """The session with this *key*, loaded, as that is how to find out whether there is one."""
-        session = cls.again(key, cls.made) if cls.made else cls(key)
-        session.get("")
-        session.begun, session.modified = session.session_key, False
-        return session
+    flushed = False  # whether it gets deleted once the code that runs is over
 
     def mount(self) -> None:
         """Load it for a view: from here on nothing may change its key."""
-        made = {name: value for name, value in vars(self).items() if name != "_session_cache"}
-        # One that is kept would keep its connection.
-        made = {name: CACHE if isinstance(value, BaseCache) else value for name, value in made.items()}
-        self.made = type(self).made = made
+        self.made = {name: _kept(value) for name, value in vars(self).items() if name != "_session_cache"}
         self.get("")
         self.begun, self.mounted = self.session_key, True
 
     @classmethod
-    def again(cls, begun: str | None, made: Mapping[str, Any]) -> Self:
-        """The session as it is by now, to be loaded when it is looked at, with all that middleware has made it with."""
-        session = cls.__new__(cls)  # only middleware knows what else its constructor takes
-        for name, value in made.items():
-            setattr(session, name, caches[settings.SESSION_CACHE_ALIAS] if value is CACHE else value)
+    def again(cls, begun: str | None, made: Mapping[str, Any] | None) -> Self:
+        """Return the session with the key *begun*, which is loaded when it is looked at.
+
+        It has all that middleware has *made* it with; where that is None, it is made with its key alone.
+        """
+        if made is None:
+            session = cls(begun)
+        else:
+            session = cls.__new__(cls)  # only middleware knows what else its constructor takes
+            for name, value in made.items():
+                setattr(session, name, caches[value] if isinstance(value, CacheAlias) else value)
         session._session_key = session.begun = begun
         session.made, session.mounted = made, True
         session.accessed = session.modified = False
@@ -182,7 +181,7 @@ class Standing(SessionBase):
         return self.begun is None or self.session_key is not None
 
     def create(self) -> None:
-        """Begin no session: engines do that when they cannot read one, and where there is none to be saved.
+        """Begin no session: engines do that when they cannot read one, and when they save where there is none.
 
         Raises ``PresenceError`` if there is one that has been read.
         """
@@ -266,6 +265,13 @@ class Standing(SessionBase):
         except UpdateError:
             return False
         return True
+
+
+def _kept(value: Any) -> Any:
+    """Return *value*, or the alias of the cache that it is."""
+    if isinstance(value, BaseCache):
+        return next((CacheAlias(alias) for alias in caches if caches[alias] is value), value)
+    return value
 
 
 @cache

@@ -24,7 +24,7 @@ from djust_presence.bus import NOTICES, LocalBus
 from djust_presence.events import event_handler
 from djust_presence.hosts.access import Visitor, current_users
 from djust_presence.hosts.log_ins import ENDED
-from djust_presence.hosts.sessions import Standing, mark_of
+from djust_presence.hosts.sessions import mark_of, move_in, received
 from tests.live.conftest import Socket, live
 
 from .views import Here
@@ -426,14 +426,12 @@ def _connection() -> Any:
 
 
 def visitor(user: Any, backend: str | None = None) -> Visitor:
-    from djust_presence.hosts.sessions import standing_class
-
     client = Client()
     client.force_login(user, backend)
     request: HttpRequest = RequestFactory().get("/")
     request.user = user
-    request.session = standing_class(type(client.session)).standing(client.session.session_key)
-    assert isinstance(request.session, Standing)
+    request.session = received(client.session)
+    move_in(request)
     return Visitor.of(request)
 
 

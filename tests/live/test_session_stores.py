@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
+from django.contrib.sessions.backends.cache import SessionStore as CacheStore
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.locmem import LocMemCache
 from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
@@ -23,7 +27,7 @@ from .test_sessions import Page, greet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-AGENT, ADDRESS = "Lynx/2.9", "192.0.2.7"
+AGENT, ADDRESS, ELSEWHERE = "Lynx/2.9", "192.0.2.7", "198.51.100.9"
 MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
@@ -50,6 +54,62 @@ class OwnMiddleware(SessionMiddleware):
         store = SessionStore(key, agent=request.headers["user-agent"], notes={})
         request.session = store
         store.address = request.META["REMOTE_ADDR"]
+
+
+class InItsOwnCache(CacheStore):
+    def __init__(self, session_key: str | None, address: str) -> None:
+        super().__init__(session_key)
+        self._cache = caches["sessions"]
+
+
+class LoadsItself(InItsOwnCache):
+    def load(self) -> Any:
+        return super().load()
+
+
+class InNoCacheOfDjangos(LoadsItself):
+    """Makes its cache itself, so that there is no alias of it."""
+
+    cache: ClassVar[BaseCache] = LocMemCache("apart", {})
+
+    def __init__(self, session_key: str | None, address: str) -> None:
+        super().__init__(session_key, address)
+        self._cache = self.cache
+
+
+class Bound(DatabaseStore):
+    """Is no session for those who come from another address than the one where it began."""
+
+    def __init__(self, session_key: str | None, address: str) -> None:
+        super().__init__(session_key)
+        self.address = address
+
+    def load(self) -> Any:
+        data = super().load()
+        if data.get("address", self.address) == self.address:
+            return data
+        self._session_key = None
+        return {}
+
+    def save(self, must_create: bool = False) -> None:
+        self["address"] = self.address
+        super().save(must_create)
+
+
+class Tenant(CacheStore):
+    """Of each tenant, who is known by their address, in a cache of their own."""
+
+    def __init__(self, session_key: str | None, address: str) -> None:
+        super().__init__(session_key)
+        self._cache = caches[address]
+
+
+class AddressMiddleware(SessionMiddleware):
+    store: ClassVar[Any]
+
+    def process_request(self, request: HttpRequest) -> None:
+        key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
+        request.session = self.store(key, request.META["REMOTE_ADDR"])
 
 
 urlpatterns = [path("page/", Page.as_view()), path("greet/", greet)]
@@ -84,16 +144,34 @@ def own_store(settings: Settings) -> None:
     ]
 
 
-async def painted(handler: str, **params: str) -> tuple[Client, list[dict[str, Any]]]:
-    """A browser, a handler of whose page has written into the session; and the frames that were answered."""
-    client = Client(headers={"user-agent": AGENT}, REMOTE_ADDR=ADDRESS)
+@pytest.fixture
+def by_address(request: pytest.FixtureRequest, settings: Settings) -> None:
+    AddressMiddleware.store = request.param
+    settings.DJUST_PRESENCE = {"REAUTH_INTERVAL": 0.1}
+    settings.MIDDLEWARE = [
+        f"{__name__}.AddressMiddleware" if one == MIDDLEWARE else one for one in settings.MIDDLEWARE
+    ]
+    locmem = "django.core.cache.backends.locmem.LocMemCache"
+    settings.CACHES = {
+        alias: {"BACKEND": locmem, "LOCATION": alias} for alias in ("default", "sessions", ADDRESS, ELSEWHERE)
+    }
+
+
+async def opened(address: str = ADDRESS) -> tuple[Client, Socket]:
+    """A browser with a session, and the socket of its page."""
+    client = Client(headers={"user-agent": AGENT}, REMOTE_ADDR=address)
     await sync_to_async(client.get)("/greet/")
     await sync_to_async(client.get)("/page/")
-    agent = (b"user-agent", AGENT.encode())
-    socket = Socket("/page/", cookies(client), agent, client=[ADDRESS, 1])
+    socket = Socket("/page/", cookies(client), (b"user-agent", AGENT.encode()), client=[address, 1])
     assert (await socket.connect(timeout=5))[0]
     assert (await socket.frame())["type"] == "ready"
     await socket.frame()
+    return client, socket
+
+
+async def painted(handler: str, **params: str) -> tuple[Client, list[dict[str, Any]]]:
+    """A browser, a handler of whose page has written into the session; and the frames that were answered."""
+    client, socket = await opened()
     frames = await socket.call(1, handler, **params) + await socket.call(2, "nothing")
     await socket.disconnect()
     return client, frames
@@ -124,16 +202,36 @@ async def test_such_a_session_is_checked_again_while_the_page_is_open(
     own_store: None, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.DJUST_PRESENCE = {"REAUTH_INTERVAL": 0.1}
-    client = Client(headers={"user-agent": AGENT})
-    await sync_to_async(client.get)("/greet/")
-    socket = Socket("/page/", cookies(client), (b"user-agent", AGENT.encode()), client=[ADDRESS, 1])
-    assert (await socket.connect(timeout=5))[0]
-    assert (await socket.frame())["type"] == "ready"
-    await socket.frame()
+    client, socket = await opened()
     assert await socket.receive_nothing(timeout=0.5)
     assert not caplog.records
     await DatabaseStore(client.cookies["sessionid"].value).adelete()
     assert await close_code(socket) == 4401
+
+
+@pytest.mark.parametrize("by_address", [InItsOwnCache, LoadsItself, InNoCacheOfDjangos], indirect=True)
+async def test_a_store_reads_its_own_cache_whatever_the_setting_says(by_address: None) -> None:
+    client, socket = await opened()
+    frames = await socket.call(1, "paint", color="blue")
+    assert "blue" in frames[0]["regions"]["*"]
+    assert await socket.receive_nothing(timeout=0.5)  # while its access is checked
+    stored = AddressMiddleware.store(client.cookies["sessionid"].value, ADDRESS)
+    assert stored["color"] == "blue"
+    await sync_to_async(stored.delete)()
+    assert await close_code(socket) == 4401
+
+
+@pytest.mark.parametrize("by_address", [Bound, Tenant], indirect=True)
+async def test_the_session_of_one_visitor_is_checked_with_nothing_of_another_s(by_address: None) -> None:
+    client, ada = await opened()
+    other, grace = await opened(ELSEWHERE)
+    assert await ada.receive_nothing(timeout=0.5)  # while their access is checked
+    assert await grace.receive_nothing(timeout=0.01)
+    await AddressMiddleware.store(client.cookies["sessionid"].value, ADDRESS).adelete()
+    assert await close_code(ada) == 4401
+    assert await grace.receive_nothing(timeout=0.5)
+    await AddressMiddleware.store(other.cookies["sessionid"].value, ELSEWHERE).adelete()
+    assert await close_code(grace) == 4401
 
 
 async def test_what_middleware_writes_before_the_view_is_saved_as_over_http(settings: Settings) -> None:

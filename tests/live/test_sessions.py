@@ -12,6 +12,7 @@ from django.contrib import messages
 from django.contrib.auth import get_user_model, login, logout
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session as SessionRow
+from django.core.cache.backends.base import BaseCache
 from django.db import transaction
 from django.http import HttpRequest
 from django.template import engines
@@ -327,6 +328,8 @@ async def test_a_live_page_keeps_no_session_open(settings: Settings) -> None:
 
     (session,) = get_tracker().sessions
     assert session.owner.request.opened_session is None
+    assert "_cache" in session.owner.visitor.made
+    assert not any(isinstance(value, BaseCache) for value in session.owner.visitor.made.values())
     await socket.call(1, "paint", color="blue")
     assert session.owner.request.opened_session is None
     await socket.disconnect()
