@@ -11,11 +11,20 @@
 (() => {
   "use strict";
 
+  /** The document as it is: images and forms in it hide what they are named after. */
+  const document = new Proxy(window.document, {
+    get(target, name) {
+      if (typeof name === "symbol") return target[name];
+      const value = Reflect.get(Object.getPrototypeOf(target), name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
   const script = document.currentScript;
   const HERE = Symbol.for("djust_presence.djust");
-  if (document[HERE] || !script) return;
+  if (document[HERE] || !(script instanceof HTMLScriptElement)) return;
   document[HERE] = true;
 
+  const cursorsUrl = script.getAttribute("data-cursors");
   const COLOR = "data-presence-color";
   const PROPERTY = "--presence-color";
   const LIVE = "[dj-root], [dj-view]";
@@ -72,12 +81,12 @@
 
   function lookForCursors() {
     if (cursors) cursors.rendered();
-    else if (script.dataset.cursors && !cursorsTag && document.querySelector("live-cursors")) loadCursors();
+    else if (cursorsUrl && !cursorsTag && document.querySelector("live-cursors")) loadCursors();
   }
 
   function loadCursors() {
     cursorsTag = document.createElement("script");
-    cursorsTag.src = script.dataset.cursors;
+    cursorsTag.src = cursorsUrl;
     cursorsTag.nonce = script.nonce;
     cursorsTag.onload = () => {
       cursorsTag.remove();
@@ -120,14 +129,14 @@
       emit("presence-client:render", { regions: ["*"] });
       lookForCursors();
     }
-    observer.observe(document, changed);
+    observer.observe(window.document, changed);
   });
 
   function start() {
     paint();
-    observer.observe(document, changed);
+    observer.observe(window.document, changed);
     // djust's client tells of a new socket by a class of the body, which it may also replace.
-    new MutationObserver(listen).observe(document, { subtree: true, attributeFilter: ["class"] });
+    new MutationObserver(listen).observe(window.document, { subtree: true, attributeFilter: ["class"] });
     listen();
     lookForCursors();
   }
