@@ -107,6 +107,47 @@ async def test_a_boosted_navigation_brings_the_next_pages_socket(site: Site, pag
     assert site.unclaimed_wires == 0
 
 
+@pytest.mark.parametrize("version", [2, 4])
+async def test_a_boosted_navigation_from_a_plain_page_brings_the_scripts(
+    site: Site, page: Page, version: int
+) -> None:
+    site.head = (
+        """<meta name="htmx-config" content='{"includeIndicatorStyles": false}'>"""
+        f'<script src="/static/htmx-{version}.min.js" defer></script>'
+    )
+    site.plain["/start"] = '<a href="/" hx-boost="true">go</a>'
+    site.body = region("<p>0</p><b>same</b>")
+    await page.goto(site.url + "/start")
+    await page.locator("a").click()
+    wire = await site.wire()
+    assert wire.url == "/"
+    await wire.ready()
+    await page.evaluate("document.querySelector('b').append('mine')")
+    await render(wire, page, "<p>1</p><b>same</b>")
+    await expect(page.locator("p")).to_have_text("1")
+    await expect(page.locator("b")).to_have_text("samemine")
+
+
+@pytest.mark.parametrize("version", [2, 4])
+async def test_after_a_boosted_navigation_the_next_page_is_what_is_compared(
+    site: Site, page: Page, version: int
+) -> None:
+    site.head = (
+        """<meta name="htmx-config" content='{"includeIndicatorStyles": false}'>"""
+        f'<script src="/static/htmx-{version}.min.js" defer></script>'
+    )
+    site.pages["/next"] = region("<p>next</p><b>old</b>")
+    wire = await visit(site, page, '<a href="/next" hx-boost="true">next</a><b>old</b>')
+    await render(wire, page, '<a href="/next" hx-boost="true">next</a><b>new</b>')
+    await page.locator("a").click()
+    following = await site.wire()
+    await following.ready()
+    await page.evaluate("document.querySelector('p').append('mine')")
+    await render(following, page, "<p>next</p><b>new</b>")
+    await expect(page.locator("b")).to_have_text("new")
+    await expect(page.locator("p")).to_have_text("nextmine")
+
+
 async def test_a_boosted_navigation_to_a_plain_page_is_not_overwritten(site: Site, page: Page) -> None:
     site.head = '<script src="/static/htmx-4.min.js" defer></script>'
     site.plain["/next"] = "<p>plain</p>"

@@ -63,6 +63,15 @@ def use(site: Site) -> Any:
         ("<details><summary>s</summary>x</details>", "x.open = true"),
         ("<details open><summary>s</summary>x</details>", "x.open = false"),
         ("<select><option>a<option>b</select>", "x.append(new Option('c'))"),
+        (
+            '<form><input name="user"><input name="password" type="password"></form>',
+            """for (const field of [...x.children]) {
+                 field.dataset.manager = "1";
+                 field.style.backgroundColor = "ivory";
+                 field.before(document.createElement("com-icon"));
+                 field.after(document.createElement("com-menu"));
+               }""",
+        ),
     ],
 )
 async def test_what_a_script_did_stays(site: Site, page: Page, html: str, act: str) -> None:

@@ -14,7 +14,9 @@
   /** The document as it is: images and forms in it hide what they are named after. */
   const document = new Proxy(window.document, {
     get(target, name) {
-      if (typeof name === "symbol") return target[name];
+      // What a script has defined there stands.
+      const own = Object.getOwnPropertyDescriptor(target, name);
+      if (typeof name === "symbol" || own?.configurable === false) return target[name];
       const value = Reflect.get(Object.getPrototypeOf(target), name, target);
       return typeof value === "function" ? value.bind(target) : value;
     },

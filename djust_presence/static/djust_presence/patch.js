@@ -54,6 +54,7 @@
 
   const childNodes = getter(Node.prototype, "childNodes");
   const parentOf = getter(Node.prototype, "parentNode");
+  const firstOf = getter(Node.prototype, "firstChild");
   const nextOf = getter(Node.prototype, "nextSibling");
   const previousOf = getter(Node.prototype, "previousSibling");
   const lastOf = getter(Node.prototype, "lastChild");
@@ -96,6 +97,8 @@
   const bare = (document) =>
     new Proxy(document, {
       get(target, name) {
+        // What a script has defined there stands.
+        if (Object.getOwnPropertyDescriptor(target, name)?.configurable === false) return target[name];
         const value = Reflect.get(Object.getPrototypeOf(target), name, target);
         return typeof value === "function" ? value.bind(target) : value;
       },
@@ -142,21 +145,18 @@
 
   /** Tie a tree to its copy. */
   function tieAll(copy, live) {
-    const [copies, lives] = [copy, live].map((node) => page.createTreeWalker(node));
-    do {
-      const [one, other] = [copies.currentNode, lives.currentNode];
-      tie(one, other);
-      if (one instanceof HTMLTemplateElement) tieAll(one.content, other.content);
-    } while (copies.nextNode() && lives.nextNode());
+    tie(copy, live);
+    if (copy instanceof HTMLTemplateElement) tieAll(copy.content, live.content);
+    for (let [one, other] = [copy, live].map(firstOf); one && other; [one, other] = [one, other].map(nextOf)) {
+      tieAll(one, other);
+    }
   }
 
   function untie(copy) {
-    for (const walker = page.createTreeWalker(copy); ; ) {
-      const live = liveOf.get(walker.currentNode);
-      if (copyOf.get(live) === walker.currentNode) copyOf.delete(live);
-      liveOf.delete(walker.currentNode);
-      if (!walker.nextNode()) return;
-    }
+    const live = liveOf.get(copy);
+    if (copyOf.get(live) === copy) copyOf.delete(live);
+    liveOf.delete(copy);
+    for (const child of childNodes(copy)) untie(child);
   }
 
   /** A replica of what is in the page. */
@@ -176,7 +176,7 @@
     const template = inert.createElement("template");
     template.setAttribute("shadowrootmode", shadow.mode);
     template.content.append(...children(shadow).map(replicate));
-    insertBefore(copy, template, childNodes(copy)[0] ?? null);
+    insertBefore(copy, template, firstOf(copy));
     tie(template.content, shadow);
     liveOf.set(template, shadow);
   }
@@ -440,13 +440,9 @@
 
   /** What of `parent` is or holds this node: a script may have wrapped it. Null if it is not in there. */
   function within(node, parent) {
-    for (let at = node; at; ) {
-      const up = parentOf(at);
-      if (up === parent) return at;
-      if (copyOf.has(up)) return null;
-      at = up;
-    }
-    return null;
+    const up = parentOf(node);
+    if (up === parent) return node;
+    return up && !copyOf.has(up) ? within(up, parent) : null;
   }
 
   /** Put a node before where `next` is, or at the end. */
@@ -506,7 +502,7 @@
   /** Show what is in the replica already, in its place and as it is in the new HTML; its replica then. */
   function show(copy, next, { parent, next: nextLive, from, isMoved, isReplaced, isSame: isEqual, scope }) {
     const live = liveOf.get(copy);
-    const here = from && within(live, from);
+    const here = live && from && within(live, from);
     if (here || (live && isConnected(live))) {
       // Elsewhere it was put by a script: there it stays.
       if (here && isMoved) place(from === parent ? here : live, parent, nextLive);
@@ -582,10 +578,7 @@
 
   /** Whether nothing of the server's is in there. */
   function isAlone(live) {
-    for (const walker = page.createTreeWalker(live); walker.nextNode(); ) {
-      if (copyOf.has(walker.currentNode)) return false;
-    }
-    return true;
+    return children(live).every((node) => !copyOf.has(node) && isAlone(node));
   }
 
   /** Take away what a script has put in the place of all content. Returns whether it had. */
@@ -729,7 +722,7 @@
   /** Attributes that scripts and persons share with the server. Returns whether this is one. */
   function patchSpecial(copy, next, live, { name }, last, value) {
     if (options.set?.(live, name, value)) return true;
-    if (name === "style") return patchStyle(copy, next, live);
+    if (name === "style" && styleOf(live)) return patchStyle(copy, next, live);
     if (name === "class") return patchClass(live, last, value);
     // Without its attribute alone a modal dialog would go on holding the page.
     if (name === "open" && value === null && live instanceof HTMLDialogElement) live.close();
@@ -776,15 +769,22 @@
   }
 
   /** The head stays as it is, but for the title: what is in there has been loaded. */
-  function patchPage(copy, html) {
+  function patchPage(html) {
     const source = bare(new DOMParser().parseFromString(policy.createHTML(html), "text/html"));
     const [next, body] = [source.documentElement, source.body];
     settle(next);
-    if (/<html[\s>]/i.test(html)) patchAttributes(copy, next, page.documentElement);
-    const last = copyOf.get(page.body);
-    if (/<body[\s>]/i.test(html)) patchAttributes(last, body, page.body);
-    patchTitle(copy, source.title);
-    patchTree(last, body, page.body);
+    return (copy) => {
+      if (/<html[\s>]/i.test(html)) patchAttributes(copy, next, page.documentElement);
+      const last = copyOf.get(page.body);
+      if (/<body[\s>]/i.test(html)) patchAttributes(last, body, page.body);
+      patchTitle(copy, source.title);
+      patchTree(last, body, page.body);
+    };
+  }
+
+  function patchRegion(html, target) {
+    const source = parse(html, target);
+    return (copy) => patchTree(copy, source, target);
   }
 
   function patchTitle(copy, title) {
@@ -794,23 +794,22 @@
     if (page.title !== title) Reflect.set(Document.prototype, "title", title, document);
   }
 
-  function apply(copy, target, html) {
-    if (target === page.documentElement) patchPage(copyOf.has(page.body) ? copy : renew(target), html);
-    else patchTree(copy, parse(html, target), target);
-  }
-
   function patch(target, html, given = {}) {
     options = given;
     result = { skipped: false, late: false };
+    const isPage = target === page.documentElement;
+    const [read, body] = isPage ? [patchPage, page.body] : [patchRegion, target];
+    let apply = read(html, target);
     try {
-      apply(copyOf.get(target) ?? renew(target), target, html);
+      apply(copyOf.has(body) ? copyOf.get(target) : renew(target));
     } catch (error) {
       reportError(error);
       // Compared with what is there by now, the page becomes what the server says, whatever stood in the way.
+      apply = read(html, target);
       try {
-        apply(renew(target), target, html);
+        apply(renew(target));
       } catch (again) {
-        copyOf.delete(target);
+        copyOf.delete(body);
         throw again;
       }
     }

@@ -24,7 +24,9 @@
   const bare = (node) =>
     new Proxy(node, {
       get(target, name) {
-        if (typeof name === "symbol") return target[name];
+        // What a script has defined there stands.
+        const own = Object.getOwnPropertyDescriptor(target, name);
+        if (typeof name === "symbol" || own?.configurable === false) return target[name];
         const value = Reflect.get(Object.getPrototypeOf(target), name, target);
         return typeof value === "function" ? value.bind(target) : value;
       },
