@@ -11,16 +11,18 @@
 (() => {
   "use strict";
 
-  /** The document as it is: images and forms in it hide what they are named after. */
-  const document = new Proxy(window.document, {
-    get(target, name) {
-      // What a script has defined there stands.
-      const own = Object.getOwnPropertyDescriptor(target, name);
-      if (typeof name === "symbol" || own?.configurable === false) return target[name];
-      const value = Reflect.get(Object.getPrototypeOf(target), name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
+  /** A node as it is: a form's fields, and images of a document, hide what they are named after. */
+  const bare = (node) =>
+    new Proxy(node, {
+      get(target, name) {
+        // What a script has defined there stands.
+        const own = Object.getOwnPropertyDescriptor(target, name);
+        if (typeof name === "symbol" || own?.configurable === false) return target[name];
+        const value = Reflect.get(Object.getPrototypeOf(target), name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  const document = bare(window.document);
   const script = document.currentScript;
   const HERE = Symbol.for("djust_presence.djust");
   if (document[HERE] || !(script instanceof HTMLScriptElement)) return;
@@ -113,11 +115,10 @@
   /** A strict policy refuses style attributes in HTML, but not what a script sets on an element. */
   function paint() {
     for (const element of document.querySelectorAll(`[${COLOR}]`)) {
-      const color = element.getAttribute(COLOR);
-      if (!CSS.supports("color", color)) element.style.removeProperty(PROPERTY);
-      else if (element.style.getPropertyValue(PROPERTY) !== color) {
-        element.style.setProperty(PROPERTY, color);
-      }
+      const plain = bare(element);
+      const color = plain.getAttribute(COLOR);
+      if (!CSS.supports("color", color)) plain.style.removeProperty(PROPERTY);
+      else if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
     }
   }
 
@@ -126,8 +127,8 @@
     // What is done about a change is none.
     observer.disconnect();
     paint();
-    const elements = records.map(({ target }) => target.parentElement ?? target);
-    if (elements.some((element) => element.closest?.(LIVE))) {
+    const elements = records.map(({ target }) => bare(target).parentElement ?? target);
+    if (elements.some((element) => bare(element).closest?.(LIVE))) {
       emit("presence-client:render", { regions: ["*"] });
       lookForCursors();
     }
