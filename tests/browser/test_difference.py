@@ -457,6 +457,30 @@ async def test_a_page_that_allows_no_types_says_so(site: Site, page: Page, new_p
     assert any(re.search("djust_presence", problem) for problem in new_page.problems)
 
 
+async def test_a_thousand_rows_without_ids_that_all_change_do_not_hold_up_the_page(
+    site: Site, page: Page
+) -> None:
+    def rows(turn: int) -> str:
+        return "".join(f"<li class=r><b>{n}</b> <i>{n + turn}</i></li>\n" for n in range(1000))
+
+    wire = await visit(site, page, rows(0))
+    await page.evaluate(
+        """() => {
+          const [key] = Object.getOwnPropertySymbols(document).filter(({description}) => /patch/.test(description));
+          const {patch} = document[key];
+          document[key].patch = (...args) => {
+            const start = performance.now();
+            const result = patch(...args);
+            window.took = performance.now() - start;
+            return result;
+          };
+        }"""
+    )
+    await render(wire, page, rows(1))
+    assert await page.locator("li").last.inner_text() == "999 1000"
+    assert await page.evaluate("window.took") < 5_000
+
+
 # --- Any HTML after any other
 
 

@@ -6,8 +6,7 @@
  * server's own HTML for it changes; a node that is tied to no replica is a script's.
  *
  * The first replica is a copy of the page as it is where this script stands. A script that changes the page before
- * that counts as the server; one that is deferred, or waits for DOMContentLoaded, does not. Run again, after a
- * navigation that has swapped the body, this script copies the page again.
+ * that counts as the server; one that is deferred, or waits for DOMContentLoaded, does not.
  *
  * `document[Symbol.for("djust_presence.patch")]` is
  *   patch(target, html, {leave, set})   show `html` as the content of the element `target`, or as the page if that is
@@ -15,6 +14,7 @@
  *                                       value)` may take an attribute's new value (null: none) and return true.
  *                                       Returns {skipped, late}: whether `leave` was in the way, and whether an
  *                                       element that is being edited was; patching the same HTML again makes up for it.
+ *   copyPage()                          copy the page again, after a navigation that has swapped its body
  *   served(element)                     its replica, or undefined if the server has not rendered it
  *   scriptURL(url)                      the URL as `script.src` takes it under Trusted Types
  * After it is made, the document hears `djust_presence.patch`.
@@ -23,10 +23,7 @@
   "use strict";
 
   const PATCH = Symbol.for("djust_presence.patch");
-  if (document[PATCH]) {
-    document[PATCH].copyPage();
-    return;
-  }
+  if (document[PATCH]) return;
 
   const IGNORED = '[dj-update="ignore"]';
   const SHADOW = "template[shadowrootmode]";

@@ -722,6 +722,7 @@
     lookForCursors();
     // A view that has yet to be mounted will be as new as the page; the one behind a socket that is live is not.
     if (state !== "stopped" && state !== "live" && openedUrl === socketUrl()) return;
+    document[PATCH]?.copyPage();
     hurry(); // what was typed is for the view that is being left
     waiting.clear();
     late.clear();
