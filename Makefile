@@ -94,5 +94,5 @@ $(VENV)/.installed-%: pyproject.toml tools/venv.sh
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-* build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis example_project/db.sqlite3*
+	rm -rf .venv .venv-* build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/browser/npm/node_modules example_project/db.sqlite3*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
 
-from django.apps import AppConfig, apps
+from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
@@ -156,14 +156,6 @@ def check_live_views(app_configs: Sequence[AppConfig] | None = None, **kwargs: A
     if not _has_views("djust_presence.live.view", "LiveView"):
         return []
     messages: list[CheckMessage] = []
-    if not apps.is_installed("django_htmx"):
-        messages.append(
-            Error(
-                "Live pages are patched by a script that the app django_htmx ships, which is not installed.",
-                hint="Add 'django_htmx' to INSTALLED_APPS; the package comes with this one.",
-                id="djust_presence.E007",
-            )
-        )
     if django_settings.DEBUG and get_commands()["runserver"] in WSGI_RUNSERVERS:
         messages.append(
             Warning(

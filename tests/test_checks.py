@@ -284,13 +284,6 @@ def test_a_mistake_is_said_once_though_it_is_deployed(settings: Settings) -> Non
     assert the_only(deploy=True).id == "djust_presence.E002"
 
 
-def test_live_pages_need_django_htmx(settings: Settings) -> None:
-    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "django_htmx"]
-    said = the_only()
-    assert said.id == "djust_presence.E007"
-    assert "'django_htmx'" in str(said.hint)
-
-
 def test_live_pages_need_a_server_with_websockets(settings: Settings) -> None:
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "daphne"]
     get_commands.cache_clear()  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from tests.mysite import Mysite
 
 GUIDE = "docs/how-to/generic-views.md"
 SETTINGS = """
-INSTALLED_APPS = ["daphne", *INSTALLED_APPS, "django_htmx", "djust_presence", "tickets"]
+INSTALLED_APPS = ["daphne", *INSTALLED_APPS, "djust_presence", "tickets"]
 ASGI_APPLICATION = "mysite.asgi.application"
 """
 TICKETS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.mysite import Mysite
 
 SETTINGS = """
-INSTALLED_APPS += ["django_htmx", "djust_presence", "rooms"]
+INSTALLED_APPS += ["djust_presence", "rooms"]
 ROOT_URLCONF = "rooms.views"
 ASGI_APPLICATION = "mysite.asgi.application"
 DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}

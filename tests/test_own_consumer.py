@@ -17,7 +17,7 @@ from tests.mysite import Member, Mysite
 
 PAGE = "docs/how-to/in-your-own-consumer.md"
 SETTINGS = """
-INSTALLED_APPS = ["daphne", *INSTALLED_APPS, "django_htmx", "djust_presence", "pages"]
+INSTALLED_APPS = ["daphne", *INSTALLED_APPS, "djust_presence", "pages"]
 ASGI_APPLICATION = "mysite.asgi.application"
 DJUST_PRESENCE = {"GRACE": 0.2}
 """

@@ -18,7 +18,7 @@ from tests.mysite import Member, Mysite
 
 PAGE = "docs/how-to/react-to-presence.md"
 SETUP = """
-INSTALLED_APPS = ["daphne", *INSTALLED_APPS, "django_htmx", "djust_presence"]
+INSTALLED_APPS = ["daphne", *INSTALLED_APPS, "djust_presence"]
 ASGI_APPLICATION = "mysite.asgi.application"
 DATABASES["default"]["ATOMIC_REQUESTS"] = True
 DATABASES["default"]["OPTIONS"] = {{"timeout": 30}}

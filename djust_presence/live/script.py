@@ -1,4 +1,4 @@
-"""The tag of the page script."""
+"""The tags of the page's scripts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["advice_script", "inject_script"]
 
 
 def inject_script(response: HttpResponse, request: HttpRequest, advice: str = "") -> None:
-    """Put our script in before the last ``</body>`` of an HTML *response*, else at its end.
+    """Put our scripts in before the last ``</body>`` of an HTML *response*, else at its end.
 
-    It says *advice* in the browser's console.
+    They say *advice* in the browser's console.
     """
     if not response.headers.get("Content-Type", "").startswith("text/html"):
         return
@@ -28,14 +28,18 @@ def inject_script(response: HttpResponse, request: HttpRequest, advice: str = ""
 
 
 def _script(request: HttpRequest, advice: str) -> str:
+    # The first is not deferred: it copies the page before deferred scripts change it.
+    nonce = _nonce_attribute(request)
     return format_html(
-        '<script src="{}" defer data-engine="{}" data-cursors="{}" data-socket-prefix="{}"{}{}></script>',
+        '<script src="{}"{}></script>'
+        '<script src="{}" defer data-cursors="{}" data-socket-prefix="{}"{}{}></script>',
+        static("djust_presence/patch.js"),
+        nonce,
         static("djust_presence/presence.js"),
-        static("django_htmx/htmx-4.min.js"),
         static("djust_presence/cursors.js"),
         get_settings().socket_prefix,
         format_html(' data-advice="{}"', advice) if advice else "",
-        _nonce_attribute(request),
+        nonce,
     )
 
 

@@ -122,7 +122,7 @@ async def test_a_page_that_is_left_by_a_boosted_navigation_draws_what_the_next_o
     await page.evaluate(
         """() => {
             history.pushState(null, "", "/next/");
-            const script = document.querySelector("body script[data-engine]");
+            const script = document.querySelector("body script[data-cursors]");
             const again = document.createElement("script");
             for (const { name, value } of script.attributes) again.setAttribute(name, value);
             script.replaceWith(again);

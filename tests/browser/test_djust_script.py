@@ -72,6 +72,28 @@ async def test_a_script_that_comes_after_the_socket_works_as_well(
     await eventually(two, DRAWN, [await where(two, 300, 200)])
 
 
+async def test_what_elements_are_named_makes_no_difference(board: BoardServer, new_page: NewPage) -> None:
+    one, two = await new_page(), await open_board(board, new_page)
+    asked: list[str] = []
+    one.on("request", lambda request: asked.append(request.url))
+    await one.goto(board.url + "/bare/")
+    await expect(one.locator("#count")).to_have_text("2 here", timeout=SOON)
+    await one.evaluate(
+        """() => {
+          const html = `<img name="currentScript" alt="" data-cursors="/evil.js">
+            <form data-presence-color="red"><input name="style"></form>`;
+          document.body.insertAdjacentHTML("beforeend", html);
+        }"""
+    )
+    await one.evaluate(f"() => {{ {START} }}")
+    await expect(one.locator("presence-cursors")).to_be_attached(timeout=SOON)
+    await point(two, 120, 80)
+    await eventually(one, DRAWN, [await where(one, 120, 80)])
+    color = "getComputedStyle(document.querySelector('form')).getPropertyValue('--presence-color')"
+    assert await one.evaluate(color) == "red"
+    assert not [url for url in asked if url.endswith("/evil.js")]
+
+
 async def test_cursors_survive_another_layout_and_then_another_socket(
     board: BoardServer, new_page: NewPage
 ) -> None:

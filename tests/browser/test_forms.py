@@ -244,20 +244,6 @@ async def test_choices_are_cleared_but_not_one_that_was_made_meanwhile(site: Sit
     await expect(page.locator("[name=s][value=b]")).to_be_checked()
 
 
-async def test_an_answer_waits_for_the_render_that_waits_for_the_engine(site: Site, page: Page) -> None:
-    site.engine_gate.clear()
-    form = '<form dj-submit="save"><input name="a" value="{}"><button>x</button></form>'
-    wire = await visit(site, page, form.format("old"))
-    await page.locator("input").fill("New")
-    await submit(page, wire)
-    await wire.render(form.format("new"))
-    await wire.send("ack", ref=1)
-    await expect(page.locator("form")).not_to_have_attribute(PENDING, "")
-    assert await page.locator("input").input_value() == "New"
-    site.engine_gate.set()
-    await expect(page.locator("input")).to_have_value("new")
-
-
 async def test_an_answer_does_not_end_an_ime_composition(site: Site, page: Page) -> None:
     html = (
         '<form dj-submit="send"><input name="a"><input name="b" value="{}"><button>x</button></form><p>{}</p>'

@@ -7,14 +7,11 @@ import asyncio
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import NewPage
 from tests.browser.harness import (
-    STATE,
     Site,
     events,
     eventually,
     listen,
-    paused,
     region,
     render,
     visit,
@@ -296,7 +293,7 @@ async def test_a_scrolled_list_stays_where_it_is(site: Site, page: Page) -> None
 
 
 async def test_focus_comes_back_when_a_patch_has_taken_it(site: Site, page: Page) -> None:
-    """Here by a script of the page, as an engine does that moves an element by taking it out and in."""
+    """Here by a script of the page, as a browser does that moves an element by taking it out and in."""
     wire = await visit(site, page, '<input id="f" value="abc"><p>1</p>')
     await page.locator("#f").focus()
     await page.evaluate("document.querySelector('#f').setSelectionRange(1, 2, 'backward')")
@@ -361,38 +358,32 @@ async def test_scripts_in_a_region_do_not_run(site: Site, page: Page) -> None:
     assert await page.evaluate("window.ran") is None
 
 
-async def test_a_render_before_the_engine_waits_and_the_latest_wins(site: Site, page: Page) -> None:
-    site.engine_gate.clear()
-    wire = await visit(site, page, "<p>0</p>")
+PATCHER = '<script src="/static/patch.js"></script>'
+
+
+async def test_renders_and_answers_wait_for_a_patcher_that_comes_late(site: Site, page: Page) -> None:
+    """As where a navigation by script brings both scripts, which then run in any order."""
+    site.script = site.script.replace(PATCHER, "")
+    form = '<form dj-submit="save"><input name="a" value="{}"><button>x</button></form>'
+    wire = await visit(site, page, form.format("old"))
+    await page.locator("input").fill("New")
+    await page.locator("button").click()
+    await wire.read()
+    for value in ("newer", "new"):
+        await wire.render(form.format(value))
+    await wire.send("ack", ref=1)
+    await expect(page.locator("form")).not_to_have_attribute("data-presence-pending", "")
+    assert await page.locator("input").input_value() == "New"
     await page.evaluate(
         """
         window.seen = [];
-        new MutationObserver(() => window.seen.push(document.querySelector("p").textContent))
-          .observe(document.querySelector("live-region"), {subtree: true, childList: true, characterData: true});
+        new MutationObserver(() => window.seen.push(document.querySelector("input").defaultValue))
+          .observe(document.querySelector("live-region"), {subtree: true, attributes: true});
         """
     )
-    await wire.render("<p>1</p>")
-    await wire.render("<p>2</p>")
-    await wire.send("ping")
-    await wire.read()
-    assert await page.locator("p").text_content() == "0"
-    site.engine_gate.set()
-    await expect(page.locator("p")).to_have_text("2")
-    assert await page.evaluate("window.seen") == ["2"]
-
-
-async def test_an_engine_that_does_not_load_is_tried_again(site: Site, page: Page, new_page: NewPage) -> None:
-    new_page.allow("404")
-    site.engine = "/static/not-yet"
-    wire = await paused(site, page)
-    await wire.ready()
-    await wire.render("<p>1</p>")
-    await eventually(page, STATE, "live")
-    await eventually(page, "document.querySelector('[src*=not-yet]')", None)
-    site.static["not-yet"] = site.static["htmx-4.min.js"]
-    await page.clock.run_for(5000)
-    await expect(page.locator("p")).to_have_text("1")
-    assert await page.evaluate("'htmx' in window") is False
+    await page.add_script_tag(url="/static/patch.js")
+    await expect(page.locator("input")).to_have_value("new")
+    assert set(await page.evaluate("window.seen")) == {"new"}
 
 
 async def test_a_region_takes_part_in_its_parents_layout(site: Site, page: Page) -> None:
@@ -415,8 +406,9 @@ async def test_colours_pass_a_strict_policy(site: Site, page: Page) -> None:
     assert await page.evaluate(color) == ""
 
 
-async def test_a_nonce_is_passed_on_to_the_engine(site: Site, page: Page) -> None:
+async def test_a_nonce_is_passed_on_to_the_script_for_cursors(site: Site, page: Page) -> None:
     site.policy = "default-src 'self'; script-src 'nonce-abc'"
     site.script = site.script.replace("<script ", '<script nonce="abc" ')
     wire = await visit(site, page)
-    await render(wire, page, "<p>1</p>")
+    await render(wire, page, "<live-cursors><main>1</main></live-cursors>")
+    await expect(page.locator("presence-cursors")).to_be_attached()

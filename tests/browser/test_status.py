@@ -149,18 +149,22 @@ async def test_a_script_that_is_missing_is_told_in_the_console_once(site: Site, 
     new_page.allow("404")
     page = await new_page()
     warnings = heard(page)
-    engine, cursors = site.static.pop("htmx-4.min.js"), site.static.pop("cursors.js")
+    for missing in ("patch.js", "cursors.js"):
+        del site.static[missing]
     site.body = "<live-cursors><main></main></live-cursors>"
-    await paused(site, page)
-    for missing in ("htmx-4.min.js", "cursors.js"):
-        async for _ in turns():
-            if sum(f"/static/{missing}" in one for one in site.requests) >= 2:
-                break
-            await page.clock.run_for(5000)
-    site.static |= {"htmx-4.min.js": engine, "cursors.js": cursors}
+    wire = await paused(site, page)
+    await wire.ready()
+    for turn in (1, 2):
+        await wire.render(f"<p>{turn}</p>")
+    await wire.send("ping")
+    await wire.read()
+    async for _ in turns():
+        if sum("/static/cursors.js" in one for one in site.requests) >= 2:
+            break
+        await page.clock.run_for(5000)
     assert sorted(line[:51] for line in warnings if "cannot be loaded" in line) == [
         "djust_presence: /static/cursors.js cannot be loaded",
-        "djust_presence: /static/htmx-4.min.js cannot be loa",
+        "djust_presence: patch.js cannot be loaded, and with",
     ]
 
 

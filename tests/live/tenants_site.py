@@ -12,7 +12,6 @@ SHARED_APPS = [
     "django_tenants",
     "tests.live.tenants",
     "django.contrib.contenttypes",
-    "django_htmx",
     "djust_presence",
 ]
 TENANT_APPS = [

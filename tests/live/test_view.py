@@ -51,9 +51,9 @@ def test_other_methods_are_not_allowed(method: str, client: Client) -> None:
 
 def test_the_script_is_at_the_end_of_the_page(client: Client) -> None:
     script = (
+        '<script src="/static/djust_presence/patch.js"></script>'
         '<script src="/static/djust_presence/presence.js" defer '
-        'data-engine="/static/django_htmx/htmx-4.min.js" data-cursors="/static/djust_presence/cursors.js" '
-        'data-socket-prefix=""></script></body></html>'
+        'data-cursors="/static/djust_presence/cursors.js" data-socket-prefix=""></script></body></html>'
     )
     assert client.get("/counter/").content.decode().rstrip().endswith(script)
     assert client.get("/here/").content.decode().rstrip().endswith("</script>")

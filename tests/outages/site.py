@@ -18,7 +18,7 @@ LOGGING = USUAL | {
     "loggers": {"channels_redis": {"level": "CRITICAL"}}
 }  # it says how its receive tasks ended
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]
-INSTALLED_APPS = ["channels", "django_htmx", "djust_presence"]
+INSTALLED_APPS = ["channels", "djust_presence"]
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 

@@ -15,6 +15,16 @@
 (() => {
   "use strict";
 
+  /** The document as it is: images and forms in it hide what they are named after. */
+  const document = new Proxy(window.document, {
+    get(target, name) {
+      // What a script has defined there stands.
+      const own = Object.getOwnPropertyDescriptor(target, name);
+      if (typeof name === "symbol" || own?.configurable === false) return target[name];
+      const value = Reflect.get(Object.getPrototypeOf(target), name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
   const CURSORS = Symbol.for("djust_presence.cursors");
   if (document[CURSORS]) return;
 
@@ -571,19 +581,33 @@
   const stage = root.appendChild(document.createElement("div"));
   stage.className = "stage";
 
-  const template = document.createElement("template");
-  const arrow = "M0 0 5.9 17.2 8.9 10 16.2 7.1Z";
-  template.innerHTML = `
-    <div class="cursor" part="cursor">
-      <div class="look">
-        <svg class="arrow" part="arrow" viewBox="0 0 20 20">
-          <path class="shade" d="${arrow}"/><path d="${arrow}"/>
-        </svg>
-        <span class="pulse" part="pulse"></span>
-        <span class="label" part="label" dir="auto"></span>
-      </div>
-    </div>`;
-  const pattern = template.content.firstElementChild;
+  const SVG = "http://www.w3.org/2000/svg";
+  const ARROW = "M0 0 5.9 17.2 8.9 10 16.2 7.1Z";
+
+  /** Not parsed: trusted types would have to be asked for that. */
+  function make(element, attributes, ...content) {
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...content);
+    return element;
+  }
+  const html = (name, ...rest) => make(document.createElement(name), ...rest);
+  const svg = (name, ...rest) => make(document.createElementNS(SVG, name), ...rest);
+  const pattern = html(
+    "div",
+    { class: "cursor", part: "cursor" },
+    html(
+      "div",
+      { class: "look" },
+      svg(
+        "svg",
+        { class: "arrow", part: "arrow", viewBox: "0 0 20 20" },
+        svg("path", { class: "shade", d: ARROW }),
+        svg("path", { d: ARROW }),
+      ),
+      html("span", { class: "pulse", part: "pulse" }),
+      html("span", { class: "label", part: "label", dir: "auto" }),
+    ),
+  );
 
   // --- Start ------------------------------------------------------------------------------------------
 

@@ -11,11 +11,24 @@
 (() => {
   "use strict";
 
+  /** A node as it is: a form's fields, and images of a document, hide what they are named after. */
+  const bare = (node) =>
+    new Proxy(node, {
+      get(target, name) {
+        // What a script has defined there stands.
+        const own = Object.getOwnPropertyDescriptor(target, name);
+        if (typeof name === "symbol" || own?.configurable === false) return target[name];
+        const value = Reflect.get(Object.getPrototypeOf(target), name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  const document = bare(window.document);
   const script = document.currentScript;
   const HERE = Symbol.for("djust_presence.djust");
-  if (document[HERE] || !script) return;
+  if (document[HERE] || !(script instanceof HTMLScriptElement)) return;
   document[HERE] = true;
 
+  const cursorsUrl = script.getAttribute("data-cursors");
   const COLOR = "data-presence-color";
   const PROPERTY = "--presence-color";
   const LIVE = "[dj-root], [dj-view]";
@@ -72,12 +85,12 @@
 
   function lookForCursors() {
     if (cursors) cursors.rendered();
-    else if (script.dataset.cursors && !cursorsTag && document.querySelector("live-cursors")) loadCursors();
+    else if (cursorsUrl && !cursorsTag && document.querySelector("live-cursors")) loadCursors();
   }
 
   function loadCursors() {
     cursorsTag = document.createElement("script");
-    cursorsTag.src = script.dataset.cursors;
+    cursorsTag.src = cursorsUrl;
     cursorsTag.nonce = script.nonce;
     cursorsTag.onload = () => {
       cursorsTag.remove();
@@ -102,11 +115,10 @@
   /** A strict policy refuses style attributes in HTML, but not what a script sets on an element. */
   function paint() {
     for (const element of document.querySelectorAll(`[${COLOR}]`)) {
-      const color = element.getAttribute(COLOR);
-      if (!CSS.supports("color", color)) element.style.removeProperty(PROPERTY);
-      else if (element.style.getPropertyValue(PROPERTY) !== color) {
-        element.style.setProperty(PROPERTY, color);
-      }
+      const plain = bare(element);
+      const color = plain.getAttribute(COLOR);
+      if (!CSS.supports("color", color)) plain.style.removeProperty(PROPERTY);
+      else if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
     }
   }
 
@@ -115,19 +127,19 @@
     // What is done about a change is none.
     observer.disconnect();
     paint();
-    const elements = records.map(({ target }) => target.parentElement ?? target);
-    if (elements.some((element) => element.closest?.(LIVE))) {
+    const elements = records.map(({ target }) => bare(target).parentElement ?? target);
+    if (elements.some((element) => bare(element).closest?.(LIVE))) {
       emit("presence-client:render", { regions: ["*"] });
       lookForCursors();
     }
-    observer.observe(document, changed);
+    observer.observe(window.document, changed);
   });
 
   function start() {
     paint();
-    observer.observe(document, changed);
+    observer.observe(window.document, changed);
     // djust's client tells of a new socket by a class of the body, which it may also replace.
-    new MutationObserver(listen).observe(document, { subtree: true, attributeFilter: ["class"] });
+    new MutationObserver(listen).observe(window.document, { subtree: true, attributeFilter: ["class"] });
     listen();
     lookForCursors();
   }

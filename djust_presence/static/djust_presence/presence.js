@@ -1,10 +1,9 @@
 /**
- * The page side of djust_presence: a socket to the page's own URL, events, and patches that keep what a
- * person did.
+ * The page side of djust_presence: a socket to the page's own URL, events, and fields that keep what a person did.
  *
- * Its tag says where the rest is: `data-engine` is htmx 4 out of django-htmx, whose morph does the patching
- * as a private copy, `data-cursors` is the script for pages with live cursors, and `data-socket-prefix` goes in
- * front of the page's path in the socket's URL. With DEBUG it may have `data-advice`, for the console.
+ * patch.js, which shows what the server renders, has a tag of its own. The tag of this script says where the rest
+ * is: `data-cursors` is the script for pages with live cursors, and `data-socket-prefix` goes in front of the page's
+ * path in the socket's URL. With DEBUG it may have `data-advice`, for the console.
  *
  * What the page's own scripts and styles can go by:
  *   presence:<event>            on the document: a broadcast to the group, its payload in `detail`
@@ -21,6 +20,18 @@
 (() => {
   "use strict";
 
+  /** A node as it is: a form's fields, and images of a document, hide what they are named after. */
+  const bare = (node) =>
+    new Proxy(node, {
+      get(target, name) {
+        // What a script has defined there stands.
+        const own = Object.getOwnPropertyDescriptor(target, name);
+        if (typeof name === "symbol" || own?.configurable === false) return target[name];
+        const value = Reflect.get(Object.getPrototypeOf(target), name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  const document = bare(window.document);
   const script = document.currentScript;
   const VISIT = Symbol.for("djust_presence.visit");
   if (document[VISIT]) {
@@ -29,12 +40,16 @@
     return;
   }
   const warn = (text) => console.warn(`djust_presence: ${text}`);
-  const { advice } = script?.dataset ?? {};
+  if (!(script instanceof HTMLScriptElement)) return;
+  const advice = script.getAttribute("data-advice");
   if (advice) warn(advice);
-  if (!script?.dataset.engine) return;
-  const { engine: engineUrl, cursors: cursorsUrl, socketPrefix = "" } = script.dataset;
+  if (!script.hasAttribute("data-socket-prefix")) return;
+  const cursorsUrl = script.getAttribute("data-cursors");
+  const socketPrefix = script.getAttribute("data-socket-prefix");
 
+  const PATCH = Symbol.for("djust_presence.patch");
   const COLOR = "data-presence-color";
+  const PROPERTY = "--presence-color";
   const PENDING = "data-presence-pending";
   const DISABLED = "aria-disabled";
   const IGNORED = '[dj-update="ignore"]';
@@ -54,10 +69,13 @@
   const LARGEST_FRAME = 64 * 1024; // bytes
 
   const HELP = "See docs/how-to/troubleshoot.md.";
+  const NO_PATCHER =
+    "patch.js cannot be loaded, and without it the page does not update: are static files collected and served? " +
+    HELP;
 
   /** Tell the page. An element that has left it meanwhile cannot be heard, so the document speaks for it. */
-  const emit = (name, detail = {}, source = document) =>
-    (source.isConnected ? source : document).dispatchEvent(
+  const emit = (name, detail = {}, source = window.document) =>
+    (bare(source).isConnected ? bare(source) : document).dispatchEvent(
       new CustomEvent(`presence-client:${name}`, { bubbles: true, detail }),
     );
 
@@ -212,8 +230,12 @@
         // The view behind the socket may have found other regions than when the page was loaded.
         if (!isPageOf(Object.keys(regions))) send({ type: "page" });
       }
-      if ("*" in regions) waiting.clear(); // an older part would spoil the page
+      if ("*" in regions) {
+        waiting.clear(); // an older part would spoil the page
+        late.clear();
+      }
       for (const [id, html] of Object.entries(regions)) {
+        late.delete(id);
         waiting.delete(id);
         waiting.set(id, html);
       }
@@ -251,7 +273,7 @@
     }
     lastRef += 1;
     inFlight.set(lastRef, { name, element, sent });
-    element.setAttribute(PENDING, "");
+    bare(element).setAttribute(PENDING, "");
     if (sent) hold(element);
     const frame = JSON.stringify({ type: "event", ref: lastRef, name, params });
     if (new Blob([frame]).size > LARGEST_FRAME) {
@@ -263,7 +285,7 @@
     const { name, element, sent } = inFlight.get(ref) ?? {};
     inFlight.delete(ref);
     if (element && ![...inFlight.values()].some((other) => other.element === element)) {
-      element.removeAttribute(PENDING);
+      bare(element).removeAttribute(PENDING);
     }
     if (sent) unhold(element);
     if (!error) {
@@ -277,7 +299,7 @@
 
   /** Not `disabled`, which would throw the focus to the body. */
   function hold(form) {
-    const buttons = [...form.elements].filter((field) => ["submit", "image"].includes(field.type));
+    const buttons = [...bare(form).elements].filter((field) => ["submit", "image"].includes(field.type));
     held.set(form, new Map(buttons.map((button) => [button, button.getAttribute(DISABLED)])));
     for (const button of buttons) button.setAttribute(DISABLED, "true");
   }
@@ -312,11 +334,9 @@
   /** What the attributes with this prefix say: kebab-case names become snake_case. */
   function valuesOf(element, prefix) {
     const values = {};
-    // Not `attributes`: a form may well have a field of that name.
-    for (const name of element.getAttributeNames()) {
+    for (const { name, value } of bare(element).attributes) {
       if (!name.startsWith(prefix) || /^data-(presence|htmx|hx)-/.test(name)) continue;
       const [key, hint] = name.slice(prefix.length).replace(/^dj-/, "").split(":");
-      const value = element.getAttribute(name);
       values[key.replaceAll("-", "_")] = hint && Object.hasOwn(HINTS, hint) ? HINTS[hint](value) : value;
     }
     return values;
@@ -349,7 +369,7 @@
       const texts = data.getAll(name).filter((value) => typeof value === "string");
       // The socket is known to be the page's own by its Origin: Django's token is of no use to a handler.
       if (!texts.length || name === "csrfmiddlewaretoken") continue;
-      const fields = [...form.elements].filter((field) => field.name === name);
+      const fields = [...bare(form).elements].filter((field) => field.name === name);
       const several = fields.length > 1 && fields.every((field) => field.type === "checkbox");
       values[name] = texts.length > 1 || several || fields.some(isMultiple) ? texts : texts[0];
     }
@@ -380,7 +400,7 @@
    * when it is left. What happens at once lets what has waited go first.
    */
   function whenQuiet(element, attribute, source, quiet, run) {
-    const said = element.getAttribute("dj-debounce");
+    const said = bare(element).getAttribute("dj-debounce");
     const limit = said === null ? quiet : Number.parseInt(said, 10) || 0;
     for (const other of delayed) {
       if (other.source === source && other.attribute === attribute) drop(other);
@@ -408,21 +428,21 @@
   }
 
   function onClick(event) {
-    const element = event.target instanceof Element && event.target.closest("[dj-click]");
-    if (!element || element.matches(":disabled")) return;
+    const element = event.target instanceof Element && bare(event.target).closest("[dj-click]");
+    if (!element || bare(element).matches(":disabled")) return;
     event.preventDefault();
     whenQuiet(element, "dj-click", element, 0, () => {
       const data = valuesOf(element, "data-");
       const params = valuesOf(element, "dj-value-");
       // Other scripts have data attributes of theirs: these are offered, and the handler takes what it knows.
       if (Object.keys(data).length) params._data = data;
-      sendEvent(element, element.getAttribute("dj-click"), params);
+      sendEvent(element, bare(element).getAttribute("dj-click"), params);
     });
   }
 
   function onSubmit(event) {
     const form = event.target;
-    if (!(form instanceof HTMLFormElement && form.hasAttribute("dj-submit"))) return;
+    if (!(form instanceof HTMLFormElement && bare(form).hasAttribute("dj-submit"))) return;
     event.preventDefault();
     hurry();
     const { submitter } = event;
@@ -431,25 +451,25 @@
       ...valuesOf(form, "dj-value-"),
       _target: submitter?.name || submitter?.id || null,
     };
-    const fields = [...form.elements].filter((field) => field.matches(FIELDS));
-    sendEvent(form, form.getAttribute("dj-submit"), params, rememberFields(fields));
+    const fields = [...bare(form).elements].filter((field) => field.matches(FIELDS));
+    sendEvent(form, bare(form).getAttribute("dj-submit"), params, rememberFields(fields));
   }
 
   /** What a field has to say by `dj-input` or `dj-change`, its own or of an element around it. */
   function onField(attribute, field) {
-    const element = field instanceof HTMLElement && field.closest(`[${attribute}]`);
+    const element = field instanceof HTMLElement && bare(field).closest(`[${attribute}]`);
     if (!element || field === composing || field.type === "file") return;
     const quiet = attribute === "dj-input" && !isClicked(field) ? TYPING_DEBOUNCE : 0;
-    whenQuiet(element, attribute, field, quiet, () => sendField(field, element.getAttribute(attribute)));
+    whenQuiet(element, attribute, field, quiet, () => sendField(field, bare(element).getAttribute(attribute)));
   }
 
   /** The view behind a socket that has just opened knows nothing of what was typed before. */
   function inform() {
     for (const [field, { dirty }] of rememberFields(document.querySelectorAll(FIELDS))) {
-      if (!dirty || field.matches(":disabled, [type=radio]:not(:checked)")) continue;
+      if (!dirty || field.matches(":disabled, [type=hidden], [type=radio]:not(:checked)")) continue;
       for (const attribute of ["dj-input", "dj-change"]) {
         const element = field.closest(`[${attribute}]`);
-        if (element) sendField(field, element.getAttribute(attribute));
+        if (element) sendField(field, bare(element).getAttribute(attribute));
       }
     }
   }
@@ -457,19 +477,28 @@
   // --- Patching ---------------------------------------------------------------------------------------
 
   const waiting = new Map(); // region id → its newest HTML, not yet shown
+  const late = new Map(); // the same, of regions that are shown but for an element that is being edited
   const handled = []; // the fields of each form that was handled, as they were sent
   let uninformed = false; // whether the view may not know what was typed: it was mounted since
-  let morph = null;
   let kept = null; // what a person did to the fields of the region being patched
   let composing = null; // the element under an IME composition
-  let skipped = false;
+  let patcherTimer;
 
   /** Show what has come, as far as that is possible now; when nothing is left, settle what waited for it. */
   function flush() {
-    if (morph && waiting.size) {
+    const patcher = document[PATCH];
+    if (!patcher && waiting.size) patcherTimer ??= setTimeout(warn, SCRIPT_RETRY, NO_PATCHER);
+    if (patcher && waiting.size) {
+      clearTimeout(patcherTimer);
       const regions = [...waiting];
       waiting.clear();
-      for (const [id, html] of regions) patch(id, html);
+      for (const [id, html] of regions) {
+        try {
+          patch(patcher, id, html);
+        } catch (error) {
+          reportError(error); // and go on with the others
+        }
+      }
       lookForCursors();
       emit("render", { regions: regions.map(([id]) => id) });
       if (uninformed && !waiting.size) {
@@ -480,22 +509,27 @@
     if (!waiting.size) handled.splice(0).forEach(release);
   }
 
-  /** Show the new content of one region, or of the whole body for "*", around what a person did. */
-  function patch(id, html) {
-    const target = id === "*" ? document.body : document.getElementById(id);
+  /** Show the new content of one region, or of the whole page for "*", around what a person did. */
+  function patch(patcher, id, html) {
+    const target =
+      id === "*" ? document.documentElement : document.querySelector(`live-region[id="${CSS.escape(id)}"]`);
     if (!target) return;
-    const source = id === "*" ? parsePage(html) : parseFragment(html);
-    // Parsed where no script runs, its content came out as elements, which would load their images.
-    for (const noscript of source.querySelectorAll("noscript")) noscript.textContent = noscript.innerHTML;
-    paint(source);
     const focus = rememberFocus();
     kept = rememberFields(target.querySelectorAll(FIELDS));
-    skipped = false;
-    morph(target, source, true);
+    const { skipped, late: isLate } = patcher.patch(target, html, { leave: composing, set: setHeld });
     settleFields(target);
     if (skipped) waiting.set(id, html);
+    if (isLate) late.set(id, html);
+    paint(target);
     restoreFocus(focus);
-    window.htmx?.process?.(target);
+    if (typeof window.htmx?.process === "function") window.htmx.process(target);
+  }
+
+  /** Show what an element that was being edited has missed. */
+  function catchUp() {
+    for (const [id, html] of late) if (!waiting.has(id)) waiting.set(id, html);
+    late.clear();
+    flush();
   }
 
   /** Whether these are the regions of the page; "*" is of every page. */
@@ -504,36 +538,11 @@
     return ids.includes("*") || (here.length === ids.length && here.every((id) => ids.includes(id)));
   }
 
-  function parsePage(html) {
-    const page = new DOMParser().parseFromString(html, "text/html");
-    if (page.title && page.title !== document.title) document.title = page.title;
-    return page.body;
-  }
-
-  function parseFragment(html) {
-    const template = document.createElement("template");
-    template.innerHTML = html;
-    return template.content;
-  }
-
-  /** The engine asks before it touches a node: false leaves the node and all within as they are. */
-  function beforeMorphNode(old, { newNode }) {
-    if (old === composing) {
-      skipped = true;
-      return false;
-    }
-    if (old.matches(IGNORED) || (old === document.activeElement && old.isContentEditable)) return false;
-    if (old.matches("details, dialog")) newNode.toggleAttribute("open", old.hasAttribute("open"));
-    if (old.hasAttribute(PENDING)) newNode.setAttribute(PENDING, "");
-    const buttons = held.get(old.form);
-    if (buttons?.has(old)) {
-      buttons.set(old, newNode.getAttribute(DISABLED));
-      newNode.setAttribute(DISABLED, "true");
-    }
-    // The engine would copy the style as an attribute, which a strict policy refuses.
-    if (newNode.hasAttribute(COLOR)) old.style.cssText = newNode.style.cssText;
-    // With the default already equal the engine finds nothing to copy over what was typed.
-    if (kept.get(old)?.typed && isKept(old, newNode)) old.defaultValue = newNode.defaultValue;
+  /** Of a button that is held, the server's aria-disabled waits for the answer. */
+  function setHeld(element, name, value) {
+    const buttons = name === DISABLED ? held.get(element.form) : null;
+    if (!buttons?.has(element)) return false;
+    buttons.set(element, value);
     return true;
   }
 
@@ -553,7 +562,7 @@
         const initial = initialOptions(field);
         const dirty =
           selected.length !== initial.length || selected.some((option) => !initial.includes(option));
-        fields.set(field, { name, dirty, selected: selected.map((option) => option.value) });
+        fields.set(field, { name, dirty, selected: selected.map(({ value }) => value), chosen: selected });
       } else if (type === "checkbox" || type === "radio") {
         fields.set(field, { name, dirty: checked !== field.defaultChecked, checked });
       } else {
@@ -565,14 +574,14 @@
 
   function settleFields(target) {
     const chosen = [];
-    for (const [field, { selected, checked, typed }] of kept) {
+    for (const [field, { selected, chosen: options, checked, typed }] of kept) {
       if (!target.contains(field)) continue;
       const keep = isKept(field);
-      if (selected) settleSelect(field, keep && selected);
+      if (selected) settleSelect(field, keep && selected, options);
       else if (!typed) {
         if (field.type === "radio" && keep) chosen.push([field, checked]);
         else field.checked = keep ? checked : field.defaultChecked;
-      } else if (!keep && field.value !== initialValue(field)) field.value = field.defaultValue;
+      } else if (!keep) settleText(field);
     }
     // Last, as every checked radio button unchecks the others of its group.
     for (const [radio, checked] of chosen) radio.checked = checked;
@@ -589,13 +598,22 @@
       if (changed.has(choice(field))) continue;
       if (selected) settleSelect(field);
       else if (!typed) field.checked = field.defaultChecked;
-      else if (field.value !== initialValue(field)) field.value = field.defaultValue;
+      else settleText(field);
     }
   }
 
-  function settleSelect(select, selected) {
+  function settleText(field) {
+    const initial = initialValue(field);
+    if (field.value !== initial) field.value = initial;
+  }
+
+  /** Choose the options that were `chosen`, with these values, or else others of the same value. */
+  function settleSelect(select, selected, chosen) {
     const options = [...select.options];
-    const remaining = selected && options.filter((option) => selected.includes(option.value));
+    const isStill = (option, index) => options.includes(option) && option.value === selected[index];
+    const remaining =
+      selected &&
+      (chosen.every(isStill) ? chosen : options.filter((option) => selected.includes(option.value)));
     const wanted =
       remaining && remaining.length >= Math.min(selected.length, 1) ? remaining : initialOptions(select);
     if (options.every((option) => option.selected === wanted.includes(option))) return;
@@ -604,6 +622,8 @@
 
   /** What the field would show untouched: browsers tidy up the value of a range, a colour, a date. */
   function initialValue(field) {
+    // A hidden field has no other value than its attribute, which a script may have set.
+    if (field.type === "hidden") return document[PATCH]?.served(field)?.getAttribute("value") ?? field.value;
     if (field.value === field.defaultValue) return field.value;
     const form = document.createElement("form");
     const copy = form.appendChild(field.cloneNode(true));
@@ -637,74 +657,18 @@
     }
   }
 
+  const painted = new Set();
+
   /** A strict policy refuses style attributes in HTML, but not what a script sets on an element. */
   function paint(root) {
-    for (const element of root.querySelectorAll(`[${COLOR}]`)) {
-      const color = element.getAttribute(COLOR);
-      if (CSS.supports("color", color)) element.style.setProperty("--presence-color", color);
-      else element.style.removeProperty("--presence-color");
+    for (const element of root.querySelectorAll(`[${COLOR}]`)) painted.add(element);
+    for (const element of painted) {
+      const plain = bare(element);
+      const color = plain.getAttribute(COLOR);
+      if (color === null || !plain.isConnected) painted.delete(element);
+      if (!CSS.supports("color", color)) plain.style.removeProperty(PROPERTY);
+      else if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
     }
-  }
-
-  // --- The engine: a private copy of htmx 4, unseen by the page's own htmx ----------------------------
-
-  function loadEngine(again = false) {
-    const tag = document.createElement("script");
-    const own = Object.getOwnPropertyDescriptor(window, "htmx");
-    // `var htmx` of the page's own copy cannot be redefined. Otherwise it may yet come while ours loads.
-    const declared = own?.configurable === false;
-    let page = own?.value;
-    let engine;
-    if (!declared) {
-      const set = (value) => (document.currentScript === tag ? (engine = value) : (page = value));
-      Object.defineProperty(window, "htmx", { configurable: true, enumerable: true, get: () => page, set });
-    }
-    // Approved extensions are the business of the page's own copy, which has read the list already.
-    const config = page && document.querySelector('meta[name="htmx-config"][content*="extensions"]');
-    config?.setAttribute("name", "htmx-config-read");
-    const restore = () => {
-      config?.setAttribute("name", "htmx-config");
-      if (declared) [engine, window.htmx] = [window.htmx, page];
-      else {
-        delete window.htmx;
-        if (page) window.htmx = page;
-      }
-      tag.remove();
-    };
-    tag.src = engineUrl;
-    tag.nonce = script.nonce;
-    tag.onload = () => {
-      restore();
-      adoptEngine(engine);
-      flush();
-    };
-    tag.onerror = () => {
-      restore();
-      if (!again) {
-        warn(
-          `${engineUrl} cannot be loaded, and without it the page does not update: is django_htmx in ` +
-            `INSTALLED_APPS, and are static files collected and served? ${HELP}`,
-        );
-      }
-      setTimeout(loadEngine, SCRIPT_RETRY, true);
-    };
-    document.head.append(tag);
-  }
-
-  /** Keep the morph and switch off all else, before the copy gets to its own start in the next task. */
-  function adoptEngine(engine) {
-    // 4.0.1 starts with `initialize`, the betas with `process`.
-    engine.initialize = engine.process = () => {};
-    engine.config.history = false;
-    const sheets = document.adoptedStyleSheets;
-    const indicator = `.${engine.config.indicatorClass}`;
-    const index = sheets.findLastIndex((sheet) => sheet.cssRules[0]?.selectorText === indicator);
-    if (index !== -1) sheets.splice(index, 1);
-    engine.registerExtension("djust-presence", {
-      init: (api) => (morph = api.morph),
-      htmx_before_morph_node: beforeMorphNode,
-    });
-    if (!morph) throw new Error("djust_presence: htmx-config has to approve the extension djust-presence.");
   }
 
   // --- Cursors: a script of its own, for pages that have a surface for them ----------------------------
@@ -721,7 +685,7 @@
 
   function loadCursors(again = false) {
     cursorsTag = document.createElement("script");
-    cursorsTag.src = cursorsUrl;
+    cursorsTag.src = document[PATCH]?.scriptURL(cursorsUrl) ?? cursorsUrl;
     cursorsTag.nonce = script.nonce;
     cursorsTag.onload = () => {
       cursorsTag.remove();
@@ -758,8 +722,10 @@
     lookForCursors();
     // A view that has yet to be mounted will be as new as the page; the one behind a socket that is live is not.
     if (state !== "stopped" && state !== "live" && openedUrl === socketUrl()) return;
+    document[PATCH]?.copyPage();
     hurry(); // what was typed is for the view that is being left
     waiting.clear();
+    late.clear();
     handled.length = 0;
     forget("reconnecting")?.close(1000);
     everReady = false;
@@ -770,9 +736,11 @@
   document.addEventListener("submit", onSubmit);
   document.addEventListener("input", ({ target }) => onField("dj-input", target));
   document.addEventListener("change", ({ target }) => onField("dj-change", target));
-  document.addEventListener("focusout", ({ target }) =>
-    [...delayed].filter(({ source, timer }) => source === target && !timer).forEach((one) => hurry(one)),
-  );
+  document.addEventListener("focusout", ({ target }) => {
+    [...delayed].filter(({ source, timer }) => source === target && !timer).forEach((one) => hurry(one));
+    if (late.size) setTimeout(catchUp); // when something else has the focus
+  });
+  document.addEventListener("djust_presence.patch", flush);
   document.addEventListener("compositionstart", ({ target }) => (composing = target), true);
   document.addEventListener(
     "compositionend",
@@ -798,7 +766,6 @@
   document.documentElement.append(status);
 
   paint(document);
-  loadEngine();
   lookForCursors();
   if (document.prerendering) document.addEventListener("prerenderingchange", probe, { once: true });
   else connect();

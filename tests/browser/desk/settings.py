@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.settings import *  # noqa: F403
+from tests.settings import INSTALLED_APPS as APPS
 from tests.settings import MIDDLEWARE as USUAL
 from tests.settings import TEMPLATES as PLAIN
 
 HERE = Path(__file__).resolve().parent
+INSTALLED_APPS = ["django_htmx", *APPS]
 ROOT_URLCONF = "tests.browser.desk.urls"
 ASGI_APPLICATION = "tests.browser.desk.asgi.application"
 MIDDLEWARE = ["tests.browser.desk.urls.strict_policy", *USUAL]

@@ -22,14 +22,15 @@ Send = Callable[[Message], Awaitable[None]]
 
 POLICY = "default-src 'self'"
 STATIC = {
+    "patch.js": Path(djust_presence.__path__[0], "static/djust_presence/patch.js"),
     "presence.js": Path(djust_presence.__path__[0], "static/djust_presence/presence.js"),
     "cursors.js": Path(djust_presence.__path__[0], "static/djust_presence/cursors.js"),
     "htmx-2.min.js": Path(django_htmx.__path__[0], "static/django_htmx/htmx-2.min.js"),
     "htmx-4.min.js": Path(django_htmx.__path__[0], "static/django_htmx/htmx-4.min.js"),
 }
 SCRIPT = (
-    '<script src="/static/presence.js" defer data-engine="{engine}" data-cursors="/static/cursors.js" '
-    'data-socket-prefix="{prefix}"></script>'
+    '<script src="/static/patch.js"></script>'
+    '<script src="/static/presence.js" defer data-cursors="/static/cursors.js" data-socket-prefix="{prefix}"></script>'
 )
 
 
@@ -88,13 +89,10 @@ class Site:
         self.pages: dict[str, str] = {}
         self.plain: dict[str, str] = {}  # pages without the script
         self.prefix = ""
-        self.engine = "/static/htmx-4.min.js"
         self.script = SCRIPT
         self.policy = POLICY
         self.static = dict(STATIC)
         self.requests: list[str] = []
-        self.engine_gate = asyncio.Event()
-        self.engine_gate.set()
         self.accepting = asyncio.Event()
         self.accepting.set()
         self._wires: asyncio.Queue[Wire] = asyncio.Queue()
@@ -145,7 +143,7 @@ class Site:
             await self._serve_socket(Wire(scope, receive, send), receive, send)
         else:
             self.requests.append(f"{scope['method']} {scope['path']}")
-            await self._serve_page(scope["path"], scope["query_string"].decode(), send)
+            await self._serve_page(scope["path"], send)
 
     async def _serve_socket(self, wire: Wire, receive: Receive, send: Send) -> None:
         await receive()
@@ -156,16 +154,14 @@ class Site:
         await wire.finished.wait()
         self._open.discard(wire)
 
-    async def _serve_page(self, path: str, query: str, send: Send) -> None:
+    async def _serve_page(self, path: str, send: Send) -> None:
         status, kind, content = 200, "text/html; charset=utf-8", b""
         if path.startswith("/static/"):
-            if f"{path}?{query}".startswith(self.engine):
-                await self.engine_gate.wait()
             file = self.static.get(path.removeprefix("/static/"))
             kind = "text/javascript"
             status, content = (200, file.read_bytes()) if file else (404, b"")
         elif path != "/favicon.ico":
-            script = self.script.format(engine=self.engine, prefix=self.prefix)
+            script = self.script.format(prefix=self.prefix)
             body = self.plain.get(path) or self.pages.get(path, self.body) + script
             head = f"<meta charset=utf-8><title>Harness</title>{self.head}"
             content = f"<!doctype html><html><head>{head}</head><body>{body}</body></html>".encode()
