@@ -6,16 +6,17 @@ import asyncio
 import atexit
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, Future, wait
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import ParamSpec, TypeVar
 
 from asgiref.sync import AsyncToSync, sync_to_async
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections
 
 from ..background import thread_of
 from ..forks import after_fork
-from .threads import between_connection_checks, connections_kept
 from .turns import Ask, Crowded, Sender, Turn, Turns
 
 __all__ = ["LANES", "Lanes", "lanes"]
@@ -188,6 +189,42 @@ class Lanes:
 lanes = Lanes()
 after_fork(lanes.reset)
 atexit.register(lambda: lanes.finish(LONGEST_STOP))
+
+
+def between_connection_checks(function: Callable[[], T]) -> T:
+    """Return the result of *function*, with database connections checked before and after it, as around a request."""
+    _check_connections()
+    try:
+        return function()
+    finally:
+        _check_connections()
+
+
+_keepers = 0
+
+
+@contextmanager
+def connections_kept() -> Iterator[None]:
+    """No request ends a TestCase's transaction: what Django's test client does around each of its own."""
+    global _keepers
+    signals = (request_started, request_finished)
+    _keepers += 1
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        _keepers -= 1
+        if not _keepers:
+            for signal in signals:
+                signal.connect(close_old_connections)
+
+
+def _check_connections() -> None:
+    """Do what ``close_old_connections`` does, but for a transaction that is open by now: it is a TestCase's."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _nothing() -> None:

@@ -1,63 +1,25 @@
-"""Worker threads for sync user code and rendering, and what surrounds a request, carried over to them."""
+"""Tasks and threads of async user code, and the settings around a request, to be restored in another thread."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, TypeVar
+from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connections
+from django.db import connections
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
 from ..background import Afterwards
 from ..tasks import start
 
-__all__ = ["Ambient", "between_connection_checks", "connections_kept", "own_thread", "spawn"]
-
-T = TypeVar("T")
-
-
-def between_connection_checks(function: Callable[[], T]) -> T:
-    _check_connections()
-    try:
-        return function()
-    finally:
-        _check_connections()
-
-
-_keepers = 0
-
-
-@contextmanager
-def connections_kept() -> Iterator[None]:
-    """No request ends a TestCase's transaction: what Django's test client does around each of its own."""
-    global _keepers
-    signals = (request_started, request_finished)
-    _keepers += 1
-    for signal in signals:
-        signal.disconnect(close_old_connections)
-    try:
-        yield
-    finally:
-        _keepers -= 1
-        if not _keepers:
-            for signal in signals:
-                signal.connect(close_old_connections)
-
-
-def _check_connections() -> None:
-    """Do what ``close_old_connections`` does, but for a transaction that is open by now: it is a TestCase's."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+__all__ = ["Ambient", "own_thread", "spawn"]
 
 
 @asynccontextmanager
