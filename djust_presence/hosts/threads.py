@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
+from asgiref.sync import AsyncToSync
 from django.db import connections
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
-from ..background import Afterwards
+from ..background import AFTERWARDS, Threads, thread_of
+from ..forks import after_fork
 from ..tasks import start
 
 __all__ = ["Ambient", "own_thread", "spawn"]
+
+_leaving: set[Future[None]] = set()  # the last calls of threads of their own that their code has left
+after_fork(_leaving.clear)
 
 
 @asynccontextmanager
@@ -27,21 +32,24 @@ async def own_thread() -> AsyncIterator[None]:
     """For async user code, which may take its time and so holds no lane.
 
     Its thread-sensitive calls (the ORM) get a thread of their own if there are any, as in an async view,
-    and that thread leaves no database connection behind.
+    and that thread leaves no database connection behind. A call of a task that goes on is not waited for, unless a
+    process has too many such threads.
     """
     if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
         yield
         return
-    context = ThreadSensitiveContext()
+    thread = Threads("djust_presence-own")
     try:
-        async with context:
-            try:
-                yield
-            finally:
-                if context in SyncToAsync.context_to_thread_executor:
-                    await sync_to_async(connections.close_all)()
+        with thread_of(thread):
+            yield
     finally:
-        SyncToAsync.context_to_thread_executor[context] = Afterwards()  # for tasks that go on
+        if thread.started:
+            closed = thread.submit(connections.close_all)
+            thread.end()
+            _leaving.add(closed)
+            closed.add_done_callback(_leaving.discard)
+            if len(_leaving) > AFTERWARDS:
+                await asyncio.wait([asyncio.wrap_future(closed)])
 
 
 # Tasks that nobody else holds on to: a handler, for one, runs to its end though the page is gone.
