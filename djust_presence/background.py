@@ -1,10 +1,13 @@
-"""Threads for the sync code of async tasks that outlive what has started them."""
+"""Threads for sync code, also for that of async tasks that outlive what has started them."""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import queue
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -12,26 +15,96 @@ from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 from django.db import connections
 
-__all__ = ["Afterwards", "Lasting", "thread_of"]
+from .forks import after_fork
+
+__all__ = ["AFTERWARDS", "LONGEST_STOP", "Lasting", "Threads", "finish", "thread_of"]
 
 T = TypeVar("T")
 
+# As many threads, and so database connections, does a process have for tasks that outlive what has started them.
+AFTERWARDS = 8
+LONGEST_STOP = 5.0  # seconds that the end of the process waits for calls that are under way
 
-class Afterwards(Executor):
-    """A thread of its own, which begins when it is needed. No database connection stays open in it between two calls."""
+_under_way: set[Future[Any]] = set()
 
-    def __init__(self) -> None:
-        self._thread: ThreadPoolExecutor | None = None  # ends when nobody holds this any more
+
+class Threads(Executor):
+    """Up to *size* threads, which begin when they are needed, and do not keep the process from ending.
+
+    Code in one may wait for a loop that has been stopped, and would wait for ever.
+    """
+
+    def __init__(self, name: str, size: int = 1) -> None:
+        self._name, self._size = name, size
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all threads and calls, as a forked child must: they have stayed in its parent."""
+        self._lock = threading.Lock()
+        self._started = 0
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+
+    @property
+    def started(self) -> bool:
+        return self._started > 0
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = function(*args, **kwargs)
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+
+        _under_way.add(future)
+        future.add_done_callback(_under_way.discard)
+        self._work.put(run)
+        with self._lock:
+            if self._started < self._size:
+                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                self._started += 1
+        return future
+
+    def end(self) -> None:
+        """Let the threads end once they have done what they have been given."""
+        self._work.put(None)
+
+    def _run(self) -> None:
+        while work := self._work.get():
+            work()
+            del work  # and what it refers to, while there is nothing to do
+        self._work.put(None)  # for the next thread
+
+
+def finish(timeout: float) -> None:
+    """Wait until all calls are done that any `Threads` have by now, for *timeout* seconds at most."""
+    wait(set(_under_way), timeout)
+
+
+after_fork(_under_way.clear)
+atexit.register(finish, LONGEST_STOP)
+
+
+class Afterwards(Threads):
+    """Threads that all tasks share which outlive what has started them.
+
+    No database connection stays open in them between two calls, which may be on different ones.
+    """
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         waiting = AsyncToSync.loop_thread_executors.get(asyncio.get_running_loop())
-        if (
-            waiting
-        ):  # async_to_sync waits in the thread of a TestCase, say, and only that one sees its transaction
+        if waiting:
+            # async_to_sync waits in the thread of a TestCase, say, and only that one sees its transaction.
             return waiting.submit(function, *args, **kwargs)
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "djust_presence-afterwards")
-        return self._thread.submit(_leaving_no_connection, function, *args, **kwargs)
+        return super().submit(_leaving_no_connection, function, *args, **kwargs)
+
+
+_afterwards = Afterwards("djust_presence-afterwards", AFTERWARDS)
+after_fork(_afterwards.reset)
 
 
 class Lasting(CurrentThreadExecutor):
@@ -46,13 +119,12 @@ class Lasting(CurrentThreadExecutor):
         over.set_result(None)
         self.run_until_future(over)  # nothing waits in it
         self._first = first
-        self._afterwards = Afterwards()
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         try:
             return self._first.submit(function, *args, **kwargs)
         except RuntimeError:  # it is over
-            return self._afterwards.submit(function, *args, **kwargs)
+            return _afterwards.submit(function, *args, **kwargs)
 
 
 @contextmanager
@@ -68,7 +140,7 @@ def thread_of(executor: Executor) -> Iterator[None]:
     finally:
         AsyncToSync.executors.current = waiting
         SyncToAsync.thread_sensitive_context.reset(token)
-        SyncToAsync.context_to_thread_executor[context] = Afterwards()
+        SyncToAsync.context_to_thread_executor[context] = _afterwards
 
 
 def _leaving_no_connection(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -76,5 +148,6 @@ def _leaving_no_connection(function: Callable[..., T], /, *args: Any, **kwargs: 
         return function(*args, **kwargs)
     finally:
         for connection in connections.all(initialized_only=True):
-            if not connection.in_atomic_block:
-                connection.close()
+            connection.close()
+            if connection.in_atomic_block:  # the call has left it so, and the next one may be somebody else's
+                del connections[connection.alias]

@@ -16,8 +16,9 @@ NAME = PACKAGE.name
 
 # From the bottom up: each may import what stands in the lines above its own.
 LAYERS = [
-    {"background", "tasks"},
-    {"conf", "forks", "calls", "codes"},
+    {"forks", "tasks"},
+    {"background"},
+    {"conf", "calls", "codes"},
     {"errors", "outages", "rates", "signals"},
     {"keys", "guests", "greenlets"},
     {"state"},

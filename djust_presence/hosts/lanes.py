@@ -3,69 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import queue
 import threading
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor, Future, wait
-from contextlib import asynccontextmanager
-from typing import ParamSpec, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
 
 from asgiref.sync import AsyncToSync, sync_to_async
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections
 
-from ..background import thread_of
+from ..background import Threads, thread_of
 from ..forks import after_fork
-from .threads import between_connection_checks, connections_kept
 from .turns import Ask, Crowded, Sender, Turn, Turns
 
 __all__ = ["LANES", "Lanes", "lanes"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 # As many database connections does a process hold for its live pages, however many these are.
 LANES = 8
 REFRESH_PATIENCE = 0.1  # seconds
 MANY = Sender()
-LONGEST_STOP = 5.0  # seconds that the end of the process waits for work that is under way
-
-
-class Lane(Executor):
-    """A thread that runs one piece of work after the other, and does not keep the process from ending.
-
-    Code in it may wait for a loop that has been stopped, and would wait for ever.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-
-    @property
-    def started(self) -> bool:
-        return self._thread is not None
-
-    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        future: Future[T] = Future()
-
-        def run() -> None:
-            if future.set_running_or_notify_cancel():
-                try:
-                    result = function(*args, **kwargs)
-                except BaseException as error:
-                    future.set_exception(error)
-                else:
-                    future.set_result(result)
-
-        self._work.put(run)
-        if self._thread is None:  # a lane has one user at a time
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
-        return future
-
-    def _run(self) -> None:
-        while True:
-            self._work.get()()
 
 
 class LaneAsk(Ask):
@@ -75,10 +34,10 @@ class LaneAsk(Ask):
 
     def __init__(self, turn: Turn, sender: Sender) -> None:
         super().__init__(turn, sender)
-        self.lane: Lane | None = None
+        self.lane: Threads | None = None
         self.granted: Future[None] | None = None  # where it has to wait
 
-    def grant(self, lane: Lane) -> None:
+    def grant(self, lane: Threads) -> None:
         self.lane = lane
         if self.granted and self.granted.set_running_or_notify_cancel():
             self.granted.set_result(None)
@@ -98,7 +57,7 @@ class Lanes:
     def reset(self) -> None:
         """Forget all threads, as a forked child must: they have stayed in its parent."""
         self._lock = threading.Lock()
-        self._lanes = [Lane(f"djust_presence-{n}") for n in range(self._size)]
+        self._lanes = [Threads(f"djust_presence-{n}") for n in range(self._size)]
         self._free = self._lanes[::-1]
         self._turns: Turns[LaneAsk] = Turns(self._size)
 
@@ -138,10 +97,6 @@ class Lanes:
     async def idle(self) -> None:
         """Wait until all is done that any lane has been given by now."""
         await asyncio.gather(*(asyncio.wrap_future(lane.submit(_nothing)) for lane in self._lanes))
-
-    def finish(self, timeout: float) -> None:
-        """Wait until all is done that any lane has been given by now, for *timeout* seconds at most."""
-        wait([lane.submit(_nothing) for lane in self._lanes if lane.started], timeout)
 
     async def _acquire_for_refresh(self, sender: Sender) -> LaneAsk:
         try:
@@ -187,7 +142,42 @@ class Lanes:
 
 lanes = Lanes()
 after_fork(lanes.reset)
-atexit.register(lambda: lanes.finish(LONGEST_STOP))
+
+
+def between_connection_checks(function: Callable[[], T]) -> T:
+    """Return the result of *function*, with database connections checked before and after it, as around a request."""
+    _check_connections()
+    try:
+        return function()
+    finally:
+        _check_connections()
+
+
+_keepers = 0
+
+
+@contextmanager
+def connections_kept() -> Iterator[None]:
+    """No request ends a TestCase's transaction: what Django's test client does around each of its own."""
+    global _keepers
+    signals = (request_started, request_finished)
+    _keepers += 1
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        _keepers -= 1
+        if not _keepers:
+            for signal in signals:
+                signal.connect(close_old_connections)
+
+
+def _check_connections() -> None:
+    """Do what ``close_old_connections`` does, but for a transaction that is open by now: it is a TestCase's."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _nothing() -> None:

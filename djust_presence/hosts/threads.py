@@ -1,63 +1,30 @@
-"""Worker threads for sync user code and rendering, and what surrounds a request, carried over to them."""
+"""Tasks and threads of async user code, and the settings around a request, to be restored in another thread."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, TypeVar
+from typing import Any
 
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connections
+from asgiref.sync import AsyncToSync
+from django.db import connections
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
-from ..background import Afterwards
+from ..background import AFTERWARDS, Threads, thread_of
+from ..forks import after_fork
 from ..tasks import start
 
-__all__ = ["Ambient", "between_connection_checks", "connections_kept", "own_thread", "spawn"]
+__all__ = ["Ambient", "own_thread", "spawn"]
 
-T = TypeVar("T")
-
-
-def between_connection_checks(function: Callable[[], T]) -> T:
-    _check_connections()
-    try:
-        return function()
-    finally:
-        _check_connections()
-
-
-_keepers = 0
-
-
-@contextmanager
-def connections_kept() -> Iterator[None]:
-    """No request ends a TestCase's transaction: what Django's test client does around each of its own."""
-    global _keepers
-    signals = (request_started, request_finished)
-    _keepers += 1
-    for signal in signals:
-        signal.disconnect(close_old_connections)
-    try:
-        yield
-    finally:
-        _keepers -= 1
-        if not _keepers:
-            for signal in signals:
-                signal.connect(close_old_connections)
-
-
-def _check_connections() -> None:
-    """Do what ``close_old_connections`` does, but for a transaction that is open by now: it is a TestCase's."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+_leaving: set[Future[None]] = set()  # the last calls of threads of their own that their code has left
+after_fork(_leaving.clear)
 
 
 @asynccontextmanager
@@ -65,21 +32,24 @@ async def own_thread() -> AsyncIterator[None]:
     """For async user code, which may take its time and so holds no lane.
 
     Its thread-sensitive calls (the ORM) get a thread of their own if there are any, as in an async view,
-    and that thread leaves no database connection behind.
+    and that thread leaves no database connection behind. A call of a task that goes on is not waited for, unless a
+    process has too many such threads.
     """
     if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
         yield
         return
-    context = ThreadSensitiveContext()
+    thread = Threads("djust_presence-own")
     try:
-        async with context:
-            try:
-                yield
-            finally:
-                if context in SyncToAsync.context_to_thread_executor:
-                    await sync_to_async(connections.close_all)()
+        with thread_of(thread):
+            yield
     finally:
-        SyncToAsync.context_to_thread_executor[context] = Afterwards()  # for tasks that go on
+        if thread.started:
+            closed = thread.submit(connections.close_all)
+            thread.end()
+            _leaving.add(closed)
+            closed.add_done_callback(_leaving.discard)
+            if len(_leaving) > AFTERWARDS:
+                await asyncio.wait([asyncio.wrap_future(closed)])
 
 
 # Tasks that nobody else holds on to: a handler, for one, runs to its end though the page is gone.

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from djust_presence.hosts.lanes import LONGEST_STOP
+from djust_presence.background import LONGEST_STOP
 from tests.live_pages import LivePage, Person
 from tests.servers import SiteServer
 

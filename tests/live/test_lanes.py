@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from asgiref.sync import sync_to_async
 
+from djust_presence.background import finish
 from djust_presence.calls import call
 from djust_presence.hosts import lanes as lanes_module
 from djust_presence.hosts.lanes import Lanes
@@ -22,7 +23,7 @@ from djust_presence.hosts.turns import Sender, Turn
 def lanes() -> Iterator[Lanes]:
     lanes = Lanes(3)
     yield lanes
-    lanes.finish(5)
+    finish(5)
 
 
 class Gate:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -12,7 +14,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from django.contrib.auth.models import Group
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.http import HttpRequest
 from django.test import AsyncClient, TestCase, override_settings
 from django.urls import path
@@ -21,7 +23,10 @@ from django.utils.decorators import async_only_middleware
 from pytest_django import Settings
 
 from djust_presence import LiveView, PresenceMixin, event_handler
+from djust_presence.background import AFTERWARDS, LONGEST_STOP
 from djust_presence.channels import PresenceConsumerMixin
+from djust_presence.hosts.lanes import lanes
+from djust_presence.hosts.threads import own_thread
 from djust_presence.testing import LivePage
 from tests.live.conftest import live
 from tests.test_channels import connected
@@ -114,7 +119,30 @@ class Nested(LiveView):
         return threading.current_thread().name, connection.in_atomic_block
 
 
-urlpatterns = [path("starter/", Starter.as_view()), path("nested/", Nested.as_view())]
+class Slow(LiveView):
+    """Starts a task whose sync call takes as long as the test wants."""
+
+    inside: ClassVar[asyncio.Event]
+    leave: ClassVar[threading.Event]
+    tasks: ClassVar[set[asyncio.Task[None]]] = set()
+    template_name = "live/here.html"
+
+    @event_handler()
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.tasks.add(loop.create_task(sync_to_async(self._work)(loop)))
+        await self.inside.wait()
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_soon_threadsafe(self.inside.set)
+        assert self.leave.wait(20)
+
+
+urlpatterns = [
+    path("starter/", Starter.as_view()),
+    path("nested/", Nested.as_view()),
+    path("slow/", Slow.as_view()),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -202,15 +230,142 @@ async def test_an_async_mount_is_in_the_transaction_of_its_view_with_all_that_it
     assert [atomic for _, atomic in Nested.seen] == [True, True]
 
 
-async def test_no_thread_is_left_when_the_tasks_are_over() -> None:
-    async with live("/starter/") as socket:
-        assert (await socket.frame())["type"] == "ready"
-    await written()
-    Later.tasks.clear()
-    async with asyncio.timeout(10):
-        while any("afterwards" in thread.name for thread in threading.enumerate()):
-            gc.collect()
-            await asyncio.sleep(0.02)
+async def test_tasks_share_few_threads_and_may_go_back_to_async_code_in_them() -> None:
+    go_on, count = asyncio.Event(), 3 * AFTERWARDS
+
+    def outer() -> tuple[str, bool, set[str]]:
+        fresh = connection.connection is None
+        Group.objects.count()
+        return threading.current_thread().name, fresh, async_to_sync(inner)()
+
+    async def inner() -> set[str]:
+        await asyncio.sleep(0.02)  # meanwhile all threads are in use
+        await Group.objects.acount()
+        calls = (sync_to_async(threading.current_thread)() for _ in range(3))
+        return {thread.name for thread in await asyncio.gather(*calls)}
+
+    async def work() -> list[tuple[str, bool, set[str]]]:
+        await go_on.wait()
+        return [await sync_to_async(outer)() for _ in range(3)]
+
+    tasks = []
+    for n in range(count):
+        async with own_thread() if n % 2 else lanes.hold():
+            tasks.append(asyncio.create_task(work()))
+    go_on.set()
+    for calls in await asyncio.wait_for(asyncio.gather(*tasks), 20):
+        assert all(fresh and inside == {thread} for thread, fresh, inside in calls)
+    names = [thread.name for thread in threading.enumerate()]
+    assert 1 < sum("afterwards" in name for name in names) <= AFTERWARDS
+
+
+async def test_a_transaction_that_a_task_leaves_open_is_not_the_next_ones() -> None:
+    go_on = asyncio.Event()
+
+    async def leave_open() -> None:
+        await go_on.wait()
+        await sync_to_async(transaction.atomic().__enter__)()
+
+    async def look() -> tuple[bool, int]:
+        await go_on.wait()
+        return await sync_to_async(lambda: (connection.in_atomic_block, Group.objects.count()))()
+
+    async with own_thread():
+        leaving = [asyncio.create_task(leave_open()) for _ in range(AFTERWARDS)]
+        looking = [asyncio.create_task(look()) for _ in range(3 * AFTERWARDS)]
+    go_on.set()
+    await asyncio.wait_for(asyncio.gather(*leaving), 10)
+    found = await asyncio.wait_for(asyncio.gather(*looking), 10)
+    assert found == [(False, 0)] * len(looking)
+
+
+STUCK = """
+import asyncio, os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+import django
+django.setup()
+from asgiref.sync import async_to_sync, sync_to_async
+from djust_presence.hosts.threads import own_thread
+
+async def start():
+    inside = [asyncio.Event() for _ in range(2)]
+
+    async def forever(n):
+        inside[n].set()
+        await asyncio.get_running_loop().create_future()
+
+    async def work(n):
+        await go_on[n].wait()
+        await sync_to_async(async_to_sync(forever))(n)
+
+    go_on = [asyncio.Event() for _ in range(2)]
+    async with own_thread():
+        tasks = [asyncio.create_task(work(n)) for n in range(2)]
+        go_on[0].set()
+        await inside[0].wait()
+    go_on[1].set()
+    await inside[1].wait()
+    return tasks
+
+loop = asyncio.new_event_loop()
+tasks = loop.run_until_complete(start())
+print("stopped", flush=True)
+"""
+
+
+def test_a_process_ends_though_the_threads_of_tasks_wait_for_its_loop() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=LONGEST_STOP + 15
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "stopped\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+async def test_a_forked_child_has_threads_of_its_own_for_tasks() -> None:
+    async def go_on_later() -> str:
+        go_on = asyncio.Event()
+
+        async def work() -> str:
+            await go_on.wait()
+            return (await sync_to_async(threading.current_thread)()).name
+
+        async with own_thread():
+            task = asyncio.create_task(work())
+        go_on.set()
+        return await task
+
+    for _ in range(AFTERWARDS):
+        assert await go_on_later() == "djust_presence-afterwards"
+    child = os.fork()
+    if not child:
+        try:
+            asyncio.set_event_loop(None)
+            asyncio._set_running_loop(None)
+            thread = threading.Thread(target=lambda: asyncio.run(go_on_later()), daemon=True)
+            thread.start()
+            thread.join(5)
+            os._exit(1 if thread.is_alive() else 0)
+        finally:
+            os._exit(2)
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+async def test_a_page_does_not_wait_for_a_call_of_a_task_of_its_handler() -> None:
+    Slow.inside, Slow.leave = asyncio.Event(), threading.Event()
+    try:
+        async with live("/slow/") as socket:
+            assert (await socket.frame())["type"] == "ready"
+            await socket.frame()
+            async with asyncio.timeout(5):
+                await socket.call(1, "start")
+                await socket.call(2, "start")
+    finally:
+        Slow.leave.set()
+    await asyncio.gather(*Slow.tasks)
+    Slow.tasks.clear()
 
 
 @override_settings(ROOT_URLCONF=__name__)

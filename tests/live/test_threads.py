@@ -11,16 +11,17 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from asgiref.sync import SyncToAsync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connection, transaction
+from django.db import close_old_connections, connection, connections, transaction
 from django.test import TestCase, override_settings
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 from django.utils.timezone import get_fixed_timezone
 
+from djust_presence.background import AFTERWARDS
 from djust_presence.hosts.lanes import lanes
 from djust_presence.hosts.threads import Ambient, own_thread, spawn
 
@@ -32,11 +33,69 @@ from .test_consumer import started
 
 async def test_async_code_has_a_thread_of_its_own_for_what_needs_one() -> None:
     async with own_thread():
-        names = {await sync_to_async(_thread_name)() for _ in range(3)}
-        executor = SyncToAsync.context_to_thread_executor[SyncToAsync.thread_sensitive_context.get()]
-    assert len(names) == 1
-    assert not any(name.startswith("djust_presence") for name in names)
-    assert executor._shutdown  # type: ignore[attr-defined]
+        threads = {await sync_to_async(threading.current_thread)() for _ in range(3)}
+        async with own_thread():
+            others = {await sync_to_async(threading.current_thread)() for _ in range(3)}
+        assert threads == {await sync_to_async(threading.current_thread)()}
+    (thread,), (other,) = threads, others
+    assert thread is not other
+    assert await _soon(lambda: not thread.is_alive() and not other.is_alive())
+
+
+class Call:
+    """A sync call that is in its thread until it is let go."""
+
+    def __init__(self) -> None:
+        self.entered, self.leave = asyncio.Event(), threading.Event()
+
+    async def start(self) -> asyncio.Task[Any]:
+        """The task that makes it, once it has begun."""
+        task = asyncio.create_task(sync_to_async(self._work)(asyncio.get_running_loop()))
+        await self.entered.wait()
+        return task
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> Any:
+        User.objects.count()
+        loop.call_soon_threadsafe(self.entered.set)
+        assert self.leave.wait(20)
+        return connections["default"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_call_of_a_task_is_not_waited_for() -> None:
+    call = Call()
+    try:
+        async with asyncio.timeout(5):
+            async with own_thread():
+                task = await call.start()
+    finally:
+        call.leave.set()
+    used = await task
+    assert await _soon(lambda: used.connection is None)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_calls_of_tasks_that_are_not_waited_for_are_few() -> None:
+    calls = [Call() for _ in range(AFTERWARDS + 4)]
+
+    async def run(call: Call) -> asyncio.Task[Any]:
+        async with own_thread():
+            return await call.start()
+
+    running = [asyncio.create_task(run(call)) for call in calls]
+    try:
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(call.entered.wait() for call in calls))
+            while sum(task.done() for task in running) < AFTERWARDS:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            assert sum(task.done() for task in running) == AFTERWARDS
+            async with own_thread():
+                await sync_to_async(_thread_name)()  # one without such a call is not held up
+    finally:
+        for call in calls:
+            call.leave.set()
+    await asyncio.gather(*(task for task in await asyncio.gather(*running)))
 
 
 async def test_without_a_sync_call_there_is_no_thread() -> None:
@@ -207,12 +266,12 @@ async def test_a_connection_that_may_not_last_is_closed_at_once() -> None:
 async def test_async_code_leaves_no_connection_behind() -> None:
     def work() -> Any:
         User.objects.count()
-        return connection.connection
+        return connections["default"]
 
     async with own_thread():
         used = await sync_to_async(work)()
-        assert not _is_closed(used)
-    assert _is_closed(used)
+        assert used.connection
+    assert await _soon(lambda: used.connection is None)
 
 
 def _is_closed(used: Any) -> bool:
@@ -225,3 +284,11 @@ def _is_closed(used: Any) -> bool:
 
 def _thread_name() -> str:
     return threading.current_thread().name
+
+
+async def _soon(true: Callable[[], bool]) -> bool:
+    for _ in range(500):
+        if true():
+            return True
+        await asyncio.sleep(0.01)
+    return False
