@@ -88,6 +88,10 @@ browser: $(call stamp,$(TEST_EXTRAS))
 	  echo 'This needs Chromium, and there is none on PATH and none could be downloaded (see above).' >&2; \
 	  echo 'Install it (Debian, Ubuntu: apt-get install chromium), or leave its tests out: make test SKIP_BROWSER=1' >&2; \
 	  exit 1; }
+	@command -v npm >/dev/null || { echo; \
+	  echo 'The tests of pages with scripts of others need npm, which gets these, and there is none on PATH.' >&2; \
+	  echo 'Install it (Debian, Ubuntu: apt-get install npm), or leave them out: make test SKIP_BROWSER=1' >&2; \
+	  exit 1; }
 
 $(VENV)/.installed-%: pyproject.toml tools/venv.sh
 	@$(SETUP) $(subst -,$(comma),$*)

@@ -134,7 +134,7 @@ async def test_a_name_that_is_taken_away_is_the_visitors_own_again() -> None:
         assert shown(page.html) == before
 
 
-async def test_a_consumer_gives_a_visitor_the_name_that_pages_do() -> None:
+async def test_a_consumer_gives_a_visitor_the_name_that_pages_do(db: None) -> None:
     visitor = Visitor()
     async with visitor.opens("/room/page/") as page:
         own = shown(page.html)[0]
