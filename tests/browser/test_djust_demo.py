@@ -10,9 +10,11 @@ from playwright.async_api import Locator, Page, expect
 
 from djust_presence.guests import ANIMALS, COLORS
 from tests.browser.conftest import NewPage
+from tests.browser.harness import eventually
 from tests.servers import RedisServer, SiteServer, find_valkey_server
 
 GUEST = re.compile(rf"(?:{'|'.join(COLORS)}) (?:{'|'.join(ANIMALS)})")
+LIVE = "document.documentElement.dataset.presenceState === 'live' || !!window.djust?.liveViewInstance?.viewMounted"
 SOON = 10_000  # milliseconds: a closed tab is gone after GRACE
 
 
@@ -44,6 +46,7 @@ class Story:
     async def open(self, path: str, person: str = "guest", tab_of: Page | None = None) -> Page:
         page = await self.new_page(context=tab_of.context if tab_of else None)
         await page.goto(f"{self.site.url}/as/{person}/?next={path}")
+        await eventually(page, LIVE)
         return page
 
     async def see(self, page: Page, *, toasts: tuple[str, ...] = ()) -> None:
