@@ -163,8 +163,8 @@ ITEMS: list[Any] = [
 ]
 
 
-# Pages here answer no pings, and a long run takes minutes.
-TIMES = {"GRACE": 0.1, "LEASE_TTL": 3, "HEARTBEAT_INTERVAL": 600, "TIMEOUT": 1200}
+# Pages here answer no pings, their people are no rows of a database, and a long run takes minutes.
+TIMES = {"GRACE": 0.1, "LEASE_TTL": 3, "HEARTBEAT_INTERVAL": 600, "TIMEOUT": 1200, "REAUTH_INTERVAL": 0}
 
 
 @pytest.fixture(autouse=True)
