@@ -77,8 +77,8 @@ class PresenceMixin:
     def track_presence(self, meta: Mapping[str, Any] | None = None) -> None:
         """Be present, with *meta* (JSON, at most 4 KB and 32 levels) for the others to see; again: with another meta.
 
-        While a page is rendered over HTTP nobody is registered, but the view reads the group with its reader. Raises ``ValueError`` for a meta that is
-        not JSON or too large, and ``PresenceKeyError``.
+        While a page is rendered over HTTP nobody is registered, but the view reads the group with its reader. Raises
+        ``ValueError`` for a meta that is not JSON or too large, and ``PresenceKeyError``.
         """
         self._presence.track(meta)
         self._presence.recount()

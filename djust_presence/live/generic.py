@@ -39,7 +39,7 @@ class Generic(ContextMixin, View):
             )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        # An attribute may have been set anew since.
+        # An attribute that the view has set since then counts more.
         prepared = {name: value for name, value in self._live_prepared.items() if name not in vars(self)}
         return super().get_context_data(**{**prepared, **kwargs})
 

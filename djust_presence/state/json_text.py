@@ -50,7 +50,10 @@ def encode(value: Any, levels: int = MAX_LEVELS) -> str:
 
 
 def is_too_deep(text: str, levels: int = MAX_LEVELS) -> bool:
-    """Return whether the JSON *text* nests more than *levels* lists and objects. It takes less time than to parse it."""
+    """Return whether the JSON *text* nests more than *levels* lists and objects.
+
+    The time goes with its length: a few milliseconds for 64 KB of nothing but brackets.
+    """
     if text.count("[") + text.count("{") <= levels:
         return False
     brackets = _STRING.sub("", text).encode("ascii", "ignore").translate(_STEPS, _NO_BRACKETS)
