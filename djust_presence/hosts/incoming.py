@@ -25,7 +25,7 @@ class FrameError(ValueError):
 
 
 class Head(NamedTuple):
-    """What a frame says of itself at its very beginning: enough to refuse it unread. Nothing else relies on it."""
+    """The beginning of a frame, as far as it takes to refuse it unread. Nothing else relies on it."""
 
     size: int  # in bytes, or in characters if these are too many already
     kind: str = ""

