@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ TIMEOUTS_PER_TTL = 2 * RENEWALS_PER_TTL
 LOST_GRACE = 10.0
 ABOVE_ZERO = ("HEARTBEAT_INTERVAL", "TIMEOUT", "LEASE_TTL", "CURSOR_TIMEOUT")
 SECRET = ("LOCATION", "OPTIONS")
+ANONYMOUS = ("browser", "tab", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,10 @@ class Settings:
     cursor_timeout: float = 10.0
     cursor_cache: str = "default"
     socket_prefix: str = ""
+    authorize: str | Callable[..., Any] | None = None
     guest_names: bool = False
+    public_meta: Sequence[str] = ("name", "color", "avatar", "status", "typing")
+    anonymous: str = "browser"
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -107,6 +111,16 @@ def _checked(name: str, value: Any) -> Any:
         raise ImproperlyConfigured(f"{name_of(name)} must be True or False, not {value!r}.")
     if name == "SOCKET_PREFIX" and value and not value.startswith("/"):
         raise ImproperlyConfigured(f"{name_of(name)} must begin with '/', but is {value!r}.")
+    if name == "AUTHORIZE" and not (value is None or callable(value) or (isinstance(value, str) and value)):
+        raise ImproperlyConfigured(
+            f"{name_of(name)} must be None, a function, or the dotted path of one, not {value!r}."
+        )
+    if name == "PUBLIC_META":
+        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+            raise ImproperlyConfigured(f"{name_of(name)} must be a list of keys of a meta, not {value!r}.")
+        return tuple(value)
+    if name == "ANONYMOUS" and value not in ANONYMOUS:
+        raise ImproperlyConfigured(f"{name_of(name)} must be 'browser', 'tab' or 'none', not {value!r}.")
     if name == "OPTIONS" and not isinstance(value, Mapping):
         raise ImproperlyConfigured(f"{name_of(name)} must be a dictionary, not {_shown(name, value)}.")
     return value

@@ -28,7 +28,10 @@ DEFAULTS = {
     "CURSOR_TIMEOUT": 10,
     "CURSOR_CACHE": "default",
     "SOCKET_PREFIX": "",
+    "AUTHORIZE": None,
     "GUEST_NAMES": False,
+    "PUBLIC_META": ("name", "color", "avatar", "status", "typing"),
+    "ANONYMOUS": "browser",
     "OPTIONS": {},
 }
 
@@ -73,6 +76,10 @@ def test_settings_are_read_again_when_they_change() -> None:
         ({"LOCATION": None}, r"\['LOCATION'\] must be a string"),
         ({"SOCKET_PREFIX": "ws"}, r"\['SOCKET_PREFIX'\].*begin with '/'.*'ws'"),
         ({"GUEST_NAMES": 1}, r"\['GUEST_NAMES'\] must be True or False, not 1"),
+        ({"AUTHORIZE": 1}, r"\['AUTHORIZE'\] must be None, a function, or the dotted path of one, not 1"),
+        ({"PUBLIC_META": "name"}, r"\['PUBLIC_META'\] must be a list of keys of a meta, not 'name'"),
+        ({"PUBLIC_META": [1]}, r"\['PUBLIC_META'\] must be a list of keys of a meta, not \[1\]"),
+        ({"ANONYMOUS": "session"}, r"\['ANONYMOUS'\] must be 'browser', 'tab' or 'none', not 'session'"),
         ({"GUEST_NAMES": "False"}, r"\['GUEST_NAMES'\] must be True or False, not 'False'"),
         ({"OPTIONS": ["prefix"]}, r"\['OPTIONS'\] must be a dictionary"),
         (["redis"], "DJUST_PRESENCE must be a dictionary"),

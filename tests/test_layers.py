@@ -31,13 +31,17 @@ LAYERS = [
     {"mixins"},
     {"cursor_mixin"},
     {"hosts"},
-    {"live", "djust", "channels"},
+    {"live", "djust", "channels", "feed"},
     {"templatetags", "context_processors", "checks", "routing_checks", "testing", "management"},
     {"apps", "contract", "pytest_plugin"},
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 # Neighbours that know nothing of each other.
-STRANGERS = [{"conf", "errors", "signals"}, {"presence", "cursors", "events"}, {"live", "djust", "channels"}]
+STRANGERS = [
+    {"conf", "errors", "signals"},
+    {"presence", "cursors", "events"},
+    {"live", "djust", "channels", "feed"},
+]
 
 # Private names of Django and djust, for which there is no public one. An entry that is no longer needed fails.
 BORROWED = {

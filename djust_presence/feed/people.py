@@ -1,0 +1,44 @@
+"""The people of a group as JSON for browsers: opaque ids, and of a meta only what is public."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..conf import get_settings
+from ..keys import opaque_id
+from ..state.records import Member, decode_meta
+
+__all__ = ["Person", "people", "person", "public_fields"]
+
+Person = dict[str, Any]
+
+RESERVED = frozenset(
+    {"id", "joined_at", "user_id"}
+)  # the first two are a person's own; the third is a primary key
+
+
+def public_fields(more: Iterable[str] = ()) -> frozenset[str]:
+    """Return the keys of a meta that browsers may see: PUBLIC_META and *more*, but none that begins with ``_``."""
+    named = {*get_settings().public_meta, *more} - RESERVED
+    return frozenset(name for name in named if not name.startswith("_"))
+
+
+def person(key: str, user: str, member: Member, fields: frozenset[str]) -> Person:
+    """Return *user* of the group *key* as a browser may see them, with the *fields* of the meta.
+
+    ``{"id": opaque, "joined_at": epoch seconds, "name": text, …}``; without a name if the meta has none.
+    """
+    meta = decode_meta(member.meta)
+    shown = {name: value for name, value in meta.values.items() if name in fields}
+    if "name" in shown:
+        shown["name"] = meta.name
+        if not meta.name:
+            del shown["name"]
+    return {"id": opaque_id(key, user), "joined_at": member.joined_at, **shown}
+
+
+def people(key: str, members: Mapping[str, Member], fields: frozenset[str]) -> list[Person]:
+    """Return all *members* of the group *key*, oldest first."""
+    ordered = sorted(members.items(), key=lambda item: (item[1].joined_at, item[0]))
+    return [person(key, user, member, fields) for user, member in ordered]
