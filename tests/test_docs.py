@@ -62,6 +62,8 @@ def shown(default: Any) -> str:
         return ""
     if isinstance(default, bool):
         return f"`{default}`"
+    if isinstance(default, tuple):
+        return f"`{json.dumps(default)}`"
     return f'`"{default}"`' if isinstance(default, str) else f"`{default:g}`"
 
 
