@@ -473,7 +473,8 @@
     const previous = new Map();
     for (const node of nodes) {
       if (!places.has(node)) continue;
-      let [low, high] = [0, ends.length];
+      const isLast = !ends.length || places.get(ends.at(-1)) < places.get(node);
+      let [low, high] = [isLast ? ends.length : 0, ends.length];
       while (low < high) {
         const middle = (low + high) >> 1;
         if (places.get(ends[middle]) < places.get(node)) low = middle + 1;

@@ -12,6 +12,9 @@ LIBRARIES = {
     "alpine-csp.js": "@alpinejs/csp/dist/cdn.min.js",
     "chart.js": "chart.js/dist/chart.umd.min.js",
     "flatpickr.js": "flatpickr/dist/flatpickr.min.js",
+    "htmx-2.js": "htmx-2/dist/htmx.min.js",
+    "htmx-4.js": "htmx-4/dist/htmx.min.js",
+    "sortable.js": "sortablejs/Sortable.min.js",
     "tom-select.js": "tom-select/dist/js/tom-select.complete.min.js",
 }
 
