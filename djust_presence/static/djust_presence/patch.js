@@ -625,7 +625,8 @@
     const isShallow = scope.ids.first.has(next); // something in it is in the page already
     const fresh = insertBefore(copy, inert.importNode(next, !isShallow), nextCopy);
     // The parsed node itself: a copy of it would take up style attributes that a policy has refused.
-    const live = isShallow ? page.importNode(next, false) : next;
+    // In this document already, or else no custom element in its shadow roots would ever be defined.
+    const live = isShallow ? page.importNode(next, false) : page.adoptNode(next);
     tieAll(fresh, live);
     if (isElement(fresh) && hasTemplates) {
       for (const template of all(fresh, SHADOW)) attach(template, liveOf.get(parentOf(template)));
