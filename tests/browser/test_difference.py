@@ -216,6 +216,101 @@ async def test_moved_rows_without_ids_are_the_same_rows(site: Site, page: Page) 
     assert await content(page) == rows("d", "b", "a", "new", "c")
 
 
+async def test_rows_are_known_by_the_ids_in_them(site: Site, page: Page) -> None:
+    def rows(*names: str) -> str:
+        return (
+            "<ul>" + "".join(f'<li><input id="{name}"> <b>{len(names)}</b></li>' for name in names) + "</ul>"
+        )
+
+    wire = await visit(site, page, rows("a", "b", "c"))
+    await page.evaluate("document.querySelectorAll('li').forEach((row) => row.mark = row.firstChild.id)")
+    await render(wire, page, rows("c", "d", "a", "b"))
+    marks = "Array.from(document.querySelectorAll('li'), (row) => [row.firstChild.id, row.mark ?? null])"
+    assert await page.evaluate(marks) == [["c", "c"], ["d", None], ["a", "a"], ["b", "b"]]
+
+
+async def test_ids_that_several_have_tell_nothing_apart(site: Site, page: Page) -> None:
+    wire = await visit(site, page, '<p id="x">a</p><p id="x" class="of-b">b</p><i>0</i>')
+    await page.evaluate("document.querySelectorAll('p').forEach((one) => one.mark = one.textContent)")
+    await render(wire, page, '<p id="x" class="of-b">c</p><p id="x">a</p><p id="x">d</p><i>1</i>')
+    marks = "Array.from(document.querySelectorAll('p'), (one) => [one.textContent, one.mark ?? null])"
+    assert (await page.evaluate(marks))[1] == ["a", "a"]
+    assert await page.locator("p").all_text_contents() == ["c", "a", "d"]
+
+
+@pytest.mark.parametrize(
+    ("html", "other"),
+    [
+        ('<p id="a">x</p>', '<p id="b">x</p>'),
+        ('<p id="a">x</p>', "<p>x</p>"),
+        ("<p>x</p>", '<p id="b">x</p>'),
+        ("<p>x</p>", "<div>x</div>"),
+        ("<button>x</button>", '<button is="x-button">x</button>'),
+        ("<p>x</p>", '<p dj-update="ignore">x</p>'),
+        ("<svg><a></a></svg>", "<a></a>"),
+    ],
+)
+async def test_another_element_is_a_new_one(site: Site, page: Page, html: str, other: str) -> None:
+    wire = await visit(site, page, html)
+    await page.evaluate(f"{FIRST}.mark = true")
+    await render(wire, page, other)
+    assert await content(page) == other
+    assert await page.evaluate(f"{FIRST}.mark ?? null") is None
+
+
+async def test_an_open_element_of_a_group_takes_the_place_of_another(site: Site, page: Page) -> None:
+    html = '<details id="{0}" name="group" open><summary>{0}</summary></details>'
+    wire = await visit(site, page, html.format("a"))
+    await render(wire, page, html.format("b"))
+    assert await page.evaluate("document.querySelector('#b').open")
+
+
+async def test_what_a_script_put_behind_an_element_stays_behind_it(site: Site, page: Page) -> None:
+    wire = await visit(site, page, '<input name="a"><p>end</p>')
+    await page.evaluate(f"{FIRST}.after(document.createElement('u'))")
+    await render(wire, page, '<input name="a"><b>new</b><p>end</p>')
+    assert await content(page) == '<input name="a"><u></u><b>new</b><p>end</p>'
+    await render(wire, page, '<i>first</i><input name="a"><b>new</b>')
+    assert await content(page) == '<i>first</i><input name="a"><u></u><b>new</b>'
+
+
+@pytest.mark.parametrize("moves", ["moveBefore", "insertBefore"])
+async def test_what_a_script_has_wrapped_moves_with_its_wrapper(site: Site, page: Page, moves: str) -> None:
+    if moves == "insertBefore":
+        await page.add_init_script("delete Element.prototype.moveBefore")
+    a, b, c = (f'<input id="{name}">' for name in "abc")
+    wire = await visit(site, page, f"<p>{a}{b}</p><div></div>")
+    await page.evaluate(
+        """() => {
+          const [box, field] = [document.createElement("span"), document.querySelector("#b")];
+          field.replaceWith(box);
+          box.append(field);
+        }"""
+    )
+    await render(wire, page, f"<p>{a}{c}{b}</p><div></div>")
+    assert await content(page) == f"<p>{a}{c}<span>{b}</span></p><div></div>"
+    await render(wire, page, f"<p>{b}{a}{c}</p><div></div>")
+    assert await content(page) == f"<p><span>{b}</span>{a}{c}</p><div></div>"
+    await render(wire, page, f"<p>{a}{c}</p><div>{b}</div>")
+    assert await page.locator("div > input").get_attribute("id") == "b"
+
+
+async def test_rows_of_a_whole_page_move(site: Site, page: Page) -> None:
+    def rows(names: str) -> str:
+        return "<!doctype html><ul>" + "".join(f'<li id="{name}">{name}</li>' for name in names) + "</ul>"
+
+    site.body = rows("abc").removeprefix("<!doctype html>")
+    await page.goto(site.url)
+    wire = await site.wire()
+    await wire.ready()
+    await eventually(page, STATE, "live")
+    await page.evaluate("document.querySelectorAll('li').forEach((row) => row.mark = row.id)")
+    await wire.render(rows("cdab"), "*")
+    await expect(page.locator("ul")).to_have_text("cdab")
+    marks = "Array.from(document.querySelectorAll('li'), (row) => row.mark ?? null)"
+    assert await page.evaluate(marks) == ["c", None, "a", "b"]
+
+
 # --- What is applied
 
 
@@ -536,6 +631,5 @@ async def test_twenty_five_thousand_pages_become_what_the_server_says(
     site: Site, page: Page, moves: str, acts: int
 ) -> None:
     patches, refused = await fuzz(site, page, moves, acts, 417, range(100, 110))
-    print(f"{patches} patches, {moves}, {acts} acts of a script before each; the DOM refused {refused}")
     assert patches > 25_000
     assert refused <= patches * (acts > 0) / 100

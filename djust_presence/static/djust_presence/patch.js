@@ -25,6 +25,7 @@
   const PATCH = Symbol.for("djust_presence.patch");
   if (document[PATCH]) return;
 
+  const PRESERVED = "[hx-preserve], [data-hx-preserve]"; // htmx takes these along to the next page
   const SHADOW = "template[shadowrootmode]";
   const SVG = "http://www.w3.org/2000/svg";
   const MATHML = "http://www.w3.org/1998/Math/MathML";
@@ -160,6 +161,12 @@
     for (const child of childNodes(copy)) untie(child);
   }
 
+  function retie(copy) {
+    const live = liveOf.get(copy);
+    if (live) copyOf.set(live, copy);
+    for (const child of childNodes(copy)) retie(child);
+  }
+
   /** A replica of what is in the page. */
   function replicate(live) {
     const copy = tidy(inert.importNode(live, true));
@@ -184,7 +191,12 @@
   }
 
   function copyPage() {
+    const preserved = [...all(page.documentElement, PRESERVED)].map((live) => copyOf.get(live)).filter(Boolean);
     root = replicate(page.documentElement);
+    for (const last of preserved) {
+      parentOf(copyOf.get(liveOf.get(last))).replaceChild(last, copyOf.get(liveOf.get(last)));
+      retie(last);
+    }
   }
 
   /** A new replica of an element of the page, in the place of its last one. */
@@ -678,6 +690,7 @@
       if (isBlank(node)) continue;
       const shown = liveOf.get(node);
       if (shown && (within(shown, live) || isConnected(shown))) return false;
+      if (swapped(node, live)) return false;
       hadContent = true;
     }
     if (!hadContent) return false;
