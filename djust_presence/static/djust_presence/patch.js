@@ -161,6 +161,7 @@
     for (const child of childNodes(copy)) untie(child);
   }
 
+  /** Make an older replica the one of its nodes again. */
   function retie(copy) {
     const live = liveOf.get(copy);
     if (live) copyOf.set(live, copy);
