@@ -9,13 +9,32 @@ from ..conf import get_settings
 from ..keys import opaque_id
 from ..state.records import Member, decode_meta
 
-__all__ = ["Person", "people", "person", "public_fields"]
+__all__ = ["Person", "hue", "initial", "people", "person", "public_fields", "shown_count"]
 
 Person = dict[str, Any]
 
 RESERVED = frozenset(
     {"id", "joined_at", "user_id"}
 )  # the first two are a person's own; the third is a primary key
+
+HUES = 12  # classes of colours in presence.css: presence-hue-0 …
+
+
+def shown_count(count: int) -> str:
+    """Return *count* as pages show it: 999, 1k, 1.2k, 3.4M, rounded down. The page's script has the same rule."""
+    unit, name = (1, "") if count < 1_000 else (1_000, "k") if count < 1_000_000 else (1_000_000, "M")
+    tenths = count * 10 // unit
+    return f"{tenths // 10}{f'.{tenths % 10}' if tenths % 10 else ''}{name}"
+
+
+def hue(opaque: str) -> int:
+    """Return the number of the colour class of somebody without a colour, by their opaque id: 0 to 11."""
+    return ord(opaque[0]) % HUES
+
+
+def initial(name: str) -> str:
+    """Return the letter that stands for somebody without a picture."""
+    return name[:1].upper()
 
 
 def public_fields(more: Iterable[str] = ()) -> frozenset[str]:
