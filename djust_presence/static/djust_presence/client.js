@@ -784,7 +784,7 @@ function handleOf(/** @type {any} */ room, tracks) {
       reportError(error); // and go on with the others
     }
   };
-  const tell = (name, detail) => listeners.get(name)?.forEach((listener) => call(listener, detail));
+  const tell = (name, detail) => (name !== "sync" || room.listed) && listeners.get(name)?.forEach((listener) => call(listener, detail));
   const use = { room, tracks, want: { list: true }, tell };
   const isIn = () => room.uses.has(use);
   const knows = () => isIn() && room.known && room.listed;
