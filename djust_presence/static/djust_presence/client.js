@@ -609,7 +609,7 @@ const observer = new MutationObserver((records) => {
 
 /** Take in what an element's attributes say. */
 function lookAt(element) {
-  const own = elements.get(element) ?? { use: null, ticket: null, timer: 0, looks: 0, since: 0 };
+  const own = elements.get(element) ?? { use: null, ticket: null, wish: "", timer: 0, looks: 0, since: 0 };
   elements.set(element, own);
   clearTimeout(own.timer);
   const id = element.getAttribute("room");
@@ -623,11 +623,13 @@ function lookAt(element) {
   const watches = element.hasAttribute("watch");
   // The server may have sent a younger one than stands there.
   if (ticket && ticket !== own.ticket) learn(room, watches ? "watches" : "tracks", (own.ticket = ticket));
-  own.use ??= { room, element };
-  own.use.tracks = !watches && element.localName !== "presence-dot";
-  own.use.want = KINDS[element.localName].want(element);
+  const tracks = !watches && element.localName !== "presence-dot";
+  const want = KINDS[element.localName].want(element);
+  const wish = JSON.stringify([ticket, tracks, want]);
+  if (!own.use || own.wish !== wish) plan();
+  own.wish = wish;
+  own.use = Object.assign(own.use ?? { room, element }, { tracks, want });
   room.uses.add(own.use);
-  plan();
   if (element.hasAttribute("announce")) announcements();
   element.querySelectorAll("[data-presence-color]").forEach(paintColor);
   paint(element, room);
