@@ -1,0 +1,54 @@
+"""The pages of the site, the policy that they are served under, and the right to ask for rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib.auth import login, logout
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import include, path
+
+POLICY = "default-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+
+def strict_policy(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response["Content-Security-Policy"] = POLICY
+        return response
+
+    return middleware
+
+
+def may_join(request: HttpRequest, key: str) -> bool:
+    return not key.startswith("secret")
+
+
+def show(request: HttpRequest, name: str = "plain") -> HttpResponse:
+    users = [User(pk=number, username=f"user{number}") for number in range(1, 6)]
+    return render(request, f"{name}.html", {"times": settings.TIMES, "users": users})
+
+
+def log_in(request: HttpRequest, name: str) -> HttpResponse:
+    login(request, User.objects.get_or_create(username=name)[0], "django.contrib.auth.backends.ModelBackend")
+    return HttpResponse("in")
+
+
+def log_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return HttpResponse("out")
+
+
+urlpatterns = [
+    path("presence/", include("djust_presence.urls")),
+    path("", show),
+    path("page/<name>/", show),
+    path("log-in/<name>/", log_in),
+    path("log-out/", log_out),
+    path("favicon.ico", lambda request: HttpResponse()),
+]
