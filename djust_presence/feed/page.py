@@ -184,7 +184,7 @@ def _say_unscripted(script: Mapping[str, bool], view: str) -> None:
         return
     _unscripted.add(view)
     logger.warning(
-        "The page of %s shows presence, but has no {%% presence_script %%}: it stays as it is. Put the tag into its "
-        "<head>, such as that of base.html.",
-        view,
+        "The page of %s shows presence, but has no %s: it stays as it is. Put the tag into its <head>, such as that of "
+        "base.html.",
+        *(view, "{% presence_script %}"),
     )

@@ -11,7 +11,8 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.test import RequestFactory
-from django.urls import include, path
+from django.urls import include, path, resolve
+from django.views.generic import View
 
 __all__ = ["ADA", "GRACE", "asked", "attributes", "rendered", "urlpatterns"]
 
@@ -29,12 +30,14 @@ urlpatterns = [
             ([path("", nothing, name="feed"), path("ticket/", nothing, name="ticket")], "djust_presence")
         ),
     ),
+    path("plain/", View.as_view()),
 ]
 
 
 def asked(user: Any = None, session: Any = None, **headers: str) -> HttpRequest:
     """A request of *user*, or of a visitor with this *session*."""
     request = RequestFactory().get("/", headers=headers)
+    request.resolver_match = resolve("/plain/", "tests.feed.site")
     request.user = user or AnonymousUser()
     request.session = {} if session is None else session
     return request

@@ -396,7 +396,9 @@ def test_the_script_knows_where_to_ask(settings: Settings) -> None:
 
 
 def test_under_asgi_the_script_tries_a_socket(async_rf: Any) -> None:
-    assert script(async_rf.get("/"))["data-socket"] == "/presence/"
+    request = async_rf.get("/")
+    request.resolver_match = asked().resolver_match
+    assert script(request)["data-socket"] == "/presence/"
 
 
 def test_the_script_has_the_nonce_of_the_page_and_the_times_of_a_demo() -> None:
