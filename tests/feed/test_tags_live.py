@@ -55,7 +55,7 @@ urlpatterns = [
     *feed,
     path("whole/", Page.as_view()),
     path("region/", Region.as_view()),
-    path("plain/", TemplateView.as_view(template_name="page.html", extra_context={"keys": [], "meta": None})),
+    path("ordinary/", TemplateView.as_view(template_name="page.html", extra_context={"keys": [], "meta": None})),
 ]
 
 
@@ -104,8 +104,8 @@ async def test_a_page_opened_later_shows_who_has_come() -> None:
 
 
 async def test_the_script_is_beside_that_of_the_live_page() -> None:
-    for path, others in (("/whole/", ["patch.js", "presence.js"]), ("/plain/", [])):
-        scripts = attributes(await Visitor().get(path), "script")
+    for where, others in (("/whole/", ["patch.js", "presence.js"]), ("/ordinary/", [])):
+        scripts = attributes(await Visitor().get(where), "script")
         names = [(one["src"] or "").rpartition("/")[2] for one in scripts]
         assert names == ["client.js", *others]
 
