@@ -32,7 +32,7 @@ LAYERS = [
     {"cursor_mixin"},
     {"hosts"},
     {"live", "djust", "channels", "feed"},
-    {"templatetags", "context_processors", "checks", "routing_checks", "testing", "management"},
+    {"templatetags", "context_processors", "checks", "routing_checks", "testing", "management", "urls"},
     {"apps", "contract", "jinja2", "pytest_plugin"},
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}

@@ -14,7 +14,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from .threads import spawn
 
-__all__ = ["PING", "PONG", "WHOLE", "Changed", "Message", "Outgoing", "Send", "encode"]
+__all__ = ["PING", "PONG", "WHOLE", "Changed", "Message", "Outgoing", "Send", "dumps", "encode"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -29,15 +29,16 @@ Send = Callable[[Message], Awaitable[None]]
 
 def encode(kind: str, **fields: Any) -> str:
     """A frame for the browser. Raises ``TypeError`` or ``ValueError`` for what JSON does not have."""
-    frame = _dumps({"type": kind, **fields})
+    frame = dumps({"type": kind, **fields})
     try:
         frame.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which no server could send
-        frame = _dumps({"type": kind, **fields}, ensure_ascii=True)
+        frame = dumps({"type": kind, **fields}, ensure_ascii=True)
     return frame
 
 
-def _dumps(value: Any, *, ensure_ascii: bool = False) -> str:
+def dumps(value: Any, *, ensure_ascii: bool = False) -> str:
+    """Return *value* as the JSON that frames are made of."""
     return json.dumps(
         value, cls=DjangoJSONEncoder, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":")
     )

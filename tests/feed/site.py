@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template import engines
 from django.test import RequestFactory
 from django.urls import include, path, resolve
@@ -19,17 +19,8 @@ __all__ = ["ADA", "GRACE", "asked", "attributes", "rendered", "urlpatterns"]
 ADA, GRACE = User(pk=7, username="ada"), User(pk=8, username="grace")
 
 
-def nothing(request: HttpRequest) -> HttpResponse:
-    return HttpResponse()
-
-
 urlpatterns = [
-    path(
-        "presence/",
-        include(
-            ([path("", nothing, name="feed"), path("ticket/", nothing, name="ticket")], "djust_presence")
-        ),
-    ),
+    path("presence/", include("djust_presence.urls")),
     path("plain/", View.as_view()),
 ]
 

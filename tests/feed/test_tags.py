@@ -16,7 +16,8 @@ from pytest_django import Settings
 
 from djust_presence import presence
 from djust_presence.errors import PresenceError, PresenceKeyError
-from djust_presence.feed.people import hue, shown_count
+from djust_presence.feed.people import shown_count
+from djust_presence.feed.tags import hue
 from djust_presence.feed.tickets import Ticket, bound_to, room_of
 from djust_presence.identity import VISITOR
 from djust_presence.keys import opaque_id

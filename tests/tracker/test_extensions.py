@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from djust_presence.state.records import Step
-from djust_presence.tracker import Group, Session
+from djust_presence.tracker import Event, Group, Session
 from tests.tracker.conftest import StartProcess
 from tests.tracker.until import until
 
@@ -34,6 +34,9 @@ class Extension:
 
     def hear(self, kind: str, *rest: Any) -> None:
         self.heard.append((kind, *rest))
+
+    def happened(self, event: Event) -> None:
+        self.heard.append(event)
 
     def discard(self) -> None:
         self.discarded = True

@@ -1,0 +1,224 @@
+"""A room of a page: one group, in which the page takes part, or which it only sees."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, Protocol
+
+from django.http import HttpRequest
+
+from ..hosts.outgoing import encode
+from ..identity import encode_named
+from ..keys import opaque_id
+from ..rates import TokenBucket
+from ..state.json_text import encode as encode_json
+from ..state.records import Member, decode_meta
+from ..tracker import Session
+from .asking import asking_of_loop
+from .frames import Wants
+from .hub import Hub
+from .people import person
+from .rights import Right, has_to_be_asked, is_old
+from .tickets import Ticket
+
+__all__ = ["Page", "Room"]
+
+PER_SECOND = 10  # events, and as many updates
+MAX_PAYLOAD = 4 * 1024  # characters of JSON
+LONGEST_VALUE = 200  # characters of a meta's value that a script sets
+OF_THE_SERVER = frozenset({"name", "color", "avatar", "id", "user_id"})  # no script sets these
+
+
+class Page(Protocol):
+    """The page of a room."""
+
+    @property
+    def request(self) -> HttpRequest: ...
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def lasting(self) -> bool:
+        """True if its user may come back on another connection."""
+
+    def session(self, owner: Any) -> Session: ...
+    def put(self, text: str) -> None: ...
+    def forget(self, room: Room) -> None: ...
+
+
+class Room:
+    """One room of *page*."""
+
+    __slots__ = (
+        "__weakref__",
+        "_events",
+        "_given",
+        "_next",
+        "_page",
+        "_session",
+        "_ticket",
+        "_timer",
+        "_updates",
+        "wants",
+    )
+
+    def __init__(self, page: Page, ticket: Ticket) -> None:
+        self._page = page
+        self._ticket = ticket
+        self._next: tuple[Ticket, Wants, Mapping[str, Any]] | None = None  # once it is allowed
+        self.wants = Wants()
+        self._given: dict[str, Any] = {}  # what the script says of the meta
+        self._events: TokenBucket | None = None
+        self._updates: TokenBucket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._session = page.session(self)
+        self._session.be_aside()
+        self._session.extend(Hub, self)
+
+    def put(self, text: str) -> None:
+        self._page.put(text)
+
+    # Rights
+
+    @property
+    def right(self) -> Right:
+        return Right(self._page.request, self._next[0] if self._next else self._ticket)
+
+    @property
+    def over(self) -> bool:
+        return self._session.ended
+
+    def join(self, ticket: Ticket, wants: Wants, meta: Mapping[str, Any]) -> None:
+        """Be what *ticket* allows, and be told what the page wants, unless the right to that has ended."""
+        self._next = ticket, wants, meta
+        if is_old(ticket):
+            asking_of_loop().ask(self)
+        else:
+            self._begin()
+
+    def check(self) -> None:
+        """Find out if the right has ended; renew the ticket."""
+        if has_to_be_asked(self._ticket):
+            asking_of_loop().ask(self)
+        else:
+            self._renew()
+
+    def answered(self, code: str) -> None:
+        if code:
+            self.refuse(code)
+        elif self._next:
+            self._begin()
+        else:
+            self._renew()
+
+    def refuse(self, code: str) -> None:
+        """End it, and say why."""
+        self.put(encode("refused", room=self._ticket.room, code=code))
+        self.leave()
+        self._page.forget(self)
+
+    def _renew(self) -> None:
+        if self._ticket.renewed():
+            self._say_joined()
+
+    # Presence
+
+    def _begin(self) -> None:
+        assert self._next
+        (self._ticket, self.wants, meta), self._next = self._next, None
+        self._given = {name: self._given[name] for name in self._keys & self._given.keys()}
+        self._merge(meta)
+        if self._ticket.tracks:
+            self._track()
+        else:
+            self._session.untrack()
+            self._session.watch(self._ticket.key)
+        self._session.live()
+        self._say_joined(first=True)
+        self._session.refresh()  # its wants may be others
+
+    @property
+    def _keys(self) -> frozenset[str]:
+        """The keys of the meta that the script may set."""
+        named = {name for name in self._ticket.meta_keys if not name.startswith("_")}
+        return frozenset(named - OF_THE_SERVER - decode_meta(self._ticket.meta).values.keys())
+
+    def _merge(self, meta: Mapping[str, Any]) -> None:
+        for name in self._keys & meta.keys():
+            if meta[name] is None:
+                self._given.pop(name, None)
+            else:
+                self._given[name] = meta[name]
+
+    def _track(self) -> None:
+        page = self._page
+        meta = {**self._given, **decode_meta(self._ticket.meta).copy()}
+        text = encode_named(meta, getattr(page.request, "user", None), page.user_id, page.username)
+        self._session.track(self._ticket.key, page.user_id, text, page.lasting)
+
+    def _say_joined(self, *, first: bool = False) -> None:
+        fields: dict[str, Any] = {"room": self._ticket.room}
+        if wanted := self._session.wanted:
+            key, user = wanted.wish[:2]
+            fields["me"] = opaque_id(key, user)
+            if first:
+                group: Any = self._session.group
+                there = group and group.replica.member(user)
+                member = Member(1, there.joined_at if there else wanted.at, wanted.wish.meta)
+                fields["self"] = person(key, user, member, self.wants.fields, fields["me"])
+            fields["meta_keys"] = sorted(self._keys)
+        if renewed := self._ticket.renewed():
+            self._ticket = renewed
+            fields["ticket"] = renewed.sign(self._page.request)
+        self.put(encode("joined", **fields))
+
+    def update(self, meta: object) -> None:
+        """Merge *meta* into what the script says. Raises ``ValueError``."""
+        checked = checked_meta(meta)
+        if not self._session.wanted or self.over:
+            return
+        self._merge(checked)
+        if self._updates is None:
+            self._updates = TokenBucket(PER_SECOND, PER_SECOND)
+        if self._timer:
+            return
+        if self._updates.take(monotonic()):
+            self._track()
+        else:
+            self._timer = self._session.clock.later(1 / PER_SECOND, self._update_late)
+
+    def _update_late(self) -> None:
+        self._timer = None
+        if self._session.wanted and not self.over:
+            self._track()
+
+    def send(self, event: str, payload: Any) -> None:
+        """Send an event to the others of the group; nothing above a rate. Raises ``ValueError``."""
+        if len(encode_json(payload)) > MAX_PAYLOAD:
+            raise ValueError(f"The payload takes more than {MAX_PAYLOAD} characters as JSON.")
+        if self._events is None:
+            self._events = TokenBucket(PER_SECOND, PER_SECOND)
+        group: Any = self._session.group
+        if self._session.wanted and group and self._events.take(monotonic()):
+            group.extensions[Hub].send(self._session, event, payload)
+
+    def leave(self) -> None:
+        """End it at once: the page stays, but has nothing of it any more."""
+        if not self.over:
+            self._session.untrack()
+            self._session.end()
+
+
+def checked_meta(meta: object) -> dict[str, Any]:
+    """Return *meta*, of a script. Raises ``ValueError`` unless it has short texts, numbers, booleans and nulls only."""
+    if not isinstance(meta, dict):
+        raise ValueError("The meta is not an object.")
+    for name, value in meta.items():
+        if isinstance(value, dict | list) or (isinstance(value, str) and len(value) > LONGEST_VALUE):
+            raise ValueError(
+                f"The meta's {name[:80]!r} is no text of at most {LONGEST_VALUE} characters, number or boolean."
+            )
+    return meta
