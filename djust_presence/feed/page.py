@@ -16,12 +16,13 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
 
 from ..errors import PresenceKeyError
-from ..identity import encode_given, is_logged_in, visitor_id
+from ..identity import encode_given
 from ..keys import checked_key
+from .identity import Identity
 from .reads import Reads
 from .tickets import MAX_LENGTH, Ticket, bound_to, room_of
 
-__all__ = ["Page", "Reader", "Subject", "feed_url", "page_of", "renderings", "subject_of"]
+__all__ = ["Page", "Subject", "feed_url", "page_of", "renderings", "subject_of"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -63,18 +64,6 @@ def subject_of(given: Any, tag: str) -> Subject:
     return Subject(checked_key(f"{label}:{given.pk}", tag), label)
 
 
-class Reader(NamedTuple):
-    """The reader of a page: their user, and the id by which they will be present, None if the server cannot know it."""
-
-    user: Any
-    id: str | None
-
-    @property
-    def bound(self) -> str:
-        """The mark of the only user who may use their tickets; empty for visitors."""
-        return bound_to(self.id) if self.id and is_logged_in(self.user) else ""
-
-
 class Grant(NamedTuple):
     meta: Mapping[str, Any]
     text: str
@@ -90,7 +79,7 @@ class Page:
         feed_url()
         self.tracked: set[str] = set()  # keys of the groups that the reader will be in
         self.given: set[str] = set()  # keys of the groups that a ticket was printed of
-        self._reader: Reader | None = None
+        self._reader: Identity | None = None
         self._grants: dict[tuple[str, bool, bool], Grant] = {}
         self._html: dict[tuple[Any, ...], SafeString] = {}
         self._own_reads = Reads()
@@ -109,15 +98,10 @@ class Page:
                 return _reads.setdefault(owner, Reads())
         return self._own_reads
 
-    def reader(self, request: HttpRequest) -> Reader:
-        """Return who reads the page; this may load the session, but never begins one."""
+    def reader(self, request: HttpRequest) -> Identity:
+        """Return who reads the page."""
         if self._reader is None:
-            user = getattr(request, "user", None)
-            if is_logged_in(user):
-                self._reader = Reader(user, str(user.pk))  # type: ignore[union-attr]
-            else:
-                visitor = visitor_id(getattr(request, "session", None), over_http=False)
-                self._reader = Reader(user, visitor or None)
+            self._reader = Identity.of(request)
         return self._reader
 
     def ticket(
@@ -137,7 +121,7 @@ class Page:
         text = Ticket(
             subject.key,
             tracks,
-            "" if public else self.reader(request).bound,
+            bound_to(login) if not public and (login := self.reader(request).login) else "",
             encode_given(meta) if tracks and meta else "",
             fields=tuple(sorted(meta)),
             model=subject.model,
@@ -184,7 +168,7 @@ def _say_unscripted(script: Mapping[str, bool], view: str) -> None:
         return
     _unscripted.add(view)
     logger.warning(
-        "The page of %s shows presence, but has no {%% presence_script %%}: it stays as it is. Put the tag into its "
-        "<head>, such as that of base.html.",
-        view,
+        "The page of %s shows presence, but has no %s: it stays as it is. Put the tag into its <head>, such as that of "
+        "base.html.",
+        *(view, "{% presence_script %}"),
     )

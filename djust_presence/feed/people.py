@@ -9,32 +9,13 @@ from ..conf import get_settings
 from ..keys import opaque_id
 from ..state.records import Member, decode_meta
 
-__all__ = ["Person", "hue", "initial", "people", "person", "public_fields", "shown_count"]
+__all__ = ["Person", "people", "person", "public_fields", "shown_count"]
 
 Person = dict[str, Any]
 
 RESERVED = frozenset(
     {"id", "joined_at", "user_id"}
 )  # the first two are a person's own; the third is a primary key
-
-HUES = 12  # classes of colours in presence.css: presence-hue-0 …
-
-
-def shown_count(count: int) -> str:
-    """Return *count* as pages show it: 999, 1k, 1.2k, 3.4M, rounded down. The page's script has the same rule."""
-    unit, name = (1, "") if count < 1_000 else (1_000, "k") if count < 1_000_000 else (1_000_000, "M")
-    tenths = count * 10 // unit
-    return f"{tenths // 10}{f'.{tenths % 10}' if tenths % 10 else ''}{name}"
-
-
-def hue(opaque: str) -> int:
-    """Return the number of the colour class of somebody without a colour, by their opaque id: 0 to 11."""
-    return ord(opaque[0]) % HUES
-
-
-def initial(name: str) -> str:
-    """Return the letter that stands for somebody without a picture."""
-    return name[:1].upper()
 
 
 def public_fields(more: Iterable[str] = ()) -> frozenset[str]:
@@ -61,3 +42,12 @@ def people(key: str, members: Mapping[str, Member], fields: frozenset[str]) -> l
     """Return all *members* of the group *key*, oldest first."""
     ordered = sorted(members.items(), key=lambda item: (item[1].joined_at, item[0]))
     return [person(key, user, member, fields) for user, member in ordered]
+
+
+def shown_count(count: int) -> str:
+    """Return *count* as pages show it: ``999``, ``1.2k``, ``3.4M``; rounded down. The page's script does the same."""
+    for unit, sign in ((1_000_000, "M"), (1_000, "k")):
+        if count >= unit:
+            whole, tenth = divmod(count * 10 // unit, 10)
+            return f"{whole}.{tenth}{sign}" if tenth else f"{whole}{sign}"
+    return str(count)

@@ -12,7 +12,18 @@ from django.utils.crypto import salted_hmac
 
 from ..state.json_text import decode
 
-__all__ = ["MAX_BYTES", "MAX_ROOMS", "Asked", "Mark", "Poll", "Standing", "Times", "Wants", "lease_of", "ref_of"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_ROOMS",
+    "Asked",
+    "Mark",
+    "Poll",
+    "Standing",
+    "Times",
+    "Wants",
+    "lease_of",
+    "ref_of",
+]
 
 MAX_BYTES = 64 * 1024  # of a request
 MAX_ROOMS = 64  # of a page
@@ -73,7 +84,9 @@ class Times(NamedTuple):
 
 def lease_of(page: str, user: str) -> str:
     """Return the lease of the page with the random id *page*, while *user* is who it belongs to."""
-    return "page-" + salted_hmac("djust_presence.poll.lease", page + user, algorithm="sha256").hexdigest()[:32]
+    return (
+        "page-" + salted_hmac("djust_presence.poll.lease", page + user, algorithm="sha256").hexdigest()[:32]
+    )
 
 
 def ref_of(lease: str, key: str) -> str:

@@ -29,7 +29,7 @@ class Reads:
 
     def __init__(self) -> None:
         self._whole: dict[str, Mapping[str, Member]] = {}
-        self._counts: dict[tuple[str, str | None], tuple[int, Member | None]] = {}
+        self._counts: dict[tuple[str, str], tuple[int, Member | None]] = {}
         self._some: dict[str, dict[str, Member | None]] = {}
 
     def members(self, key: str) -> Mapping[str, Member]:
@@ -45,17 +45,17 @@ class Reads:
             _remember(key, len(found))
         return self._whole[key]
 
-    def count_and_member(self, key: str, user: str | None) -> tuple[int, Member | None]:
-        """Return the number of members, and *user* if they are one."""
+    def count_and_member(self, key: str, user: str) -> tuple[int, Member | None]:
+        """Return the number of members, and *user* if they are one; an empty text is nobody."""
         _refuse_in_loop()
         if serving(key) or (key in _large and key not in self._whole):
             if (key, user) not in self._counts:
-                found = (lookup.count(key), None) if user is None else lookup.count_and_member(key, user)
+                found = lookup.count_and_member(key, user) if user else (lookup.count(key), None)
                 self._counts[key, user] = found
                 _remember(key, found[0])
             return self._counts[key, user]
         members = self.members(key)
-        return len(members), None if user is None else members.get(user)
+        return len(members), members.get(user)
 
     def member(self, key: str, user: str, among: Callable[[], Iterable[str]] | None = None) -> Member | None:
         """Return *user* if they are a member. The users *among* whom they are, are read with them."""

@@ -16,13 +16,16 @@ from django.utils.translation import gettext
 from ..identity import encode_named
 from ..keys import opaque_id, user_id_of
 from ..state.records import Member
-from .page import Page, Reader, Subject, page_of, subject_of
-from .people import Person, hue, initial, person, public_fields, shown_count
+from .identity import Identity
+from .page import Page, Subject, page_of, subject_of
+from .people import Person, person, public_fields, shown_count
 from .reads import Reads
 
-__all__ = ["TAGS", "request_of"]
+__all__ = ["TAGS", "hue", "request_of"]
 
 T = TypeVar("T")
+
+HUES = 12  # classes of colours in presence.css: presence-hue-0 …
 
 
 def request_of(context: Any) -> HttpRequest | None:
@@ -83,9 +86,9 @@ class Room(NamedTuple):
         return self.subject.key
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> Identity:
         """The reader, of whom a tag that is public knows nothing."""
-        return Reader(None, None) if self.public else self.page.reader(self.request)
+        return Identity() if self.public else self.page.reader(self.request)
 
     @property
     def joins(self) -> bool:
@@ -106,18 +109,20 @@ class Room(NamedTuple):
 
     def size(self) -> int:
         """Return how many are in the group, the reader included if they are about to be."""
-        count, member = self.page.reads.count_and_member(self.key, self.reader.id)
+        reader = self.reader.user_id
+        count, member = self.page.reads.count_and_member(self.key, reader)
         if not self.joins:
             return count
-        return max(1, count) if self.reader.id is None else count + (member is None)
+        return count + (member is None) if reader else max(1, count)
 
     def people(self) -> dict[str, Member]:
         """Return who is in the group, in their order, the reader included if they are about to be."""
         members = dict(self.page.reads.members(self.key))
-        user, reader = self.reader
-        if self.joins and reader and reader not in members:
-            meta = encode_named(self.meta, user, reader)
-            members[reader] = Member(1, time.time(), meta)
+        reader = self.reader
+        if self.joins and reader.user_id and reader.user_id not in members:
+            user = getattr(self.request, "user", None)
+            meta = encode_named(self.meta, user, reader.user_id, reader.name)
+            members[reader.user_id] = Member(1, time.time(), meta)
         return dict(sorted(members.items(), key=lambda item: (item[1].joined_at, item[0])))
 
 
@@ -197,6 +202,11 @@ def _avatars(room: Room, most: int, announce: bool) -> SafeString:
     )
 
 
+def hue(opaque: str) -> int:
+    """Return the number of the colour class of somebody without a colour, by their opaque id: 0 to 11."""
+    return ord(opaque[0]) % HUES
+
+
 def _avatar(one: Person, guest: str) -> SafeString:
     name, color, picture = one.get("name") or guest, one.get("color"), one.get("avatar")
     colored = isinstance(color, str) and color
@@ -209,7 +219,7 @@ def _avatar(one: Person, guest: str) -> SafeString:
         name,
         format_html('<img src="{}" alt="">', picture)
         if picture
-        else format_html('<span aria-hidden="true">{}</span>', initial(name)),
+        else format_html('<span aria-hidden="true">{}</span>', name[:1].upper()),
     )
 
 
@@ -239,7 +249,7 @@ def presence_dot(
 
 def _dot(room: Room, user: str, among: Callable[[], Iterable[str]] | None) -> SafeString:
     online = room.page.reads.member(room.key, user, among) is not None
-    online = online or (room.joins and room.reader.id == user)
+    online = online or (room.joins and room.reader.user_id == user)
     texts = gettext("online"), gettext("offline")
     # Fragments that are the same for everybody may be cached one by one.
     bare = room.key in room.page.given and not room.public

@@ -148,30 +148,32 @@ def presence_script(context: Any, times: Mapping[str, float] | None = None) -> S
     host's live pages have one of their own.
     """
     request = request_of(context)
+    if request is None:
+        return ""
     of_djust = active_regions() is None and _may_be_of_djust(request)
     script = _djust_script(request) if of_djust else SafeString("")
     try:
-        return script + client_script(request, times) if request else script
+        return script + client_script(request, times)
     except ImproperlyConfigured:
         if of_djust or active_regions() is not None:
             return script  # of such a page, which shows nothing but its own view's presence
         raise
 
 
-def _may_be_of_djust(request: HttpRequest | None) -> bool:
+def _may_be_of_djust(request: HttpRequest) -> bool:
     if "djust" not in sys.modules:
         return False
-    match = getattr(request, "resolver_match", None)
+    match = request.resolver_match
     view = getattr(match and match.func, "view_class", None)
     return not isinstance(view, type) or (is_live(view) and not issubclass(view, LiveView))
 
 
-def _djust_script(request: HttpRequest | None) -> SafeString:
+def _djust_script(request: HttpRequest) -> SafeString:
     return format_html(
         '<script src="{}" defer data-cursors="{}"{}></script>',
         static("djust_presence/djust.js"),
         static("djust_presence/cursors.js"),
-        nonce_attribute(request) if request else "",
+        nonce_attribute(request),
     )
 
 

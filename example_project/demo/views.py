@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, resolve_url
+from django.shortcuts import get_object_or_404, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from djust_presence import LiveCursorMixin, PresenceMixin, PresenceUnavailable, presence
@@ -21,7 +21,7 @@ from djust_presence import LiveCursorMixin, PresenceMixin, PresenceUnavailable, 
 from .forms import MessageForm
 from .host import HAS_PARTS, LiveView, event_handler
 from .models import Message, Stroke, look_of
-from .people import row, with_initials
+from .people import COLLEAGUES, row, with_initials
 
 Record = dict[str, Any]
 
@@ -254,6 +254,15 @@ class PrivateView(PresenceMixin, LiveView):
         if not getattr(request.user, "is_staff", False):
             raise PermissionDenied
         self.track_presence()
+
+
+def any_page(request: HttpRequest) -> HttpResponse:
+    """An ordinary view: its template's tags show who is here."""
+    users = get_user_model().objects.order_by("pk")
+    people = [{"id": user.pk, "name": user.get_username().title()} for user in users]
+    people += [{"id": f"nobody-{number}", "name": name} for number, name in enumerate(COLLEAGUES)]
+    people = [{**one, "desk": desk} for desk, one in enumerate(people[:50], 1)]
+    return render(request, "any.html", {"people": people, "look": look_of(request.user)})
 
 
 def become(request: HttpRequest, username: str) -> HttpResponse:

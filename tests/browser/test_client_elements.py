@@ -79,7 +79,9 @@ async def test_avatars_are_a_list_with_names_colours_and_a_remainder(feed: FeedS
 
     # Whoever stays keeps their element.
     await second.evaluate("(avatar) => avatar.marked = true")
-    await wire.send("diff", room="r", count=2, leaves=["m", "eve"], updates=[{**BOB, "name": "Bo", "color": "x;y"}])
+    await wire.send(
+        "diff", room="r", count=2, leaves=["m", "eve"], updates=[{**BOB, "name": "Bo", "color": "x;y"}]
+    )
     await eventually(page, NAMES, ["Ada", "Bo"])
     assert await page.evaluate("document.querySelector('.presence-avatar').marked")
     assert await more.count() == 0
@@ -181,7 +183,9 @@ async def test_an_element_may_change_its_room_and_move(feed: FeedSite, page: Pag
 
 
 @pytest.mark.parametrize("undo", ["textContent = '5'", "replaceChildren('5')", "firstChild.data = '5'"])
-async def test_what_another_script_renders_gives_way_to_what_is_so(feed: FeedSite, page: Page, undo: str) -> None:
+async def test_what_another_script_renders_gives_way_to_what_is_so(
+    feed: FeedSite, page: Page, undo: str
+) -> None:
     wire = await open_feed(feed, page, COUNT)
     await let_in(wire, count=9)
     await eventually(page, TEXT, "9")
@@ -218,7 +222,9 @@ async def test_an_element_that_is_refused_says_so_and_keeps_what_it_shows(
         "data-presence", "stale" if code == "expired" else "refused"
     )
     assert await page.evaluate(TEXT) == "7"
-    assert any("a cached fragment was rendered for somebody else" in text for text in said) == (code == "other")
+    assert any("a cached fragment was rendered for somebody else" in text for text in said) == (
+        code == "other"
+    )
     await quiet(wire)  # it does not ask again
     await page.evaluate("document.querySelector('presence-count').setAttribute('ticket', 'new')")
     assert (await let_in(wire, count=8))["ticket"] == "new"
@@ -252,7 +258,9 @@ ANNOUNCED = AVATARS.replace(" max", ' announce data-joined="{} ist da" data-left
 SAID = "document.querySelector('presence-announcements').textContent"
 
 
-async def test_comings_and_goings_are_announced_together_and_the_net_of_them(feed: FeedSite, page: Page) -> None:
+async def test_comings_and_goings_are_announced_together_and_the_net_of_them(
+    feed: FeedSite, page: Page
+) -> None:
     feed.script = feed.tag(announce=0.3)
     wire = await open_feed(feed, page, ANNOUNCED)
     region = page.locator("presence-announcements")

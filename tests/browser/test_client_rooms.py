@@ -59,7 +59,9 @@ async def join(feed: FeedSite, page: Page, options: str = "{}") -> None:
     )
 
 
-async def test_a_room_tells_of_everybody_once_and_not_of_those_who_were_there(feed: FeedSite, page: Page) -> None:
+async def test_a_room_tells_of_everybody_once_and_not_of_those_who_were_there(
+    feed: FeedSite, page: Page
+) -> None:
     wire = await attach(feed, page)
     assert await page.evaluate("[room.count, room.list(), room.me]") == [None, [], None]
     assert (await wire.read())["want"] == {"list": True}
@@ -67,7 +69,9 @@ async def test_a_room_tells_of_everybody_once_and_not_of_those_who_were_there(fe
     await wire.send("state", room="r", count=2, members=[BOB, ADA])
     assert await settled(wire, page) == [["sync", ["Ada", "Bob"]]]
     assert await page.evaluate("[room.count, room.me]") == [2, "ada"]
-    await wire.send("diff", room="r", count=2, joins=[EVE], leaves=["bob"], updates=[{**ADA, "status": "away"}])
+    await wire.send(
+        "diff", room="r", count=2, joins=[EVE], leaves=["bob"], updates=[{**ADA, "status": "away"}]
+    )
     assert await settled(wire, page) == [
         ["leave", "Bob"],
         ["join", "Eve"],
@@ -184,7 +188,12 @@ async def test_a_script_joins_by_key_updates_sends_and_leaves(feed: FeedSite, pa
     await eventually(page, "room.me", "ada")
     await page.evaluate("room.leave()")
     assert await wire.read() == {"type": "leave", "room": "r"}
-    assert await page.evaluate("[room.list(), room.count, room.me, room.send('wave')]") == [[], None, None, False]
+    assert await page.evaluate("[room.list(), room.count, room.me, room.send('wave')]") == [
+        [],
+        None,
+        None,
+        False,
+    ]
 
 
 async def test_two_parts_of_a_page_share_a_room_until_the_last_one_leaves(feed: FeedSite, page: Page) -> None:
@@ -286,13 +295,19 @@ async def test_what_is_on_the_page_already_is_extended(feed: FeedSite, page: Pag
     assert await page.evaluate("typeof djustPresence.join") == "function"
 
 
-async def test_elements_that_are_named_like_what_is_needed_are_in_no_ones_way(feed: FeedSite, page: Page) -> None:
+async def test_elements_that_are_named_like_what_is_needed_are_in_no_ones_way(
+    feed: FeedSite, page: Page
+) -> None:
     names = [
         *("querySelector", "documentElement", "createElement", "addEventListener", "dispatchEvent"),
         *("visibilityState", "prerendering", "readyState", "cookie"),
     ]
-    clobbering = "".join(f'<form name="{name}"><input name="id"></form><img name="{name}" alt="">' for name in names)
-    windows = "".join(f'<a id="{name}"></a>' for name in ["djustPresence", "localStorage", "WebSocket", "fetch"])
+    clobbering = "".join(
+        f'<form name="{name}"><input name="id"></form><img name="{name}" alt="">' for name in names
+    )
+    windows = "".join(
+        f'<a id="{name}"></a>' for name in ["djustPresence", "localStorage", "WebSocket", "fetch"]
+    )
     feed.body = clobbering + windows + COUNT
     await page.goto(feed.url)
     wire = await feed.wire()

@@ -57,7 +57,13 @@ async def test_where_no_sockets_are_a_page_polls_and_never_tries_one(wsgi: FeedS
     await go(wsgi, page)
     first = await wsgi.poll()
     assert first.body == {
-        **{"page": first.body["page"], "seq": "", "visitor": first.body["visitor"], "hidden": False, "left": []},
+        **{
+            "page": first.body["page"],
+            "seq": "",
+            "visitor": first.body["visitor"],
+            "hidden": False,
+            "left": [],
+        },
         "rooms": [{"room": "r", "ticket": "t", "want": {"count": True}}],
     }
     assert len(first.body["page"]) == 22
@@ -76,7 +82,9 @@ async def test_where_no_sockets_are_a_page_polls_and_never_tries_one(wsgi: FeedS
     assert wsgi.unclaimed_wires == 0
 
 
-async def test_a_poll_goes_out_at_once_for_what_has_come_and_says_what_has_gone(wsgi: FeedSite, page: Page) -> None:
+async def test_a_poll_goes_out_at_once_for_what_has_come_and_says_what_has_gone(
+    wsgi: FeedSite, page: Page
+) -> None:
     await go(wsgi, page)
     (await wsgi.poll()).answer(GRANTED)
     await eventually(page, TEXT, "4")
@@ -110,7 +118,9 @@ async def test_a_page_that_is_not_known_any_more_begins_anew(wsgi: FeedSite, pag
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_server_that_wants_to_be_left_alone_is(wsgi: FeedSite, new_page: NewPage, status: int) -> None:
+async def test_a_server_that_wants_to_be_left_alone_is(
+    wsgi: FeedSite, new_page: NewPage, status: int
+) -> None:
     new_page.allow("Failed to load resource")
     page = await new_page()
     await go(wsgi, page)
@@ -154,7 +164,9 @@ async def test_programs_that_drive_a_page_are_not_counted_by_polling(wsgi: FeedS
 @pytest.mark.parametrize("how", ["by looking", "by a click"])
 async def test_a_page_polls_once_somebody_is_there(wsgi: FeedSite, page: Page, how: str) -> None:
     wsgi.script = wsgi.tag(sockets=False, person=0.5 if how == "by looking" else 60)
-    await page.add_init_script("Object.defineProperty(Navigator.prototype, 'webdriver', { get: () => false })")
+    await page.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'webdriver', { get: () => false })"
+    )
     await go(wsgi, page)
     await asyncio.sleep(0.2)
     assert wsgi.polls.empty()
@@ -169,7 +181,9 @@ async def test_a_page_polls_after_two_sockets_in_vain(feed: FeedSite, new_page: 
     new_page.allow("WebSocket connection to")
     page = await new_page()
     if how == "is refused":
-        feed.script = feed.tag(**QUICK, person=0).replace('data-socket="/ws', 'data-socket="http://127.0.0.1:9')
+        feed.script = feed.tag(**QUICK, person=0).replace(
+            'data-socket="/ws', 'data-socket="http://127.0.0.1:9'
+        )
         feed.policy = ""
     await go(feed, page)
     if how == "dies at once":
@@ -222,7 +236,9 @@ async def test_after_a_log_out_the_page_comes_back_once_as_whoever_it_is(feed: F
     await page.evaluate("window.same = true")
     await wire.close(4401)
     wire = await ready(feed, page)
-    assert ["presence-client:feed", {"state": "reconnecting", "code": 4401}] in await page.evaluate("recorded")
+    assert ["presence-client:feed", {"state": "reconnecting", "code": 4401}] in await page.evaluate(
+        "recorded"
+    )
     assert await page.evaluate("window.same")  # an ordinary page may hold a form, and is not reloaded
     await wire.close(4401)
     await eventually(page, FEED_STATE, "stopped")
@@ -244,7 +260,9 @@ async def to_polling(feed: FeedSite, page: Page, html: str = COUNT) -> None:
     await eventually(page, FEED_STATE, "polling")
 
 
-async def test_the_page_joins_by_the_socket_before_it_says_goodbye_by_polling(feed: FeedSite, page: Page) -> None:
+async def test_the_page_joins_by_the_socket_before_it_says_goodbye_by_polling(
+    feed: FeedSite, page: Page
+) -> None:
     await to_polling(feed, page)
     wire = await feed.wire()
     await wire.ready()
@@ -274,7 +292,9 @@ async def test_a_socket_that_does_not_live_takes_over_nothing(feed: FeedSite, pa
     assert feed.goodbyes == []
 
 
-async def test_polling_goes_on_if_the_socket_dies_before_the_page_has_joined(feed: FeedSite, page: Page) -> None:
+async def test_polling_goes_on_if_the_socket_dies_before_the_page_has_joined(
+    feed: FeedSite, page: Page
+) -> None:
     await to_polling(feed, page)
     wire = await feed.wire()
     await wire.ready()
@@ -419,7 +439,9 @@ async def test_who_a_visitor_is_goes_by_the_setting(feed: FeedSite, page: Page, 
     wire = await feed.wire()
     await wire.ready()
     frame = await wire.read()
-    stored = await page.evaluate("[localStorage, sessionStorage].map((store) => store.getItem('djust_presence.visitor'))")
+    stored = await page.evaluate(
+        "[localStorage, sessionStorage].map((store) => store.getItem('djust_presence.visitor'))"
+    )
     if anonymous == "none":
         assert frame["type"] == "join"
         assert stored == [None, None]

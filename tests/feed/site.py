@@ -8,33 +8,27 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template import engines
 from django.test import RequestFactory
-from django.urls import include, path
+from django.urls import include, path, resolve
+from django.views.generic import View
 
 __all__ = ["ADA", "GRACE", "asked", "attributes", "rendered", "urlpatterns"]
 
 ADA, GRACE = User(pk=7, username="ada"), User(pk=8, username="grace")
 
 
-def nothing(request: HttpRequest) -> HttpResponse:
-    return HttpResponse()
-
-
 urlpatterns = [
-    path(
-        "presence/",
-        include(
-            ([path("", nothing, name="feed"), path("ticket/", nothing, name="ticket")], "djust_presence")
-        ),
-    ),
+    path("presence/", include("djust_presence.urls")),
+    path("plain/", View.as_view()),
 ]
 
 
 def asked(user: Any = None, session: Any = None, **headers: str) -> HttpRequest:
     """A request of *user*, or of a visitor with this *session*."""
     request = RequestFactory().get("/", headers=headers)
+    request.resolver_match = resolve("/plain/", "tests.feed.site")
     request.user = user or AnonymousUser()
     request.session = {} if session is None else session
     return request

@@ -16,7 +16,8 @@ from pytest_django import Settings
 
 from djust_presence import presence
 from djust_presence.errors import PresenceError, PresenceKeyError
-from djust_presence.feed.people import hue, shown_count
+from djust_presence.feed.people import shown_count
+from djust_presence.feed.tags import hue
 from djust_presence.feed.tickets import Ticket, bound_to, room_of
 from djust_presence.identity import VISITOR
 from djust_presence.keys import opaque_id
@@ -396,7 +397,9 @@ def test_the_script_knows_where_to_ask(settings: Settings) -> None:
 
 
 def test_under_asgi_the_script_tries_a_socket(async_rf: Any) -> None:
-    assert script(async_rf.get("/"))["data-socket"] == "/presence/"
+    request = async_rf.get("/")
+    request.resolver_match = asked().resolver_match
+    assert script(request)["data-socket"] == "/presence/"
 
 
 def test_the_script_has_the_nonce_of_the_page_and_the_times_of_a_demo() -> None:

@@ -18,7 +18,9 @@ from djust_presence.keys import opaque_id
 from djust_presence.state.records import Join
 from tests.feed.polling import LIST, Page
 
-NEVER = Times(1000, 0, 1000, 13, 5, 54)  # nothing expires by itself, and what has expired may be claimed at once
+NEVER = Times(
+    1000, 0, 1000, 13, 5, 54
+)  # nothing expires by itself, and what has expired may be claimed at once
 KEYS = ["a", "b", "c"]
 USERS = ["ann", "bob", "cy"]
 STEPS = 60
@@ -58,7 +60,9 @@ class Model:
 
     def step(self) -> None:
         some = [self._open, self._poll, self._poll, self._poll, self._join, self._leave, self._update]
-        self.chance.choice([*some, self._bye, self._lie, self._drop, self._lose_answer, self._log_out, self._steal])()
+        self.chance.choice(
+            [*some, self._bye, self._lie, self._drop, self._lose_answer, self._log_out, self._steal]
+        )()
         for key in KEYS:
             assert self.backend.snapshots([key])[0].members.keys() == self.users(key)
 
@@ -236,7 +240,10 @@ def test_a_list_of_very_many_is_cut_but_for_the_page_itself(backend: Backend) ->
     backend.open("crowd", 1000)
     backend.write(
         "crowd",
-        [Join(n, "a", f"r{n}", f"u{n}", "{}", "e", f"t{n}", joined_at=float(n)) for n in range(1, LONGEST + 11)],
+        [
+            Join(n, "a", f"r{n}", f"u{n}", "{}", "e", f"t{n}", joined_at=float(n))
+            for n in range(1, LONGEST + 11)
+        ],
     )
     page = Page(backend, "ann", {"a": meta("Ann")})
     news = page.poll()["a"]
@@ -261,7 +268,9 @@ def test_in_company_is_who_shows_a_list_with_others(backend: Backend) -> None:
 def test_the_state_of_a_page_comes_back_as_it_was_signed() -> None:
     standing = Standing(7, lease_of("p" * 22, "ann"), frozenset({"one", "two"}))
     assert Standing.read(standing.sign()) == standing
-    assert Standing.read(standing._replace(joined=frozenset()).sign()) == standing._replace(joined=frozenset())
+    assert Standing.read(standing._replace(joined=frozenset()).sign()) == standing._replace(
+        joined=frozenset()
+    )
     assert Standing.read(standing.sign().replace("7", "8", 1)) is None
     assert Standing.read("7") is None
 

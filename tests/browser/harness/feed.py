@@ -114,7 +114,9 @@ async def ready(site: FeedSite, page: Page) -> Wire:
     return wire
 
 
-async def let_in(wire: Wire, *members: dict[str, Any], count: int | None = None, **fields: Any) -> dict[str, Any]:
+async def let_in(
+    wire: Wire, *members: dict[str, Any], count: int | None = None, **fields: Any
+) -> dict[str, Any]:
     """Answer the page's next join, which is returned, with a state."""
     join = await wire.read()
     assert join["type"] == "join", join
