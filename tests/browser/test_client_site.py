@@ -9,7 +9,8 @@ from playwright.async_api import Page, expect
 
 from tests.browser.any_page import AnyPageServer
 from tests.browser.conftest import NewPage
-from tests.browser.harness import FEED_STATE, eventually
+from tests.browser.harness import FEED_STATE, events, eventually, listen
+from tests.browser.harness.libraries import libraries
 
 QUICK = {"open": 4, "life": 1, "retry": 1.5, "delay": 0.5}
 WATCH = """
@@ -26,7 +27,7 @@ WATCH = """
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def server() -> AsyncIterator[AnyPageServer]:
     with AnyPageServer(times=QUICK, options={"GRACE": 1}) as server:
-        server.allow("Not Found: /face")
+        server.allow("Forbidden: /presence/ticket/")
         yield server
 
 
@@ -68,3 +69,132 @@ async def test_two_browsers_see_each_other_come_and_go(server: AnyPageServer, ne
     await count(ada, 2)
     await bob.close()
     await count(ada, 1)
+
+
+async def test_a_reload_and_a_way_to_another_page_are_seen_as_what_they_are(
+    server: AnyPageServer, new_page: NewPage
+) -> None:
+    watcher = await watching(server, new_page)
+    ada = await new_page()
+    await ada.goto(server.url + "/log-in/ada/")
+    await live(ada, server.url)
+    await eventually(watcher, "log", [["join", "ada"]])
+    await ada.reload()
+    await eventually(ada, FEED_STATE, "live")
+    await count(ada, 1)
+    assert await watcher.evaluate("log") == [["join", "ada"]]
+    await live(ada, server.url + "/page/other/")
+    await eventually(watcher, "log", [["join", "ada"], ["leave", "ada"]])
+    await count(ada, 1)
+
+
+async def test_two_tabs_are_one_person(server: AnyPageServer, new_page: NewPage) -> None:
+    watcher = await watching(server, new_page)
+    first = await live(await new_page(), server.url)
+    await eventually(watcher, "log.length", 1)
+    second = await live(await new_page(context=first.context), server.url)
+    await expect(second.locator(".presence-avatar")).to_have_count(1)
+    await count(second, 1)
+    await first.close()
+    await second.close()
+    await eventually(watcher, "log", [["join", "Guest"], ["leave", "Guest"]])
+
+
+async def test_who_logs_out_in_another_tab_goes_and_the_page_stays(server: AnyPageServer, new_page: NewPage) -> None:
+    watcher = await watching(server, new_page)
+    page = await new_page()
+    await page.goto(server.url + "/log-in/ada/")
+    await live(page, server.url)
+    await eventually(watcher, "log", [["join", "ada"]])
+    await listen(page, "presence-client:feed")
+    await page.evaluate("window.same = true")
+    other = await new_page(context=page.context)
+    await other.goto(server.url + "/log-out/")
+    await expect(page.locator("presence-avatars")).to_have_attribute("data-presence", "refused")
+    assert ["presence-client:feed", {"state": "reconnecting", "code": 4401}] in await events(page)
+    assert await page.evaluate("window.same")
+    await eventually(watcher, "log", [["join", "ada"], ["leave", "ada"]])
+
+
+async def test_scripts_join_by_key_change_their_meta_and_send(server: AnyPageServer, new_page: NewPage) -> None:
+    new_page.allow("403")
+    ada, bob = await new_page(), await new_page()
+    await ada.goto(server.url + "/log-in/ada/")
+    join = """(key) => djustPresence.join(key).then((room) => {
+        window.room = room;
+        window.log = [];
+        const names = (detail) => detail.event ?? `${detail.name} ${detail.status ?? ""}`.trim();
+        for (const event of ["join", "leave", "update", "event"]) {
+            room.on(event, (detail) => log.push([event, names(detail)]));
+        }
+    }, ({ code }) => (window.refusal = code))"""
+    for page in (ada, bob):
+        await page.goto(server.url + "/page/watch/")
+        await page.evaluate(join, "doc:9")
+    await eventually(ada, "log", [["join", "Guest"]])
+    assert await bob.evaluate("room.list().map(({ name }) => name)") == ["ada", "Guest"]
+    assert await bob.evaluate("room.list()[1].id === room.me")
+    await ada.evaluate("room.update({ status: 'away', name: 'Eve', color: 'red' })")
+    await eventually(bob, "log", [["update", "ada away"]])
+    assert await bob.evaluate("[room.list()[0].name, room.list()[0].color ?? null]") == ["ada", None]
+    await ada.evaluate("room.send('wave', { to: 'all' })")
+    await eventually(bob, "log.at(-1)", ["event", "client-wave"])
+    await ada.evaluate("room.update({ status: null })")
+    await eventually(bob, "log.at(-1)", ["update", "ada"])
+    await ada.evaluate("room.leave()")
+    await eventually(bob, "log.at(-1)", ["leave", "ada"])
+    assert await bob.evaluate("room.count") == 1
+    await bob.evaluate(join, "secret")
+    await eventually(bob, "refusal", "forbidden")
+
+
+async def test_a_partial_that_is_swapped_in_and_out_joins_and_leaves(server: AnyPageServer, new_page: NewPage) -> None:
+    watcher = await watching(server, new_page)
+    page = await live(await new_page(), server.url)
+    await eventually(watcher, "log.length", 1)
+    for _ in range(5):
+        await page.evaluate(
+            """() => {
+                const main = document.querySelector("main");
+                const next = main.cloneNode(true);
+                main.replaceWith(next);
+            }"""
+        )
+    await expect(page.locator(".presence-avatar")).to_have_count(1)
+    await page.evaluate("document.querySelector('main').remove()")
+    await eventually(watcher, "log", [["join", "Guest"], ["leave", "Guest"]])
+    await count(page, 1)
+
+
+async def test_a_page_with_all_elements_says_nothing_to_the_console(server: AnyPageServer, new_page: NewPage) -> None:
+    page = await new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    await live(page, server.url + "/page/all/")
+    await count(page, 1)
+    await expect(page.locator("presence-avatars")).to_have_attribute("data-presence", "live")
+    await expect(page.locator("presence-dot").first).to_have_attribute("data-presence", "live")
+    other = await live(await new_page(), server.url + "/page/all/")
+    await expect(page.locator("presence-announcements")).to_have_text("Guest joined.")
+    await other.close()
+    assert said == []
+
+
+async def test_a_page_with_all_elements_is_accessible(server: AnyPageServer, new_page: NewPage) -> None:
+    pages = [await live(await new_page(), server.url + "/page/all/") for _ in range(4)]
+    page = pages[0]
+    await count(page, 4)
+    await expect(page.locator(".presence-more")).to_have_text("+2")
+    axe = libraries()["axe.js"].read_text()
+    await page.evaluate(axe)  # by the debugger, as the policy lets no other script in
+    results = await page.evaluate("axe.run()")
+    serious = [
+        f"{violation['id']}: {node['html']}"
+        for violation in results["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+    assert serious == []
+    assert {"aria-required-children", "aria-required-parent", "role-img-alt"} <= {
+        rule["id"] for rule in results["passes"]
+    }
