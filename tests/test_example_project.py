@@ -15,7 +15,7 @@ import pytest
 
 from tests.servers import ROOT, SiteServer
 
-PAGES = ["/", "/counter/", "/document/42/", "/chat/tea/", "/whiteboard/friends/", "/private/"]
+PAGES = ["/", "/counter/", "/document/42/", "/chat/tea/", "/whiteboard/friends/", "/any/", "/private/"]
 
 
 class Visitor:
@@ -58,7 +58,16 @@ def test_a_page_needs_nothing_but_this_site(visitor: Visitor, path: str) -> None
     page = response.read().decode()
     assert not re.search(r"""\sstyle=|\son\w+=|<style|(src|href)="(https?:)?//""", page)
     assert not re.search(r"<script(?![^>]*\ssrc=)", page)
-    assert page.count("presence.js") == 1
+    assert page.count("presence.js") == (path != "/any/")
+    assert page.count("client.js") == 1
+
+
+def test_an_ordinary_page_says_who_is_here_and_who_of_fifty_people_is_on_the_site(visitor: Visitor) -> None:
+    visitor.get("/as/ada/")
+    page = visitor.text("/any/")
+    assert re.findall('aria-label="(ada|online)"', page) == ["ada", "online"]
+    assert page.count("<presence-dot ") == 50
+    assert re.search(r"<presence-count [^>]*>1</presence-count> online", page)
 
 
 def test_one_click_makes_somebody_of_a_visitor(visitor: Visitor) -> None:
