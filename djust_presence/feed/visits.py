@@ -11,13 +11,15 @@ from ..backends.base import Backend
 from ..keys import opaque_id
 from ..presence.store import publish_all, reap
 from ..state.records import Join, Leave, Member, Op, Place, Snapshot, Status
+from .frames import Wants
 from .people import person
-from .polls import Mark, Standing, Times, Wants, digest, ref_of
+from .polls import Mark, Standing, Times, digest, ref_of
 
 __all__ = ["LONGEST", "Lost", "Visit", "Wish", "end", "visit"]
 
 LONGEST = 500  # people of a list; of more, those who have been there longest, and the page's own
 NO_GROUP = "-"  # the tag of a group in which nobody is
+
 
 class Lost(Exception):
     """The store does not know the page as it knows itself: it has to begin anew."""
@@ -102,9 +104,7 @@ def end(backend: Backend, standing: Standing, keys: Mapping[str, str]) -> None:
     backend.drain(standing.lease, 0.0)
 
 
-def _ops(
-    standing: Standing, wishes: Iterable[Wish], leaving: Mapping[str, str]
-) -> Iterable[Op]:
+def _ops(standing: Standing, wishes: Iterable[Wish], leaving: Mapping[str, str]) -> Iterable[Op]:
     seq = standing.seq
     gone = dict(leaving)
     for wish in wishes:

@@ -30,7 +30,9 @@ class World:
         self.start = self.backend.now
         self.queue: list[tuple[float, int, str]] = []
         self.numbers = itertools.count()
-        self.pages = {f"page{n}": Page(self.backend, f"page{n}", {"room": "{}"}, times=times) for n in range(pages)}
+        self.pages = {
+            f"page{n}": Page(self.backend, f"page{n}", {"room": "{}"}, times=times) for n in range(pages)
+        }
         self.hides = {name: self.chance.random() < 0.5 for name in self.pages}
         self.hides["page0"] = False  # somebody looks
         self.processes = {f"process{n}": 0 for n in range(processes)}
@@ -100,7 +102,9 @@ class World:
                 self.joined.add(name)
             elif fate == "fine":
                 reap(self.backend, lease)
-        self._later(name, timing.renew if fate == "fine" else TIMEOUT + timing.backoff * self.chance.uniform(0.5, 1))
+        self._later(
+            name, timing.renew if fate == "fine" else TIMEOUT + timing.backoff * self.chance.uniform(0.5, 1)
+        )
 
 
 CROWDS = [(0, 2), (0, 6), (1, 6), (4, 6)]  # processes with sockets, polling pages
