@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple, Self
 
@@ -11,22 +11,12 @@ from django.core.signing import BadSignature, Signer
 from django.utils.crypto import salted_hmac
 
 from ..state.json_text import decode
+from .frames import Wants
+from .given import checked_meta, checked_room, wants_of
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_ROOMS",
-    "Asked",
-    "Mark",
-    "Poll",
-    "Standing",
-    "Times",
-    "Wants",
-    "lease_of",
-    "ref_of",
-]
+__all__ = ["MAX_BYTES", "Asked", "Mark", "Poll", "Standing", "Times", "lease_of", "ref_of"]
 
 MAX_BYTES = 64 * 1024  # of a request
-MAX_ROOMS = 64  # of a page
 
 A_MINUTE = 60.0  # a browser wakes a hidden page once in this time, whatever it had asked for
 ALONE = 13.0
@@ -36,17 +26,6 @@ JITTER = 0.1  # of a pause, more or less, so that pages do not poll in step
 
 PAGE = re.compile(r"[A-Za-z0-9_-]{22}")
 _signer = Signer(salt="djust_presence.poll")
-
-
-class Wants(NamedTuple):
-    people: bool = False
-    number: bool = False
-    some: frozenset[str] = frozenset()
-    fields: frozenset[str] = frozenset()
-
-    @property
-    def any(self) -> bool:
-        return bool(self.people or self.number or self.some)
 
 
 class Times(NamedTuple):
@@ -144,13 +123,21 @@ def digest(*texts: str) -> str:
 
 
 class Asked(NamedTuple):
-    """A room of a poll; nothing in it has been checked but the types."""
+    """A room of a poll; nothing is known of its ticket yet."""
 
     room: str
-    ticket: str
-    want: Mapping[str, Any]
+    ticket: object
+    wants: Wants
     mark: Mark
     meta: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, given: object) -> Self:
+        if not isinstance(given, dict):
+            raise ValueError("A room is an object.")
+        meta = checked_meta(given.get("meta") or {})
+        room, wants = checked_room(given.get("room")), wants_of(given.get("want") or {})
+        return cls(room, given.get("ticket"), wants, Mark.read(str(given.get("tag") or "")), meta)
 
 
 class Poll(NamedTuple):
@@ -168,29 +155,18 @@ class Poll(NamedTuple):
     def read(cls, body: bytes) -> Self:
         """Raises ``ValueError`` if *body* is no poll."""
         given = decode(body.decode())
-        page = _typed(given, dict).get("page")
+        page = given.get("page") if isinstance(given, dict) else None
         if not isinstance(page, str) or not PAGE.fullmatch(page):
-            raise ValueError("A page has an id of 22 url-safe characters.")
+            raise ValueError("The page has no id of 22 url-safe characters.")
+        rooms, left = given.get("rooms") or [], given.get("left") or []
+        if not isinstance(rooms, list) or not isinstance(left, list):
+            raise ValueError("The rooms are no list.")
         return cls(
             page,
-            _typed(given.get("seq") or "", str),
+            str(given.get("seq") or ""),
             given.get("visitor"),
-            [*_asked(given.get("rooms"))],
-            [*_asked(given.get("left"))],
+            [Asked.of(one) for one in rooms],
+            [Asked.of(one) for one in left],
             given.get("hidden") is True,
             given.get("bye") is True,
         )
-
-
-def _asked(rooms: Any) -> Iterable[Asked]:
-    for one in _typed(rooms or [], list):
-        text = [_typed(_typed(one, dict).get(name) or "", str) for name in ("room", "ticket", "tag")]
-        room, ticket, tag = text
-        want, meta = (_typed(one.get(name) or {}, dict) for name in ("want", "meta"))
-        yield Asked(room, ticket, want, Mark.read(tag), meta)
-
-
-def _typed(value: Any, kind: type) -> Any:
-    if not isinstance(value, kind):
-        raise ValueError(f"This is to be a {kind.__name__}.")
-    return value

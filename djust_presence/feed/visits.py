@@ -11,8 +11,9 @@ from ..backends.base import Backend
 from ..keys import opaque_id
 from ..presence.store import publish_all, reap
 from ..state.records import Join, Leave, Member, Op, Place, Snapshot, Status
+from .frames import Wants
 from .people import person
-from .polls import Mark, Standing, Times, Wants, digest, ref_of
+from .polls import Mark, Standing, Times, digest, ref_of
 
 __all__ = ["LONGEST", "Lost", "Visit", "Wish", "end", "visit"]
 

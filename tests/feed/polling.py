@@ -8,11 +8,13 @@ from typing import Any
 
 from djust_presence.backends.base import Backend
 from djust_presence.backends.memory import MemoryBackend
-from djust_presence.feed.polls import Mark, Standing, Times, Wants, lease_of
+from djust_presence.feed.frames import Wants
+from djust_presence.feed.polls import Mark, Standing, Times, lease_of
 from djust_presence.feed.visits import Lost, Wish, end, visit
 
 __all__ = ["LIST", "ClockedBackend", "Page"]
 
+TIMES = Times.of(30)
 LIST = Wants(people=True, fields=frozenset({"name"}))
 
 
@@ -35,7 +37,7 @@ class Page:
     user: str
     rooms: dict[str, str | None]  # the meta in each group; None where it only watches
     wants: Wants = LIST
-    times: Times = Times.of(30)
+    times: Times = TIMES
     id: str = field(default_factory=lambda: token_urlsafe(16))
     standing: Standing | None = None
     marks: dict[str, Mark] = field(default_factory=dict)
