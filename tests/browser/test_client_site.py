@@ -14,9 +14,9 @@ from tests.browser.harness.libraries import libraries
 
 QUICK = {"open": 4, "life": 1, "retry": 1.5, "delay": 0.5}
 WATCH = """
-() => {
+(doc) => {
     window.log = [];
-    djustPresence.join("doc", { watch: true }).then((room) => {
+    djustPresence.join(`doc:${doc}`, { watch: true }).then((room) => {
         for (const event of ["join", "leave", "update"]) room.on(event, ({ name }) => log.push([event, name]));
         window.room = room;
     });
@@ -37,15 +37,11 @@ async def live(page: Page, url: str) -> Page:
     return page
 
 
-async def watching(server: AnyPageServer, new_page: NewPage) -> Page:
-    """A page that logs who comes and goes in "doc", without being there."""
-    page = await live_after_join(await new_page(), server.url + "/page/watch/")
-    return page
-
-
-async def live_after_join(page: Page, url: str) -> Page:
-    await page.goto(url)
-    await page.evaluate(WATCH)
+async def watching(server: AnyPageServer, new_page: NewPage, doc: str) -> Page:
+    """A page that logs who comes to a document and goes, without being there."""
+    page = await new_page()
+    await page.goto(server.url + "/page/watch/")
+    await page.evaluate(WATCH, doc)
     await eventually(page, "!!window.room")
     return page
 
@@ -74,10 +70,10 @@ async def test_two_browsers_see_each_other_come_and_go(server: AnyPageServer, ne
 async def test_a_reload_and_a_way_to_another_page_are_seen_as_what_they_are(
     server: AnyPageServer, new_page: NewPage
 ) -> None:
-    watcher = await watching(server, new_page)
+    watcher = await watching(server, new_page, "reload")
     ada = await new_page()
     await ada.goto(server.url + "/log-in/ada/")
-    await live(ada, server.url)
+    await live(ada, server.url + "/?doc=reload")
     await eventually(watcher, "log", [["join", "ada"]])
     await ada.reload()
     await eventually(ada, FEED_STATE, "live")
@@ -89,10 +85,10 @@ async def test_a_reload_and_a_way_to_another_page_are_seen_as_what_they_are(
 
 
 async def test_two_tabs_are_one_person(server: AnyPageServer, new_page: NewPage) -> None:
-    watcher = await watching(server, new_page)
-    first = await live(await new_page(), server.url)
+    watcher = await watching(server, new_page, "tabs")
+    first = await live(await new_page(), server.url + "/?doc=tabs")
     await eventually(watcher, "log.length", 1)
-    second = await live(await new_page(context=first.context), server.url)
+    second = await live(await new_page(context=first.context), server.url + "/?doc=tabs")
     await expect(second.locator(".presence-avatar")).to_have_count(1)
     await count(second, 1)
     await first.close()
@@ -101,10 +97,10 @@ async def test_two_tabs_are_one_person(server: AnyPageServer, new_page: NewPage)
 
 
 async def test_who_logs_out_in_another_tab_goes_and_the_page_stays(server: AnyPageServer, new_page: NewPage) -> None:
-    watcher = await watching(server, new_page)
+    watcher = await watching(server, new_page, "out")
     page = await new_page()
     await page.goto(server.url + "/log-in/ada/")
-    await live(page, server.url)
+    await live(page, server.url + "/?doc=out")
     await eventually(watcher, "log", [["join", "ada"]])
     await listen(page, "presence-client:feed")
     await page.evaluate("window.same = true")
@@ -149,8 +145,8 @@ async def test_scripts_join_by_key_change_their_meta_and_send(server: AnyPageSer
 
 
 async def test_a_partial_that_is_swapped_in_and_out_joins_and_leaves(server: AnyPageServer, new_page: NewPage) -> None:
-    watcher = await watching(server, new_page)
-    page = await live(await new_page(), server.url)
+    watcher = await watching(server, new_page, "partial")
+    page = await live(await new_page(), server.url + "/?doc=partial")
     await eventually(watcher, "log.length", 1)
     for _ in range(5):
         await page.evaluate(

@@ -32,13 +32,14 @@ const times = {
   life: 5, // a socket that lives so long works
   delay: 1, // the longest pause before another try, doubled each time
   longest: 4, // up to this
+  fall: 6, // without a connection, until a page whose sockets have worked polls: others are not to see it go
   again: 1, // before the socket is opened again after a log-out: this, or up to twice as long
   retry: 60, // before a page that polls tries a socket, doubled each time
   rarest: 600, // up to this
   probe: 4, // for an answer after a pause of the page
   poll: 60, // the longest pause between polls
   failed: 60, // the longest pause after an error of the server
-  answer: 10, // for the answer to a poll; the pause after a failed one at most
+  answer: 10, // for the answer to a poll; the pause after a refused one, where the server says none
   person: 3, // a page polls once it was visible so long, or used; with 0, where a program drives it too
   leave: 0.25, // for a removed element to come back
   stale: 1, // without a connection, until elements say so
@@ -95,6 +96,7 @@ let tries = 0;
 let trials = 0;
 let loggedOut = false;
 let retryTimer;
+let fallTimer;
 let trialTimer;
 let staleTimer;
 
@@ -186,6 +188,8 @@ function opened(mine) {
   if (own) mine.send({ type: "hello", visitor: own });
   if (mine === trial) return;
   tries = 0;
+  clearTimeout(fallTimer);
+  fallTimer = undefined;
   setState("live");
   mine.sync();
 }
@@ -216,11 +220,22 @@ function ended(mine, code) {
       pause = times.again * (1 + Math.random());
     }
     tries += 1;
+    if (lived) fallTimer ??= after(times.fall, fall);
     retryTimer = after(pause, () => {
       retryTimer = undefined;
       connect();
     });
   }
+}
+
+function fall() {
+  const old = line;
+  line = null;
+  old?.bye();
+  clearTimeout(retryTimer);
+  retryTimer = fallTimer = undefined;
+  misses = LATER_MISSES;
+  connect();
 }
 
 /** Join by the socket, and only then say goodbye by polling: so nobody sees the page go or come. */
@@ -256,7 +271,7 @@ function openPolling() {
   let id = token();
   let seq = "";
   let failures = 0;
-  let wasAway = false;
+  let isBack = true; // with the next answer
   let began = -Infinity;
   let busy = false;
   let due = false; // again, as soon as the answer is there
@@ -331,8 +346,7 @@ function openPolling() {
       seq = "";
       left.clear();
       mine.asked.clear();
-      failures += 1;
-      return failures > 1 ? backOff(failures, times.answer) : 0;
+      return failures++ ? backOff(failures, times.longest) : 0;
     }
     seq = answer.seq;
     failures = 0;
@@ -349,12 +363,12 @@ function openPolling() {
         if (news.count !== undefined) take(mine, { type: "state", room, ...news });
       }
     }
-    if (wasAway && lived) {
-      // The server was away, it is not that sockets do not work.
+    if (isBack && lived) {
+      // The server may have been away: it is not that sockets do not work.
       trials = 0;
       tryLater(times.delay);
     }
-    wasAway = false;
+    isBack = false;
     return Math.min(answer.every, times.poll);
   }
 
@@ -366,10 +380,12 @@ function openPolling() {
     if (status === 429 || status === 503) {
       return (Number(response?.headers.get("Retry-After")) || times.answer) * (1 + Math.random() / 4);
     }
-    wasAway ||= status >= 500;
-    if (status < 500) warn(`polls are refused with status ${status}.`);
-    failures += 1;
-    return backOff(failures + (status < 500 ? 9 : 0), status < 500 ? times.rarest : times.answer);
+    if (status < 500) {
+      warn(`polls are refused with status ${status}.`);
+      return times.rarest;
+    }
+    isBack = true;
+    return backOff(failures++, times.longest);
   }
 
   return mine;
@@ -894,9 +910,8 @@ function start() {
   };
   const end = () => {
     started = false; // an open socket would keep the page out of the back/forward cache, and its reader in the group
-    clearTimeout(retryTimer);
-    clearTimeout(trialTimer);
-    retryTimer = undefined;
+    [retryTimer, trialTimer, fallTimer].forEach(clearTimeout);
+    retryTimer = fallTimer = undefined;
     [line, line?.before, trial].forEach((one) => one?.bye());
     line = trial = null;
   };

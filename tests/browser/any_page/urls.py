@@ -31,7 +31,8 @@ def may_join(request: HttpRequest, key: str) -> bool:
 
 def show(request: HttpRequest, name: str = "plain") -> HttpResponse:
     users = [User(pk=number, username=f"user{number}") for number in range(1, 6)]
-    return render(request, f"{name}.html", {"times": settings.TIMES, "users": users})
+    doc = f"doc:{request.GET.get('doc', '')}"
+    return render(request, f"{name}.html", {"times": settings.TIMES, "users": users, "doc": doc})
 
 
 def log_in(request: HttpRequest, name: str) -> HttpResponse:

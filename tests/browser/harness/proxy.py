@@ -20,6 +20,7 @@ class Proxy:
         self.port = free_port()
         self._target = port
         self._tasks: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.Task[None]] = set()  # that pass a socket on
 
     @property
     def url(self) -> str:
@@ -35,12 +36,17 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def break_sockets(self) -> None:
+        """Break those that are open."""
+        for task in self._open:
+            task.cancel()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await self._pass(reader, writer)
         writer.close()
 
@@ -53,6 +59,10 @@ class Proxy:
             writer.write(REFUSAL)
             await writer.drain()
             return
+        task = asyncio.current_task()
+        if is_socket and task:
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
         try:
             up_writer.write(head)
