@@ -15,6 +15,7 @@ from tests.browser.conftest import NewPage
 from tests.browser.harness import FEED_STATE, eventually
 from tests.browser.harness.proxy import Proxy
 from tests.browser.test_client_site import live, watching
+from tests.servers import RedisServer, find_valkey_server
 
 # All other times are the real ones.
 TIMES = {"retry": 4.0}
@@ -77,3 +78,64 @@ async def test_sockets_that_work_no_more_are_left_for_polling_unseen(
         await asyncio.sleep(LOST_GRACE)
         assert await watcher.evaluate("log") == [["join", "Guest"]]
         await expect(page.locator(".presence-avatar")).to_have_count(1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def pair() -> AsyncIterator[tuple[AnyPageServer, AnyPageServer]]:
+    """The same site by uvicorn and by gunicorn, with one database and one store."""
+    with RedisServer(find_valkey_server()) as valkey:
+        variables = {"REDIS_URL": valkey.url()}
+        asgi = AnyPageServer(times=TIMES, variables=variables)
+        wsgi = AnyPageServer(wsgi=True, times=TIMES, variables={**variables, "DB": asgi.variables["DB"]})
+        wsgi.allow(r"\[INFO\]")
+        with asgi, wsgi:
+            yield asgi, wsgi
+
+
+async def test_pages_of_both_kinds_of_server_are_one_group(
+    pair: tuple[AnyPageServer, AnyPageServer], new_page: NewPage
+) -> None:
+    asgi, wsgi = pair
+    watcher = await watching(asgi, new_page, "both")
+    ada, bob, eve = [await new_page() for _ in range(3)]
+    await ada.goto(wsgi.url + "/log-in/ada/")
+    await live(bob, asgi.url + "/?doc=both")
+    await ada.goto(wsgi.url + "/?doc=both")
+    await in_state(ada, "polling", LIVE)
+    await eve.goto(wsgi.url + "/?doc=both")
+    await in_state(eve, "polling", LIVE)
+    for page in (ada, bob, eve):
+        await expect(page.locator(".presence-avatar")).to_have_count(3, timeout=15_000)
+        await expect(page.locator("header presence-count")).to_have_text("3", timeout=15_000)
+    assert sorted(await watcher.evaluate("log")) == [["join", "Guest"], ["join", "Guest"], ["join", "ada"]]
+
+    # Somebody who logs out in another tab is somebody else at the next poll.
+    await ada.evaluate("window.same = true")
+    other = await new_page(context=ada.context)
+    await other.goto(wsgi.url + "/log-out/")
+    await expect(ada.locator("presence-avatars")).to_have_attribute("data-presence", "refused", timeout=20_000)
+    assert await ada.evaluate("window.same")
+    await eventually(watcher, "log.at(-1)", ["leave", "ada"])
+
+
+async def test_a_restart_of_the_server_is_seen_by_nobody(
+    pair: tuple[AnyPageServer, AnyPageServer], new_page: NewPage
+) -> None:
+    new_page.allow("WebSocket connection to|Failed to load resource")
+    asgi, wsgi = pair
+    poller = await new_page()
+    await poller.goto(wsgi.url + "/?doc=restart")
+    await in_state(poller, "polling", LIVE)
+    watcher = await watching(asgi, new_page, "restart")
+    page = await live(await new_page(), asgi.url + "/?doc=restart")
+    await eventually(watcher, "log.length", 1)
+    for restart in (asgi.stop, asgi.kill):
+        await asyncio.sleep(5.2)  # its socket has lived
+        await asyncio.to_thread(restart)
+        await in_state(page, "reconnecting", LIVE)
+        await asyncio.to_thread(asgi.start)
+        await in_state(page, "live", BACK)
+        await in_state(watcher, "live", BACK)
+    await expect(poller.locator(".presence-avatar")).to_have_count(2)
+    await expect(page.locator(".presence-avatar")).to_have_count(2)
+    assert await watcher.evaluate("log") == [["join", "Guest"]]
