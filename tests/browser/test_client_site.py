@@ -162,6 +162,34 @@ async def test_a_partial_that_is_swapped_in_and_out_joins_and_leaves(server: Any
     await count(page, 1)
 
 
+async def test_on_a_live_page_the_servers_rendering_and_the_elements_do_not_fight(
+    server: AnyPageServer, new_page: NewPage
+) -> None:
+    page = await live(await new_page(), server.url + "/live/")
+    await expect(page.locator("html")).to_have_attribute("data-presence-state", "live")
+    others = [await live(await new_page(), server.url + "/?doc=live") for _ in range(2)]
+    number, avatars = page.locator("presence-count"), page.locator(".presence-avatar")
+    await expect(number).to_have_text("3")
+    await expect(avatars).to_have_count(3)
+    await page.evaluate(
+        """() => {
+            window.seen = new Set();
+            const look = () => seen.add(document.querySelector("presence-count").textContent);
+            new MutationObserver(() => requestAnimationFrame(look))
+                .observe(document.body, { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+    for click in range(1, 4):
+        await page.get_by_role("button").click()
+        await expect(page.get_by_role("button")).to_contain_text(f"{click} clicks, 1 online")
+        await expect(number).to_have_text("3")
+        await expect(avatars).to_have_count(3)
+    assert await page.evaluate("[...seen]") == ["3"]
+    await others[0].close()
+    await expect(number).to_have_text("2", timeout=10_000)
+    await expect(avatars).to_have_count(2)
+
+
 async def test_a_page_with_all_elements_says_nothing_to_the_console(server: AnyPageServer, new_page: NewPage) -> None:
     page = await new_page()
     said: list[str] = []

@@ -11,7 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import include, path
 
-POLICY = "default-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+from djust_presence import LiveView, PresenceMixin, event_handler
+
+POLICY = "default-src 'self'; require-trusted-types-for 'script'; trusted-types {}"
 
 
 def strict_policy(
@@ -19,7 +21,8 @@ def strict_policy(
 ) -> Callable[[HttpRequest], HttpResponse]:
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        response["Content-Security-Policy"] = POLICY
+        of_live_page = request.path.startswith("/live/")  # which parses what the server renders
+        response["Content-Security-Policy"] = POLICY.format("djust_presence" if of_live_page else "'none'")
         return response
 
     return middleware
@@ -33,6 +36,22 @@ def show(request: HttpRequest, name: str = "plain") -> HttpResponse:
     users = [User(pk=number, username=f"user{number}") for number in range(1, 6)]
     doc = f"doc:{request.GET.get('doc', '')}"
     return render(request, f"{name}.html", {"times": settings.TIMES, "users": users, "doc": doc})
+
+
+class Board(PresenceMixin, LiveView):
+    """A live page with elements in its region, which is rendered again and again."""
+
+    template_name = "live.html"
+    presence_key = "board"
+
+    def mount(self, request: HttpRequest) -> None:
+        self.clicks = 0
+        self.times = settings.TIMES
+        self.track_presence()
+
+    @event_handler()
+    def click(self) -> None:
+        self.clicks += 1
 
 
 def log_in(request: HttpRequest, name: str) -> HttpResponse:
@@ -49,6 +68,7 @@ urlpatterns = [
     path("presence/", include("djust_presence.urls")),
     path("", show),
     path("page/<name>/", show),
+    path("live/", Board.as_view()),
     path("log-in/<name>/", log_in),
     path("log-out/", log_out),
     path("favicon.ico", lambda request: HttpResponse()),
