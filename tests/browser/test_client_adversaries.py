@@ -113,7 +113,9 @@ async def test_pages_of_both_kinds_of_server_are_one_group(
     await ada.evaluate("window.same = true")
     other = await new_page(context=ada.context)
     await other.goto(wsgi.url + "/log-out/")
-    await expect(ada.locator("presence-avatars")).to_have_attribute("data-presence", "refused", timeout=20_000)
+    await expect(ada.locator("presence-avatars")).to_have_attribute(
+        "data-presence", "refused", timeout=20_000
+    )
     assert await ada.evaluate("window.same")
     await eventually(watcher, "log.at(-1)", ["leave", "ada"])
 

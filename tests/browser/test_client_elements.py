@@ -165,10 +165,13 @@ async def test_a_room_is_only_watched_once_what_tracks_has_gone(feed: FeedSite, 
     assert await wire.read() == {"type": "join", "room": "r", "ticket": "w", "want": {"some": ["ada"]}}
 
 
-async def test_an_element_may_change_its_room_and_move(feed: FeedSite, page: Page) -> None:
+@pytest.mark.parametrize("move", ["append(count)", "moveBefore(count, null)"])
+async def test_an_element_may_move_and_change_its_room(feed: FeedSite, page: Page, move: str) -> None:
     wire = await open_feed(feed, page, COUNT + "<aside></aside>")
     await let_in(wire, count=3)
-    await page.evaluate("document.querySelector('aside').append(document.querySelector('presence-count'))")
+    await page.evaluate(
+        f"(() => {{ const count = document.querySelector('presence-count'); document.querySelector('aside').{move}; }})()"
+    )
     await quiet(wire)
     await page.evaluate(
         """() => {
@@ -261,7 +264,7 @@ SAID = "document.querySelector('presence-announcements').textContent"
 async def test_comings_and_goings_are_announced_together_and_the_net_of_them(
     feed: FeedSite, page: Page
 ) -> None:
-    feed.script = feed.tag(announce=0.3)
+    feed.script = feed.tag({"announce": 0.3})
     wire = await open_feed(feed, page, ANNOUNCED)
     region = page.locator("presence-announcements")
     assert await region.get_attribute("role") == "status"

@@ -26,7 +26,7 @@ LISTEN = """() => {
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def feed() -> AsyncIterator[FeedSite]:
-    site = FeedSite(delay=0.1)
+    site = FeedSite({"delay": 0.1})
     await site.start()
     yield site
     await site.stop()
@@ -169,10 +169,8 @@ async def test_a_script_joins_by_key_updates_sends_and_leaves(feed: FeedSite, pa
     await join(feed, page, "{ meta: { status: 'here' } }")
     wire = await ready(feed, page)
     joined = await let_in(wire, ADA, me="ada")
-    assert joined == {
-        **{"type": "join", "room": "r", "ticket": "t"},
-        **{"want": {"list": True}, "meta": {"status": "here"}},
-    }
+    want = {"list": True}
+    assert joined == {"type": "join", "room": "r", "ticket": "t", "want": want, "meta": {"status": "here"}}
     await eventually(page, "window.room?.list()[0].name", "Ada")
     await page.evaluate("room.update({ typing: true, status: null })")
     assert await wire.read() == {"type": "update", "room": "r", "meta": {"typing": True, "status": None}}
@@ -276,7 +274,7 @@ async def test_one_instance_runs_however_often_and_under_whatever_name_it_is_loa
     feed: FeedSite, page: Page
 ) -> None:
     feed.head = "<script type=module src=/static/copy.js></script>"
-    await open_feed(feed, page, COUNT + feed.tag().replace("{{", "{").replace("}}", "}"))
+    await open_feed(feed, page, COUNT + feed.tag({}).replace("{{", "{").replace("}}", "}"))
     same = await page.evaluate(
         """async () => {
             const [one, other] = await Promise.all(["client.js", "copy.js"].map((name) => import(`/static/${name}`)));

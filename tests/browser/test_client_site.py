@@ -91,12 +91,15 @@ async def test_two_tabs_are_one_person(server: AnyPageServer, new_page: NewPage)
     second = await live(await new_page(context=first.context), server.url + "/?doc=tabs")
     await expect(second.locator(".presence-avatar")).to_have_count(1)
     await count(second, 1)
+    assert await first.context.cookies() == []
     await first.close()
     await second.close()
     await eventually(watcher, "log", [["join", "Guest"], ["leave", "Guest"]])
 
 
-async def test_who_logs_out_in_another_tab_goes_and_the_page_stays(server: AnyPageServer, new_page: NewPage) -> None:
+async def test_who_logs_out_in_another_tab_goes_and_the_page_stays(
+    server: AnyPageServer, new_page: NewPage
+) -> None:
     watcher = await watching(server, new_page, "out")
     page = await new_page()
     await page.goto(server.url + "/log-in/ada/")
@@ -112,7 +115,9 @@ async def test_who_logs_out_in_another_tab_goes_and_the_page_stays(server: AnyPa
     await eventually(watcher, "log", [["join", "ada"], ["leave", "ada"]])
 
 
-async def test_scripts_join_by_key_change_their_meta_and_send(server: AnyPageServer, new_page: NewPage) -> None:
+async def test_scripts_join_by_key_change_their_meta_and_send(
+    server: AnyPageServer, new_page: NewPage
+) -> None:
     new_page.allow("403")
     ada, bob = await new_page(), await new_page()
     await ada.goto(server.url + "/log-in/ada/")
@@ -144,7 +149,9 @@ async def test_scripts_join_by_key_change_their_meta_and_send(server: AnyPageSer
     await eventually(bob, "refusal", "forbidden")
 
 
-async def test_a_partial_that_is_swapped_in_and_out_joins_and_leaves(server: AnyPageServer, new_page: NewPage) -> None:
+async def test_a_partial_that_is_swapped_in_and_out_joins_and_leaves(
+    server: AnyPageServer, new_page: NewPage
+) -> None:
     watcher = await watching(server, new_page, "partial")
     page = await live(await new_page(), server.url + "/?doc=partial")
     await eventually(watcher, "log.length", 1)
@@ -190,7 +197,9 @@ async def test_on_a_live_page_the_servers_rendering_and_the_elements_do_not_figh
     await expect(avatars).to_have_count(2)
 
 
-async def test_a_page_with_all_elements_says_nothing_to_the_console(server: AnyPageServer, new_page: NewPage) -> None:
+async def test_a_page_with_all_elements_says_nothing_to_the_console(
+    server: AnyPageServer, new_page: NewPage
+) -> None:
     page = await new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import NewPage
+from tests.browser.conftest import NewPage, launch
 from tests.browser.harness import FEED_STATE, FeedSite, Wire, eventually, let_in, listen, open_feed, turns
 from tests.browser.harness.feed import ADA, AVATARS, COUNT, ready
 
@@ -22,7 +22,7 @@ GRANTED = {"r": {"count": 4, "tag": "x", "me": "ada"}}
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def feed() -> AsyncIterator[FeedSite]:
-    site = FeedSite(**QUICK)
+    site = FeedSite(QUICK)
     await site.start()
     yield site
     await site.stop()
@@ -30,7 +30,7 @@ async def feed() -> AsyncIterator[FeedSite]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def wsgi() -> AsyncIterator[FeedSite]:
-    site = FeedSite(sockets=False, **QUICK)
+    site = FeedSite(QUICK, sockets=False)
     await site.start()
     yield site
     await site.stop()
@@ -57,14 +57,12 @@ async def test_where_no_sockets_are_a_page_polls_and_never_tries_one(wsgi: FeedS
     await go(wsgi, page)
     first = await wsgi.poll()
     assert first.body == {
-        **{
-            "page": first.body["page"],
-            "seq": "",
-            "visitor": first.body["visitor"],
-            "hidden": False,
-            "left": [],
-        },
+        "page": first.body["page"],
+        "seq": "",
+        "visitor": first.body["visitor"],
+        "hidden": False,
         "rooms": [{"room": "r", "ticket": "t", "want": {"count": True}}],
+        "left": [],
     }
     assert len(first.body["page"]) == 22
     first.answer(GRANTED, every=0.2)
@@ -154,7 +152,7 @@ async def test_a_hidden_page_says_so_and_one_that_is_looked_at_again_polls_at_on
 
 
 async def test_programs_that_drive_a_page_are_not_counted_by_polling(wsgi: FeedSite, page: Page) -> None:
-    wsgi.script = wsgi.tag(sockets=False, person=0.1)
+    wsgi.script = wsgi.tag({"person": 0.1}, sockets=False)
     await go(wsgi, page)
     await page.mouse.click(5, 5)
     await asyncio.sleep(0.5)
@@ -163,7 +161,7 @@ async def test_programs_that_drive_a_page_are_not_counted_by_polling(wsgi: FeedS
 
 @pytest.mark.parametrize("how", ["by looking", "by a click"])
 async def test_a_page_polls_once_somebody_is_there(wsgi: FeedSite, page: Page, how: str) -> None:
-    wsgi.script = wsgi.tag(sockets=False, person=0.5 if how == "by looking" else 60)
+    wsgi.script = wsgi.tag({"person": 0.5 if how == "by looking" else 60}, sockets=False)
     await page.add_init_script(
         "Object.defineProperty(Navigator.prototype, 'webdriver', { get: () => false })"
     )
@@ -181,7 +179,7 @@ async def test_a_page_polls_after_two_sockets_in_vain(feed: FeedSite, new_page: 
     new_page.allow("WebSocket connection to")
     page = await new_page()
     if how == "is refused":
-        feed.script = feed.tag(**QUICK, person=0).replace(
+        feed.script = feed.tag({**QUICK, "person": 0}).replace(
             'data-socket="/ws', 'data-socket="http://127.0.0.1:9'
         )
         feed.policy = ""
@@ -329,17 +327,17 @@ async def test_a_server_that_answers_no_more_is_left(feed: FeedSite, page: Page)
     await page.goto(feed.url, wait_until="domcontentloaded")
     wire = await feed.wire()
     await wire.ready(ping=-2.3)  # so that it is taken for dead soon
-    await let_in_after_hello(wire)
-    assert isinstance(await feed.wire(), Wire)
+    await greeted(wire)
+    assert await feed.wire() is not wire
 
 
-async def let_in_after_hello(wire: Wire) -> None:
+async def greeted(wire: Wire) -> None:
     assert (await wire.read())["type"] == "hello"
     await let_in(wire, count=3)
 
 
 async def test_a_page_that_wakes_up_asks_for_a_sign_of_life(feed: FeedSite, page: Page) -> None:
-    feed.script = feed.tag(**QUICK, person=0, probe=0.3)
+    feed.script = feed.tag({**QUICK, "probe": 0.3})
     wire = await open_feed(feed, page)
     await let_in(wire, count=3)
     await page.evaluate("window.dispatchEvent(new Event('online'))")
@@ -349,10 +347,6 @@ async def test_a_page_that_wakes_up_asks_for_a_sign_of_life(feed: FeedSite, page
     assert feed.unclaimed_wires == 0
     await page.evaluate("document.dispatchEvent(new Event('resume'))")
     assert await wire.read() == {"type": "ping"}
-    await let_in_after_hello_of(feed, page)
-
-
-async def let_in_after_hello_of(feed: FeedSite, page: Page) -> None:
     await let_in(await ready(feed, page), count=3)
 
 
@@ -375,18 +369,10 @@ async def test_a_page_out_of_the_back_forward_cache_is_live_again(
     feed: FeedSite, wsgi: FeedSite, browser: Browser, polling: bool
 ) -> None:
     site = wsgi if polling else feed
-    from playwright.async_api import async_playwright
-
-    from tests.browser.conftest import CHROMIUM_ARGUMENTS
-    from tests.servers import find_chromium
-
     # Playwright switches the cache off.
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path=find_chromium(),
-            args=[*CHROMIUM_ARGUMENTS, "--enable-features=BackForwardCache"],
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
+    options = {"ignore_default_args": ["--disable-back-forward-cache"]}
+    chromium = await launch(browser.browser_type, "--enable-features=BackForwardCache", **options)
+    try:
         page = await chromium.new_page()
         site.pages["/other"] = "<p>Other</p>"
         await go(site, page)
@@ -395,7 +381,7 @@ async def test_a_page_out_of_the_back_forward_cache_is_live_again(
         else:
             wire = await site.wire()
             await wire.ready()
-            await let_in_after_hello(wire)
+            await greeted(wire)
         await eventually(page, FEED_STATE, "polling" if polling else "live")
         await page.evaluate("window.same = true")
         await page.goto(site.url + "/other")
@@ -414,6 +400,7 @@ async def test_a_page_out_of_the_back_forward_cache_is_live_again(
             await let_in(await ready(site, page), count=6)
         await eventually(page, TEXT, "6")
         assert site.unclaimed_wires == 0
+    finally:
         await chromium.close()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from tests.settings import *  # noqa: F403
+from tests.settings import DJUST_PRESENCE as MEMORY
 from tests.settings import MIDDLEWARE as USUAL
 from tests.settings import TEMPLATES as PLAIN
 
@@ -17,11 +17,9 @@ ASGI_APPLICATION = "tests.browser.any_page.asgi.application"
 MIDDLEWARE = ["tests.browser.any_page.urls.strict_policy", *USUAL]
 TEMPLATES = [PLAIN[0] | {"DIRS": [Path(__file__).resolve().parent / "templates"]}]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["DB"]}}
-TIMES: dict[str, float] = json.loads(os.environ["TIMES"])
 REDIS_URL = os.environ.get("REDIS_URL", "")
 
-DJUST_PRESENCE: dict[str, Any] = {
-    "BACKEND": "memory",
+DJUST_PRESENCE = MEMORY | {
     "AUTHORIZE": "tests.browser.any_page.urls.may_join",
     **json.loads(os.environ["PRESENCE"]),
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 
-from django.conf import settings
 from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
@@ -13,6 +14,7 @@ from django.urls import include, path
 
 from djust_presence import LiveView, PresenceMixin, event_handler
 
+TIMES: dict[str, float] = json.loads(os.environ["TIMES"])
 POLICY = "default-src 'self'; require-trusted-types-for 'script'; trusted-types {}"
 
 
@@ -35,7 +37,7 @@ def may_join(request: HttpRequest, key: str) -> bool:
 def show(request: HttpRequest, name: str = "plain") -> HttpResponse:
     users = [User(pk=number, username=f"user{number}") for number in range(1, 6)]
     doc = f"doc:{request.GET.get('doc', '')}"
-    return render(request, f"{name}.html", {"times": settings.TIMES, "users": users, "doc": doc})
+    return render(request, f"{name}.html", {"times": TIMES, "users": users, "doc": doc})
 
 
 class Board(PresenceMixin, LiveView):
@@ -46,7 +48,7 @@ class Board(PresenceMixin, LiveView):
 
     def mount(self, request: HttpRequest) -> None:
         self.clicks = 0
-        self.times = settings.TIMES
+        self.times = TIMES
         self.track_presence()
 
     @event_handler()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Poll:
 class FeedSite(Site):
     """A site of pages with the client's script, whose sockets and polls the test answers."""
 
-    def __init__(self, *, sockets: bool = True, **times: float) -> None:
+    def __init__(self, times: Mapping[str, float] | None = None, *, sockets: bool = True) -> None:
         super().__init__()
         self.policy = STRICT
         self.static["client.js"] = CLIENT
@@ -52,15 +53,15 @@ class FeedSite(Site):
         self.tickets: dict[str, Any] = {}  # key → answer, or the status of a refusal
         self.polls: asyncio.Queue[Poll] = asyncio.Queue()
         self.goodbyes: list[dict[str, Any]] = []
-        self.script = self.tag(sockets=sockets, **{"open": 2, "person": 0, **times})
+        self.script = self.tag({"open": 2, "person": 0, **(times or {})}, sockets=sockets)
 
-    def tag(self, *, sockets: bool = True, source: str = "client.js", **times: float) -> str:
+    def tag(self, times: Mapping[str, float], *, sockets: bool = True) -> str:
         """The script's tag, for `script`: braces are doubled."""
         socket = 'data-socket="/ws/presence/" ' if sockets else ""
         tag = (
-            f'<script type="module" src="/static/{source}" data-feed="/presence/" {socket}'
+            f'<script type="module" src="/static/client.js" data-feed="/presence/" {socket}'
             f'data-ticket="/presence/ticket/" data-anonymous="browser" data-guest="Guest" data-debug '
-            f"data-times='{json.dumps(times)}'></script>"
+            f"data-times='{json.dumps(dict(times))}'></script>"
         )
         return tag.replace("{", "{{").replace("}", "}}")
 
