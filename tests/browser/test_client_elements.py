@@ -290,3 +290,16 @@ async def test_nothing_is_announced_unasked(feed: FeedSite, page: Page) -> None:
     await wire.send("diff", room="r", count=2, joins=[BOB])
     await eventually(page, NAMES, ["Ada", "Bob"])
     assert await page.locator("[role=status], [aria-live]").count() == 0
+
+
+async def test_dots_above_what_the_server_looks_for_stay_as_it_has_rendered_them(
+    feed: FeedSite, page: Page
+) -> None:
+    dots = "".join(dot(f"p{number:03}") for number in range(501)).replace(
+        "<presence-dot", "<presence-dot online"
+    )
+    wire = await open_feed(feed, page, dots + '<presence-dot room="r" watch></presence-dot>')
+    join = await let_in(wire)
+    assert join["want"] == {"some": [f"p{number:03}" for number in range(500)]}
+    await expect(page.locator("[of=p499]")).not_to_have_attribute("online", "")
+    await expect(page.locator("[of=p500]")).to_have_attribute("online", "")

@@ -126,6 +126,7 @@ async def test_a_server_that_wants_to_be_left_alone_is(
     began = time.monotonic()
     await eventually(page, FEED_STATE, "reconnecting")
     assert await page.evaluate(TEXT) == "7"
+    await page.evaluate("dispatchEvent(new Event('online'))")  # no reason to ask earlier
     (await wsgi.poll()).answer(GRANTED)
     assert time.monotonic() - began > 1.5
     await eventually(page, FEED_STATE, "polling")

@@ -53,9 +53,11 @@ const NO_MISSES = [1012, 4000]; // a server that stops, or has heard nothing
 const MISSES = 2; // in a row, after which the page polls
 const LATER_MISSES = 6; // where a socket has lived: it may be a restart
 const MOST_NEWS = 8;
+const MOST_IDS = 500; // that the server looks for
 
 const after = (seconds, run) => setTimeout(run, seconds * 1_000);
 const now = () => performance.now() / 1_000;
+const address = (path = "") => new URL(path, location.href); // whatever the page's <base> is
 const isVisible = () => page.visibilityState === "visible";
 /** Full jitter: the pages of a restarted server do not come back all at once. */
 const backOff = (tries, longest) => Math.random() * Math.min(times.delay * 2 ** tries, longest);
@@ -112,8 +114,10 @@ function setState(next, code = null) {
 function connect() {
   if (line) line.sync();
   else if (!started || retryTimer || state === "stopped" || ![...rooms.values()].some(wishOf)) return;
-  else if (settings.feed === undefined) warn("put {% presence_script %} into the page: its elements are not live.");
-  else if (!(line = hostLine())) {
+  else if (settings.feed === undefined) {
+    setState("stopped");
+    warn("put {% presence_script %} into the page: its elements are not live.");
+  } else if (!(line = hostLine())) {
     setState(state === "idle" ? "connecting" : "reconnecting");
     if (settings.socket && misses < (lived ? LATER_MISSES : MISSES)) line = openSocket();
     else {
@@ -125,7 +129,7 @@ function connect() {
 }
 
 function openSocket() {
-  const url = new URL(settings.socket ?? "", location.href);
+  const url = address(settings.socket);
   url.protocol = url.protocol.replace("http", "ws");
   /** @type {WebSocket | null} */
   let socket = new WebSocket(url);
@@ -272,9 +276,9 @@ function openPolling() {
   let seq = "";
   let failures = 0;
   let isBack = true; // with the next answer
-  let began = -Infinity;
+  let earliest = 0; // when the next one may follow
   let busy = false;
-  let due = false; // again, as soon as the answer is there
+  let due = false; // again, soon after the answer
   let idle = false; // a socket takes over
   let timer;
 
@@ -292,13 +296,13 @@ function openPolling() {
     },
     bye() {
       mine.pause();
-      if (began > 0) navigator.sendBeacon(settings.feed ?? "", JSON.stringify({ ...question(), bye: true }));
+      if (earliest) navigator.sendBeacon(address(settings.feed), JSON.stringify({ ...question(), bye: true }));
     },
   };
 
   function later(seconds) {
     clearTimeout(timer);
-    timer = after(Math.max(seconds, began + times.delay - now()), poll);
+    timer = after(Math.max(seconds, earliest - now()), poll);
   }
 
   function question() {
@@ -322,11 +326,11 @@ function openPolling() {
     const asking = question();
     if (!isPerson || !(asking.rooms.length + asking.left.length)) return;
     let pause;
-    began = now();
+    earliest = now() + times.delay;
     busy = true;
     due = false;
     try {
-      const response = await fetch(settings.feed ?? "", {
+      const response = await fetch(address(settings.feed), {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(asking),
@@ -369,7 +373,7 @@ function openPolling() {
       tryLater(times.delay);
     }
     isBack = false;
-    return Math.min(answer.every, times.poll);
+    return Math.min(answer.every || times.poll, times.poll);
   }
 
   /** Return the pause after an answer that is none. */
@@ -378,7 +382,9 @@ function openPolling() {
     if (idle) return 0;
     setState("reconnecting");
     if (status === 429 || status === 503) {
-      return (Number(response?.headers.get("Retry-After")) || times.answer) * (1 + Math.random() / 4);
+      const seconds = Number(response?.headers.get("Retry-After")) || times.answer;
+      earliest = now() + seconds * (1 + Math.random() / 4);
+      return 0;
     }
     if (status < 500) {
       warn(`polls are refused with status ${status}.`);
@@ -465,8 +471,9 @@ function wishOf(room) {
   const kind = (tracks && uses.some((use) => use.tracks)) || !watches ? "tracks" : "watches";
   const ticket = room?.tickets[kind];
   if (!ticket || !uses.length) return null;
-  const some = [...new Set(uses.flatMap(({ want }) => want.some ?? []))].sort();
-  const want = Object.assign({}, ...uses.map((use) => use.want), some.length && { some });
+  const ids = [...new Set(uses.flatMap(({ want }) => want.some ?? []))].filter(Boolean).sort();
+  const some = ids.length ? ids.slice(0, MOST_IDS) : undefined;
+  const want = Object.assign({}, ...uses.map((use) => use.want), { some });
   return { text: JSON.stringify([kind, want.list, want.count, some]), kind, ticket, want, waiting: 1, tag: undefined };
 }
 
@@ -554,7 +561,7 @@ function freeze(value) {
 /** Return a person as scripts get them: the one that is known, if they are the same. */
 function person(room, raw) {
   const known = room.people.get(raw.id);
-  const one = freeze({ ...raw, name: raw.name || settings.guest || "Guest" });
+  const one = freeze({ ...raw, name: String(raw.name || settings.guest || "Guest") });
   if (JSON.stringify(known) === JSON.stringify(one)) return known;
   if (!raw.name) nameless.add(one);
   return one;
@@ -735,7 +742,7 @@ function paintAvatar(avatar, { id, color, avatar: src }, name) {
   if (content?.localName !== (src ? "img" : "span")) avatar.replaceChildren((content = make(src ? "img" : "span")));
   if (src) {
     set(content, "alt", "");
-    set(content, "src", src);
+    set(content, "src", String(src));
   } else {
     set(content, "aria-hidden", "true");
     setText(content, [...name][0].toUpperCase());
@@ -785,7 +792,7 @@ const EVENTS = ["sync", "join", "leave", "update", "event", "refused"];
 const errorOf = (code) => Object.assign(new Error(`djust_presence: ${code}`), { code });
 
 async function askForTicket(key, kind) {
-  const url = new URL(settings.ticket ?? "", location.href);
+  const url = address(settings.ticket);
   url.searchParams.set("key", key);
   if (kind === "watches") url.searchParams.set("watch", "1");
   const response = await fetch(url, { cache: "no-store" }).catch(() => null);
@@ -927,7 +934,7 @@ function start() {
   addEventListener("online", wake);
   addEventListener("pagehide", end);
   addEventListener("pageshow", begin);
-  for (const gesture of ["pointerdown", "keydown", "scroll"]) addEventListener(gesture, meet, { passive: true });
+  for (const gesture of ["pointerdown", "keydown", "wheel"]) addEventListener(gesture, meet, { passive: true });
   // presence.js, of a live page, may come after this script.
   if (page.readyState === "complete") begin();
   else addEventListener("DOMContentLoaded", begin);
