@@ -12,7 +12,7 @@ from .counts import Counts
 from .dots import DotDiff, Dots
 from .faces import Face, Faces, Ids, Members
 from .frames import Page, Wants, frame
-from .lists import List
+from .lists import LONGEST, List
 from .people import shown_count
 from .tickets import room_of
 
@@ -40,14 +40,15 @@ class Board(Generic[P]):
     """The pages of the group *key* in this process. *interval* is the time between two diffs, in seconds.
 
     It is told of pages and of changes; when it is :attr:`due`, :meth:`tell` says what to send, and :meth:`missed` takes
-    in who could not be sent it. A page gets the whole state first, then diffs; once it has missed one, the whole again.
+    in who could not be sent it. Lists have *longest* people at most. A page gets the whole state first, then diffs; once it has missed one, the whole again.
     """
 
-    def __init__(self, key: str, members: Members, interval: float) -> None:
+    def __init__(self, key: str, members: Members, interval: float, longest: int = LONGEST) -> None:
         self._key = key
         self._room = room_of(key)
         self._members = members
         self._interval = interval
+        self._longest = longest
         self._pages: dict[P, Page] = {}
         self._untold: dict[P, Page] = {}  # those that get the whole state
         self._ahead: dict[P, Page] = {}  # those of them that the group does not hold yet
@@ -65,13 +66,13 @@ class Board(Generic[P]):
     # Pages
 
     def show(self, page: P, wants: Wants, own: str | None = None, ahead: Member | None = None) -> None:
-        """Tell *page* from here on what it *wants*, beginning with all of it.
+        """Tell *page* from here on what it *wants*, beginning with all of it; of the same object, it is told already.
 
         *own* is the user as which it is present. With *ahead* the group does not hold that presence yet: this is how it
         will be, and how the page sees it.
         """
         before = self._pages.get(page)
-        if before and (before.wants, before.own, before.ahead) == (wants, own, ahead):
+        if before and before.wants is wants and (before.own, before.ahead) == (own, ahead):
             return
         self.remove(page)
         state = self._pages[page] = self._untold[page] = Page(wants, own, ahead)
@@ -81,7 +82,7 @@ class Board(Generic[P]):
             self._showing += 1
             faces = Faces(self._ids, wants.fields)
             if wants.people and wants.fields not in self._lists:
-                self._lists[wants.fields] = List(faces, self._members)
+                self._lists[wants.fields] = List(faces, self._members, self._longest)
             if wants.some:
                 self._dots.setdefault(wants.fields, Dots(faces, self._members)).add(page, wants.some)
 
@@ -144,7 +145,9 @@ class Board(Generic[P]):
     def missed(self, pages: Iterable[P], now: float) -> None:
         """These are still being sent to: they get the whole state when that is over."""
         for page in pages:
-            state = self._untold[page] = self._pages[page]
+            if (state := self._pages.get(page)) is None:
+                continue
+            self._untold[page] = state
             state.rest = min(2 * state.rest, LONGEST_REST) or FIRST_REST
             state.due = now + state.rest
 
@@ -163,7 +166,8 @@ class Board(Generic[P]):
             listed[fields].update(shown.shown)
         for fields, dots in self._dots.items():
             for diff in dots.refresh(users):
-                pages = [(page, self._pages[page]) for page in dots.pages(diff.id)]
+                asking = dots.pages(diff.id)
+                pages = [(page, self._pages[page]) for page in asking if page not in self._untold]
                 if diff.user in listed.get(fields, ()):
                     pages = [item for item in pages if not item[1].wants.people]
                 frames.append(Frame(pages, frame("diff", self._room, people=_parts(diff))))
@@ -172,9 +176,11 @@ class Board(Generic[P]):
 
     def _list_diffs(self, shown: List, users: Iterable[str], pages: Some[P]) -> Iterator[Frame[P]]:
         diff = shown.refresh(users)
-        for page, state in pages if diff.cut else ():
-            if state.own in diff.cut:  # its own person stays in its list
+        cut = {self._ids.of(user) for user in diff.cut}
+        for page, state in pages if cut else ():
+            if state.own in diff.cut or cut & state.wants.some:  # it goes on showing them
                 self._untold[page], state.due = state, 0.0
+        pages = [item for item in pages if item[0] not in self._untold]
         if not diff.empty:
             count = self._members.count
             for _, state in pages:

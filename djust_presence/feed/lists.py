@@ -31,9 +31,10 @@ class ListDiff(NamedTuple):
 class List:
     """The list of a group's *members* as it was last shown: all of them, or the oldest if there are too many."""
 
-    def __init__(self, faces: Faces, members: Members) -> None:
+    def __init__(self, faces: Faces, members: Members, longest: int = LONGEST) -> None:
         self._faces = faces
         self._members = members
+        self._longest = longest
         self.shown: dict[str, Face] = self._oldest({})
         self.partial = members.count > len(self.shown)
         self._texts: list[str] | None = None
@@ -60,10 +61,10 @@ class List:
             else:
                 after.pop(user, None)
         count = self._members.count
-        if len(after) < min(count, LONGEST):
+        if len(after) < min(count, self._longest):
             after = self._oldest(after)
-        elif len(after) > LONGEST:
-            after = dict(nsmallest(LONGEST, after.items(), key=lambda item: item[1].order))
+        elif len(after) > self._longest:
+            after = dict(nsmallest(self._longest, after.items(), key=lambda item: item[1].order))
         partial = count > len(after)
         diff = ListDiff(
             [face.text for user, face in after.items() if user not in before],
@@ -76,5 +77,5 @@ class List:
         return diff
 
     def _oldest(self, known: dict[str, Face]) -> dict[str, Face]:
-        oldest = nsmallest(LONGEST, self._members.shown().items(), key=lambda item: order(*item))
+        oldest = nsmallest(self._longest, self._members.shown().items(), key=lambda item: order(*item))
         return {user: known.get(user) or self._faces.of(user, member) for user, member in oldest}

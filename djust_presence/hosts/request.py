@@ -113,6 +113,8 @@ class LiveRequest(ASGIRequest):
         twin = LiveRequest.__new__(LiveRequest)
         vars(twin).update(vars(self))
         twin._live = None
+        if self._open_session is not None:
+            twin.opened_session = None
         if hasattr(self, "user"):
             twin.user = copy(self.user)
         return twin
