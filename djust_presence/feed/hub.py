@@ -45,6 +45,7 @@ class Hub:
         self._sender: Session | None = None  # of the event that is being sent
         self._timer: asyncio.TimerHandle | None = None
         self._telling = False
+        self._not_before = 0.0
 
     # Sessions
 
@@ -98,7 +99,7 @@ class Hub:
         self._schedule()
 
     def _schedule(self) -> None:
-        due = min(self._board.due, *self._waiting.values(), inf)
+        due = max(self._not_before, min(self._board.due, *self._waiting.values(), inf))
         if self._telling or due == inf:
             return
         if self._timer:
@@ -127,6 +128,9 @@ class Hub:
                 if sent >= SENDS_PER_TURN:
                     sent = 0
                     await asyncio.sleep(0)
+        except BaseException:
+            self._not_before = self._clock.now + 1  # so that an error does not come again at once
+            raise
         finally:
             self._telling = False
             self._schedule()
