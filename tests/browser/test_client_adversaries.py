@@ -154,7 +154,7 @@ async def test_while_the_store_is_away_pages_keep_what_they_show(
     new_page.allow("Failed to load resource")
     asgi, wsgi = pair
     for server in pair:
-        server.allow("(?i)redis|presence store|channel layer|Service Unavailable")
+        server.allow("Presence store: |[Cc]hannel layer|Service Unavailable")
     watcher = await watching(asgi, new_page, "store")
     poller, page = await new_page(), await new_page()
     await poller.goto(wsgi.url + "/?doc=store")
