@@ -52,6 +52,7 @@ class Board(Generic[P]):
         self._pages: dict[P, Page] = {}
         self._untold: dict[P, Page] = {}  # those that get the whole state
         self._ahead: dict[P, Page] = {}  # those of them that the group does not hold yet
+        self._touched = False  # whether pages have changed since their frames were made
         self._counts = Counts()
         self._quiet_until = self._states_from = 0.0
         self._forget_people()
@@ -83,6 +84,7 @@ class Board(Generic[P]):
             faces = Faces(self._ids, wants.fields)
             if wants.people and wants.fields not in self._lists:
                 self._lists[wants.fields] = List(faces, self._members, self._longest)
+            state.list = self._lists[wants.fields] if wants.people else None
             if wants.some:
                 self._dots.setdefault(wants.fields, Dots(faces, self._members)).add(page, wants.some)
 
@@ -90,6 +92,7 @@ class Board(Generic[P]):
         state = self._pages.pop(page, None)
         if state is None:
             return
+        self._touched = True
         self._untold.pop(page, None)
         self._ahead.pop(page, None)
         if state.wants.some:
@@ -132,21 +135,24 @@ class Board(Generic[P]):
             frames += self._states(now)
         if self._counts.due <= now:
             frames += self._counted(now)
+        self._touched = False
         for one in frames:
             for start in range(0, len(one.pages), SENDS_PER_TURN):
-                some = [
-                    page
-                    for page, state in one.pages[start : start + SENDS_PER_TURN]
-                    if self._pages.get(page) is state and (one.whole or page not in self._untold)
-                ]
+                some = one.pages[start : start + SENDS_PER_TURN]
+                if self._touched:
+                    some = [item for item in some if self._is_still(*item, one.whole)]
                 if some:
-                    yield some, one.text
+                    yield [page for page, _ in some], one.text
+
+    def _is_still(self, page: P, state: Page, whole: bool) -> bool:
+        return self._pages.get(page) is state and (whole or page not in self._untold)
 
     def missed(self, pages: Iterable[P], now: float) -> None:
         """These are still being sent to: they get the whole state when that is over."""
         for page in pages:
             if (state := self._pages.get(page)) is None:
                 continue
+            self._touched = True
             self._untold[page] = state
             state.rest = min(2 * state.rest, LONGEST_REST) or FIRST_REST
             state.due = now + state.rest
@@ -156,13 +162,11 @@ class Board(Generic[P]):
     def _diffs(self) -> list[Frame[P]]:
         """Take in what has moved; say the net change to the pages that show people."""
         users, self._moved = self._moved, {}
-        told = [item for item in self._pages.items() if item[0] not in self._untold]
         frames: list[Frame[P]] = []
         listed: dict[frozenset[str], set[str]] = {}  # whom lists show, or have shown
         for fields, shown in self._lists.items():
             listed[fields] = set(shown.shown)
-            mine = [item for item in told if item[1].wants.people and item[1].wants.fields == fields]
-            frames += self._list_diffs(shown, users, mine)
+            frames += self._list_diffs(shown, users)
             listed[fields].update(shown.shown)
         for fields, dots in self._dots.items():
             for diff in dots.refresh(users):
@@ -174,16 +178,20 @@ class Board(Generic[P]):
         self._ids.moved(users)
         return [one for one in frames if one.pages]
 
-    def _list_diffs(self, shown: List, users: Iterable[str], pages: Some[P]) -> Iterator[Frame[P]]:
-        diff = shown.refresh(users)
-        cut = {self._ids.of(user) for user in diff.cut}
-        for page, state in pages if cut else ():
-            if state.own in diff.cut or cut & state.wants.some:  # it goes on showing them
-                self._untold[page], state.due = state, 0.0
-        pages = [item for item in pages if item[0] not in self._untold]
+    def _list_diffs(self, shown: List, users: Iterable[str]) -> Iterator[Frame[P]]:
+        diff, untold = shown.refresh(users), self._untold
+        if diff.empty and not shown.partial:
+            return
+        pages = [item for item in self._pages.items() if item[1].list is shown and item[0] not in untold]
+        if diff.cut:
+            cut = {self._ids.of(user) for user in diff.cut}
+            for page, state in pages:
+                if state.own in diff.cut or cut & state.wants.some:  # it goes on showing them
+                    untold[page], state.due = state, 0.0
+            pages = [item for item in pages if item[0] not in untold]
         if not diff.empty:
             count = self._members.count
-            for _, state in pages:
+            for _, state in pages if shown.partial else ():
                 self._show(state, count)
             parts = {
                 "joins": diff.joins,

@@ -39,6 +39,7 @@ MAX_ROOMS = 64
 JOINS_PER_SECOND = 10  # of other rooms than it is in
 MAX_SOME = 500  # ids that a room is asked about
 MAX_EARLY = 2 * MAX_ROOMS  # frames that wait until it is known who sends them
+NOBODY: frozenset[str] = frozenset()
 LONGEST_ID = 64  # characters
 IDLE = 30.0  # seconds for which a socket is kept that has no room
 
@@ -256,4 +257,6 @@ def _wants(want: object) -> Wants:
     some = want.get("some") or []
     if not isinstance(some, list) or not all(isinstance(one, str) and len(one) <= LONGEST_ID for one in some):
         raise ValueError("The people that are wanted are no list of ids.")
-    return Wants(bool(want.get("list")), bool(want.get("count")), frozenset(some[:MAX_SOME]))
+    return Wants(
+        bool(want.get("list")), bool(want.get("count")), frozenset(some[:MAX_SOME]) if some else NOBODY
+    )
