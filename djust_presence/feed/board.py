@@ -54,6 +54,7 @@ class Board(Generic[P]):
         self._ahead: dict[P, Page] = {}  # those of them that the group does not hold yet
         self._touched = False  # whether pages have changed since their frames were made
         self._counts = Counts()
+        self._counting = 0  # pages that hear of the number in no other way
         self._quiet_until = self._states_from = 0.0
         self._forget_people()
 
@@ -77,6 +78,7 @@ class Board(Generic[P]):
             return
         self.remove(page)
         state = self._pages[page] = self._untold[page] = Page(wants, own, ahead)
+        self._counting += wants.number and not wants.people
         if ahead:
             self._ahead[page] = state
         if wants.people or wants.some:
@@ -95,6 +97,7 @@ class Board(Generic[P]):
         self._touched = True
         self._untold.pop(page, None)
         self._ahead.pop(page, None)
+        self._counting -= state.wants.number and not state.wants.people
         if state.wants.some:
             self._dots[state.wants.fields].remove(page, state.wants.some)
         if state.wants.people or state.wants.some:
@@ -108,7 +111,7 @@ class Board(Generic[P]):
         """These users have come, gone or changed."""
         if self._showing:
             self._moved.update(dict.fromkeys(users))
-        if self._pages:
+        if self._counting or any(shown.partial for shown in self._lists.values()):
             self._counts.moved(shown_count(self._members.count))
         for state in self._ahead.values():
             state.due = 0.0  # its state is its own, and another one now
