@@ -26,21 +26,18 @@ from ..identity import connection_id
 from ..rates import TokenBucket, user_code
 from ..tracker import Session
 from .frames import Wants
+from .given import LONGEST_ID, MAX_ROOMS, checked_meta, checked_room, wants_of
 from .identity import Identity, visitor_of
 from .people import public_fields
-from .room import Room, checked_meta
+from .room import Room
 from .tickets import BadTicket, Ticket
 
 __all__ = ["Feed"]
 
 logger = logging.getLogger("djust_presence")
 
-MAX_ROOMS = 64
 JOINS_PER_SECOND = 10  # of other rooms than it is in
-MAX_SOME = 500  # ids that a room is asked about
 MAX_EARLY = 2 * MAX_ROOMS  # frames that wait until it is known who sends them
-NOBODY: frozenset[str] = frozenset()
-LONGEST_ID = 64  # characters
 IDLE = 30.0  # seconds for which a socket is kept that has no room
 
 
@@ -189,7 +186,11 @@ class Feed(OnDemand):
             self._token = visitor_of(frame.get("visitor"))
 
     def _join(self, frame: dict[str, Any]) -> None:
-        name, wants, meta = _room_id(frame), _wants(frame.get("want")), checked_meta(frame.get("meta") or {})
+        name, wants, meta = (
+            checked_room(frame.get("room")),
+            wants_of(frame.get("want")),
+            checked_meta(frame.get("meta") or {}),
+        )
         room = self._rooms.get(name)
         try:
             ticket = Ticket.read(
@@ -215,19 +216,19 @@ class Feed(OnDemand):
             self.put(encode("refused", room=name, code=code))
 
     def _leave(self, frame: dict[str, Any]) -> None:
-        if room := self._rooms.get(_room_id(frame)):
+        if room := self._rooms.get(checked_room(frame.get("room"))):
             room.leave()
             self.forget(room)
 
     def _update(self, frame: dict[str, Any]) -> None:
-        if room := self._rooms.get(_room_id(frame)):
+        if room := self._rooms.get(checked_room(frame.get("room"))):
             room.update(frame.get("meta"))
 
     def _send(self, frame: dict[str, Any]) -> None:
         event = frame.get("event")
         if not isinstance(event, str) or not 0 < len(event) <= LONGEST_ID:
             raise ValueError(f"The event has no name of at most {LONGEST_ID} characters.")
-        if room := self._rooms.get(_room_id(frame)):
+        if room := self._rooms.get(checked_room(frame.get("room"))):
             room.send(event, frame.get("payload"))
 
 
@@ -241,22 +242,3 @@ def _identify(request: LiveRequest) -> Identity:
 def _close_if_idle(feed: ref[Feed]) -> None:
     if (one := feed()) and not one._rooms:
         one.socket.close(CloseCode.NORMAL, "no rooms")
-
-
-def _room_id(frame: dict[str, Any]) -> str:
-    name = frame.get("room")
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_ID:
-        raise ValueError("The frame names no room.")
-    return name
-
-
-def _wants(want: object) -> Wants:
-    """Return what a page wants, yet without fields. Raises ``ValueError``."""
-    if not isinstance(want, dict):
-        raise ValueError("The frame does not say what is wanted.")
-    some = want.get("some") or []
-    if not isinstance(some, list) or not all(isinstance(one, str) and len(one) <= LONGEST_ID for one in some):
-        raise ValueError("The people that are wanted are no list of ids.")
-    return Wants(
-        bool(want.get("list")), bool(want.get("count")), frozenset(some[:MAX_SOME]) if some else NOBODY
-    )

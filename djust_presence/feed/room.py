@@ -10,14 +10,14 @@ from typing import Any, Protocol
 from django.http import HttpRequest
 
 from ..hosts.outgoing import encode
-from ..identity import encode_named
 from ..keys import opaque_id
 from ..rates import TokenBucket
 from ..state.json_text import encode as encode_json
-from ..state.records import Member, decode_meta
+from ..state.records import Member
 from ..tracker import Session
 from .asking import asking_of_loop
 from .frames import Wants
+from .given import checked_meta, meta_of, script_keys
 from .hub import Hub
 from .people import person
 from .rights import Right, has_to_be_asked, is_old
@@ -27,8 +27,6 @@ __all__ = ["Page", "Room"]
 
 PER_SECOND = 10  # events, and as many updates
 MAX_PAYLOAD = 4 * 1024  # characters of JSON
-LONGEST_VALUE = 200  # characters of a meta's value that a script sets
-OF_THE_SERVER = frozenset({"name", "color", "avatar", "id", "user_id"})  # no script sets these
 
 
 class Page(Protocol):
@@ -145,9 +143,7 @@ class Room:
 
     @property
     def _keys(self) -> frozenset[str]:
-        """The keys of the meta that the script may set."""
-        named = {name for name in self._ticket.meta_keys if not name.startswith("_")}
-        return frozenset(named - OF_THE_SERVER - decode_meta(self._ticket.meta).values.keys())
+        return script_keys(self._ticket)
 
     def _merged(self, given: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the script says of the meta, when it says *meta* after *given*. Raises ``ValueError``."""
@@ -157,8 +153,8 @@ class Room:
         return said
 
     def _encode(self, given: Mapping[str, Any]) -> str:
-        page, meta = self._page, {**given, **decode_meta(self._ticket.meta).copy()}
-        return encode_named(meta, getattr(page.request, "user", None), page.user_id, page.username)
+        page = self._page
+        return meta_of(self._ticket, given, page.request, page.user_id, page.username)
 
     def _track(self) -> None:
         self._session.track(
@@ -216,15 +212,3 @@ class Room:
         if not self.over:
             self._session.untrack()
             self._session.end()
-
-
-def checked_meta(meta: object) -> dict[str, Any]:
-    """Return *meta*, of a script. Raises ``ValueError`` unless it has short texts, numbers, booleans and nulls only."""
-    if not isinstance(meta, dict):
-        raise ValueError("The meta is not an object.")
-    for name, value in meta.items():
-        if isinstance(value, dict | list) or (isinstance(value, str) and len(value) > LONGEST_VALUE):
-            raise ValueError(
-                f"The meta's {name[:80]!r} is no text of at most {LONGEST_VALUE} characters, number or boolean."
-            )
-    return meta

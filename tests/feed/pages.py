@@ -19,10 +19,10 @@ Frame = dict[str, Any]
 HOST = "testserver"
 
 
-def issue(key: str, user: Any = None, *, tracks: bool = True, **fields: Any) -> str:
+def issue(key: str, user: Any = None, *, tracks: bool = True, host: str = HOST, **fields: Any) -> str:
     """Return the text of a ticket, bound to *user* if there is one."""
     bound = bound_to(str(user.pk)) if user else ""
-    return Ticket(key, tracks, bound, **fields).sign(RequestFactory().get("/", headers={"host": HOST}))
+    return Ticket(key, tracks, bound, **fields).sign(RequestFactory().get("/", headers={"host": host}))
 
 
 class FeedPage(WebsocketCommunicator):  # type: ignore[misc]
