@@ -92,7 +92,7 @@ def _check_authorize(settings: Settings) -> Iterator[CheckMessage]:
         yield Error(
             f"DJUST_PRESENCE['AUTHORIZE'], {settings.authorize!r}, {fault}.",
             hint="Let it name a function (request, key) by its dotted path, or set it to None.",
-            id="djust_presence.E016",
+            id="djust_presence.E017",
         )
 
 
