@@ -106,7 +106,11 @@ def test_signals_are_sent_once_for_each_change() -> None:
 
     receivers = [
         (signal, on(name))
-        for name, signal in (("join", presence_joined), ("leave", presence_left), ("update", presence_updated))
+        for name, signal in (
+            ("join", presence_joined),
+            ("leave", presence_left),
+            ("update", presence_updated),
+        )
     ]
     for signal, receive in receivers:
         signal.connect(receive)
@@ -257,9 +261,7 @@ def test_a_right_is_asked_again_while_the_page_polls(settings: Settings, functio
     assert presence.count_many(["site", "other"]) == {"site": 0, "other": 1}
 
 
-def test_a_right_that_cannot_be_checked_lasts(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_right_that_cannot_be_checked_lasts(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     def fails(request: HttpRequest, key: str) -> bool:
         raise RuntimeError("The database is away.")
 
@@ -283,7 +285,9 @@ def test_nobody_takes_part_in_a_room_whose_right_is_not_looked_at() -> None:
 
 def test_only_what_the_ticket_names_can_be_set_by_a_script() -> None:
     page = page_of("ada")
-    ticket = issue("site", meta='{"color":"teal"}', meta_keys=("status", "color", "name", "_x"), fields=("team",))
+    ticket = issue(
+        "site", meta='{"color":"teal"}', meta_keys=("status", "color", "name", "_x"), fields=("team",)
+    )
     given = {"status": "away", "color": "red", "name": "root", "_x": 1, "team": "a", "user_id": 1}
     page.want("site", ticket, meta=given)
     page.poll()
