@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from tests.feed.site import attributes
@@ -26,9 +27,10 @@ class TagPage(LivePage):
         for kind, want in WANTS.items():
             for element in attributes(self.html, f"presence-{kind}"):
                 await self.send(type="join", room=element["room"], ticket=element["ticket"], want=want)
-                await self.until(
-                    lambda room=element["room"]: self.got("joined", room) and self.got("state", room)
-                )  # type: ignore[misc]
+                await self.until(partial(self._is_joined, element["room"] or ""))
+
+    def _is_joined(self, room: str) -> bool:
+        return bool(self.got("joined", room) and self.got("state", room))
 
     def got(self, kind: str, room: str | None = None) -> list[dict[str, Any]]:
         """Return the frames of this type, those of one room if that is given."""
