@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import get_user_model, login, logout
 from django.core.exceptions import PermissionDenied
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -262,7 +263,12 @@ def any_page(request: HttpRequest) -> HttpResponse:
     people = [{"id": user.pk, "name": user.get_username().title()} for user in users]
     people += [{"id": f"nobody-{number}", "name": name} for number, name in enumerate(COLLEAGUES)]
     people = [{**one, "desk": desk} for desk, one in enumerate(people[:50], 1)]
-    return render(request, "any.html", {"people": people, "look": look_of(request.user)})
+    context = {"people": people, "look": look_of(request.user), "wsgi": isinstance(request, WSGIRequest)}
+    if settings.PORTS:
+        asgi, wsgi = settings.PORTS
+        host = request.get_host().rpartition(":")[0]
+        context["beside"] = f"{request.scheme}://{host}:{asgi if context['wsgi'] else wsgi}/any/"
+    return render(request, "any.html", context)
 
 
 def become(request: HttpRequest, username: str) -> HttpResponse:
