@@ -425,6 +425,18 @@ async def test_a_ticket_that_gives_no_right_is_refused_and_says_why(code: str) -
             assert grace.names("site") == ["grace"]
 
 
+async def test_a_ticket_whose_meta_is_too_large_is_refused() -> None:
+    async with opened(of("ada")) as ada:
+        await ada.join("site", issue("site", meta='{"a":"' + 4080 * "x" + '"}'), until="refused")
+        assert ada.refused == {"site": "bad-ticket"}
+        await ada.join(
+            "site", issue("site", meta='{"a":"' + 3700 * "x" + '"}', meta_keys=tuple("bcde")), list=True
+        )
+        await ada.say("update", "site", meta=dict.fromkeys("bcde", 200 * "y"))
+        assert (await ada.until_frame("error"))["code"] == "bad-frame"
+        assert ada.names("site") == ["ada"]
+
+
 async def test_a_ticket_is_for_its_own_room() -> None:
     async with opened(of("ada")) as ada:
         await ada.join("site", issue("other"), until="refused")
