@@ -44,13 +44,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--beside", type=int, help="the port of the WSGI server, if not the next one")
     parser.add_argument("--wsgi-only", action="store_true", help="serve nothing but WSGI, on this port")
     options = parser.parse_args()
     if options.wsgi_only:
         serve_by_wsgi(options.host, options.port)
         return
     signal.signal(signal.SIGTERM, leave)
-    where, beside = ["--host", options.host], str(options.port + 1)
+    where, beside = ["--host", options.host], str(options.beside or options.port + 1)
     with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
         if not os.environ.get("REDIS_URL"):
             os.environ["REDIS_URL"] = stack.enter_context(valkey())

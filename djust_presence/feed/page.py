@@ -26,9 +26,7 @@ __all__ = ["Page", "Subject", "feed_url", "page_of", "renderings", "subject_of"]
 
 logger = logging.getLogger("djust_presence")
 
-ISSUED_EVERY = (
-    600  # seconds in which a page's tickets stay the same text, so that caches and patches see no change
-)
+ISSUED_EVERY = 60  # seconds in which tickets stay the same text, so that caches and patches see no change
 
 ATTRIBUTE = "djust_presence_page"
 

@@ -264,8 +264,8 @@ def any_page(request: HttpRequest) -> HttpResponse:
     people += [{"id": f"nobody-{number}", "name": name} for number, name in enumerate(COLLEAGUES)]
     people = [{**one, "desk": desk} for desk, one in enumerate(people[:50], 1)]
     context = {"people": people, "look": look_of(request.user), "wsgi": isinstance(request, WSGIRequest)}
-    if settings.PORTS:
-        asgi, wsgi = settings.PORTS
+    if ports := getattr(settings, "PORTS", []):
+        asgi, wsgi = ports
         host = request.get_host().rpartition(":")[0]
         context["beside"] = f"{request.scheme}://{host}:{asgi if context['wsgi'] else wsgi}/any/"
     return render(request, "any.html", context)

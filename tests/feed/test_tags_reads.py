@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -10,17 +11,33 @@ from typing import Any
 
 import pytest
 import redis
+from django.http import HttpRequest
+from django.urls import path
 from pytest_django import Settings
 
-from djust_presence import presence
+from djust_presence import LiveView, PresenceMixin, presence
 from djust_presence.conf import get_settings
 from djust_presence.feed.reads import SMALL
+from djust_presence.testing import presence as presence_of_test
 from djust_presence.tracker import lookup
 from tests.backends.test_redis import monitored
 from tests.feed.site import ADA, asked, rendered
+from tests.feed.site import urlpatterns as feed
+from tests.pages import Visitor, site
 from tests.servers import free_port
 
-pytestmark = pytest.mark.urls("tests.feed.site")
+pytestmark = pytest.mark.urls(__name__)
+
+
+class Room(PresenceMixin, LiveView):
+    template_name = "room.html"
+    presence_key = "room"
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        self.track_presence()
+
+
+urlpatterns = [*feed, path("room/", Room.as_view())]
 
 Reads = Callable[..., list[str]]
 DOTS = "{% for one in people %}{% presence_dot one key %}{% endfor %}"
@@ -30,7 +47,7 @@ PEOPLE = [str(number) for number in range(300)]
 @pytest.fixture
 def reads(settings: Settings, redis_settings: dict[str, Any]) -> Iterator[Reads]:
     """Renders a template as another page; returns the commands that it took."""
-    for name, value in redis_settings.items():
+    for name, value in {**site({"room.html": "{{ online_count }} here"}), **redis_settings}.items():
         setattr(settings, name, value)
     with redis.Redis.from_url(redis_settings["DJUST_PRESENCE"]["LOCATION"], decode_responses=True) as client:
 
@@ -100,3 +117,11 @@ def test_while_the_store_is_away_a_page_shows_what_is_known(
     assert {re.sub("<[^>]*>", "", page) for page in pages} == {"1A00"}
     assert len(caplog.records) <= 1
     assert get_settings().backend == "redis"
+
+
+@pytest.mark.redis
+async def test_a_group_that_this_process_serves_is_read_from_memory(reads: Reads) -> None:
+    source = "{% presence_avatars key %}{% presence_count key %}" + DOTS
+    async with presence_of_test(), Visitor("ada").opens("/room/") as page:
+        await page.until("1 here")
+        assert await asyncio.to_thread(reads, source, "room") == []
