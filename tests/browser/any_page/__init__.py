@@ -35,15 +35,7 @@ class AnyPageServer(SiteServer):
 
     def command(self) -> list[str]:
         if self.wsgi:
-            options = [
-                "--bind",
-                f"127.0.0.1:{self.port}",
-                "--workers",
-                "1",
-                "--threads",
-                "8",
-                "--no-control-socket",
-            ]
+            options = ["--bind", f"127.0.0.1:{self.port}", "--workers", "2", "--threads", "4"]
             return [sys.executable, "-m", "gunicorn", *options, f"{self.site}.wsgi:application"]
         options = ["--host", "127.0.0.1", "--port", str(self.port), "--ws-per-message-deflate", "false"]
         return [sys.executable, "-m", "uvicorn", *options, f"{self.site}.asgi:application"]
