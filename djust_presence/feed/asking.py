@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+from ..hosts import sessions
 from ..hosts.checks import AT_ONCE, Failures
 from ..hosts.lanes import lanes
 from ..hosts.threads import spawn
@@ -47,8 +48,10 @@ class Asking:
             self._waiting[room] = None
 
     def _begin(self) -> None:
-        if self._waiting and self._hops < AT_ONCE:
-            rooms, self._waiting = [room for room in self._waiting if not room.over], {}
+        if self._hops >= AT_ONCE:
+            return
+        rooms, self._waiting = [room for room in self._waiting if not room.over], {}
+        if rooms:
             self._hops += 1
             self._asked.update(dict.fromkeys(rooms))
             spawn(self._hop(rooms))
@@ -57,7 +60,7 @@ class Asking:
         rights = [room.right for room in rooms]
         found: Sequence[Answer] = [RuntimeError("It was not asked.")] * len(rooms)
         try:
-            found = await lanes.run(partial(answers, rights))
+            found = await lanes.run(partial(_answers, rights))
         except Exception as error:  # of the database connection of the thread, say
             found = [error] * len(rooms)
         finally:
@@ -78,6 +81,17 @@ class Asking:
             room.answered("forbidden")
         else:
             room.answered("")
+
+
+def _answers(rights: Sequence[Right]) -> Sequence[Answer]:
+    """Ask, in a thread, and let go of the sessions that were looked at."""
+    found = answers(rights)
+    for number, right in enumerate(rights):
+        try:
+            sessions.finish(right.request)
+        except Exception as error:
+            found[number] = error
+    return found
 
 
 _asking: WeakKeyDictionary[asyncio.AbstractEventLoop, Asking] = WeakKeyDictionary()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any, ClassVar, Self
 from weakref import ref
 
@@ -22,7 +23,7 @@ from ..hosts.socket import Socket
 from ..hosts.threads import spawn
 from ..hosts.users import refresh_users
 from ..identity import connection_id
-from ..rates import user_code
+from ..rates import TokenBucket, user_code
 from ..tracker import Session
 from .frames import Wants
 from .given import LONGEST_ID, MAX_ROOMS, checked_meta, checked_room, wants_of
@@ -35,6 +36,7 @@ __all__ = ["Feed"]
 
 logger = logging.getLogger("djust_presence")
 
+JOINS_PER_SECOND = 10  # of other rooms than it is in
 MAX_EARLY = 2 * MAX_ROOMS  # frames that wait until it is known who sends them
 IDLE = 30.0  # seconds for which a socket is kept that has no room
 
@@ -46,9 +48,11 @@ class Feed(OnDemand):
     __slots__ = (
         "__weakref__",
         "_alone",
+        "_closes",
         "_early",
         "_identity",
-        "_idle",
+        "_idle_since",
+        "_joins",
         "_rooms",
         "_token",
         "request",
@@ -66,8 +70,10 @@ class Feed(OnDemand):
         self._token = ""  # the user id by the browser's token
         self._alone = ""  # that of this connection, if it needs one
         self._rooms: dict[str, Room] = {}
+        self._joins = TokenBucket(JOINS_PER_SECOND, 2 * MAX_ROOMS)
         self._early: list[dict[str, Any]] = []
-        self._idle = False  # whether it is the only part of its socket, which is closed without a room
+        self._closes = False  # whether its socket is closed when it has no room
+        self._idle_since = 0.0
 
     # Its socket
 
@@ -85,7 +91,7 @@ class Feed(OnDemand):
 
     def begin(self, socket: Socket) -> None:
         self.socket = socket
-        self._idle = True
+        self._closes = True
         socket.add(self)
         self._watch_idleness()
 
@@ -123,8 +129,10 @@ class Feed(OnDemand):
                 room.check()
 
     def _watch_idleness(self) -> None:
-        if self._idle and not self._rooms:
-            asyncio.get_running_loop().call_later(IDLE, _close_if_idle, ref(self))
+        if self._closes and not self._rooms:
+            loop = asyncio.get_running_loop()
+            self._idle_since = loop.time()
+            loop.call_later(IDLE, _close_if_idle, ref(self), self._idle_since)
 
     # For its rooms
 
@@ -198,7 +206,7 @@ class Feed(OnDemand):
             self._refuse(name, refusal.code)
             return
         if room is None:
-            if len(self._rooms) >= MAX_ROOMS:
+            if len(self._rooms) >= MAX_ROOMS or not self._joins.take(monotonic()):
                 self._refuse(name, "too-many")
                 return
             room = self._rooms[name] = Room(self, ticket)
@@ -235,6 +243,6 @@ def _identify(request: LiveRequest) -> Identity:
         sessions.finish(request)
 
 
-def _close_if_idle(feed: ref[Feed]) -> None:
-    if (one := feed()) and not one._rooms:
+def _close_if_idle(feed: ref[Feed], since: float) -> None:
+    if (one := feed()) and not one._rooms and one._idle_since == since:
         one.socket.close(CloseCode.NORMAL, "no rooms")

@@ -127,10 +127,17 @@ class Room:
     def _begin(self) -> None:
         assert self._next
         (self._ticket, self.wants, meta), self._next = self._next, None
-        self._given = {name: self._given[name] for name in self._keys & self._given.keys()}
-        self._merge(meta)
+        kept = {name: self._given[name] for name in self._keys & self._given.keys()}
+        try:
+            self._given = self._merged(kept, meta)
+        except ValueError:  # together they are too large
+            self._given = {}
         if self._ticket.tracks:
-            self._track()
+            try:
+                self._track()
+            except ValueError:  # the ticket's own meta is too large
+                self.refuse("bad-ticket")
+                return
         else:
             self._session.untrack()
             self._session.watch(self._ticket.key)
@@ -142,17 +149,21 @@ class Room:
     def _keys(self) -> frozenset[str]:
         return script_keys(self._ticket)
 
-    def _merge(self, meta: Mapping[str, Any]) -> None:
-        for name in self._keys & meta.keys():
-            if meta[name] is None:
-                self._given.pop(name, None)
-            else:
-                self._given[name] = meta[name]
+    def _merged(self, given: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the script says of the meta, when it says *meta* after *given*. Raises ``ValueError``."""
+        merged = {**given, **{name: meta[name] for name in self._keys & meta.keys()}}
+        said = {name: value for name, value in merged.items() if value is not None}
+        self._encode(said)
+        return said
+
+    def _encode(self, given: Mapping[str, Any]) -> str:
+        page = self._page
+        return meta_of(self._ticket, given, page.request, page.user_id, page.username)
 
     def _track(self) -> None:
-        page = self._page
-        text = meta_of(self._ticket, self._given, page.request, page.user_id, page.username)
-        self._session.track(self._ticket.key, page.user_id, text, page.lasting)
+        self._session.track(
+            self._ticket.key, self._page.user_id, self._encode(self._given), self._page.lasting
+        )
 
     def _say_joined(self, *, first: bool = False) -> None:
         fields: dict[str, Any] = {"room": self._ticket.room}
@@ -175,7 +186,7 @@ class Room:
         checked = checked_meta(meta)
         if not self._session.wanted or self.over:
             return
-        self._merge(checked)
+        self._given = self._merged(self._given, checked)
         if self._updates is None:
             self._updates = TokenBucket(PER_SECOND, PER_SECOND)
         if self._timer:

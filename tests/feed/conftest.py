@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from djust_presence.backends.registry import get_backend
+from djust_presence.feed import polling
+from djust_presence.feed.newcomers import Newcomers
+from djust_presence.presence.store import Turns
 from tests.pages import site
 
 TEMPLATES = {
@@ -29,6 +34,8 @@ def any_backend(request: pytest.FixtureRequest, feed_site: Settings) -> Settings
     if request.param == "redis":
         for name, value in _redis(request.getfixturevalue("valkey_url")).items():
             setattr(feed_site, name, value)
+    else:
+        feed_site.DJUST_PRESENCE = {"BACKEND": "memory"}  # a new one
     return feed_site
 
 
@@ -38,3 +45,12 @@ def _redis(url: str) -> dict[str, Any]:
         "CONFIG": {"hosts": [url], "prefix": f"feed{url.rpartition('/')[2]}"},
     }
     return {"DJUST_PRESENCE": {"BACKEND": "redis", "LOCATION": url}, "CHANNEL_LAYERS": {"default": layer}}
+
+
+@pytest.fixture
+def fresh_limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process knows no page that polls yet, and nobody has reaped."""
+    monkeypatch.setattr(polling, "_newcomers", Newcomers())
+    monkeypatch.setattr(polling, "_reaping", Turns())
+    yield
+    get_backend().close()
