@@ -81,15 +81,20 @@ async def test_sockets_that_work_no_more_are_left_for_polling_unseen(
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def pair() -> AsyncIterator[tuple[AnyPageServer, AnyPageServer]]:
-    """The same site by uvicorn and by gunicorn, with one database and one store."""
+async def valkey() -> AsyncIterator[RedisServer]:
     with RedisServer(find_valkey_server()) as valkey:
-        variables = {"REDIS_URL": valkey.url()}
-        asgi = AnyPageServer(times=TIMES, variables=variables)
-        wsgi = AnyPageServer(wsgi=True, times=TIMES, variables={**variables, "DB": asgi.variables["DB"]})
-        wsgi.allow(r"\[INFO\]")
-        with asgi, wsgi:
-            yield asgi, wsgi
+        yield valkey
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def pair(valkey: RedisServer) -> AsyncIterator[tuple[AnyPageServer, AnyPageServer]]:
+    """The same site by uvicorn and by gunicorn, with one database and one store."""
+    variables = {"REDIS_URL": valkey.url()}
+    asgi = AnyPageServer(times=TIMES, variables=variables)
+    wsgi = AnyPageServer(wsgi=True, times=TIMES, variables={**variables, "DB": asgi.variables["DB"]})
+    wsgi.allow(r"\[INFO\]")
+    with asgi, wsgi:
+        yield asgi, wsgi
 
 
 async def test_pages_of_both_kinds_of_server_are_one_group(
@@ -141,3 +146,33 @@ async def test_a_restart_of_the_server_is_seen_by_nobody(
     await expect(poller.locator(".presence-avatar")).to_have_count(2)
     await expect(page.locator(".presence-avatar")).to_have_count(2)
     assert await watcher.evaluate("log") == [["join", "Guest"]]
+
+
+async def test_while_the_store_is_away_pages_keep_what_they_show(
+    valkey: RedisServer, pair: tuple[AnyPageServer, AnyPageServer], new_page: NewPage
+) -> None:
+    new_page.allow("Failed to load resource")
+    asgi, wsgi = pair
+    for server in pair:
+        server.allow("Presence store: |[Cc]hannel layer|Service Unavailable")
+    watcher = await watching(asgi, new_page, "store")
+    poller, page = await new_page(), await new_page()
+    await poller.goto(wsgi.url + "/?doc=store")
+    await in_state(poller, "polling", LIVE)
+    await live(page, asgi.url + "/?doc=store")
+    await expect(poller.locator(".presence-avatar")).to_have_count(2, timeout=20_000)
+    await asyncio.to_thread(valkey.kill)
+    await poller.evaluate("window.dispatchEvent(new Event('online'))")
+    await in_state(poller, "reconnecting", LIVE)
+    await asyncio.sleep(2)
+    await expect(poller.locator(".presence-avatar")).to_have_count(2)
+    await expect(page.locator(".presence-avatar")).to_have_count(2)
+    assert await page.evaluate(FEED_STATE) == "live"
+    await asyncio.to_thread(valkey.start)  # it has forgotten everything
+    await in_state(poller, "polling", 30)
+    newcomer = await live(await new_page(), asgi.url + "/?doc=store")
+    for shown in (poller, page, newcomer):
+        await expect(shown.locator(".presence-avatar")).to_have_count(3, timeout=30_000)
+    names = [name for name, _ in await watcher.evaluate("log")]
+    assert "leave" not in names
+    assert names.count("join") == 3

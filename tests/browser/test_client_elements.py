@@ -90,6 +90,20 @@ async def test_avatars_are_a_list_with_names_colours_and_a_remainder(feed: FeedS
     assert await page.locator(".presence-list").get_attribute("role") is None
 
 
+async def test_the_colours_that_the_server_has_printed_are_set_if_they_are_colours(
+    feed: FeedSite, page: Page
+) -> None:
+    colors = ["teal", "url(https://example.org/)"]
+    avatars = "".join(
+        f'<span class="presence-avatar" data-presence-color="{color}">A</span>' for color in colors
+    )
+    await open_feed(feed, page, AVATARS.replace('"presence-list">', f'"presence-list">{avatars}'))
+    painted = (
+        "(avatars) => avatars.map((avatar) => getComputedStyle(avatar).getPropertyValue('--presence-color'))"
+    )
+    assert await page.locator(".presence-avatar").evaluate_all(painted) == ["teal", ""]
+
+
 async def test_a_dot_says_by_word_and_attribute_who_is_online(feed: FeedSite, page: Page) -> None:
     wire = await open_feed(feed, page, dot("ada") + dot("bob"))
     await let_in(wire, ADA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
@@ -52,6 +53,8 @@ async def count(page: Page, number: int) -> None:
 
 async def test_two_browsers_see_each_other_come_and_go(server: AnyPageServer, new_page: NewPage) -> None:
     ada, bob = await new_page(), await new_page()
+    sockets: list[str] = []
+    ada.on("websocket", lambda socket: sockets.append(socket.url))
     await ada.goto(server.url + "/log-in/ada/")
     await live(ada, server.url)
     await count(ada, 1)
@@ -65,6 +68,7 @@ async def test_two_browsers_see_each_other_come_and_go(server: AnyPageServer, ne
     await count(ada, 2)
     await bob.close()
     await count(ada, 1)
+    assert len(sockets) == 1
 
 
 async def test_a_reload_and_a_way_to_another_page_are_seen_as_what_they_are(
@@ -113,6 +117,28 @@ async def test_who_logs_out_in_another_tab_goes_and_the_page_stays(
     assert ["presence-client:feed", {"state": "reconnecting", "code": 4401}] in await events(page)
     assert await page.evaluate("window.same")
     await eventually(watcher, "log", [["join", "ada"], ["leave", "ada"]])
+
+
+@pytest.mark.parametrize("cached", ["for ada", "for visitors"])
+async def test_a_cached_page_makes_nobody_of_its_reader_but_themselves(
+    server: AnyPageServer, new_page: NewPage, cached: str
+) -> None:
+    doc = cached.replace(" ", "-")
+    watcher = await watching(server, new_page, doc)
+    first, bob = await new_page(), await new_page()
+    if cached == "for ada":
+        await first.goto(server.url + "/log-in/ada/")
+    await live(first, f"{server.url}/cached/?doc={doc}")
+    await eventually(watcher, "log.length", 1)
+    await bob.goto(server.url + "/log-in/bob/")
+    await live(bob, f"{server.url}/cached/?doc={doc}")
+    avatars = bob.locator("presence-avatars")
+    if cached == "for ada":
+        await expect(avatars).to_have_attribute("data-presence", "refused")
+        assert await watcher.evaluate("log") == [["join", "ada"]]
+    else:
+        await expect(bob.locator(".presence-avatar[title=bob]")).to_have_count(1)
+        await eventually(watcher, "log", [["join", "Guest"], ["join", "bob"]])
 
 
 async def test_scripts_join_by_key_change_their_meta_and_send(

@@ -471,7 +471,7 @@ async def test_a_page_that_is_prerendered_is_not_there_yet(feed: FeedSite, page:
 LINE = """
 document[Symbol.for("djust_presence.line")] = {
   live: false,
-  send: (frame) => sent.push(frame),
+  send: (frame) => sent.push(JSON.parse(JSON.stringify(frame))),
   listen: (listener) => (window.listener = listener),
 };
 window.sent = [];

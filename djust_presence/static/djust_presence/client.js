@@ -69,7 +69,7 @@ function token() {
 
 let ownToken;
 
-/** Who somebody without a session is to the server: this browser, this tab, or undefined. */
+/** Return the token by which the server knows somebody without a session: of this browser, this tab, or none. */
 function visitor() {
   if (settings.anonymous === "none") return undefined;
   const name = "djust_presence.visitor";
@@ -110,7 +110,7 @@ function setState(next, code = null) {
   staleTimer = after(next === "reconnecting" ? times.stale : 0, () => rooms.forEach(repaint));
 }
 
-/** Tell the server what is wanted, and open a line if there is none. */
+/** Send what is wanted, over a new line if there is none. */
 function connect() {
   if (line) line.sync();
   else if (!started || retryTimer || state === "stopped" || ![...rooms.values()].some(wishOf)) return;
@@ -397,7 +397,7 @@ function openPolling() {
   return mine;
 }
 
-// Search engines run scripts, without sockets, and are nobody: they do not stay, and do nothing.
+// Robots of search engines run scripts, have no sockets, and are not counted: they neither stay nor do anything.
 let isPerson = false;
 let personTimer;
 
@@ -444,7 +444,7 @@ const rooms = new Map();
 const nameless = new WeakSet();
 let isPlanned = false;
 
-/** What is forgotten with the last use of a room. */
+/** Return the state of a room that nobody uses. */
 const blank = () => ({
   ...{ meta: undefined, me: null, refused: null, renewed: false },
   self: null, // the own record, until the server's state has it
@@ -464,7 +464,7 @@ function learn(room, kind, ticket) {
   if (room.refused) line?.asked.delete(room.id);
 }
 
-/** What to ask the server for, if anything. */
+/** Return the join that a room needs, or null if nothing is wanted of it. */
 function wishOf(room) {
   const uses = [...(room?.uses ?? [])];
   const { tracks, watches } = room?.tickets ?? {};
@@ -477,13 +477,13 @@ function wishOf(room) {
   return { text: JSON.stringify([kind, want.list, want.count, some]), kind, ticket, want, waiting: 1, tag: undefined };
 }
 
-/** Once in a turn, after all that happens in it. */
+/** Call connect() once, at the end of this turn. */
 function plan() {
   if (!isPlanned) queueMicrotask(() => ((isPlanned = false), connect()));
   isPlanned = true;
 }
 
-/** Say on a socket what it has not been asked for. */
+/** Send the joins and leaves that a socket has not had yet. */
 function ask(mine) {
   for (const id of [...mine.asked.keys()].filter((id) => !wishOf(rooms.get(id)))) {
     mine.asked.delete(id);
@@ -615,6 +615,12 @@ const KINDS = {
   "presence-room": { want: () => ({}), paint() {} },
 };
 
+// Of elements and what is in them, but for what scripts may animate.
+const ATTRIBUTES = [
+  ...["room", "ticket", "watch", "of", "max", "online", "aria-label", "data-presence"],
+  ...["role", "class", "title", "src", "data-id", "data-presence-color"],
+];
+
 /** The server, another script or this one has changed an element: the people of its room are what it shows. */
 const observer = new MutationObserver((records) => {
   const hosts = records.map(({ target }) =>
@@ -731,11 +737,11 @@ function paintAvatar(avatar, { id, color, avatar: src }, name) {
   set(avatar, "data-id", id);
   set(avatar, "title", name);
   set(avatar, "aria-label", name);
-  const own = CSS.supports("color", color) ? color : null;
-  set(avatar, "data-presence-color", own);
+  const isColor = CSS.supports("color", color);
+  set(avatar, "data-presence-color", isColor ? color : null);
   paintColor(avatar);
   for (let hue = 0; hue < 12; hue += 1) {
-    const has = !own && hue === id.charCodeAt(0) % 12;
+    const has = !isColor && hue === id.charCodeAt(0) % 12;
     if (avatar.classList.contains(`presence-hue-${hue}`) !== has) avatar.classList.toggle(`presence-hue-${hue}`);
   }
   let [content] = avatar.children;
@@ -751,7 +757,8 @@ function paintAvatar(avatar, { id, color, avatar: src }, name) {
 
 /** A strict policy refuses style attributes, but not what a script sets. */
 function paintColor(avatar) {
-  const color = avatar.getAttribute("data-presence-color") ?? "";
+  const given = avatar.getAttribute("data-presence-color");
+  const color = CSS.supports("color", given) ? given : ""; // and not the address of a picture, for instance
   if (avatar.style.getPropertyValue("--presence-color") !== color) avatar.style.setProperty("--presence-color", color);
 }
 
@@ -894,7 +901,7 @@ function start() {
       name,
       class extends HTMLElement {
         connectedCallback() {
-          observer.observe(this, { attributes: true, childList: true, characterData: true, subtree: true });
+          observer.observe(this, { attributeFilter: ATTRIBUTES, childList: true, characterData: true, subtree: true });
           lookAt(this);
         }
 

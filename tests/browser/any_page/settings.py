@@ -25,6 +25,12 @@ DJUST_PRESENCE = MEMORY | {
 }
 if REDIS_URL:
     DJUST_PRESENCE |= {"BACKEND": "redis", "LOCATION": REDIS_URL}
+    # It says how its receive tasks ended.
+    LOGGING = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "loggers": {"channels_redis": {"level": "CRITICAL"}},
+    }
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",

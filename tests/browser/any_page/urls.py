@@ -40,6 +40,17 @@ def show(request: HttpRequest, name: str = "plain") -> HttpResponse:
     return render(request, f"{name}.html", {"times": TIMES, "users": users, "doc": doc})
 
 
+cached: dict[str, bytes] = {}
+
+
+def show_cached(request: HttpRequest) -> HttpResponse:
+    """The page as its first reader got it, as a cache between does that knows nothing of cookies."""
+    url = request.get_full_path()
+    if url not in cached:
+        cached[url] = show(request).content
+    return HttpResponse(cached[url])
+
+
 class Board(PresenceMixin, LiveView):
     """A live page with elements in its region, which is rendered again and again."""
 
@@ -70,6 +81,7 @@ urlpatterns = [
     path("presence/", include("djust_presence.urls")),
     path("", show),
     path("page/<name>/", show),
+    path("cached/", show_cached),
     path("live/", Board.as_view()),
     path("log-in/<name>/", log_in),
     path("log-out/", log_out),
