@@ -32,8 +32,8 @@ LAYERS = [
     {"cursor_mixin"},
     {"hosts"},
     {"live", "djust", "channels", "feed"},
-    {"templatetags", "context_processors", "checks", "routing_checks", "testing", "management"},
-    {"apps", "contract", "pytest_plugin"},
+    {"templatetags", "context_processors", "checks", "routing_checks", "testing", "management", "urls"},
+    {"apps", "contract", "jinja2", "pytest_plugin"},
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 # Neighbours that know nothing of each other.
@@ -53,6 +53,7 @@ BORROWED = {
         "_initialize_temporary_assigns",
     ): "the first that djust calls of a view with its request",
     ("djust/host.py", "_tenant"): "the tenant of a djust view",
+    ("feed/polling.py", "_has_been_logged"): "what keeps Django from a line for each response of an outage",
     ("hosts/access.py", "_cache"): "the cache that Django's session engine reads from",
     ("hosts/request.py", "_get_raw_host"): "the Host header for a message, even if Django refuses it",
     ("hosts/request.py", "_origin_verified"): "Django's own check of an Origin",

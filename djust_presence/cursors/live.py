@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..state.records import Step, decode_meta
-from ..tracker import Group, Session
+from ..tracker import Event, Group, Session
 from .cache_writer import CacheWriter
 from .messages import checked_announcement
 from .pages import CursorPages
@@ -117,6 +117,9 @@ class LiveCursors:
         if len(self._cursors):
             self._cursors.touch(step.user for step in steps)
             self._schedule()
+
+    def happened(self, event: Event) -> None:
+        """Do nothing: a broadcast moves no cursor."""
 
     def hear(self, kind: str, *rest: Any) -> None:
         """Take in a message of another process: moves of its cursors, or an announcement whether it looks."""

@@ -67,13 +67,7 @@ class Ticket(NamedTuple):
 
         Raises ``BadTicket``.
         """
-        if not isinstance(text, str) or len(text) > MAX_LENGTH:
-            raise BadTicket("bad-ticket")
-        try:
-            signed = _signer(request).unsign(text)
-        except BadSignature:
-            raise BadTicket("bad-ticket") from None
-        values: list[Any] = json.loads(urlsafe_b64decode(signed + "=" * (-len(signed) % 4)))
+        values = _values(text, request)
         if len(values) != len(cls._fields):
             raise BadTicket("expired")  # issued by another version of this package
         ticket = cls._make(tuple(value) if isinstance(value, list) else value for value in values)
@@ -83,12 +77,32 @@ class Ticket(NamedTuple):
             raise BadTicket("expired")
         return ticket
 
-    def renewed(self) -> Self | None:
-        """Return a younger one to follow it, once half of its life is over; None before, and in the end."""
+    @staticmethod
+    def key_of(text: object, request: HttpRequest) -> str:
+        """Return the key in the ticket *text*, whoever uses it, and whenever; empty if it was not signed here."""
+        try:
+            return str(_values(text, request)[0])
+        except BadTicket:
+            return ""
+
+    def renewed(self, age: float = LIFE / 2) -> Self | None:
+        """Return a younger one to follow it, once it has this *age* (seconds); None before, and in the end."""
         now = int(time.time())
-        if now - self.issued < LIFE / 2 or now - self.begun > settings.SESSION_COOKIE_AGE:
+        if now - self.issued < age or now - self.begun > settings.SESSION_COOKIE_AGE:
             return None
         return self._replace(issued=now)
+
+
+def _values(text: object, request: HttpRequest) -> list[Any]:
+    """Return what is in the ticket *text*. Raises ``BadTicket`` if it was not signed for the host of *request*."""
+    if not isinstance(text, str) or len(text) > MAX_LENGTH:
+        raise BadTicket("bad-ticket")
+    try:
+        signed = _signer(request).unsign(text)
+    except BadSignature:
+        raise BadTicket("bad-ticket") from None
+    values: list[Any] = json.loads(urlsafe_b64decode(signed + "=" * (-len(signed) % 4)))
+    return values
 
 
 def bound_to(user_id: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any
@@ -14,7 +13,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from .threads import spawn
 
-__all__ = ["PING", "PONG", "WHOLE", "Changed", "Message", "Outgoing", "Send", "encode"]
+__all__ = ["PING", "PONG", "WHOLE", "Changed", "Message", "Outgoing", "Send", "dumps", "encode"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -29,15 +28,16 @@ Send = Callable[[Message], Awaitable[None]]
 
 def encode(kind: str, **fields: Any) -> str:
     """A frame for the browser. Raises ``TypeError`` or ``ValueError`` for what JSON does not have."""
-    frame = _dumps({"type": kind, **fields})
+    frame = dumps({"type": kind, **fields})
     try:
         frame.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which no server could send
-        frame = _dumps({"type": kind, **fields}, ensure_ascii=True)
+        frame = dumps({"type": kind, **fields}, ensure_ascii=True)
     return frame
 
 
-def _dumps(value: Any, *, ensure_ascii: bool = False) -> str:
+def dumps(value: Any, *, ensure_ascii: bool = False) -> str:
+    """Return *value* as the JSON that frames are made of."""
     return json.dumps(
         value, cls=DjangoJSONEncoder, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":")
     )
@@ -66,7 +66,7 @@ class Outgoing:
     def __init__(self, send: Send, gone: Callable[[], None]) -> None:
         self._send = send
         self._gone = gone
-        self._frames: deque[str | Message | None] = deque()  # None: the regions
+        self._frames: list[str | Message | None] = []  # None: the regions
         self._regions = Changed()
         self._sender: asyncio.Task[None] | None = None
         self._kept_up_at = 0.0
@@ -115,7 +115,7 @@ class Outgoing:
     async def _send_all(self) -> None:
         try:
             while self._frames:
-                frame = self._frames.popleft()
+                frame = self._frames.pop(0)
                 if frame is None:
                     regions, self._regions = self._regions, Changed()
                     frame = regions.frame

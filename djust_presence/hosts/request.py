@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.core.signals import request_finished, request_started, setting_changed
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import set_script_prefix
 
@@ -54,6 +55,9 @@ class Part(Protocol):
     def take_in(self, frame: dict[str, Any], size: int) -> None:
         """Take in a frame of one of these types, of *size* bytes; nothing else of it has been checked."""
 
+    def user_is(self, user: Any) -> None:
+        """The visitor is still logged in; *user* is their user as fetched just now, also for others of theirs."""
+
 
 class Behind(Protocol):
     """The object behind a socket, made by the view that answers its request."""
@@ -62,9 +66,6 @@ class Behind(Protocol):
 
     def begin(self, socket: Any) -> None:
         """The socket is open: add what takes in its frames by ``socket.add(part)``."""
-
-    def user_is(self, user: Any) -> None:
-        """The visitor is still logged in; *user* is their user as fetched just now, also for others of theirs."""
 
 
 class LiveRequest(ASGIRequest):
@@ -103,6 +104,20 @@ class LiveRequest(ASGIRequest):
     def reopen_session(self, open_session: Callable[[], Any]) -> None:
         """Let go of the session; who looks at it next gets what *open_session* returns."""
         self.opened_session, self._open_session = None, open_session
+
+    def twin(self) -> LiveRequest:
+        """Return the same request, with a session and a user of its own, for code that runs beside that of a view.
+
+        Its session and its user have been loaded.
+        """
+        twin = LiveRequest.__new__(LiveRequest)
+        vars(twin).update(vars(self))
+        twin._live = None
+        if self._open_session is not None:
+            twin.opened_session = None
+        if hasattr(self, "user"):
+            twin.user = copy(self.user)
+        return twin
 
     def go_live(self, behind: Behind, response: HttpResponseBase) -> None:
         """*behind* is live if *response* itself, and not another one, comes out of the middleware."""
@@ -197,8 +212,8 @@ def _is_below(path: str, prefix: str) -> bool:
     return path.startswith(prefix + "/")
 
 
-def origin_allowed(request: LiveRequest) -> bool:
-    """Return whether the page that opened the socket is ours: of this host, or of CSRF_TRUSTED_ORIGINS."""
+def origin_allowed(request: HttpRequest) -> bool:
+    """Return whether the page that opened the socket, or sent the request, is of this host or CSRF_TRUSTED_ORIGINS."""
     origin = request.META.get("HTTP_ORIGIN")
     if not origin:
         return False
@@ -211,7 +226,7 @@ def origin_allowed(request: LiveRequest) -> bool:
         return False
 
 
-def wrong_origin(request: LiveRequest) -> str:
+def wrong_origin(request: HttpRequest) -> str:
     """Return the line for the log about a page that is not ours."""
     origin, host = request.META.get("HTTP_ORIGIN"), request._get_raw_host()  # type: ignore[attr-defined]
     return (

@@ -29,6 +29,7 @@ __all__ = [
     "Standing",
     "begin",
     "finish",
+    "load",
     "mark",
     "mark_of",
     "move_in",
@@ -94,13 +95,20 @@ def received(session: Any) -> Any:
     return session
 
 
-def move_in(request: Any) -> None:
-    """Before a view is mounted on a socket: its session is loaded."""
+def load(request: Any) -> Standing | None:
+    """Load the session and the user of a socket's request; from here on nothing may change the session's key."""
     session = getattr(request, "session", None)
     if not isinstance(session, Standing):
-        return
+        return None
     bool(getattr(request, "user", None))  # who is looked for may have the key changed
     session.mount()
+    return session
+
+
+def move_in(request: Any) -> None:
+    """Before a view is mounted on a socket: its session is loaded."""
+    if (session := load(request)) is None:
+        return
     messages = getattr(request, "_messages", None)
     if messages is not None and (shown := session.pop(SHOWN, None)):
         for one in json.loads(shown, cls=MessageDecoder):

@@ -19,6 +19,7 @@ from .incoming import FrameError, Head, read_frame, read_head
 from .lanes import lanes
 from .limits import MAX_FRAME_BYTES, MAX_WAITING_BYTES, Limits, Verdict
 from .outgoing import PONG, Changed, Message, Outgoing, Send, encode
+from .parts import part_for
 from .request import Behind, LiveRequest, Part, build_request, origin_allowed, respond, wrong_origin
 from .threads import spawn
 from .turns import Crowded, Turn
@@ -48,8 +49,9 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
     host: ClassVar[Host]
 
     path: str
+    request: LiveRequest
     behind: Behind | None = None
-    _parts: tuple[Part, ...] = ()
+    parts: tuple[Part, ...] = ()
     connection: Connection[Session]
     _outgoing: Outgoing
     _patience: asyncio.Timeout
@@ -82,7 +84,8 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept"})
-        self.path, self._outgoing = request.path, Outgoing(send, self._leave)
+        self.path, self.request = request.path, request
+        self._outgoing = Outgoing(send, self._leave)
         ending = Ending.LOST
         try:
             async with asyncio.timeout(None) as self._patience:
@@ -136,7 +139,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
 
     def add(self, part: Part) -> None:
         """Hand frames of the types that *part* knows to it."""
-        self._parts += (part,)
+        self.parts += (part,)
 
     async def _read(self, receive: Receive) -> int:
         """Take frames in until the connection is gone; return its close code."""
@@ -202,12 +205,26 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         self.close(CloseCode.FLOOD, "too many frames")
 
     def _hand_on(self, frame: dict[str, Any], size: int) -> None:
-        kind = frame.get("type")
-        for part in self._parts:
-            if isinstance(kind, str) and kind in part.kinds:
-                part.take_in(frame, size)
-                return
-        self._blame("bad-frame", "The frame is of no known type.")
+        if part := self._part_for(frame.get("type")):
+            part.take_in(frame, size)
+        else:
+            self._blame("bad-frame", "The frame is of no known type.")
+
+    def _part_for(self, kind: object) -> Part | None:
+        if not isinstance(kind, str):
+            return None
+        for part in self.parts:
+            if kind in part.kinds:
+                return part
+        if made_by := part_for(kind):
+            self.add(made_by.beside(self))
+            return self.parts[-1]
+        return None
+
+    def user_is(self, user: Any) -> None:
+        """The visitor is still logged in; *user* is their user as fetched just now."""
+        for part in self.parts:
+            part.user_is(user)
 
     def refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
         """Answer a frame with an error, and say so in the log, where *for_log* may say more."""

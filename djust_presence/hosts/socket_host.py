@@ -15,6 +15,7 @@ from .checks import Failures
 from .lanes import lanes
 from .log_ins import ENDED
 from .outgoing import PING, encode
+from .parts import offered
 from .socket import Socket
 
 __all__ = ["SocketHost"]
@@ -77,13 +78,15 @@ class SocketHost(Host):
                 else:
                     try:
                         if (user := access.users[behind.visitor]) is not None:
-                            behind.user_is(user)
+                            socket.user_is(user)
                     except Exception as error:  # of the user's own class
                         self.check_failed(socket, error)
                     else:
                         staying.append(socket)
             await asyncio.sleep(0)
         await self.check_more(staying)
+        for kind in offered():
+            await kind.check([part for socket in staying for part in socket.parts if isinstance(part, kind)])
 
     def is_alone(self, socket: Socket) -> bool:
         """Return whether the visitor is not to be checked together with others, but by :meth:`check_more`."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
+
+from asgiref.sync import async_to_sync
 
 from .. import bus
 from ..backends.base import Backend
@@ -20,7 +22,17 @@ from ..greenlets import holds_up
 from ..state.records import Change
 from ..tracker import asignal, in_loop, serves_pages, signal
 
-__all__ = ["apublish", "aswept_backend", "checked_backend", "publish", "refuse_in_loop", "swept_backend"]
+__all__ = [
+    "Turns",
+    "apublish",
+    "aswept_backend",
+    "checked_backend",
+    "publish",
+    "publish_all",
+    "reap",
+    "refuse_in_loop",
+    "swept_backend",
+]
 
 logger = logging.getLogger("djust_presence")
 
@@ -61,17 +73,24 @@ def swept_backend(twin: Callable[..., Any]) -> Backend:
     """
     refuse_in_loop(twin)
     backend = checked_backend()
-    if _must_sweep(backend):
-        while work := backend.claim(None, REFS_PER_CLAIM, TTLS_UNTIL_SWEPT * get_settings().lease_ttl):
-            for lease, key, refs in work:
-                publish(backend, backend.reap(lease, key, refs, uuid4().hex))
+    if _sweeps.take(backend, SWEEP_INTERVAL):
+        reap(backend, None, TTLS_UNTIL_SWEPT * get_settings().lease_ttl)
     return backend
+
+
+def reap(backend: Backend, own: str | None, lag: float = 0.0) -> None:
+    """Remove what expired leases have left, as the lease *own*, if that has not expired itself.
+
+    For *lag*, and without *own*, see :meth:`Backend.claim`.
+    """
+    while work := backend.claim(own, REFS_PER_CLAIM, lag):
+        publish_all(backend, [backend.reap(*one, uuid4().hex) for one in work])
 
 
 async def aswept_backend() -> Backend:
     """Return the same for async code."""
     backend = checked_backend()
-    if _must_sweep(backend):
+    if _sweeps.take(backend, SWEEP_INTERVAL):
         while work := await backend.aclaim(None, REFS_PER_CLAIM, TTLS_UNTIL_SWEPT * get_settings().lease_ttl):
             for lease, key, refs in work:
                 await apublish(backend, await backend.areap(lease, key, refs, uuid4().hex))
@@ -85,6 +104,22 @@ def publish(backend: Backend, change: Change | None) -> None:
         signal([change])
 
 
+def publish_all(backend: Backend, changes: Iterable[Change | None]) -> None:
+    """Do the same for several, on one loop: a channel layer has connections of its own for each."""
+    made = [change for change in changes if change]
+    if not backend.shared or len(made) < 2:
+        for change in made:
+            publish(backend, change)
+        return
+    async_to_sync(_apublish_all)(backend, made)
+    signal(made)
+
+
+async def _apublish_all(backend: Backend, changes: Iterable[Change]) -> None:
+    for change in changes:
+        await bus.apublish(backend, change.key, [["change", *change.pack()]])
+
+
 async def apublish(backend: Backend, change: Change | None) -> None:
     """Do the same for async code."""
     if change:
@@ -92,24 +127,26 @@ async def apublish(backend: Backend, change: Change | None) -> None:
         await asignal([change])
 
 
-_swept_at: WeakKeyDictionary[Backend, float] = WeakKeyDictionary()
-_lock = threading.Lock()
+class Turns:
+    """Turns of the threads of this process at work that one of them is to do now and then, for each backend."""
+
+    def __init__(self) -> None:
+        self._taken_at: WeakKeyDictionary[Backend, float] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        after_fork(self._renew_lock)
+
+    def take(self, backend: Backend, interval: float) -> bool:
+        """Return True to one caller in each *interval* (seconds)."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._taken_at.get(backend, -inf) + interval:
+                return False
+            self._taken_at[backend] = now
+            return True
+
+    def _renew_lock(self) -> None:
+        """Replace the lock in a forked child, where no thread would release it."""
+        self._lock = threading.Lock()
 
 
-def _must_sweep(backend: Backend) -> bool:
-    """Return True to one caller in each ``SWEEP_INTERVAL``."""
-    with _lock:
-        now = time.monotonic()
-        if now < _swept_at.get(backend, -inf) + SWEEP_INTERVAL:
-            return False
-        _swept_at[backend] = now
-        return True
-
-
-def _renew_lock() -> None:
-    """Replace the lock in a forked child, where no thread would release it."""
-    global _lock
-    _lock = threading.Lock()
-
-
-after_fork(_renew_lock)
+_sweeps = Turns()

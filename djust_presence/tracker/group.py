@@ -124,6 +124,8 @@ class Group:
         """A broadcast: sent to the browsers at once, given to the views that handle it with the next refresh."""
         for host, sessions in by_host(self.audience.viewers).items():
             host.broadcast(sessions, event.name, event.payload)
+        for extension in self.extensions.values():
+            extension.happened(event)
         self.audience.happened(event)
         self._schedule_news()
 

@@ -31,6 +31,9 @@ class GroupExtension(Protocol):
     def moved(self, steps: Sequence[Step]) -> None:
         """The members have changed."""
 
+    def happened(self, event: Event) -> None:
+        """A broadcast to the group."""
+
     def hear(self, kind: str, *rest: Any) -> None:
         """A message of another process, of a kind that is not presence's. Unknown kinds are ignored.
 

@@ -10,6 +10,7 @@ NPM = Path(__file__).resolve().parent.parent / "npm"
 LIBRARIES = {
     "alpine.js": "alpinejs/dist/cdn.min.js",
     "alpine-csp.js": "@alpinejs/csp/dist/cdn.min.js",
+    "axe.js": "axe-core/axe.min.js",
     "chart.js": "chart.js/dist/chart.umd.min.js",
     "flatpickr.js": "flatpickr/dist/flatpickr.min.js",
     "htmx-2.js": "htmx-2/dist/htmx.min.js",

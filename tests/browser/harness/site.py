@@ -42,7 +42,7 @@ class Wire:
         self._receive = receive
         self._send = send
 
-    async def send(self, kind: str, **fields: Any) -> None:
+    async def send(self, kind: str, /, **fields: Any) -> None:
         """Send one frame."""
         await self._send({"type": "websocket.send", "text": json.dumps({"type": kind, **fields})})
 

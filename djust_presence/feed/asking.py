@@ -1,0 +1,105 @@
+"""Asks about the rights to rooms while pages are open, for all pages of a loop together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+from ..hosts import sessions
+from ..hosts.checks import AT_ONCE, Failures
+from ..hosts.lanes import lanes
+from ..hosts.threads import spawn
+from .rights import Answer, Right, answers
+
+__all__ = ["Asking", "asking_of_loop"]
+
+
+class Asker(Protocol):
+    """A room whose right has to be asked about."""
+
+    @property
+    def right(self) -> Right: ...
+    @property
+    def over(self) -> bool: ...
+    def answered(self, code: str) -> None:
+        """Go on if *code* is empty; it is the reason to refuse the room otherwise."""
+
+
+class Asking:
+    """The rooms of one loop that wait for an answer. One hop asks for all that wait when it begins.
+
+    A room about which nothing can be found out stays open as long as that is so for others of its kind.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Asker, None] = {}
+        self._asked: dict[Asker, None] = {}
+        self._hops = 0
+        self._failures = Failures("rooms")
+
+    def ask(self, room: Asker) -> None:
+        """Ask about *room*, unless it is being asked about."""
+        if room not in self._asked and room not in self._waiting:
+            if not self._waiting:
+                asyncio.get_running_loop().call_soon(self._begin)
+            self._waiting[room] = None
+
+    def _begin(self) -> None:
+        if self._hops >= AT_ONCE:
+            return
+        rooms, self._waiting = [room for room in self._waiting if not room.over], {}
+        if rooms:
+            self._hops += 1
+            self._asked.update(dict.fromkeys(rooms))
+            spawn(self._hop(rooms))
+
+    async def _hop(self, rooms: Sequence[Asker]) -> None:
+        rights = [room.right for room in rooms]
+        found: Sequence[Answer] = [RuntimeError("It was not asked.")] * len(rooms)
+        try:
+            found = await lanes.run(partial(_answers, rights))
+        except Exception as error:  # of the database connection of the thread, say
+            found = [error] * len(rooms)
+        finally:
+            self._hops -= 1
+            for room in rooms:
+                del self._asked[room]
+            for room, right, answer in zip(rooms, rights, found, strict=True):
+                if not room.over:
+                    self._take(room, right, answer)
+            self._begin()
+
+    def _take(self, room: Asker, right: Right, answer: Answer) -> None:
+        kind = right.ticket.model
+        if not isinstance(answer, Exception):
+            self._failures.worked(room, kind)
+            room.answered(answer)
+        elif self._failures.failed(room, kind, f"of {right.ticket.key!r}", answer):
+            room.answered("forbidden")
+        else:
+            room.answered("")
+
+
+def _answers(rights: Sequence[Right]) -> Sequence[Answer]:
+    """Ask, in a thread, and let go of the sessions that were looked at."""
+    found = answers(rights)
+    for number, right in enumerate(rights):
+        try:
+            sessions.finish(right.request)
+        except Exception as error:
+            found[number] = error
+    return found
+
+
+_asking: WeakKeyDictionary[asyncio.AbstractEventLoop, Asking] = WeakKeyDictionary()
+
+
+def asking_of_loop() -> Asking:
+    """Return that of the running loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _asking:
+        _asking[loop] = Asking()
+    return _asking[loop]

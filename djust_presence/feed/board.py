@@ -1,0 +1,295 @@
+"""What the pages of a group show, and what each of them is to be told: pure, with time as an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from math import inf
+from typing import Generic, NamedTuple, TypeVar
+
+from ..hosts.outgoing import dumps
+from ..state.records import Member
+from .counts import Counts
+from .dots import Dots
+from .faces import Face, Faces, Ids, Members
+from .frames import Page, Wants, frame
+from .lists import LONGEST, List
+from .people import shown_count
+from .tickets import room_of
+
+__all__ = ["SENDS_PER_TURN", "Board"]
+
+P = TypeVar("P", bound=Hashable)
+
+SENDS_PER_TURN = 500  # to pages, before others get a turn
+PEOPLE_PER_SECOND = 20_000  # in whole states, for one group in this process
+FIRST_REST, LONGEST_REST = 0.05, 1.0  # seconds until a page that is still being sent to is tried again
+
+
+Some = Sequence[tuple[P, Page]]
+
+
+class Frame(NamedTuple, Generic[P]):
+    """A frame for some pages: the *whole* state, or what has changed."""
+
+    pages: Some[P]
+    text: str
+    whole: bool = False
+
+
+class Board(Generic[P]):
+    """The pages of the group *key* in this process. *interval* is the time between two diffs, in seconds.
+
+    It is told of pages and of changes; when it is :attr:`due`, :meth:`tell` says what to send, and :meth:`missed` takes
+    in who could not be sent it. Lists have *longest* people at most. A page gets the whole state first, then diffs; once it has missed one, the whole again.
+    """
+
+    def __init__(self, key: str, members: Members, interval: float, longest: int = LONGEST) -> None:
+        self._key = key
+        self._room = room_of(key)
+        self._members = members
+        self._interval = interval
+        self._longest = longest
+        self._pages: dict[P, Page] = {}
+        self._untold: dict[P, Page] = {}  # those that get the whole state
+        self._ahead: dict[P, Page] = {}  # those of them that the group does not hold yet
+        self._ahead_moved = False
+        self._touched = False  # whether pages have changed since their frames were made
+        self._counts = Counts()
+        self._counting = 0  # pages that hear of the number in no other way
+        self._quiet_until = self._states_from = 0.0
+        self._forget_people()
+
+    def _forget_people(self) -> None:
+        self._ids = Ids(self._key, self._members)
+        self._lists: dict[frozenset[str], List] = {}
+        self._dots: dict[frozenset[str], Dots[P]] = {}
+        self._showing = 0  # pages that show people
+        self._moved: dict[str, None] = {}
+
+    # Pages
+
+    def show(self, page: P, wants: Wants, own: str | None = None, ahead: Member | None = None) -> None:
+        """Tell *page* from here on what it *wants*, beginning with all of it; of the same object, it is told already.
+
+        *own* is the user as which it is present. With *ahead* the group does not hold that presence yet: this is how it
+        will be, and how the page sees it.
+        """
+        before = self._pages.get(page)
+        if before and before.wants is wants and (before.own, before.ahead) == (own, ahead):
+            return
+        self.remove(page)
+        state = self._pages[page] = self._untold[page] = Page(wants, own, ahead)
+        self._counting += wants.number and not wants.people
+        if ahead:
+            self._ahead[page] = state
+        if wants.people or wants.some:
+            self._showing += 1
+            faces = Faces(self._ids, wants.fields)
+            if wants.people and wants.fields not in self._lists:
+                self._lists[wants.fields] = List(faces, self._members, self._longest)
+            state.list = self._lists[wants.fields] if wants.people else None
+            if wants.some:
+                self._dots.setdefault(wants.fields, Dots(faces, self._members)).add(page, wants.some)
+
+    def remove(self, page: P) -> None:
+        state = self._pages.pop(page, None)
+        if state is None:
+            return
+        self._touched = True
+        self._untold.pop(page, None)
+        self._ahead.pop(page, None)
+        self._counting -= state.wants.number and not state.wants.people
+        if state.wants.some:
+            self._dots[state.wants.fields].remove(page, state.wants.some)
+        if state.wants.people or state.wants.some:
+            self._showing -= 1
+            if not self._showing:
+                self._forget_people()
+
+    # Changes
+
+    def moved(self, users: Iterable[str]) -> None:
+        """These users have come, gone or changed."""
+        if self._showing:
+            self._moved.update(dict.fromkeys(users))
+        if self._counting or any(shown.partial for shown in self._lists.values()):
+            self._counts.moved(shown_count(self._members.count))
+        self._ahead_moved = bool(self._ahead)  # their states are their own, and others now
+        for state in self._ahead.values():
+            state.due = 0.0
+
+    @property
+    def due(self) -> float:
+        """The time at which :meth:`tell` may have something to say; infinity if that takes a change."""
+        first = min((state.due for state in self._untold.values()), default=inf)
+        return min(max(first, self._states_due), self.news_due)
+
+    @property
+    def news_due(self) -> float:
+        """The same for changes alone, in constant time."""
+        news = self._quiet_until if self._moved else inf
+        return min(news, self._states_due if self._ahead_moved else inf, self._counts.due)
+
+    @property
+    def _states_due(self) -> float:
+        """The time at which whole states may be told: after what has changed."""
+        return max(self._states_from, self._quiet_until if self._moved else 0.0)
+
+    def tell(self, now: float) -> Iterator[tuple[list[P], str]]:
+        """Say which pages to send which frames, to at most `SENDS_PER_TURN` pages at a time.
+
+        Between two of them pages may come and go, and changes be made; it is not called again before it is through.
+        """
+        frames: list[Frame[P]] = []
+        if self._moved and self._quiet_until <= now:
+            frames += self._diffs()
+            if frames:
+                self._quiet_until = now + self._interval
+        if not self._moved and self._states_from <= now:
+            frames += self._states(now)
+        if self._counts.due <= now:
+            frames += self._counted(now)
+        self._touched = False
+        for one in frames:
+            for start in range(0, len(one.pages), SENDS_PER_TURN):
+                some = one.pages[start : start + SENDS_PER_TURN]
+                if self._touched:
+                    some = [item for item in some if self._is_still(*item, one.whole)]
+                if some:
+                    yield [page for page, _ in some], one.text
+
+    def _is_still(self, page: P, state: Page, whole: bool) -> bool:
+        return self._pages.get(page) is state and (whole or page not in self._untold)
+
+    def missed(self, pages: Iterable[P], now: float) -> None:
+        """These are still being sent to: they get the whole state when that is over."""
+        for page in pages:
+            if (state := self._pages.get(page)) is None:
+                continue
+            self._touched = True
+            self._untold[page] = state
+            state.rest = min(2 * state.rest, LONGEST_REST) or FIRST_REST
+            state.due = now + state.rest
+
+    # Frames
+
+    def _diffs(self) -> list[Frame[P]]:
+        """Take in what has moved; say the net change to the pages that show people."""
+        users, self._moved = self._moved, {}
+        frames: list[Frame[P]] = []
+        listed: dict[frozenset[str], set[str]] = {}  # whom lists show, or have shown
+        for fields, shown in self._lists.items():
+            listed[fields] = set(shown.shown)
+            frames += self._list_diffs(shown, users)
+            listed[fields].update(shown.shown)
+        for fields, dots in self._dots.items():
+            for diff in dots.refresh(users):
+                asking = dots.pages(diff.id)
+                pages = [(page, self._pages[page]) for page in asking if page not in self._untold]
+                if diff.user in listed.get(fields, ()):
+                    pages = [item for item in pages if not item[1].wants.people]
+                frames.append(Frame(pages, frame("diff", self._room, people=diff.parts)))
+        self._ids.moved(users)
+        return [one for one in frames if one.pages]
+
+    def _list_diffs(self, shown: List, users: Iterable[str]) -> Iterator[Frame[P]]:
+        diff, untold = shown.refresh(users), self._untold
+        if diff.empty and not shown.partial:
+            return
+        pages = [item for item in self._pages.items() if item[1].list is shown and item[0] not in untold]
+        if diff.cut:
+            cut = {self._ids.of(user) for user in diff.cut}
+            for page, state in pages:
+                if state.own in diff.cut or cut & state.wants.some:  # it goes on showing them
+                    untold[page], state.due = state, 0.0
+            pages = [item for item in pages if item[0] not in untold]
+        if not diff.empty:
+            count = self._members.count
+            for _, state in pages if shown.partial else ():
+                self._show(state, count)
+            parts = {
+                "joins": diff.joins,
+                "updates": diff.updates,
+                "leaves": [dumps(one) for one in diff.leaves],
+            }
+            changed = {name: texts for name, texts in parts.items() if texts}
+            yield Frame(pages, frame("diff", self._room, count, diff.partial, changed))
+        for user in users if shown.partial else ():  # its own person is in the page's list, if in no other
+            member = self._members.member(user)
+            if (
+                member
+                and user not in shown.shown
+                and (own := [item for item in pages if item[1].own == user])
+            ):
+                yield Frame(
+                    own, frame("diff", self._room, people={"updates": [shown.face(user, member).text]})
+                )
+
+    def _states(self, now: float) -> Iterator[Frame[P]]:
+        """Say the whole state to the pages that have to be told: one frame for all that see the same."""
+        alike: dict[object, list[tuple[P, Page]]] = {}
+        for page, state in self._untold.items():
+            if state.due <= now:
+                alike.setdefault((state.wants, self._own(state), state.ahead), []).append((page, state))
+        self._ahead_moved, people = False, 0
+        for pages in alike.values():
+            state = pages[0][1]
+            count = self._members.count + (state.ahead is not None)
+            for page, one in pages:
+                one.due = inf
+                if not one.ahead:
+                    del self._untold[page]
+                self._show(one, count)
+            if state.wants.people or state.wants.some:
+                texts = self._people(state)
+                people += len(texts)
+                partial = state.wants.people and self._lists[state.wants.fields].partial
+                yield Frame(
+                    pages, frame("state", self._room, count, partial or None, people={"members": texts}), True
+                )
+            else:
+                yield Frame(pages, frame("state", self._room, count), True)
+        self._states_from = now + people / PEOPLE_PER_SECOND
+
+    def _own(self, state: Page) -> str | None:
+        """Return the page's user, if what it is told of them is not what others are."""
+        if state.ahead:
+            return state.own
+        cut = state.wants.people and state.own not in self._lists[state.wants.fields].shown
+        return state.own if cut else None
+
+    def _people(self, state: Page) -> list[str]:
+        """Return the people that the page shows, oldest first, as JSON."""
+        wants, own = state.wants, self._own(state)
+        more: dict[str, Face] = {}
+        if wants.some:
+            more = {face.order[1]: face for face in self._dots[wants.fields].shown(wants.some)}
+        if own and (wants.people or self._ids.of(own) in wants.some):
+            if member := state.ahead or self._members.member(own):
+                more[own] = Faces(self._ids, wants.fields).of(own, member)
+        if not wants.people:
+            return [face.text for face in sorted(more.values())]
+        shown = self._lists[wants.fields]
+        return [*shown.texts, *[face.text for user, face in sorted(more.items()) if user not in shown.shown]]
+
+    def _counted(self, now: float) -> Iterator[Frame[P]]:
+        """Say the number to the pages that show another one, and hear of it in no other way."""
+        count = self._members.count
+        text = shown_count(count)
+        pages = [
+            (page, state)
+            for page, state in self._pages.items()
+            if page not in self._untold and state.shown != text and self._is_counted(state.wants)
+        ]
+        for _, state in pages:
+            state.shown = text
+        self._counts.sent(text, len(pages), now)
+        if pages:
+            yield Frame(pages, frame("count", self._room, count))
+
+    def _is_counted(self, wants: Wants) -> bool:
+        return self._lists[wants.fields].partial if wants.people else wants.number
+
+    def _show(self, state: Page, count: int) -> None:
+        state.shown = shown_count(count)
+        self._counts.told(state.shown)

@@ -1,0 +1,70 @@
+"""What the scripts of pages give: the rooms they name, what they want, and their part of a meta."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest
+
+from ..identity import encode_named
+from ..state.records import decode_meta
+from .frames import Wants
+from .tickets import Ticket
+
+__all__ = ["LONGEST_ID", "MAX_ROOMS", "checked_meta", "checked_room", "meta_of", "script_keys", "wants_of"]
+
+MAX_ROOMS = 64  # of a page
+MAX_SOME = 500  # ids that a room is asked about
+LONGEST_ID = 64  # characters
+NOBODY: frozenset[str] = frozenset()  # the same for all pages
+LONGEST_VALUE = 200  # characters of a meta's value
+OF_THE_SERVER = frozenset({"name", "color", "avatar", "id", "user_id"})  # no script sets these
+
+
+def checked_room(room: object) -> str:
+    """Return *room*, as a page names one. Raises ``ValueError``."""
+    if not isinstance(room, str) or not 0 < len(room) <= LONGEST_ID:
+        raise ValueError("The frame names no room.")
+    return room
+
+
+def wants_of(want: object) -> Wants:
+    """Return what a page wants, yet without fields. Raises ``ValueError``."""
+    if not isinstance(want, dict):
+        raise ValueError("The frame does not say what is wanted.")
+    some = want.get("some") or []
+    if not isinstance(some, list) or not all(isinstance(one, str) and len(one) <= LONGEST_ID for one in some):
+        raise ValueError("The people that are wanted are no list of ids.")
+    return Wants(
+        bool(want.get("list")), bool(want.get("count")), frozenset(some[:MAX_SOME]) if some else NOBODY
+    )
+
+
+def checked_meta(meta: object) -> dict[str, Any]:
+    """Return *meta*. Raises ``ValueError`` unless it has short texts, numbers, booleans and nulls only."""
+    if not isinstance(meta, dict):
+        raise ValueError("The meta is not an object.")
+    for name, value in meta.items():
+        if isinstance(value, dict | list) or (isinstance(value, str) and len(value) > LONGEST_VALUE):
+            raise ValueError(
+                f"The meta's {name[:80]!r} is no text of at most {LONGEST_VALUE} characters, number or boolean."
+            )
+    return meta
+
+
+def script_keys(ticket: Ticket) -> frozenset[str]:
+    """Return the keys of a meta that the script of a page with this *ticket* may set."""
+    named = {name for name in ticket.meta_keys if not name.startswith("_")}
+    return frozenset(named - OF_THE_SERVER - decode_meta(ticket.meta).values.keys())
+
+
+def meta_of(
+    ticket: Ticket, given: Mapping[str, Any], request: HttpRequest, user_id: str, username: str
+) -> str:
+    """Return the text of the meta of somebody who uses *ticket*, with what their script has *given*.
+
+    Raises ``ValueError`` like `encode_meta`.
+    """
+    meta = {**given, **decode_meta(ticket.meta).copy()}
+    return encode_named(meta, getattr(request, "user", None), user_id, username)

@@ -1,0 +1,182 @@
+"""The group extension that sends news to the rooms of a group in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from math import inf
+from typing import Any, Protocol
+
+from ..hosts.outgoing import encode
+from ..keys import opaque_id
+from ..state.events import Event
+from ..state.records import Member, Step
+from ..tracker import Group, Session, by_host
+from .board import SENDS_PER_TURN, Board
+from .frames import Wants
+from .tickets import room_of
+
+__all__ = ["Hub", "Room"]
+
+PATIENCE = 5.0  # seconds for which a page waits for its own presence to be in the group
+CLIENT = "client-"  # begins the names of events that pages have sent
+
+
+class Room(Protocol):
+    """A room of a page, as its session's option for this extension."""
+
+    @property
+    def wants(self) -> Wants: ...
+
+    def put(self, text: str) -> None:
+        """Send a frame when its turn comes."""
+
+
+class Hub:
+    """Tells the rooms of a group what their pages want to know. On the tracker's loop."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._clock = group.clock
+        self._board: Board[Session] = Board(group.key, group.replica, group.settings.refresh_interval)
+        self._rooms: dict[Session, Room] = {}
+        self._waiting: dict[Session, float] = {}  # for their own presence, until when
+        self._impatient: set[Session] = set()  # those that have waited
+        self._sender: Session | None = None  # of the event that is being sent
+        self._timer: asyncio.TimerHandle | None = None
+        self._telling = False
+        self._not_before = 0.0
+
+    # Sessions
+
+    def add(self, session: Session, option: Room) -> None:
+        """Add a session of the group, or take in its new wishes."""
+        self._rooms[session] = option
+        self._look_at(session)
+        self._schedule(0)  # nobody looks through all pages for each
+
+    def remove(self, session: Session) -> None:
+        self._rooms.pop(session, None)
+        self._waiting.pop(session, None)
+        self._impatient.discard(session)
+        self._board.remove(session)
+
+    def discard(self) -> None:
+        """Stop: the group is no longer served."""
+        if self._timer:
+            self._timer.cancel()
+
+    def _look_at(self, session: Session) -> None:
+        """Put the session on the board, once its page can be told the truth about itself."""
+        wants, wanted = self._rooms[session].wants, session.wanted
+        if not (wants.any and self._group.replica.ready):
+            self._board.remove(session)
+            return
+        ahead = None
+        if wanted and not self._holds(session):
+            if session not in self._impatient:
+                # Its page would be counted without itself, and a moment later with itself.
+                self._waiting.setdefault(session, self._clock.now + PATIENCE)  # in their order
+                return
+            ahead = Member(1, wanted.at, wanted.wish.meta)
+        else:
+            self._waiting.pop(session, None)
+            self._impatient.discard(session)
+        self._board.show(session, wants, wanted and wanted.wish.user, ahead)
+
+    def _holds(self, session: Session) -> bool:
+        """Return whether the group holds the presence that the session wants."""
+        wanted, confirmed = session.wanted, session.confirmed
+        return bool(wanted and confirmed and confirmed.ref == wanted.ref) or bool(
+            wanted and self._group.replica.member(wanted.wish.user)
+        )
+
+    # News
+
+    def moved(self, steps: Sequence[Step]) -> None:
+        """The members have changed."""
+        self._board.moved(step.user for step in steps)
+        self._schedule(self._board.news_due)
+
+    def _schedule(self, due: float) -> None:
+        """Go on when it is *due*, if not before."""
+        due = max(due, self._not_before, self._clock.now)
+        if self._telling or due == inf:
+            return
+        if self._timer:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._clock.later(due - self._clock.now, self._go_on)
+
+    def _go_on(self) -> None:
+        self._timer = None
+        now = self._clock.now
+        while self._waiting and (first := next(iter(self._waiting.items())))[1] <= now:
+            del self._waiting[first[0]]
+            self._impatient.add(first[0])
+            self._look_at(first[0])
+        if self._board.due <= now:
+            self._telling = True
+            self._clock.spawn(self._tell())
+        else:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._schedule(min(self._board.due, next(iter(self._waiting.values()), inf)))
+
+    async def _tell(self) -> None:
+        sent = 0
+        try:
+            for sessions, text in self._board.tell(self._clock.now):
+                for host, some in by_host(sessions).items():
+                    self._board.missed(host.put(some, text), self._clock.now)
+                sent += len(sessions)
+                if sent >= SENDS_PER_TURN:
+                    sent = 0
+                    await asyncio.sleep(0)
+        except BaseException:
+            self._not_before = self._clock.now + 1  # so that an error does not come again at once
+            raise
+        finally:
+            self._telling = False
+            self._wait()
+
+    # Events
+
+    def send(self, session: Session, event: str, payload: Any) -> None:
+        """Send an event of the session's page to all others of the group.
+
+        Raises ``ValueError`` for a payload that has more than 32 levels.
+        """
+        wanted = session.wanted
+        if wanted:
+            content = {"from": opaque_id(self._group.key, wanted.wish.user), "payload": payload}
+            self._sender = session
+            try:
+                session.broadcast(self._group.key, CLIENT + event, content)
+            finally:
+                self._sender = None
+
+    def happened(self, event: Event) -> None:
+        """A broadcast to the group."""
+        if not self._rooms:
+            return
+        fields: dict[str, Any] = {"payload": event.payload}
+        if event.name.startswith(CLIENT) and isinstance(fields["payload"], dict):
+            match fields["payload"]:
+                case {"from": str(sender), "payload": payload, **rest} if not rest:
+                    fields = {"payload": payload, "from": sender}
+        text = encode("room-event", room=room_of(self._group.key), event=event.name, **fields)
+        others = [room for session, room in self._rooms.items() if session is not self._sender]
+        self._put(others, text)
+
+    def _put(self, rooms: Sequence[Room], text: str) -> None:
+        """Send *text* to *rooms*, a few at a time."""
+        for room in rooms[:SENDS_PER_TURN]:
+            room.put(text)
+        if rooms := rooms[SENDS_PER_TURN:]:
+            self._clock.later(0, self._put, rooms, text)
+
+    def hear(self, kind: str, *rest: Any) -> None:
+        """Do nothing: other processes say all by changes of the members."""

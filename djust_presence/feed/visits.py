@@ -1,0 +1,183 @@
+"""A poll at the store: a polling page is a process with one lease, whose sequence number it keeps itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nsmallest
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from ..backends.base import Backend
+from ..keys import opaque_id
+from ..presence.store import publish_all, reap
+from ..state.records import Join, Leave, Member, Op, Place, Snapshot, Status
+from .frames import Wants
+from .people import person
+from .polls import Mark, Standing, Times, digest, ref_of
+
+__all__ = ["LONGEST", "Lost", "Visit", "Wish", "end", "visit"]
+
+LONGEST = 500  # people of a list; of more, those who have been there longest, and the page's own
+NO_GROUP = "-"  # the tag of a group in which nobody is
+
+
+class Lost(Exception):
+    """The store does not know the page as it knows itself: it has to begin anew."""
+
+
+class Wish(NamedTuple):
+    """A page's wish for the group *key*: to know of it, and with a *meta* to be present in it as *user*.
+
+    *told* is what it has been told of it.
+    """
+
+    room: str
+    key: str
+    user: str
+    meta: str | None
+    wants: Wants
+    told: Mark = Mark()
+
+    @property
+    def joined(self) -> str:
+        return "" if self.meta is None else digest(self.meta)
+
+    @property
+    def wanted(self) -> str:
+        wants = self.wants
+        return digest(f"{wants.people}{wants.number}", *sorted(wants.some), "", *sorted(wants.fields))
+
+
+class Visit(NamedTuple):
+    """The outcome of a poll: how the page stands after it, and the news of each room that has some."""
+
+    standing: Standing
+    news: dict[str, dict[str, Any]]
+    in_company: bool  # the page shows a list with others in it
+
+
+def visit(
+    backend: Backend,
+    times: Times,
+    standing: Standing,
+    wishes: Sequence[Wish],
+    leaving: Mapping[str, str],
+    *,
+    first: bool,
+    reaps: bool,
+) -> Visit:
+    """Carry out a poll of the page that stands as *standing*; *leaving* has the keys of the rooms that it leaves.
+
+    If it *reaps*, it does so before it looks at the groups: where no socket is open, nobody else does.
+
+    With nothing to write and no news, this is one round trip. Raises ``Lost`` and ``PresenceUnavailable``.
+    """
+    if standing.joined - leaving.keys() - {wish.room for wish in wishes}:
+        raise Lost
+    if first:
+        backend.open(standing.lease, times.ttl, times.unheard, times.pause)
+    if reaps:
+        reap(backend, standing.lease)
+    places: dict[str, Place | None] = {}
+    if not first:
+        renewal = backend.renew(standing.lease, standing.seq, [wish.key for wish in wishes])
+        if renewal.status is not Status.OK:
+            raise Lost
+        places.update(renewal.places)
+    ops = [*_ops(standing, wishes, leaving)]
+    if ops:
+        places |= _write(backend, standing.lease, ops)
+    joined = frozenset(wish.room for wish in wishes if wish.meta is not None)
+    news, marks = _read(backend, wishes, places)
+    return Visit(
+        Standing(standing.seq + len(ops), standing.lease, joined),
+        news,
+        any(mark.in_company for mark in marks),
+    )
+
+
+def end(backend: Backend, standing: Standing, keys: Mapping[str, str]) -> None:
+    """Take the page out of all groups at once; *keys* are those of its rooms, as far as they are known."""
+    ops = [*_ops(standing, (), keys)]
+    if ops:
+        _publish(backend, backend.write(standing.lease, ops))
+    backend.drain(standing.lease, 0.0)
+
+
+def _ops(standing: Standing, wishes: Iterable[Wish], leaving: Mapping[str, str]) -> Iterable[Op]:
+    seq = standing.seq
+    gone = dict(leaving)
+    for wish in wishes:
+        if wish.meta is None:
+            gone[wish.room] = wish.key
+        elif wish.room not in standing.joined or wish.told.joined != wish.joined:
+            seq += 1
+            ref, epoch, tag = ref_of(standing.lease, wish.key), uuid4().hex, uuid4().hex
+            yield Join(seq, wish.key, ref, wish.user, wish.meta, epoch, tag)
+    for room in gone.keys() & standing.joined:
+        seq += 1
+        yield Leave(seq, gone[room], ref_of(standing.lease, gone[room]), uuid4().hex)
+
+
+def _write(backend: Backend, lease: str, ops: Sequence[Op]) -> dict[str, Place]:
+    """Return where the groups stand that this has changed."""
+    replies = backend.write(lease, ops)
+    _publish(backend, replies)
+    if any(reply.status is not Status.OK for reply in replies):
+        raise Lost
+    return {reply.change.key: reply.change.place for reply in replies if reply.change}
+
+
+def _publish(backend: Backend, replies: Iterable[Any]) -> None:
+    publish_all(backend, [reply.change for reply in replies])
+
+
+def _read(
+    backend: Backend, wishes: Iterable[Wish], places: Mapping[str, Place | None]
+) -> tuple[dict[str, dict[str, Any]], list[Mark]]:
+    """Read the groups that are not as the page was told; return the news of them, and the marks of all."""
+    marks = {wish.room: wish.told for wish in wishes}
+    stale = [wish for wish in wishes if _is_stale(wish, places)]
+    whole = [wish for wish in stale if wish.wants.people or wish.wants.some]
+    counted = [wish for wish in stale if wish.wants.number and wish not in whole]
+    snapshots = backend.snapshots([wish.key for wish in whole]) if whole else []
+    counts = backend.counts([wish.key for wish in counted]) if counted else []
+    news: dict[str, dict[str, Any]] = {wish.room: {} for wish in stale}
+    tags = {wish.room: _tag(places[wish.key]) if wish.key in places else "" for wish in stale}
+    for wish, snapshot in zip(whole, snapshots, strict=True):
+        news[wish.room] = _state(wish, snapshot)
+        tags[wish.room] = _tag(snapshot.place)
+    for wish, count in zip(counted, counts, strict=True):
+        news[wish.room] = {"count": count}
+    for wish in stale:
+        others = news[wish.room].get("count", 0) - (wish.meta is not None)
+        mark = Mark(tags[wish.room], wish.joined, wish.wanted, wish.wants.people and others > 0)
+        me = {} if wish.meta is None else {"me": opaque_id(wish.key, wish.user)}
+        news[wish.room] |= {"tag": mark.text, **me}
+        marks[wish.room] = mark
+    return news, [*marks.values()]
+
+
+def _is_stale(wish: Wish, places: Mapping[str, Place | None]) -> bool:
+    if (wish.told.joined, wish.told.wanted) != (wish.joined, wish.wanted):
+        return True
+    return wish.wants.any and (wish.key not in places or wish.told.tag != _tag(places[wish.key]))
+
+
+def _tag(place: Place | None) -> str:
+    return place.tag if place else NO_GROUP
+
+
+def _state(wish: Wish, snapshot: Snapshot) -> dict[str, Any]:
+    wants, members = wish.wants, snapshot.members
+    shown: dict[str, Member] = {}
+    if wants.people:
+        shown = dict(nsmallest(LONGEST, members.items(), key=lambda item: (item[1].joined_at, item[0])))
+    partial = {"partial": True} if wants.people and len(members) > len(shown) else {}
+    if wants.some:
+        shown |= {user: one for user, one in members.items() if opaque_id(wish.key, user) in wants.some}
+    if wants.people and wish.meta is not None and wish.user in members:
+        shown[wish.user] = members[wish.user]
+    ordered = sorted(shown.items(), key=lambda item: (item[1].joined_at, item[0]))
+    people = [person(wish.key, user, member, wants.fields) for user, member in ordered]
+    return {"count": len(members), "members": people, **partial}
