@@ -8,7 +8,6 @@ from typing import Any
 from django.http import HttpRequest
 from django.template import Context, Library, Node, NodeList, TemplateSyntaxError
 from django.template.base import UNKNOWN_SOURCE, FilterExpression, Origin, Parser, Token
-from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -16,7 +15,7 @@ from django.utils.translation import gettext
 from ..cursors.position import LONGEST_NAME
 from ..live.advice import advice_for_ordinary
 from ..live.rendering import Part, Place, active_regions
-from ..live.script import advice_script
+from ..live.script import advice_script, djust_script
 
 register = Library()
 
@@ -129,19 +128,15 @@ def live_cursors(parser: Parser, token: Token) -> Node:
     return LiveCursorsNode(Place(_name(parser.origin), token.lineno or 0, 0), surface, nodelist)
 
 
-@register.simple_tag
-def presence_script() -> SafeString | str:
+@register.simple_tag(takes_context=True)
+def presence_script(context: Context) -> SafeString | str:
     """For the ``<head>`` of pages of real djust's views: ``presence:<event>``, colours and cursors.
 
-    The built-in host's pages have a script of their own: there it is nothing.
+    The built-in host's pages have scripts of their own: there it is nothing.
     """
     if active_regions() is not None:
         return ""
-    return format_html(
-        '<script src="{}" defer data-cursors="{}"></script>',
-        static("djust_presence/djust.js"),
-        static("djust_presence/cursors.js"),
-    )
+    return djust_script(getattr(context, "request", None))
 
 
 def _advice(context: Context, tag: str, place: Place) -> SafeString | str:

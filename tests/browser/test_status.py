@@ -209,9 +209,9 @@ async def test_it_is_read_out_where_a_role_is_an_attribute_only(site: Site, page
 async def test_advice_of_the_server_is_told_in_the_console(site: Site, page: Page) -> None:
     advice = "Room shows presence, but neither tracks nor watches."
     site.plain["/ordinary/"] = (
-        f'<p>ordinary</p><script src="/static/presence.js" defer data-advice="{advice}"></script>'
+        f'<p>ordinary</p><script src="/static/base.js" defer data-advice="{advice}"></script>'
     )
-    site.script = site.script.replace(" defer", f' defer data-advice="{advice}"')
+    site.script = site.script.replace(" data-cursors", f' data-advice="{advice}" data-cursors')
     warnings = heard(page)
     await page.goto(site.url + "/ordinary/")
     assert warnings == [f"djust_presence: {advice}"]

@@ -49,13 +49,15 @@ def test_other_methods_are_not_allowed(method: str, client: Client) -> None:
     assert client.generic(method, "/counter/").status_code == 405
 
 
-def test_the_script_is_at_the_end_of_the_page(client: Client) -> None:
-    script = (
+def test_the_scripts_are_at_the_end_of_the_page(client: Client) -> None:
+    scripts = (
         '<script src="/static/djust_presence/patch.js"></script>'
-        '<script src="/static/djust_presence/presence.js" defer '
-        'data-cursors="/static/djust_presence/cursors.js" data-socket-prefix=""></script></body></html>'
+        '<script src="/static/djust_presence/base.js" defer '
+        'data-cursors="/static/djust_presence/cursors.js" data-socket-prefix=""></script>'
+        '<script src="/static/djust_presence/forms.js" defer></script>'
+        '<script src="/static/djust_presence/presence.js" defer></script></body></html>'
     )
-    assert client.get("/counter/").content.decode().rstrip().endswith(script)
+    assert client.get("/counter/").content.decode().rstrip().endswith(scripts)
     assert client.get("/here/").content.decode().rstrip().endswith("</script>")
 
 
