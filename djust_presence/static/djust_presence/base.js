@@ -10,7 +10,8 @@
  * then reads its new tag and calls them again.
  *
  * What the page's own scripts and styles can go by:
- *   --presence-color   on every element with a valid data-presence-color
+ *   window.djustPresence   what pages can call; each of our scripts adds to it
+ *   --presence-color       on every element with a valid data-presence-color
  */
 (() => {
   "use strict";
@@ -50,7 +51,7 @@
   parts.djust?.();
 
   function make() {
-    const base = { bare, cursors, document, emit, paint, warn, HELP, SCRIPT_RETRY };
+    const base = { bare, cursors, document, emit, offer, paint, warn, HELP, SCRIPT_RETRY };
     const { nonce } = script; // of the policy that the document goes on to have
     const painted = new Set();
 
@@ -70,6 +71,14 @@
         if (!CSS.supports("color", color)) plain.style.removeProperty(PROPERTY);
         else if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
       }
+    }
+
+    /** Add to `window.djustPresence`, which other scripts may have made. An element of that id is none. */
+    function offer(name, value) {
+      if (!Object.hasOwn(window, "djustPresence")) {
+        Object.defineProperty(window, "djustPresence", { value: {}, configurable: true, writable: true });
+      }
+      window.djustPresence[name] = value;
     }
 
     /**

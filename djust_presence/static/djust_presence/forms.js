@@ -26,7 +26,7 @@
     // --- Events to the server ---------------------------------------------------------------------------
 
     let lastRef = 0;
-    const inFlight = new Map(); // ref → {name, element, sent}
+    const inFlight = new Map(); // ref → {name, element, sent}, or of a script's call {settle}
     const held = new Map(); // a form on its way → its submit buttons → their own aria-disabled
 
     /**
@@ -42,18 +42,36 @@
         emit("presence-client:unsent", { name, params }, element);
         return;
       }
-      lastRef += 1;
-      inFlight.set(lastRef, { name, element, sent });
       bare(element).setAttribute(PENDING, "");
       if (sent) hold(element);
+      transmit(name, params, { name, element, sent });
+    }
+
+    /** Call an event handler of the view. The promise is kept when it was handled, else it fails with an Error. */
+    function event(name, params = {}) {
+      return new Promise((resolve, reject) => {
+        const settle = (error) => {
+          if (error) reject(Object.assign(new Error(error.message), { code: error.code }));
+          else resolve();
+        };
+        if (page.isLive()) {
+          hurry();
+          transmit(name, params, { settle });
+        } else settle({ code: "unsent", message: "There is no connection." });
+      });
+    }
+
+    function transmit(name, params, asked) {
+      lastRef += 1;
       const frame = JSON.stringify({ type: "event", ref: lastRef, name, params });
+      inFlight.set(lastRef, asked);
       if (new Blob([frame]).size > LARGEST_FRAME) {
         answered(lastRef, { code: "too-large", message: "A page sends at most 64 KB at once." });
       } else page.send(frame);
     }
 
     function answered(ref, error) {
-      const { name, element, sent } = inFlight.get(ref) ?? {};
+      const { name, element, sent, settle } = inFlight.get(ref) ?? {};
       inFlight.delete(ref);
       if (element && ![...inFlight.values()].some((other) => other.element === element)) {
         bare(element).removeAttribute(PENDING);
@@ -62,8 +80,9 @@
       if (!error) {
         if (sent) handled.push(sent);
         page.flush();
-        return;
       }
+      if (settle) settle(error);
+      if (settle || !error) return;
       warn(`${name ?? "a frame"} was refused (${error.code}): ${error.message}`);
       emit("presence-client:refused", { ref, name, ...error }, element);
     }
@@ -413,6 +432,7 @@
 
     return {
       answered,
+      event,
       hurry,
       inform,
       keepAround,

@@ -6,6 +6,7 @@
  * What the page's own scripts and styles can go by:
  *   presence:<event>            on the document: a broadcast to the group, its payload in `detail`
  *   djust:push_event            on the window: view.push_event(), `detail` is {event, payload}
+ *   djustPresence.event()       calls an event handler of the view
  *   presence-client:<notice>    on the document: online, offline {code, final}, render {regions}
  *   <html data-presence-state>  connecting, live, reconnecting or stopped
  *   <presence-status>           says that the page reconnects, or has stopped, in the words of
@@ -321,6 +322,7 @@
     status.setAttribute("role", "status"); // as a property it came to Firefox late
     document.documentElement.append(status);
 
+    base.offer("event", forms.event);
     paint(document);
     cursors.rendered();
     if (document.prerendering) document.addEventListener("prerenderingchange", probe, { once: true });
