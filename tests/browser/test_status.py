@@ -83,19 +83,6 @@ async def test_a_page_that_has_stopped_says_so_for_good(site: Site, page: Page, 
     ]
 
 
-async def test_another_page_in_its_place_does_not_say_that_it_has_stopped(site: Site, page: Page) -> None:
-    warnings = heard(page)
-    await lost(site, page)
-    await page.evaluate("history.pushState(null, '', '/plain/')")
-    await page.clock.run_for(1000)
-    site.accepting.set()
-    await (await site.wire()).close(4404, "not live")
-    await eventually(page, STATE, "stopped")
-    await page.clock.run_for(2000)
-    assert await page.evaluate(STATUS) == ""
-    assert warnings == []
-
-
 async def test_a_page_that_never_gets_a_connection_says_so_after_some_tries(site: Site, page: Page) -> None:
     warnings = heard(page)
     wire = await paused(site, page)

@@ -45,13 +45,16 @@
 
   const parts = (window.document[PARTS] ??= {});
   parts.base ??= make();
-  parts.base.cursorsUrl = script.getAttribute("data-cursors");
-  parts.base.socketPrefix = script.getAttribute("data-socket-prefix");
-  parts.presence?.();
+  if (script.hasAttribute("data-cursors")) parts.base.cursorsUrl = script.getAttribute("data-cursors");
+  if (script.hasAttribute("data-socket-prefix")) {
+    parts.base.script = script;
+    parts.presence?.();
+  }
   parts.djust?.();
 
   function make() {
     const base = { bare, cursors, document, emit, offer, paint, warn, HELP, SCRIPT_RETRY };
+    Object.assign(base, { cursorsUrl: null, script: null });
     const { nonce } = script; // of the policy that the document goes on to have
     const painted = new Set();
 

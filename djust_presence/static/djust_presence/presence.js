@@ -35,7 +35,7 @@
 
   parts.presence = () => {
     const { base, forms } = parts;
-    if (!base || !forms || base.socketPrefix === null) return;
+    if (!base || !forms || !base.script) return;
     if (visit) visit();
     else visit = start(base, forms);
   };
@@ -51,9 +51,7 @@
 
     let socket = null;
     let state = null;
-    let openedPath = null;
     let openedUrl = null;
-    let ownPath = location.pathname; // of the page that brought the script along: others may take its place
     let everReady = false;
     let attempts = 0;
     let compared = false; // whether the page has the regions that its view has
@@ -61,12 +59,12 @@
     let retryTimer;
     let watchdog;
 
-    const isOwn = () => location.pathname === ownPath;
     const silence = () => 2 * ping * 1_000 + 5_000;
 
     function socketUrl() {
-      const { protocol, host, pathname, search } = location;
-      return `${protocol.replace("http", "ws")}//${host}${base.socketPrefix}${pathname}${search}`;
+      const { protocol, host } = location;
+      if (location.pathname === address.pathname) address.search = location.search;
+      return `${protocol.replace("http", "ws")}//${host}${address.prefix}${address.pathname}${address.search}`;
     }
 
     /** `code` is that of the close that led to it, or null if nobody closed. */
@@ -83,7 +81,7 @@
         emit("presence-client:offline", { code, final });
       }
       const lost = next === "reconnecting" || (next === "connecting" && attempts >= PATIENCE);
-      if (final) note(code && isOwn() ? "stopped" : null);
+      if (final) note(isReplaced() ? null : "stopped");
       else note(lost ? "reconnecting" : null);
     }
 
@@ -93,12 +91,19 @@
 
     function connect() {
       clearTimeout(retryTimer);
+      if (isSwapped()) {
+        leave();
+        return;
+      }
       setState(everReady ? "reconnecting" : "connecting");
-      openedPath = location.pathname;
       openedUrl = socketUrl();
       socket = new WebSocket(openedUrl);
       socket.onopen = () => watch(silence());
       socket.onmessage = ({ data }) => {
+        if (isSwapped()) {
+          leave();
+          return;
+        }
         watch(silence());
         const message = JSON.parse(data);
         if (Object.hasOwn(receive, message.type)) receive[message.type](message);
@@ -106,7 +111,7 @@
       socket.onclose = ({ code, reason }) => {
         const reload = code === CloseCode.LOG_IN && everReady;
         const final = Object.values(CLOSED_FOR_GOOD).includes(code) && !reload;
-        if (final && isOwn()) warn(`this page no longer updates: closed with ${code}, ${reason}. ${HELP}`);
+        if (final && !isReplaced()) warn(`this page no longer updates: closed with ${code}, ${reason}. ${HELP}`);
         forget(final ? "stopped" : "reconnecting", code);
         if (reload) location.reload();
         else if (!final) retry(code === FAILED);
@@ -125,6 +130,53 @@
       forms.lost();
       return old;
     }
+
+    // --- The page's address and content -----------------------------------------------------------------
+
+    let address; // {prefix, pathname, search} of the page's socket, whatever scripts make of `location`
+    let tag; // of the scripts, which the server has put into the page
+    let content; // the page's regions, or the tag if it has none
+
+    function arrive({ pathname, search }) {
+      tag = base.script;
+      address = { prefix: tag.getAttribute("data-socket-prefix"), pathname, search };
+      takeIn();
+    }
+
+    function takeIn() {
+      content = [...document.querySelectorAll("live-region")];
+      if (!content.length) content.push(tag);
+    }
+
+    /** The address from which the document was loaded: another script may have replaced it since. */
+    function loadedFrom() {
+      const [{ name, redirectCount } = {}] = performance.getEntriesByType("navigation");
+      const isLoading = document.readyState !== "complete"; // else a navigation by script has brought this one
+      return name && isLoading && !redirectCount ? new URL(name) : location;
+    }
+
+    const isLeft = () => content.some((element) => document.contains(element));
+
+    /** Whether a script has put other content in the place of this page's, which its view must not overwrite. */
+    const isSwapped = () => location.pathname !== address.pathname && !isLeft();
+
+    /** Whether it is another page as a whole, of which there is nothing to say. */
+    const isReplaced = () => isSwapped() && !document.contains(tag);
+
+    /** Stop, until the content is back. */
+    function leave() {
+      if (!isReplaced()) warn(`this page no longer updates: a script has taken all of its regions away. ${HELP}`);
+      if (state === "live") forms.hurry();
+      forget("stopped")?.close(1000);
+      const observer = new MutationObserver(() => {
+        if (state === "stopped" && !isLeft()) return;
+        observer.disconnect();
+        if (state === "stopped") connect();
+      });
+      observer.observe(window.document, { childList: true, subtree: true });
+    }
+
+    // --- The note ---------------------------------------------------------------------------------------
 
     const status = document.createElement("presence-status");
     const NOTES = { reconnecting: "Reconnecting…", stopped: "This page no longer updates: reload it." };
@@ -187,22 +239,17 @@
         watch(silence());
         setState("live");
       },
-      render({ regions }) {
-        if (location.pathname !== openedPath) {
-          // A boosted navigation has put another page here, which this view must not overwrite.
-          forget("stopped").close(1000);
-          return;
-        }
+      render({ regions: rendered }) {
         if (!compared) {
           compared = true;
           // The view behind the socket may have found other regions than when the page was loaded.
-          if (!isPageOf(Object.keys(regions))) send({ type: "page" });
+          if (!isPageOf(Object.keys(rendered))) send({ type: "page" });
         }
-        if ("*" in regions) {
+        if ("*" in rendered) {
           waiting.clear(); // an older part would spoil the page
           late.clear();
         }
-        for (const [id, html] of Object.entries(regions)) {
+        for (const [id, html] of Object.entries(rendered)) {
           late.delete(id);
           waiting.delete(id);
           waiting.set(id, html);
@@ -232,17 +279,18 @@
       if (!patcher && waiting.size) patcherTimer ??= setTimeout(warn, SCRIPT_RETRY, `${NO_PATCHER} ${HELP}`);
       if (patcher && waiting.size) {
         clearTimeout(patcherTimer);
-        const regions = [...waiting];
+        const html = new Map(waiting);
         waiting.clear();
-        for (const [id, html] of regions) {
+        for (const id of html.keys()) {
           try {
-            patch(patcher, id, html);
+            patch(patcher, id, html.get(id));
           } catch (error) {
             reportError(error); // and go on with the others
           }
         }
+        if (html.has("*")) takeIn();
         cursors.rendered();
-        emit("presence-client:render", { regions: regions.map(([id]) => id) });
+        emit("presence-client:render", { regions: [...html.keys()] });
         if (uninformed && !waiting.size) {
           uninformed = false;
           forms.inform();
@@ -295,7 +343,7 @@
 
     /** A boosted navigation has brought the scripts again, perhaps for another page. */
     function visit() {
-      ownPath = location.pathname;
+      arrive(location);
       paint(document);
       cursors.rendered();
       // A view that has yet to be mounted will be as new as the page; the one behind a socket that is live is not.
@@ -322,6 +370,7 @@
     status.setAttribute("role", "status"); // as a property it came to Firefox late
     document.documentElement.append(status);
 
+    arrive(loadedFrom());
     base.offer("event", forms.event);
     paint(document);
     cursors.rendered();
