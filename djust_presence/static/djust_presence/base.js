@@ -43,6 +43,7 @@
   const advice = script.getAttribute("data-advice");
   if (advice) warn(advice);
 
+  /** @type {Parts} */
   const parts = (window.document[PARTS] ??= {});
   parts.base ??= make();
   if (script.hasAttribute("data-cursors")) parts.base.cursorsUrl = script.getAttribute("data-cursors");
@@ -53,8 +54,9 @@
   parts.djust?.();
 
   function make() {
-    const base = { bare, cursors, document, emit, offer, paint, warn, HELP, SCRIPT_RETRY };
-    Object.assign(base, { cursorsUrl: null, script: null });
+    const shared = { bare, cursors, document, emit, offer, paint, warn, HELP, SCRIPT_RETRY };
+    /** @type {Base} */
+    const base = { ...shared, cursorsUrl: null, script: null };
     const { nonce } = script; // of the policy that the document goes on to have
     const painted = new Set();
 

@@ -10,6 +10,7 @@
 (() => {
   "use strict";
 
+  /** @type {Parts} */
   const parts = (window.document[Symbol.for("djust_presence.parts")] ??= {});
   if (parts.djust) return;
   let started = false;

@@ -9,6 +9,7 @@
 (() => {
   "use strict";
 
+  /** @type {Parts} */
   const parts = (window.document[Symbol.for("djust_presence.parts")] ??= {});
   if (parts.forms) return;
 
@@ -47,7 +48,10 @@
       transmit(name, params, { name, element, sent });
     }
 
-    /** Call an event handler of the view. The promise is kept when it was handled, else it fails with an Error. */
+    /**
+     * Call an event handler of the view. The promise is kept when it was handled, else it fails with an Error.
+     * @returns {Promise<void>}
+     */
     function event(name, params = {}) {
       return new Promise((resolve, reject) => {
         const settle = (error) => {
@@ -125,7 +129,11 @@
           return value; // the server says what it is not
         }
       },
-      list: (value) => value.split(",").map((part) => part.trim()).filter(Boolean),
+      list: (value) =>
+        value
+          .split(",")
+          .map((part) => part.trim())
+          .filter(Boolean),
     };
     Object.assign(HINTS, { integer: HINTS.int, number: HINTS.float, boolean: HINTS.bool });
     Object.assign(HINTS, { object: HINTS.json, array: HINTS.json });
@@ -210,7 +218,7 @@
         return;
       }
       const one = { source, attribute, run };
-      if (said !== "blur") one.timer = setTimeout(() => hurry(one), limit);
+      if (said !== "blur") one.timer = setTimeout(() => hurry([one]), limit);
       delayed.add(one);
     }
 
@@ -219,8 +227,8 @@
       delayed.delete(one);
     }
 
-    function hurry(...some) {
-      for (const one of some.length ? some : [...delayed]) {
+    function hurry(some = [...delayed]) {
+      for (const one of some) {
         drop(one);
         one.run();
       }
@@ -254,10 +262,14 @@
       sendEvent(form, bare(form).getAttribute("dj-submit"), params, rememberFields(fields));
     }
 
-    /** What a field has to say by `dj-input` or `dj-change`, its own or of an element around it. */
+    /**
+     * What a field has to say by `dj-input` or `dj-change`, its own or of an element around it.
+     * @param {any} field
+     */
     function onField(attribute, field) {
+      if (field === composing || field.type === "file") return;
       const element = field instanceof HTMLElement && bare(field).closest(`[${attribute}]`);
-      if (!element || field === composing || field.type === "file") return;
+      if (!element) return;
       const quiet = attribute === "dj-input" && !isClicked(field) ? TYPING_DEBOUNCE : 0;
       whenQuiet(element, attribute, field, quiet, () => sendField(field, bare(element).getAttribute(attribute)));
     }
@@ -308,8 +320,7 @@
         if (field.options) {
           const selected = [...field.selectedOptions];
           const initial = initialOptions(field);
-          const dirty =
-            selected.length !== initial.length || selected.some((option) => !initial.includes(option));
+          const dirty = selected.length !== initial.length || selected.some((option) => !initial.includes(option));
           fields.set(field, { name, dirty, selected: selected.map(({ value }) => value), chosen: selected });
         } else if (type === "checkbox" || type === "radio") {
           fields.set(field, { name, dirty: checked !== field.defaultChecked, checked });
@@ -338,7 +349,8 @@
 
     /** Fields of a handled form take the server's content if they still hold what was sent. */
     function release(sent) {
-      const content = ({ selected, checked, value } = {}) => JSON.stringify([selected, checked, value]);
+      const content = (/** @type {any} */ { selected, checked, value } = {}) =>
+        JSON.stringify([selected, checked, value]);
       const choice = (field) => (field.type === "radio" ? field.name : field); // radio buttons are one
       const now = rememberFields(sent.keys());
       const changed = new Set();
@@ -361,8 +373,7 @@
       const options = [...select.options];
       const isStill = (option, index) => options.includes(option) && option.value === selected[index];
       const remaining =
-        selected &&
-        (chosen.every(isStill) ? chosen : options.filter((option) => selected.includes(option.value)));
+        selected && (chosen.every(isStill) ? chosen : options.filter((option) => selected.includes(option.value)));
       const wanted =
         remaining && remaining.length >= Math.min(selected.length, 1) ? remaining : initialOptions(select);
       if (options.every((option) => option.selected === wanted.includes(option))) return;
@@ -372,7 +383,8 @@
     /** What the field would show untouched: browsers tidy up the value of a range, a colour, a date. */
     function initialValue(field) {
       // A hidden field has no other value than its attribute, which a script may have set.
-      if (field.type === "hidden") return window.document[PATCH]?.served(field)?.getAttribute("value") ?? field.value;
+      if (field.type === "hidden")
+        return window.document[PATCH]?.served(field)?.getAttribute("value") ?? field.value;
       if (field.value === field.defaultValue) return field.value;
       const form = document.createElement("form");
       const copy = form.appendChild(field.cloneNode(true));
@@ -391,14 +403,14 @@
     }
 
     function rememberFocus() {
-      const element = document.activeElement;
+      const element = /** @type {any} */ (document.activeElement);
       const { selectionStart, selectionEnd, selectionDirection } = element ?? {};
       return { element, selectionStart, selectionEnd, selectionDirection };
     }
 
     function restoreFocus({ element, selectionStart, selectionEnd, selectionDirection }) {
       if (!element?.isConnected || element === composing) return;
-      if ([null, document.body].includes(document.activeElement)) element.focus({ preventScroll: true });
+      if ((document.activeElement ?? document.body) === document.body) element.focus({ preventScroll: true });
       // Fields that have no caret say null, other elements nothing at all.
       if (selectionStart == null || element.selectionStart == null) return;
       if (element.selectionStart !== selectionStart || element.selectionEnd !== selectionEnd) {
@@ -413,7 +425,7 @@
     document.addEventListener("input", ({ target }) => onField("dj-input", target));
     document.addEventListener("change", ({ target }) => onField("dj-change", target));
     document.addEventListener("focusout", ({ target }) => {
-      [...delayed].filter(({ source, timer }) => source === target && !timer).forEach((one) => hurry(one));
+      hurry([...delayed].filter(({ source, timer }) => source === target && !timer));
       setTimeout(page.catchUp); // when something else has the focus
     });
     document.addEventListener("compositionstart", ({ target }) => (composing = target), true);

@@ -17,7 +17,14 @@
 
   const PATCH = Symbol.for("djust_presence.patch");
   // As in codes.py.
-  const CloseCode = { BAD_REQUEST: 4400, LOG_IN: 4401, FORBIDDEN: 4403, NOT_FOUND: 4404, FLOOD: 4408, FAILED: 4500 };
+  const CloseCode = {
+    BAD_REQUEST: 4400,
+    LOG_IN: 4401,
+    FORBIDDEN: 4403,
+    NOT_FOUND: 4404,
+    FLOOD: 4408,
+    FAILED: 4500,
+  };
   const { FAILED, ...CLOSED_FOR_GOOD } = CloseCode;
   const FIRST_DELAY = 1_000; // milliseconds, like all times here
   const LONGEST_DELAY = 4_000;
@@ -29,6 +36,7 @@
   const NO_PATCHER =
     "patch.js cannot be loaded, and without it the page does not update: are static files collected and served?";
 
+  /** @type {Parts} */
   const parts = (window.document[Symbol.for("djust_presence.parts")] ??= {});
   if (parts.presence) return;
   let visit = null;
@@ -45,7 +53,12 @@
   function start(base, makeForms) {
     const { document, emit, paint, warn, HELP, SCRIPT_RETRY } = base;
     const cursors = base.cursors(send);
-    const forms = makeForms(base, { isLive: () => state === "live", send: (text) => socket.send(text), flush, catchUp });
+    const forms = makeForms(base, {
+      isLive: () => state === "live",
+      send: (text) => socket.send(text),
+      flush,
+      catchUp,
+    });
 
     // --- The socket: reconnecting, probing, close codes -------------------------------------------------
 
@@ -150,9 +163,9 @@
 
     /** The address from which the document was loaded: another script may have replaced it since. */
     function loadedFrom() {
-      const [{ name, redirectCount } = {}] = performance.getEntriesByType("navigation");
+      const [entry] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
       const isLoading = document.readyState !== "complete"; // else a navigation by script has brought this one
-      return name && isLoading && !redirectCount ? new URL(name) : location;
+      return isLoading && entry?.redirectCount === 0 ? new URL(entry.name) : location;
     }
 
     const isLeft = () => content.some((element) => document.contains(element));
@@ -304,7 +317,9 @@
       const target =
         id === "*" ? document.documentElement : document.querySelector(`live-region[id="${CSS.escape(id)}"]`);
       if (!target) return;
-      const { skipped, late: isLate } = forms.keepAround(target, (options) => patcher.patch(target, html, options));
+      const { skipped, late: isLate } = forms.keepAround(target, (options) =>
+        patcher.patch(target, html, options),
+      );
       if (skipped) waiting.set(id, html);
       if (isLate) late.set(id, html);
       paint(target);
