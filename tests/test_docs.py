@@ -200,7 +200,7 @@ def test_the_protocol_page_has_every_close_code() -> None:
 
 
 def test_the_script_has_the_close_codes_of_the_server() -> None:
-    entries = re.search(r"const CloseCode = \{(.*?)\}", SCRIPT)
+    entries = re.search(r"const CloseCode = \{(.*?)\}", SCRIPT, re.DOTALL)
     assert entries
     codes = {name: int(code) for name, code in re.findall(r"(\w+): (\d+)", entries[1])}
     assert codes == {code.name: code for code in CloseCode if code > CloseCode.RETRY}
