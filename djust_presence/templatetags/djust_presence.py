@@ -11,7 +11,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.template import Context, Library, Node, NodeList, TemplateSyntaxError
 from django.template.base import UNKNOWN_SOURCE, FilterExpression, Origin, Parser, Token
-from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -20,11 +19,10 @@ from ..cursors.position import LONGEST_NAME
 from ..feed.page import renderings
 from ..feed.script import client_script
 from ..feed.tags import TAGS, request_of
-from ..hosts.nonce import nonce_attribute
 from ..live import LiveView
 from ..live.advice import advice_for_ordinary, is_live
 from ..live.rendering import Part, Place, active_regions
-from ..live.script import advice_script
+from ..live.script import advice_script, djust_script
 
 register = Library()
 renderings.append(active_regions)
@@ -151,7 +149,7 @@ def presence_script(context: Any, times: Mapping[str, float] | None = None) -> S
     if request is None:
         return ""
     of_djust = active_regions() is None and _may_be_of_djust(request)
-    script = _djust_script(request) if of_djust else SafeString("")
+    script = djust_script(request) if of_djust else SafeString("")
     try:
         return script + client_script(request, times)
     except ImproperlyConfigured:
@@ -166,15 +164,6 @@ def _may_be_of_djust(request: HttpRequest) -> bool:
     match = request.resolver_match
     view = getattr(match and match.func, "view_class", None)
     return not isinstance(view, type) or (is_live(view) and not issubclass(view, LiveView))
-
-
-def _djust_script(request: HttpRequest) -> SafeString:
-    return format_html(
-        '<script src="{}" defer data-cursors="{}"{}></script>',
-        static("djust_presence/djust.js"),
-        static("djust_presence/cursors.js"),
-        nonce_attribute(request),
-    )
 
 
 def _advice(context: Context, tag: str, place: Place) -> SafeString | str:

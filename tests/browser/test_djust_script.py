@@ -13,10 +13,12 @@ from tests.browser.harness import DRAWN, eventually, listen
 from tests.browser.test_djust_cursors import SOON, open_board, point, where
 
 START = """
-const script = document.createElement("script");
-script.dataset.cursors = "/static/djust_presence/cursors.js";
-script.src = "/static/djust_presence/djust.js";
-document.head.append(script);
+for (const [name, data] of [["djust", {}], ["base", {cursors: "/static/djust_presence/cursors.js"}]]) {
+  const script = document.createElement("script");
+  Object.assign(script.dataset, data);
+  script.src = `/static/djust_presence/${name}.js`;
+  document.head.append(script);
+}
 """
 
 
