@@ -27,8 +27,6 @@
 
   const IGNORED = '[dj-update="ignore"]';
   const SHADOW = "template[shadowrootmode]";
-  const SVG = "http://www.w3.org/2000/svg";
-  const MATHML = "http://www.w3.org/1998/Math/MathML";
   const MOST_CELLS = 4_000_000; // of a table for the alignment of two lists
   // How alike two nodes of one kind are, of which none has an id of its own.
   const EQUAL = 32;
@@ -752,11 +750,11 @@
 
   // --- Whole regions and pages --------------------------------------------------------------------------
 
+  /** As a parser reads it inside such an element: rows in a table, shapes in an SVG. */
   function parse(html, target) {
-    const template = inert.createElement("template");
-    const around = { [SVG]: "svg", [MATHML]: "math" }[namespaceOf(target)];
-    template.innerHTML = policy.createHTML(around ? `<${around}>${html}</${around}>` : html);
-    return settle(around ? template.content.firstChild : template.content);
+    const around = inert.createElementNS(namespaceOf(target), nameOf(target));
+    around.innerHTML = policy.createHTML(html);
+    return settle(around);
   }
 
   /** Parsed where no script runs, the content of noscript came out as elements, which would load their images. */

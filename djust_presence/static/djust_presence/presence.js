@@ -511,11 +511,10 @@
 
   /** Show the new content of one region, or of the whole page for "*", around what a person did. */
   function patch(patcher, id, html) {
-    const target =
-      id === "*" ? document.documentElement : document.querySelector(`live-region[id="${CSS.escape(id)}"]`);
+    const target = id === "*" ? document.documentElement : regionNamed(id);
     if (!target) return;
     const focus = rememberFocus();
-    kept = rememberFields(target.querySelectorAll(FIELDS));
+    kept = rememberFields([...(target.matches(FIELDS) ? [target] : []), ...target.querySelectorAll(FIELDS)]);
     const { skipped, late: isLate } = patcher.patch(target, html, { leave: composing, set: setHeld });
     settleFields(target);
     if (skipped) waiting.set(id, html);
@@ -532,9 +531,15 @@
     flush();
   }
 
+  const REGION = "live-region"; // an element of this name with its id, or another with this attribute
+  const REGIONS = `${REGION}, [${REGION}]`;
+
+  const regionNamed = (id) =>
+    document.querySelector(`${REGION}[id="${CSS.escape(id)}"], [${REGION}="${CSS.escape(id)}"]`);
+
   /** Whether these are the regions of the page; "*" is of every page. */
   function isPageOf(ids) {
-    const here = Array.from(document.querySelectorAll("live-region"), ({ id }) => id);
+    const here = Array.from(document.querySelectorAll(REGIONS), (region) => region.getAttribute(REGION) ?? region.id);
     return ids.includes("*") || (here.length === ids.length && here.every((id) => ids.includes(id)));
   }
 
