@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -12,6 +11,7 @@ from django.template import Template, TemplateSyntaxError
 from .elements import REGION
 from .nesting import Fault, Reader
 from .stack import Printed
+from .syntax import TOKEN
 
 __all__ = ["Tagged", "check_page", "content_of"]
 
@@ -33,7 +33,7 @@ CURES = {
     "<head>": "a page without {% live %} is live as a whole, with its title",
 }
 
-_checked: WeakKeyDictionary[Template, set[tuple[object, ...]]] = WeakKeyDictionary()
+_checked: WeakKeyDictionary[Template, set[frozenset[object]]] = WeakKeyDictionary()
 
 
 class Tagged(NamedTuple):
@@ -57,9 +57,9 @@ class Tagged(NamedTuple):
 def check_page(template: Template, tagged: Sequence[Tagged], html: str) -> None:
     """Raise ``TemplateSyntaxError`` if browsers do not find an element where it is in *html*.
 
-    The page of a *template* is read once, and again when it has other elements.
+    The page of a *template* is read once, and again when other tags have printed in it.
     """
-    places = tuple(one.place for one in tagged)
+    places = frozenset(one.place for one in tagged)
     checked = _checked.setdefault(template, set())
     if places in checked:
         return
@@ -98,11 +98,13 @@ def _describe(fault: Fault, tagged: Tagged) -> str:
 
 def content_of(html: str, region: str) -> slice | None:
     """Return what of *html* is the content of *region*."""
-    start = re.search(rf'<(?:({REGION}) id|([a-z0-9]+) [^<>]*{REGION})="{region}">', html)
-    if start is None:
+    for tag in TOKEN.finditer(html):
+        is_plain = tag[2] == REGION and tag[3] == f' id="{region}"'
+        if is_plain or (tag[3] or "").endswith(f' {REGION}="{region}"'):
+            break
+    else:
         return None
-    name = start[1] or start[2]
-    reader = Reader(html, [Printed(start.start(), len(html) + 1, name)])
+    reader = Reader(html, [Printed(tag.start(), len(html) + 1, tag[2])])
     reader.read()
     ended = [element.ended for element in reader.begun if element.ended is not None]
-    return slice(start.end(), ended[0] if ended else html.index(f"</{name}>", start.end()))
+    return slice(tag.end(), ended[0] if ended else html.index(f"</{tag[2]}>", tag.end()))
