@@ -27,7 +27,7 @@ from .test_consumer import started
 
 
 def page(**regions: str) -> Page:
-    places = tuple(Place(name, 1, 1) for name in sorted(regions))
+    places = tuple((Place(name, 1, 1), "") for name in sorted(regions))
     return Page(HttpResponse("".join(regions.values())), regions, places, (), "token")
 
 

@@ -27,8 +27,6 @@
 
   const PRESERVED = "[hx-preserve], [data-hx-preserve]"; // htmx takes these along to the next page
   const SHADOW = "template[shadowrootmode]";
-  const SVG = "http://www.w3.org/2000/svg";
-  const MATHML = "http://www.w3.org/1998/Math/MathML";
   const MOST_CELLS = 4_000_000; // of a table for the alignment of two lists
   // How alike two nodes are, of which none has an id of its own, by what they have in common.
   const EQUAL = 32; // more than all of these
@@ -862,11 +860,11 @@
 
   // --- Whole regions and pages --------------------------------------------------------------------------
 
+  /** As a parser reads it inside such an element: rows in a table, shapes in an SVG. */
   function parse(html, target) {
-    const template = inert.createElement("template");
-    const around = { [SVG]: "svg", [MATHML]: "math" }[namespaceOf(target)];
-    template.innerHTML = policy.createHTML(around ? `<${around}>${html}</${around}>` : html);
-    return settle(around ? template.content.firstChild : template.content);
+    const around = inert.createElementNS(namespaceOf(target), nameOf(target));
+    around.innerHTML = policy.createHTML(html);
+    return settle(around);
   }
 
   /** Parsed where no script runs, the content of noscript came out as elements, which would load their images. */

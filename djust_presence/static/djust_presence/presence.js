@@ -33,6 +33,8 @@
   const PROBE_TIMEOUT = 4_000;
   const STATUS_DELAY = 1_000;
   const PATIENCE = 3; // tries, after which a page that was never live says so
+  const REGION = "live-region"; // an element of this name with its id, or another with this attribute
+  const REGIONS = `${REGION}, [${REGION}]`;
   const NO_PATCHER =
     "patch.js cannot be loaded, and without it the page does not update: are static files collected and served?";
 
@@ -157,7 +159,7 @@
     }
 
     function takeIn() {
-      content = [...document.querySelectorAll("live-region")];
+      content = [...document.querySelectorAll(REGIONS)];
       if (!content.length) content.push(tag);
     }
 
@@ -314,8 +316,7 @@
 
     /** Show the new content of one region, or of the whole page for "*", around what a person did. */
     function patch(patcher, id, html) {
-      const target =
-        id === "*" ? document.documentElement : document.querySelector(`live-region[id="${CSS.escape(id)}"]`);
+      const target = id === "*" ? document.documentElement : regionNamed(id);
       if (!target) return;
       const { skipped, late: isLate } = forms.keepAround(target, (options) =>
         patcher.patch(target, html, options),
@@ -334,9 +335,14 @@
       flush();
     }
 
+    function regionNamed(id) {
+      const named = `="${CSS.escape(id)}"]`;
+      return document.querySelector(`${REGION}[id${named}, [${REGION}${named}`);
+    }
+
     /** Whether these are the regions of the page; "*" is of every page. */
     function isPageOf(ids) {
-      const here = Array.from(document.querySelectorAll("live-region"), ({ id }) => id);
+      const here = Array.from(document.querySelectorAll(REGIONS), (region) => region.getAttribute(REGION) ?? region.id);
       return ids.includes("*") || (here.length === ids.length && here.every((id) => ids.includes(id)));
     }
 
