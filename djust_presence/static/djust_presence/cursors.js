@@ -512,9 +512,20 @@
     }
     if (cursor.color === color) return;
     cursor.color = color;
-    if (typeof color === "string" && CSS.supports("color", color)) {
-      cursor.look.style.setProperty("--presence-color", color);
-    } else cursor.look.style.removeProperty("--presence-color");
+    const plain = plainColor(color);
+    // A cursor has no text around it that has a colour.
+    cursor.look.style.setProperty("--presence-color", plain.includes("currentcolor") ? "" : plain);
+  }
+
+  const { style } = document.createElement("i");
+
+  /** The value as the browser writes it, if it is a colour and nothing else; else "". */
+  function plainColor(value) {
+    // Nothing but what is substituted (var(), if(), attr(), inherit) is taken for a colour and for a width.
+    if (typeof value !== "string" || CSS.supports("width", value)) return "";
+    style.color = "";
+    style.color = value;
+    return style.color;
   }
 
   // --- What they are drawn with -----------------------------------------------------------------------
@@ -541,7 +552,8 @@
       border-radius: 50%; box-shadow: 0 0 0 1.5px #fff, 0 0 4px 2px #0004;
     }
     .pulse::before, .pulse::after {
-      content: ""; position: absolute; inset: 0; border-radius: 50%; background: var(--color); opacity: 0.75;
+      content: ""; position: absolute; inset: 0; border-radius: 50%; background-color: var(--color);
+      opacity: 0.75;
     }
     .pulse::after { animation: pulse 1.2s ease-out infinite }
     .touch .arrow { display: none }
@@ -551,7 +563,7 @@
       max-width: 220px; padding: 1px 9px 2px; border: 1px solid #ffffffa6; border-radius: 4px 11px 11px 11px;
       box-shadow: 0 1px 4px #0000003d; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
       font: var(--presence-cursor-font, 600 12px/18px system-ui, sans-serif);
-      background: var(--color); color: var(--presence-cursor-text, #fff); transition: opacity 0.4s;
+      background-color: var(--color); color: var(--presence-cursor-text, #fff); transition: opacity 0.4s;
     }
     .touch .label { inset: 12px auto auto 16px }
     .left .label { inset: 16px 2px auto auto; border-radius: 11px 4px 11px 11px }

@@ -6,7 +6,7 @@
  * What the page's own scripts and styles can go by, as with the built-in host:
  *   presence:<event>         on the document: a broadcast to the group, its payload in `detail`
  *   presence-client:render   on the document: what djust's views show has changed
- *   --presence-color         on every element with a valid data-presence-color
+ *   --presence-color         on every element with a plain colour as data-presence-color
  */
 (() => {
   "use strict";
@@ -112,13 +112,23 @@
 
   // --- After each patch -------------------------------------------------------------------------------
 
+  const { style } = document.createElement("i");
+
+  /** The value as the browser writes it, if it is a colour and nothing else; else "". */
+  function plainColor(value) {
+    // Nothing but what is substituted (var(), if(), attr(), inherit) is taken for a colour and for a width.
+    if (typeof value !== "string" || CSS.supports("width", value)) return "";
+    style.color = "";
+    style.color = value;
+    return style.color;
+  }
+
   /** A strict policy refuses style attributes in HTML, but not what a script sets on an element. */
   function paint() {
     for (const element of document.querySelectorAll(`[${COLOR}]`)) {
       const plain = bare(element);
-      const color = plain.getAttribute(COLOR);
-      if (!CSS.supports("color", color)) plain.style.removeProperty(PROPERTY);
-      else if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
+      const color = plainColor(plain.getAttribute(COLOR));
+      if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
     }
   }
 

@@ -15,7 +15,7 @@
  *   <presence-status>           says that the page reconnects, or has stopped, in the words of
  *                               <html data-presence-reconnecting data-presence-stopped> if that has any
  *   [data-presence-pending]     an element whose event has not been answered
- *   --presence-color            on every element with a valid data-presence-color
+ *   --presence-color            on every element with a plain colour as data-presence-color
  */
 (() => {
   "use strict";
@@ -659,15 +659,25 @@
 
   const painted = new Set();
 
+  const { style } = document.createElement("i");
+
+  /** The value as the browser writes it, if it is a colour and nothing else; else "". */
+  function plainColor(value) {
+    // Nothing but what is substituted (var(), if(), attr(), inherit) is taken for a colour and for a width.
+    if (typeof value !== "string" || CSS.supports("width", value)) return "";
+    style.color = "";
+    style.color = value;
+    return style.color;
+  }
+
   /** A strict policy refuses style attributes in HTML, but not what a script sets on an element. */
   function paint(root) {
     for (const element of root.querySelectorAll(`[${COLOR}]`)) painted.add(element);
     for (const element of painted) {
       const plain = bare(element);
-      const color = plain.getAttribute(COLOR);
-      if (color === null || !plain.isConnected) painted.delete(element);
-      if (!CSS.supports("color", color)) plain.style.removeProperty(PROPERTY);
-      else if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
+      const color = plainColor(plain.getAttribute(COLOR));
+      if (!plain.hasAttribute(COLOR) || !plain.isConnected) painted.delete(element);
+      if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
     }
   }
 
