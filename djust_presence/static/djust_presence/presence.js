@@ -165,14 +165,61 @@
 
   /** Say it in the page, but not of a connection that is soon back. */
   function note(which) {
-    if (which === noted) return;
+    if (which === noted && holder.isConnected) return;
     noted = which;
     clearTimeout(noteTimer);
     status.textContent = "";
+    raise();
     if (!which) return;
     noteTimer = setTimeout(() => {
       status.textContent = document.documentElement.getAttribute(`data-presence-${which}`) ?? NOTES[which];
     }, STATUS_DELAY);
+  }
+
+  // The note is shown in the browser's top layer, but is no popover itself: a page may have rules for those.
+  const holder = document.createElement("presence-status-holder");
+  const popover = document.createElement("div");
+  popover.setAttribute("popover", "manual");
+  popover.append(document.createElement("slot"));
+
+  function placeStatus() {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(`
+      :host, div { display: contents }
+      div:popover-open {
+        display: block; inset: 0 auto auto 0; margin: 0; border: 0; padding: 0; overflow: visible;
+        background: none; color: inherit; pointer-events: none;
+      }
+      div::backdrop { display: none }
+    `);
+    const root = holder.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [sheet];
+    root.append(popover);
+    holder.append(status);
+    document.documentElement.append(holder);
+    document.addEventListener("toggle", onTopLayer, true);
+    document.addEventListener("fullscreenchange", onTopLayer);
+    // Not every browser has a toggle event for dialogs.
+    const opened = { subtree: true, attributeFilter: ["open"] };
+    new MutationObserver((records) => records.forEach(onTopLayer)).observe(document.documentElement, opened);
+  }
+
+  /** Put the note above all else, and into the modal dialog if there is one: whatever is around that is inert. */
+  function raise() {
+    const { activeElement } = document;
+    const modal =
+      (activeElement && bare(activeElement).closest("dialog:modal")) ??
+      [...document.querySelectorAll("dialog:modal")].at(-1);
+    const parent = (noted && modal) || document.documentElement;
+    if (holder.parentNode !== parent) parent.append(holder);
+    popover.togglePopover?.(false);
+    popover.togglePopover?.(noted !== null);
+  }
+
+  /** Something may have come above the note, or the dialog around it have gone. */
+  function onTopLayer({ target }) {
+    const isTop = bare(target).matches?.(":where(:modal, :popover-open, :fullscreen)");
+    if (noted && (isTop || !popover.checkVisibility?.())) raise();
   }
 
   /** Full jitter, so that the pages of a restarted server do not come back all at once. */
@@ -716,8 +763,9 @@
   // Of no specificity, so that any rule of the page has its way.
   sheet.replaceSync(`
     :where(live-region, live-cursors) { display: contents }
+    :where(presence-status) { position: fixed }
     :where(presence-status:not(:empty)) {
-      position: fixed; z-index: 2147483647; inset-block-end: 1rem; inset-inline-start: 1rem;
+      z-index: 2147483647; inset-block-end: 1rem; inset-inline-start: 1rem;
       padding: 0.4em 0.9em; border: 1px solid #ffffff59; border-radius: 2em; pointer-events: none;
       font: 0.875rem/1.4 system-ui, sans-serif;
       background: var(--presence-status-background, #2b2b2b); color: var(--presence-status-color, #fff);
@@ -773,7 +821,7 @@
 
   // Outside the body, which may be patched or swapped as a whole. There from the start, so that it is read out.
   status.setAttribute("role", "status"); // as a property it came to Firefox late
-  document.documentElement.append(status);
+  placeStatus();
 
   paint(document);
   lookForCursors();

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.browser.harness.cursors import ADA, DRAWN, STYLE, SURFACE, board, draw, drawn, told, welcome
 from tests.browser.harness.live import SOCKETS, STATE, paused, region, render, visit
 from tests.browser.harness.pages import add_rule, events, eventually, listen
+from tests.browser.harness.pixels import seen
 from tests.browser.harness.polling import turns
 from tests.browser.harness.site import Site, Wire
 
@@ -27,6 +28,7 @@ __all__ = [
     "paused",
     "region",
     "render",
+    "seen",
     "told",
     "turns",
     "visit",
