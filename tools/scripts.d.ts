@@ -14,6 +14,7 @@ interface Base {
   emit(type: string, detail?: unknown, source?: Node): void;
   offer(name: string, value: unknown): void;
   paint(root: ParentNode): void;
+  plainColor(value: unknown): string;
   warn(text: string): void;
   HELP: string;
   SCRIPT_RETRY: number;
@@ -81,4 +82,10 @@ interface Window {
   djustPresence: { event(name: string, params?: object): Promise<void> };
   fuzz(seed: number, pages: number, acts: number): object;
   htmx?: { process?(root: Element): void };
+  race(...values: unknown[]): object;
+  // biome-ignore lint/suspicious/noExplicitAny: not in TypeScript's library
+  trustedTypes?: any;
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: htmx 4, of a benchmark
+declare const htmx: any;

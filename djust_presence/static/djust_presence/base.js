@@ -11,7 +11,7 @@
  *
  * What the page's own scripts and styles can go by:
  *   window.djustPresence   what pages can call; each of our scripts adds to it
- *   --presence-color       on every element with a valid data-presence-color
+ *   --presence-color       on every element with a plain colour as data-presence-color
  */
 (() => {
   "use strict";
@@ -54,11 +54,12 @@
   parts.djust?.();
 
   function make() {
-    const shared = { bare, cursors, document, emit, offer, paint, warn, HELP, SCRIPT_RETRY };
+    const shared = { bare, cursors, document, emit, offer, paint, plainColor, warn, HELP, SCRIPT_RETRY };
     /** @type {Base} */
     const base = { ...shared, cursorsUrl: null, script: null };
     const { nonce } = script; // of the policy that the document goes on to have
     const painted = new Set();
+    const { style } = document.createElement("i");
 
     /** Tell the page. An element that has left it meanwhile cannot be heard, so the document speaks for it. */
     function emit(type, detail = {}, source = window.document) {
@@ -66,15 +67,23 @@
       speaker.dispatchEvent(new CustomEvent(type, { bubbles: true, detail }));
     }
 
+    /** The value as the browser writes it, if it is a colour and nothing else; else "". */
+    function plainColor(value) {
+      // Nothing but what is substituted (var(), if(), attr(), inherit) is taken for a colour and for a width.
+      if (typeof value !== "string" || CSS.supports("width", value)) return "";
+      style.color = "";
+      style.color = value;
+      return style.color;
+    }
+
     /** A strict policy refuses style attributes in HTML, but not what a script sets on an element. */
     function paint(root) {
       for (const element of root.querySelectorAll(`[${COLOR}]`)) painted.add(element);
       for (const element of painted) {
         const plain = bare(element);
-        const color = plain.getAttribute(COLOR);
-        if (color === null || !plain.isConnected) painted.delete(element);
-        if (!CSS.supports("color", color)) plain.style.removeProperty(PROPERTY);
-        else if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
+        const color = plainColor(plain.getAttribute(COLOR));
+        if (!plain.hasAttribute(COLOR) || !plain.isConnected) painted.delete(element);
+        if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
       }
     }
 

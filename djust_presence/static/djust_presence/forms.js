@@ -293,7 +293,10 @@
     /** Show new content of an element, by `patch(options)`, around what a person did. Returns what that returns. */
     function keepAround(target, patch) {
       const focus = rememberFocus();
-      const fields = rememberFields([...(target.matches(FIELDS) ? [target] : []), ...target.querySelectorAll(FIELDS)]);
+      const fields = rememberFields([
+        ...(target.matches(FIELDS) ? [target] : []),
+        ...target.querySelectorAll(FIELDS),
+      ]);
       const result = patch({ leave: composing, set: setHeld });
       settleFields(target, fields);
       restoreFocus(focus);

@@ -338,7 +338,12 @@
         else rest.push(next);
       }
     }
-    if (rest.length) align([...free].filter((node) => !isBlank(node) && !ids.hasOwnId(node)), rest, pair);
+    if (rest.length)
+      align(
+        [...free].filter((node) => !isBlank(node) && !ids.hasOwnId(node)),
+        rest,
+        pair,
+      );
     // Blank text goes with what it follows.
     const places = new Map(before.map((node, index) => [node, index]));
     after.forEach((next, index) => {
@@ -449,7 +454,10 @@
     );
     return some.every((one, index) => {
       if (wholes.has(one.whole)) return likeness(one, others[index]) === EQUAL;
-      const most = LIKENESS.reduce((sum, [key, worth], at) => (one[key] && found[at].has(one[key]) ? sum + worth : sum), 0);
+      const most = LIKENESS.reduce(
+        (sum, [key, worth], at) => (one[key] && found[at].has(one[key]) ? sum + worth : sum),
+        0,
+      );
       return likeness(one, others[index]) === most;
     });
   }
@@ -569,7 +577,10 @@
       else drop(node, live);
     }
     const places = new Map(before.map((node, index) => [node, index]));
-    const still = steady(after.map((node) => pairs.get(node)), places);
+    const still = steady(
+      after.map((node) => pairs.get(node)),
+      places,
+    );
     for (const node of after.reverse()) {
       const known = pairs.get(node);
       if (!known) {
@@ -820,7 +831,8 @@
 
   /** As in the new HTML, and in its order. */
   function copyAttributes(copy, next) {
-    for (const { namespaceURI, localName } of [...attributesOf(copy)]) removeAttributeNS(copy, namespaceURI, localName);
+    for (const { namespaceURI, localName } of [...attributesOf(copy)])
+      removeAttributeNS(copy, namespaceURI, localName);
     for (const attr of attributesOf(next)) copyAttribute(copy, attr);
   }
 

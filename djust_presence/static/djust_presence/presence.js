@@ -53,7 +53,7 @@
 
   /** Make the page live. Returns what is to be done when the scripts are run again. */
   function start(base, makeForms) {
-    const { document, emit, paint, warn, HELP, SCRIPT_RETRY } = base;
+    const { bare, document, emit, paint, warn, HELP, SCRIPT_RETRY } = base;
     const cursors = base.cursors(send);
     const forms = makeForms(base, {
       isLive: () => state === "live",
@@ -90,9 +90,11 @@
       document.documentElement.dataset.presenceState = next;
       if (next === "live") {
         cursors.online();
+        for (const listener of listeners) listener.online();
         emit("presence-client:online");
       } else if (was === "live" || final) {
         cursors.offline();
+        for (const listener of listeners) listener.offline();
         emit("presence-client:offline", { code, final });
       }
       const lost = next === "reconnecting" || (next === "connecting" && attempts >= PATIENCE);
@@ -122,6 +124,7 @@
         watch(silence());
         const message = JSON.parse(data);
         if (Object.hasOwn(receive, message.type)) receive[message.type](message);
+        else for (const listener of listeners) listener.receive(message);
       };
       socket.onclose = ({ code, reason }) => {
         const reload = code === CloseCode.LOG_IN && everReady;
@@ -191,6 +194,17 @@
       observer.observe(window.document, { childList: true, subtree: true });
     }
 
+    // --- The line: this socket, for the rooms of client.js -----------------------------------------------
+
+    const listeners = [];
+    window.document[Symbol.for("djust_presence.line")] = {
+      get live() {
+        return state === "live";
+      },
+      send,
+      listen: (listener) => listeners.push(listener),
+    };
+
     // --- The note ---------------------------------------------------------------------------------------
 
     const status = document.createElement("presence-status");
@@ -200,14 +214,62 @@
 
     /** Say it in the page, but not of a connection that is soon back. */
     function note(which) {
-      if (which === noted) return;
+      if (which === noted && holder.isConnected) return;
       noted = which;
       clearTimeout(noteTimer);
       status.textContent = "";
+      raise();
       if (!which) return;
       noteTimer = setTimeout(() => {
         status.textContent = document.documentElement.getAttribute(`data-presence-${which}`) ?? NOTES[which];
       }, STATUS_DELAY);
+    }
+
+    // The note is shown in the browser's top layer, but is no popover itself: a page may have rules for those.
+    const holder = document.createElement("presence-status-holder");
+    const popover = document.createElement("div");
+    popover.setAttribute("popover", "manual");
+    popover.append(document.createElement("slot"));
+
+    function placeStatus() {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(`
+        :host, div { display: contents }
+        div:popover-open {
+          display: block; inset: 0 auto auto 0; margin: 0; border: 0; padding: 0; overflow: visible;
+          background: none; color: inherit; pointer-events: none;
+        }
+        div::backdrop { display: none }
+      `);
+      const root = holder.attachShadow({ mode: "open" });
+      root.adoptedStyleSheets = [sheet];
+      root.append(popover);
+      status.setAttribute("role", "status"); // as a property it came to Firefox late
+      holder.append(status);
+      document.documentElement.append(holder);
+      document.addEventListener("toggle", onTopLayer, true);
+      document.addEventListener("fullscreenchange", onTopLayer);
+      // Not every browser has a toggle event for dialogs.
+      const opened = { subtree: true, attributeFilter: ["open"] };
+      new MutationObserver((records) => records.forEach(onTopLayer)).observe(document.documentElement, opened);
+    }
+
+    /** Put the note above all else, and into the modal dialog if there is one: whatever is around that is inert. */
+    function raise() {
+      const { activeElement } = document;
+      const modal =
+        (activeElement && bare(activeElement).closest("dialog:modal")) ??
+        [...document.querySelectorAll("dialog:modal")].at(-1);
+      const parent = (noted && modal) || document.documentElement;
+      if (holder.parentNode !== parent) parent.append(holder);
+      popover.togglePopover?.(false);
+      popover.togglePopover?.(noted !== null);
+    }
+
+    /** Something may have come above the note, or the dialog around it have gone. */
+    function onTopLayer({ target }) {
+      const isTop = bare(target).matches?.(":where(:modal, :popover-open, :fullscreen)");
+      if (noted && (isTop || !popover.checkVisibility?.())) raise();
     }
 
     /** Full jitter, so that the pages of a restarted server do not come back all at once. */
@@ -342,7 +404,10 @@
 
     /** Whether these are the regions of the page; "*" is of every page. */
     function isPageOf(ids) {
-      const here = Array.from(document.querySelectorAll(REGIONS), (region) => region.getAttribute(REGION) ?? region.id);
+      const here = Array.from(
+        document.querySelectorAll(REGIONS),
+        (region) => region.getAttribute(REGION) ?? region.id,
+      );
       return ids.includes("*") || (here.length === ids.length && here.every((id) => ids.includes(id)));
     }
 
@@ -352,8 +417,9 @@
     // Of no specificity, so that any rule of the page has its way.
     sheet.replaceSync(`
       :where(live-region, live-cursors) { display: contents }
+      :where(presence-status) { position: fixed }
       :where(presence-status:not(:empty)) {
-        position: fixed; z-index: 2147483647; inset-block-end: 1rem; inset-inline-start: 1rem;
+        z-index: 2147483647; inset-block-end: 1rem; inset-inline-start: 1rem;
         padding: 0.4em 0.9em; border: 1px solid #ffffff59; border-radius: 2em; pointer-events: none;
         font: 0.875rem/1.4 system-ui, sans-serif;
         background: var(--presence-status-background, #2b2b2b); color: var(--presence-status-color, #fff);
@@ -388,8 +454,7 @@
     window.addEventListener("pagehide", () => state !== "stopped" && forget("reconnecting")?.close(1000));
 
     // Outside the body, which may be patched or swapped as a whole. There from the start, so that it is read out.
-    status.setAttribute("role", "status"); // as a property it came to Firefox late
-    document.documentElement.append(status);
+    placeStatus();
 
     arrive(loadedFrom());
     base.offer("event", forms.event);

@@ -48,7 +48,8 @@ window.fuzz = (seed, pages, acts) => {
     () => `<svg><path d="${pick("M0 0", "M1 1")}" xlink:href="#${pick("a", "b")}"></path></svg>`,
     () => `<math><mi>${pick("x", "y")}</mi>${pick("", "<mo>+</mo><mn>1</mn>")}</math>`,
     () => `<textarea name="${pick("n", "m")}">${pick("", "one", "two")}</textarea>`,
-    () => `<select name="${pick("n", "m")}">${options()}${pick("", `<optgroup label="g">${options()}</optgroup>`)}</select>`,
+    () =>
+      `<select name="${pick("n", "m")}">${options()}${pick("", `<optgroup label="g">${options()}</optgroup>`)}</select>`,
     (depth, used) => `<table><tbody><tr${attributes(used)}><td>${html(depth - 2, used)}</td></tr></tbody></table>`,
     (depth, used) =>
       `<x-card${attributes(used)}><template shadowrootmode="open">${html(depth - 2, new Set())}</template>` +
@@ -96,7 +97,11 @@ window.fuzz = (seed, pages, acts) => {
     (function sort(tree) {
       for (const element of /** @type {any} */ (tree.querySelectorAll("*"))) {
         if (element.localName === "form") continue;
-        if (element.hasAttribute("style")) element.style.cssText = element.style.cssText.split(/(?<=;) /).sort().join(" ");
+        if (element.hasAttribute("style"))
+          element.style.cssText = element.style.cssText
+            .split(/(?<=;) /)
+            .sort()
+            .join(" ");
         element.removeAttribute("shadowrootcustomelementregistry");
         if (element.content) sort(element.content);
         const all = [...element.attributes].sort((one, other) => (one.name < other.name ? -1 : 1));
