@@ -13,6 +13,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.urls import get_resolver
+from django.utils.module_loading import import_string
 
 from .backends.options import Misconfigured
 from .backends.registry import get_backend
@@ -42,7 +43,12 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
                 id="djust_presence.E001",
             )
         ]
-    return [*_check_times(settings), *_check_caches(settings), *_check_backend(settings)]
+    return [
+        *_check_times(settings),
+        *_check_caches(settings),
+        *_check_backend(settings),
+        *_check_authorize(settings),
+    ]
 
 
 def _check_times(settings: Settings) -> Iterator[CheckMessage]:
@@ -72,6 +78,21 @@ def _check_caches(settings: Settings) -> Iterator[CheckMessage]:
             f"DJUST_PRESENCE['CURSOR_CACHE'] is {settings.cursor_cache!r}, which is not in CACHES.",
             hint=f"Use one of: {', '.join(django_settings.CACHES)}.",
             id="djust_presence.E008",
+        )
+
+
+def _check_authorize(settings: Settings) -> Iterator[CheckMessage]:
+    if not isinstance(settings.authorize, str):
+        return
+    try:
+        fault = "" if callable(import_string(settings.authorize)) else "is no function"
+    except Exception as error:  # it is the project's code
+        fault = f"cannot be imported: {type(error).__name__}: {error}"
+    if fault:
+        yield Error(
+            f"DJUST_PRESENCE['AUTHORIZE'], {settings.authorize!r}, {fault}.",
+            hint="Let it name a function (request, key) by its dotted path, or set it to None.",
+            id="djust_presence.E017",
         )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from string import Formatter
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Model
 from django.http import Http404
 from django.urls import Resolver404, resolve
@@ -84,8 +86,14 @@ def opaque_id(key: str, user: str) -> str:
     It does not reveal the user id, is another in each group, and is the same in all processes with one ``SECRET_KEY``.
     Computing it takes some microseconds: keep it where it is needed often.
     """
-    mac = salted_hmac("djust_presence.opaque_id", f"{len(key)}:{key}{user}", algorithm="sha256")
+    mac = _opaque_mac(settings.SECRET_KEY).copy()
+    mac.update(f"{len(key)}:{key}{user}".encode())
     return urlsafe_b64encode(mac.digest()[:OPAQUE_BYTES]).decode()
+
+
+@lru_cache(maxsize=1)
+def _opaque_mac(secret: str | bytes) -> Any:
+    return salted_hmac("djust_presence.opaque_id", "", secret, algorithm="sha256")
 
 
 def user_id_of(user: Any) -> str | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from math import inf
 from typing import Generic, NamedTuple, TypeVar
 
 from ..hosts.outgoing import dumps
 from ..state.records import Member
 from .counts import Counts
-from .dots import DotDiff, Dots
+from .dots import Dots
 from .faces import Face, Faces, Ids, Members
 from .frames import Page, Wants, frame
 from .lists import LONGEST, List
@@ -52,7 +52,10 @@ class Board(Generic[P]):
         self._pages: dict[P, Page] = {}
         self._untold: dict[P, Page] = {}  # those that get the whole state
         self._ahead: dict[P, Page] = {}  # those of them that the group does not hold yet
+        self._ahead_moved = False
+        self._touched = False  # whether pages have changed since their frames were made
         self._counts = Counts()
+        self._counting = 0  # pages that hear of the number in no other way
         self._quiet_until = self._states_from = 0.0
         self._forget_people()
 
@@ -76,6 +79,7 @@ class Board(Generic[P]):
             return
         self.remove(page)
         state = self._pages[page] = self._untold[page] = Page(wants, own, ahead)
+        self._counting += wants.number and not wants.people
         if ahead:
             self._ahead[page] = state
         if wants.people or wants.some:
@@ -83,6 +87,7 @@ class Board(Generic[P]):
             faces = Faces(self._ids, wants.fields)
             if wants.people and wants.fields not in self._lists:
                 self._lists[wants.fields] = List(faces, self._members, self._longest)
+            state.list = self._lists[wants.fields] if wants.people else None
             if wants.some:
                 self._dots.setdefault(wants.fields, Dots(faces, self._members)).add(page, wants.some)
 
@@ -90,8 +95,10 @@ class Board(Generic[P]):
         state = self._pages.pop(page, None)
         if state is None:
             return
+        self._touched = True
         self._untold.pop(page, None)
         self._ahead.pop(page, None)
+        self._counting -= state.wants.number and not state.wants.people
         if state.wants.some:
             self._dots[state.wants.fields].remove(page, state.wants.some)
         if state.wants.people or state.wants.some:
@@ -105,18 +112,28 @@ class Board(Generic[P]):
         """These users have come, gone or changed."""
         if self._showing:
             self._moved.update(dict.fromkeys(users))
-        if self._pages:
+        if self._counting or any(shown.partial for shown in self._lists.values()):
             self._counts.moved(shown_count(self._members.count))
+        self._ahead_moved = bool(self._ahead)  # their states are their own, and others now
         for state in self._ahead.values():
-            state.due = 0.0  # its state is its own, and another one now
+            state.due = 0.0
 
     @property
     def due(self) -> float:
         """The time at which :meth:`tell` may have something to say; infinity if that takes a change."""
-        news = self._quiet_until if self._moved else inf
         first = min((state.due for state in self._untold.values()), default=inf)
-        states = max(first, self._states_from, self._quiet_until if self._moved else 0.0)
-        return min(news, states, self._counts.due)
+        return min(max(first, self._states_due), self.news_due)
+
+    @property
+    def news_due(self) -> float:
+        """The same for changes alone, in constant time."""
+        news = self._quiet_until if self._moved else inf
+        return min(news, self._states_due if self._ahead_moved else inf, self._counts.due)
+
+    @property
+    def _states_due(self) -> float:
+        """The time at which whole states may be told: after what has changed."""
+        return max(self._states_from, self._quiet_until if self._moved else 0.0)
 
     def tell(self, now: float) -> Iterator[tuple[list[P], str]]:
         """Say which pages to send which frames, to at most `SENDS_PER_TURN` pages at a time.
@@ -132,21 +149,24 @@ class Board(Generic[P]):
             frames += self._states(now)
         if self._counts.due <= now:
             frames += self._counted(now)
+        self._touched = False
         for one in frames:
             for start in range(0, len(one.pages), SENDS_PER_TURN):
-                some = [
-                    page
-                    for page, state in one.pages[start : start + SENDS_PER_TURN]
-                    if self._pages.get(page) is state and (one.whole or page not in self._untold)
-                ]
+                some = one.pages[start : start + SENDS_PER_TURN]
+                if self._touched:
+                    some = [item for item in some if self._is_still(*item, one.whole)]
                 if some:
-                    yield some, one.text
+                    yield [page for page, _ in some], one.text
+
+    def _is_still(self, page: P, state: Page, whole: bool) -> bool:
+        return self._pages.get(page) is state and (whole or page not in self._untold)
 
     def missed(self, pages: Iterable[P], now: float) -> None:
         """These are still being sent to: they get the whole state when that is over."""
         for page in pages:
             if (state := self._pages.get(page)) is None:
                 continue
+            self._touched = True
             self._untold[page] = state
             state.rest = min(2 * state.rest, LONGEST_REST) or FIRST_REST
             state.due = now + state.rest
@@ -156,13 +176,11 @@ class Board(Generic[P]):
     def _diffs(self) -> list[Frame[P]]:
         """Take in what has moved; say the net change to the pages that show people."""
         users, self._moved = self._moved, {}
-        told = [item for item in self._pages.items() if item[0] not in self._untold]
         frames: list[Frame[P]] = []
         listed: dict[frozenset[str], set[str]] = {}  # whom lists show, or have shown
         for fields, shown in self._lists.items():
             listed[fields] = set(shown.shown)
-            mine = [item for item in told if item[1].wants.people and item[1].wants.fields == fields]
-            frames += self._list_diffs(shown, users, mine)
+            frames += self._list_diffs(shown, users)
             listed[fields].update(shown.shown)
         for fields, dots in self._dots.items():
             for diff in dots.refresh(users):
@@ -170,20 +188,24 @@ class Board(Generic[P]):
                 pages = [(page, self._pages[page]) for page in asking if page not in self._untold]
                 if diff.user in listed.get(fields, ()):
                     pages = [item for item in pages if not item[1].wants.people]
-                frames.append(Frame(pages, frame("diff", self._room, people=_parts(diff))))
+                frames.append(Frame(pages, frame("diff", self._room, people=diff.parts)))
         self._ids.moved(users)
         return [one for one in frames if one.pages]
 
-    def _list_diffs(self, shown: List, users: Iterable[str], pages: Some[P]) -> Iterator[Frame[P]]:
-        diff = shown.refresh(users)
-        cut = {self._ids.of(user) for user in diff.cut}
-        for page, state in pages if cut else ():
-            if state.own in diff.cut or cut & state.wants.some:  # it goes on showing them
-                self._untold[page], state.due = state, 0.0
-        pages = [item for item in pages if item[0] not in self._untold]
+    def _list_diffs(self, shown: List, users: Iterable[str]) -> Iterator[Frame[P]]:
+        diff, untold = shown.refresh(users), self._untold
+        if diff.empty and not shown.partial:
+            return
+        pages = [item for item in self._pages.items() if item[1].list is shown and item[0] not in untold]
+        if diff.cut:
+            cut = {self._ids.of(user) for user in diff.cut}
+            for page, state in pages:
+                if state.own in diff.cut or cut & state.wants.some:  # it goes on showing them
+                    untold[page], state.due = state, 0.0
+            pages = [item for item in pages if item[0] not in untold]
         if not diff.empty:
             count = self._members.count
-            for _, state in pages:
+            for _, state in pages if shown.partial else ():
                 self._show(state, count)
             parts = {
                 "joins": diff.joins,
@@ -191,16 +213,7 @@ class Board(Generic[P]):
                 "leaves": [dumps(one) for one in diff.leaves],
             }
             changed = {name: texts for name, texts in parts.items() if texts}
-            yield Frame(
-                pages,
-                frame(
-                    "diff",
-                    self._room,
-                    count,
-                    diff.partial,
-                    people=changed,
-                ),
-            )
+            yield Frame(pages, frame("diff", self._room, count, diff.partial, changed))
         for user in users if shown.partial else ():  # its own person is in the page's list, if in no other
             member = self._members.member(user)
             if (
@@ -218,7 +231,7 @@ class Board(Generic[P]):
         for page, state in self._untold.items():
             if state.due <= now:
                 alike.setdefault((state.wants, self._own(state), state.ahead), []).append((page, state))
-        people = 0
+        self._ahead_moved, people = False, 0
         for pages in alike.values():
             state = pages[0][1]
             count = self._members.count + (state.ahead is not None)
@@ -280,9 +293,3 @@ class Board(Generic[P]):
     def _show(self, state: Page, count: int) -> None:
         state.shown = shown_count(count)
         self._counts.told(state.shown)
-
-
-def _parts(diff: DotDiff) -> Mapping[str, Sequence[str]]:
-    if diff.face is None:
-        return {"leaves": [dumps(diff.id)]}
-    return {"joins" if diff.joins else "updates": [diff.face.text]}

@@ -48,9 +48,10 @@ class Feed(OnDemand):
     __slots__ = (
         "__weakref__",
         "_alone",
+        "_closes",
         "_early",
         "_identity",
-        "_idle",
+        "_idle_since",
         "_joins",
         "_rooms",
         "_token",
@@ -71,7 +72,8 @@ class Feed(OnDemand):
         self._rooms: dict[str, Room] = {}
         self._joins = TokenBucket(JOINS_PER_SECOND, 2 * MAX_ROOMS)
         self._early: list[dict[str, Any]] = []
-        self._idle = False  # whether it is the only part of its socket, which is closed without a room
+        self._closes = False  # whether its socket is closed when it has no room
+        self._idle_since = 0.0
 
     # Its socket
 
@@ -89,7 +91,7 @@ class Feed(OnDemand):
 
     def begin(self, socket: Socket) -> None:
         self.socket = socket
-        self._idle = True
+        self._closes = True
         socket.add(self)
         self._watch_idleness()
 
@@ -127,8 +129,10 @@ class Feed(OnDemand):
                 room.check()
 
     def _watch_idleness(self) -> None:
-        if self._idle and not self._rooms:
-            asyncio.get_running_loop().call_later(IDLE, _close_if_idle, ref(self))
+        if self._closes and not self._rooms:
+            loop = asyncio.get_running_loop()
+            self._idle_since = loop.time()
+            loop.call_later(IDLE, _close_if_idle, ref(self), self._idle_since)
 
     # For its rooms
 
@@ -239,6 +243,6 @@ def _identify(request: LiveRequest) -> Identity:
         sessions.finish(request)
 
 
-def _close_if_idle(feed: ref[Feed]) -> None:
-    if (one := feed()) and not one._rooms:
+def _close_if_idle(feed: ref[Feed], since: float) -> None:
+    if (one := feed()) and not one._rooms and one._idle_since == since:
         one.socket.close(CloseCode.NORMAL, "no rooms")

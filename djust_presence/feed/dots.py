@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
+from ..hosts.outgoing import dumps
 from .faces import Face, Faces, Members
 
 __all__ = ["DotDiff", "Dots"]
@@ -19,6 +20,13 @@ class DotDiff(NamedTuple):
     id: str
     face: Face | None
     joins: bool
+
+    @property
+    def parts(self) -> dict[str, list[str]]:
+        """The lists of a frame, as JSON texts."""
+        if self.face is None:
+            return {"leaves": [dumps(self.id)]}
+        return {"joins" if self.joins else "updates": [self.face.text]}
 
 
 class Dots(Generic[P]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..hosts.outgoing import dumps
 from ..state.records import Member
+from .lists import List
 
 __all__ = ["Page", "Wants", "frame"]
 
@@ -33,10 +34,11 @@ class Wants:
 class Page:
     """What one page has been told. *ahead* is its own presence, if the group does not hold it yet."""
 
-    __slots__ = ("ahead", "due", "own", "rest", "shown", "wants")
+    __slots__ = ("ahead", "due", "list", "own", "rest", "shown", "wants")
 
     def __init__(self, wants: Wants, own: str | None, ahead: Member | None) -> None:
         self.wants = wants
+        self.list: List | None = None
         self.own = own
         self.ahead = ahead
         self.shown = ""  # the number, as it shows it

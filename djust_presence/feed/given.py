@@ -17,6 +17,7 @@ __all__ = ["LONGEST_ID", "MAX_ROOMS", "checked_meta", "checked_room", "meta_of",
 MAX_ROOMS = 64  # of a page
 MAX_SOME = 500  # ids that a room is asked about
 LONGEST_ID = 64  # characters
+NOBODY: frozenset[str] = frozenset()  # the same for all pages
 LONGEST_VALUE = 200  # characters of a meta's value
 OF_THE_SERVER = frozenset({"name", "color", "avatar", "id", "user_id"})  # no script sets these
 
@@ -35,7 +36,9 @@ def wants_of(want: object) -> Wants:
     some = want.get("some") or []
     if not isinstance(some, list) or not all(isinstance(one, str) and len(one) <= LONGEST_ID for one in some):
         raise ValueError("The people that are wanted are no list of ids.")
-    return Wants(bool(want.get("list")), bool(want.get("count")), frozenset(some[:MAX_SOME]))
+    return Wants(
+        bool(want.get("list")), bool(want.get("count")), frozenset(some[:MAX_SOME]) if some else NOBODY
+    )
 
 
 def checked_meta(meta: object) -> dict[str, Any]:

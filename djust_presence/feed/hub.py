@@ -53,7 +53,7 @@ class Hub:
         """Add a session of the group, or take in its new wishes."""
         self._rooms[session] = option
         self._look_at(session)
-        self._schedule()
+        self._schedule(0)  # nobody looks through all pages for each
 
     def remove(self, session: Session) -> None:
         self._rooms.pop(session, None)
@@ -76,7 +76,7 @@ class Hub:
         if wanted and not self._holds(session):
             if session not in self._impatient:
                 # Its page would be counted without itself, and a moment later with itself.
-                self._waiting.setdefault(session, self._clock.now + PATIENCE)
+                self._waiting.setdefault(session, self._clock.now + PATIENCE)  # in their order
                 return
             ahead = Member(1, wanted.at, wanted.wish.meta)
         else:
@@ -96,27 +96,34 @@ class Hub:
     def moved(self, steps: Sequence[Step]) -> None:
         """The members have changed."""
         self._board.moved(step.user for step in steps)
-        self._schedule()
+        self._schedule(self._board.news_due)
 
-    def _schedule(self) -> None:
-        due = max(self._not_before, min(self._board.due, *self._waiting.values(), inf))
+    def _schedule(self, due: float) -> None:
+        """Go on when it is *due*, if not before."""
+        due = max(due, self._not_before, self._clock.now)
         if self._telling or due == inf:
             return
         if self._timer:
             if self._timer.when() <= due:
                 return
             self._timer.cancel()
-        self._timer = self._clock.later(max(0.0, due - self._clock.now), self._go_on)
+        self._timer = self._clock.later(due - self._clock.now, self._go_on)
 
     def _go_on(self) -> None:
         self._timer = None
         now = self._clock.now
-        for session in [session for session, until in self._waiting.items() if until <= now]:
-            del self._waiting[session]
-            self._impatient.add(session)
-            self._look_at(session)
-        self._telling = True
-        self._clock.spawn(self._tell())
+        while self._waiting and (first := next(iter(self._waiting.items())))[1] <= now:
+            del self._waiting[first[0]]
+            self._impatient.add(first[0])
+            self._look_at(first[0])
+        if self._board.due <= now:
+            self._telling = True
+            self._clock.spawn(self._tell())
+        else:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._schedule(min(self._board.due, next(iter(self._waiting.values()), inf)))
 
     async def _tell(self) -> None:
         sent = 0
@@ -133,7 +140,7 @@ class Hub:
             raise
         finally:
             self._telling = False
-            self._schedule()
+            self._wait()
 
     # Events
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ..conf import get_settings
@@ -20,7 +21,12 @@ RESERVED = frozenset(
 
 def public_fields(more: Iterable[str] = ()) -> frozenset[str]:
     """Return the keys of a meta that browsers may see: PUBLIC_META and *more*, but none that begins with ``_``."""
-    named = {*get_settings().public_meta, *more} - RESERVED
+    return _public(tuple(get_settings().public_meta), tuple(more))
+
+
+@lru_cache(maxsize=1024)  # so that pages that see the same share one
+def _public(*names: tuple[str, ...]) -> frozenset[str]:
+    named = set().union(*names) - RESERVED
     return frozenset(name for name in named if not name.startswith("_"))
 
 

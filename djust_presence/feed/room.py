@@ -133,7 +133,11 @@ class Room:
         except ValueError:  # together they are too large
             self._given = {}
         if self._ticket.tracks:
-            self._track()
+            try:
+                self._track()
+            except ValueError:  # the ticket's own meta is too large
+                self.refuse("bad-ticket")
+                return
         else:
             self._session.untrack()
             self._session.watch(self._ticket.key)

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.utils.module_loading import import_string
 from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
@@ -18,6 +17,7 @@ from ..hosts.request import LiveRequest, origin_allowed
 from ..identity import encode_given, is_logged_in
 from ..keys import checked_key
 from .connection import Feed
+from .polling import answer
 from .rights import authorize
 from .tickets import META_KEYS, Ticket, bound_to
 
@@ -37,8 +37,7 @@ def feed(request: HttpRequest) -> HttpResponseBase:
         return HttpResponse(NOT_HERE, status=426, headers={"Upgrade": "websocket"}, content_type="text/plain")
     if not origin_allowed(request):
         return HttpResponse("The page is not of this site.", status=403, content_type="text/plain")
-    response: HttpResponseBase = import_string("djust_presence.feed.polling.answer")(request)
-    return response
+    return answer(request)
 
 
 feed.login_required = False  # type: ignore[attr-defined]  # for LoginRequiredMiddleware: the ticket is the right

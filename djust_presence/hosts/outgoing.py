@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any
@@ -67,7 +66,7 @@ class Outgoing:
     def __init__(self, send: Send, gone: Callable[[], None]) -> None:
         self._send = send
         self._gone = gone
-        self._frames: deque[str | Message | None] = deque()  # None: the regions
+        self._frames: list[str | Message | None] = []  # None: the regions
         self._regions = Changed()
         self._sender: asyncio.Task[None] | None = None
         self._kept_up_at = 0.0
@@ -116,7 +115,7 @@ class Outgoing:
     async def _send_all(self) -> None:
         try:
             while self._frames:
-                frame = self._frames.popleft()
+                frame = self._frames.pop(0)
                 if frame is None:
                     regions, self._regions = self._regions, Changed()
                     frame = regions.frame

@@ -34,6 +34,8 @@ def any_backend(request: pytest.FixtureRequest, feed_site: Settings) -> Settings
     if request.param == "redis":
         for name, value in _redis(request.getfixturevalue("valkey_url")).items():
             setattr(feed_site, name, value)
+    else:
+        feed_site.DJUST_PRESENCE = {"BACKEND": "memory"}  # a new one
     return feed_site
 
 

@@ -60,10 +60,14 @@ class Client:
         self.people: dict[str, Frame] = {}
         self.count: int | None = None
         self.partial = False
+        self.behind = True
 
     def take(self, text: str) -> None:
         frame = json.loads(text)
-        assert self.frames or frame["type"] == "state", "the whole state comes first"
+        assert frame["type"] == "state" or not self.behind, (
+            "the whole state comes first, and after what was missed"
+        )
+        self.behind = False
         self.frames.append(frame)
         if frame["type"] == "state":
             self.people = {one["id"]: one for one in frame.get("members", [])}
@@ -118,7 +122,9 @@ class Site:
     def deliver(self, pages: list[str], text: str) -> None:
         self.sends.append((len(pages), text))
         for page in pages:
-            if page not in self.busy:
+            if page in self.busy:
+                self.clients[page].behind = True
+            else:
                 self.clients[page].take(text)
         self.board.missed([page for page in pages if page in self.busy], self.now)
 

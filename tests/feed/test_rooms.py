@@ -247,7 +247,7 @@ async def test_an_event_of_a_page_reaches_all_others() -> None:
 
 async def test_a_broadcast_of_the_server_reaches_the_rooms() -> None:
     async with opened(of("ada")) as ada:
-        await ada.join("site", until="joined", some=[])
+        await ada.join("site", count=True)  # by then the process hears of its group
         await asyncio.to_thread(presence.broadcast, "site", "bell", {"n": 1})
         frame = await ada.until_frame("room-event")
         assert frame == {"type": "room-event", "room": room_of("site"), "event": "bell", "payload": {"n": 1}}
@@ -423,6 +423,18 @@ async def test_a_ticket_that_gives_no_right_is_refused_and_says_why(code: str) -
         async with opened(of("grace")) as grace:
             await grace.join("site")
             assert grace.names("site") == ["grace"]
+
+
+async def test_a_ticket_whose_meta_is_too_large_is_refused() -> None:
+    async with opened(of("ada")) as ada:
+        await ada.join("site", issue("site", meta='{"a":"' + 4080 * "x" + '"}'), until="refused")
+        assert ada.refused == {"site": "bad-ticket"}
+        await ada.join(
+            "site", issue("site", meta='{"a":"' + 3700 * "x" + '"}', meta_keys=tuple("bcde")), list=True
+        )
+        await ada.say("update", "site", meta=dict.fromkeys("bcde", 200 * "y"))
+        assert (await ada.until_frame("error"))["code"] == "bad-frame"
+        assert ada.names("site") == ["ada"]
 
 
 async def test_a_ticket_is_for_its_own_room() -> None:

@@ -94,3 +94,20 @@ async def test_a_session_that_is_aside_is_told_by_its_extension_alone(start: Sta
     assert aside not in a.pages.told
     assert not any(aside in hop for hop in a.pages.hops)
     assert aside.take().entries == []
+
+
+async def test_an_extension_hears_of_broadcasts_here_and_elsewhere(start: StartProcess) -> None:
+    First.made = []
+    a, b = start(), start()
+    aside = a.session()
+    aside.extend(First)
+    aside.be_aside()
+    aside.watch("room")
+    aside.live()
+    await until(lambda: bool(First.made) and aside.served)
+    other = b.open("ada")
+    await a.shows(aside, 1)
+    aside.broadcast("room", "bell", 1)
+    other.broadcast("room", "bell", 2)
+    [first] = First.made
+    await until(lambda: [one.payload for one in first.heard] == [1, 2])

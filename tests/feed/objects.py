@@ -1,0 +1,32 @@
+"""What AUTHORIZE and the objects of a site answer, in tests."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.http import HttpRequest
+
+__all__ = ["Answers", "amay_join", "may_join"]
+
+
+class Answers:
+    """What is answered to each key, and what was asked."""
+
+    by_key: ClassVar[dict[str, Any]] = {}
+    asked: ClassVar[list[tuple[str, str]]] = []  # key, and user name
+
+    @classmethod
+    def to(cls, request: HttpRequest, key: str) -> Any:
+        cls.asked.append((key, str(request.user)))
+        answer = cls.by_key.get(key, True)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def may_join(request: HttpRequest, key: str) -> Any:
+    return Answers.to(request, key)
+
+
+async def amay_join(request: HttpRequest, key: str) -> Any:
+    return Answers.to(request, key)
