@@ -208,10 +208,10 @@ def test_a_page_that_crashes_is_seen_to_leave_within_the_bound(quiet: bool) -> N
     assert left <= stays.times.ttl + every + (stays.times.unheard + every if quiet else 0)
 
 
-def test_a_page_that_crashes_keeps_nobody_else(lease_ttl: float = LEASE_TTL) -> None:
+def test_a_page_that_crashes_keeps_nobody_else() -> None:
     """A process dies, and a page with it: the process is buried as soon as if there were no pages."""
     backend = ClockedBackend()
-    timing = Timing.of(lease_ttl)
+    timing = Timing.of(LEASE_TTL)
     page = Page(backend, "ann", {"room": '{"name":"ann"}'})
     page.poll()
     Page(backend, "crashes", {"room": "{}"}).poll()
