@@ -53,7 +53,7 @@ demo: $(call stamp,$(DEMO_EXTRAS))
 	@echo
 	@echo '  The demo:  http://$(if $(filter 0.0.0.0,$(HOST)),localhost,$(HOST)):$(PORT)/   (Ctrl-C ends it)'
 	@echo
-	@$(BIN)/python example_project/manage.py runserver $(HOST):$(PORT)
+	@$(BIN)/python $(if $(REAL_DJUST),example_project/manage.py runserver $(HOST):$(PORT),example_project/both.py --host $(HOST) --port $(PORT))
 
 serve: $(call stamp,$(DEMO_EXTRAS))
 	@$(BIN)/python example_project/serve.py --host $(HOST) --port $(PORT) --workers $(WORKERS)

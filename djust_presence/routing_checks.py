@@ -10,10 +10,13 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.views.generic import View
 
+from .backends.registry import get_backend
+from .conf import name_of
 from .live import LiveView
 from .live.advice import is_live
 from .mixins import PresenceMixin
@@ -40,6 +43,27 @@ def check_routed_views(app_configs: Sequence[AppConfig] | None = None, **kwargs:
     if any(issubclass(view, LiveView) for view in views):
         messages += _check_application()
     return messages
+
+
+@register(Tags.urls)
+def check_any_page(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that pages which poll find the others, where the URLs of presence on any page are routed."""
+    if not getattr(settings, "ROOT_URLCONF", None) or getattr(settings, "ASGI_APPLICATION", None):
+        return []
+    try:
+        reverse("djust_presence:feed")
+        shared = get_backend().shared
+    except (NoReverseMatch, ImproperlyConfigured):  # the latter is said by check_settings
+        return []
+    if shared:
+        return []
+    return [
+        Warning(
+            "Pages show presence under WSGI, but it is kept in the memory of one process: with several, each counts only those who poll it.",
+            hint=f"Set {name_of('BACKEND')} to 'redis', or serve an ASGI_APPLICATION.",
+            id="djust_presence.W009",
+        )
+    ]
 
 
 def _routed(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[type]:

@@ -32,7 +32,8 @@ from tests.servers import ROOT
 
 PACKAGE = ROOT / "djust_presence"
 REFERENCE = ROOT / "docs" / "reference"
-SCRIPTS = sorted({*PACKAGE.glob("static/djust_presence/*.js")} - {*PACKAGE.glob("static/*/djust.js")})
+OTHERS = ("djust.js", "client.js")  # which are no part of a live page
+SCRIPTS = sorted(path for path in PACKAGE.glob("static/djust_presence/*.js") if path.name not in OTHERS)
 SCRIPT = "".join(path.read_text() for path in SCRIPTS)
 LIVE = "".join(
     path.read_text()

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT, SiteServer
+from tests.servers import ROOT, SiteServer, free_port
 
-PAGES = ["/", "/counter/", "/document/42/", "/chat/tea/", "/whiteboard/friends/", "/private/"]
+PAGES = ["/", "/counter/", "/document/42/", "/chat/tea/", "/whiteboard/friends/", "/any/", "/private/"]
 
 
 class Visitor:
@@ -58,7 +58,16 @@ def test_a_page_needs_nothing_but_this_site(visitor: Visitor, path: str) -> None
     page = response.read().decode()
     assert not re.search(r"""\sstyle=|\son\w+=|<style|(src|href)="(https?:)?//""", page)
     assert not re.search(r"<script(?![^>]*\ssrc=)", page)
-    assert page.count("presence.js") == 1
+    assert page.count("presence.js") == (path != "/any/")
+    assert page.count("client.js") == 1
+
+
+def test_an_ordinary_page_says_who_is_here_and_who_of_fifty_people_is_on_the_site(visitor: Visitor) -> None:
+    visitor.get("/as/ada/")
+    page = visitor.text("/any/")
+    assert re.findall('aria-label="(ada|online)"', page) == ["ada", "online"]
+    assert page.count("<presence-dot ") == 50
+    assert re.search(r"<presence-count [^>]*>1</presence-count> online", page)
 
 
 def test_one_click_makes_somebody_of_a_visitor(visitor: Visitor) -> None:
@@ -132,3 +141,37 @@ def test_serve_brings_its_own_store_and_takes_it_away_again() -> None:
         assert Visitor(site).get("/counter/").status == 200
         assert pids_that_mention(match[1])
     assert not pids_that_mention(match[1])
+
+
+class DemoScript(SiteServer):
+    """What ``make demo`` runs."""
+
+    usual = (
+        r"(HTTP|WebSocket) [A-Z]+ /|Performing system checks|System check identified no issues|Watching for file",
+        r"Django version|Starting ASGI/Daphne|Quit the server|[A-Z][a-z]+ \d\d, \d{4} - ",
+        *SiteServer.usual,
+    )
+
+    def __init__(self) -> None:
+        super().__init__({"DEBUG": "1"})
+        self.beside = free_port()
+
+    def command(self) -> list[str]:
+        script = str(ROOT / "example_project" / "both.py")
+        return [sys.executable, script, "--port", str(self.port), "--beside", str(self.beside)]
+
+
+@pytest.mark.redis
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for left-over processes in /proc")
+def test_the_demo_serves_an_ordinary_page_by_asgi_and_by_wsgi_and_leaves_no_process() -> None:
+    with DemoScript() as site:
+        visitor = Visitor(site)
+        by_asgi = visitor.text("/any/")
+        assert f'href="http://127.0.0.1:{site.beside}/any/"' in by_asgi
+        assert 'data-socket="/presence/"' in by_asgi
+        with visitor.opener.open(f"http://127.0.0.1:{site.beside}/any/", timeout=10) as response:
+            by_wsgi = response.read().decode()
+        assert f'href="{site.url}/any/"' in by_wsgi
+        assert "data-socket" not in by_wsgi
+        assert pids_that_mention(str(site.beside))
+    assert not pids_that_mention(str(site.beside))

@@ -33,7 +33,7 @@ LAYERS = [
     {"hosts"},
     {"live", "djust", "channels", "feed"},
     {"templatetags", "context_processors", "checks", "routing_checks", "testing", "management", "urls"},
-    {"apps", "contract", "pytest_plugin"},
+    {"apps", "contract", "jinja2", "pytest_plugin"},
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 # Neighbours that know nothing of each other.

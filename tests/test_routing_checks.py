@@ -191,3 +191,16 @@ def test_presence_without_the_app_is_an_error_as_soon_as_a_class_is_made(apps: l
         [sys.executable, "-c", DEFINE], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert not before.returncode, before.stderr
+
+
+def test_pages_that_poll_a_store_of_one_process_are_warned_of(
+    checked: Any, settings: Settings, redis_settings: dict[str, Any]
+) -> None:
+    routes = path("presence/", include("djust_presence.urls"))
+    assert checked(routes) == []
+    settings.ASGI_APPLICATION = None
+    assert checked(application=None) == []
+    only(checked(routes, application=None), "W009", "kept in the memory of one process", "'redis'")
+    for name, value in redis_settings.items():
+        setattr(settings, name, value)
+    assert "djust_presence.W009" not in [one.id for one in checked(routes, application=None)]

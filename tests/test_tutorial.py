@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import websockets
 
+from tests.feed.tag_page import TagPage
 from tests.live_pages import LivePage, Person
 from tests.mysite import Member, Mysite
 
 TUTORIAL = "docs/tutorial.md"
+ADMIN = "docs/how-to/in-the-admin.md"
 GUIDE = "docs/how-to/add-to-a-project.md"
 
 
@@ -60,6 +62,54 @@ async def test_the_tutorial_leads_to_two_browsers_that_see_each_other_and_then_t
             await guest.until(lambda: shown(guest).endswith("ada: Another cup?"))
             await guest.send(type="event", ref=2, name="send", params={"text": "<b>Yes</b>"})
             await ada.until(lambda: shown(ada).endswith("ada: Another cup? Guest: &lt;b&gt;Yes&lt;/b&gt;"))
+
+
+async def test_the_tutorial_goes_on_to_ordinary_pages(mysite: Mysite) -> None:
+    for section in ("A project", "How many are here", "Who is here", "What they say", "On any page"):
+        mysite.follow(TUTORIAL, section)
+    assert mysite.run("manage.py", "check") == "System check identified no issues (0 silenced).\n"
+    with mysite as site:
+        for name in ("ada", "grace"):
+            site.sign_up(name)
+        make = "from tea.models import Ticket; [Ticket.objects.create(title=f'Kettle {n}', owner_id=n) for n in (1, 2)]"
+        mysite.run("manage.py", "shell", "-c", make)
+        ada, grace = Member(site, "ada"), Member(site, "grace")
+        async with TagPage(site, "/tickets/1/", ada) as first:
+            assert re.findall('title="(.*?)"', first.html) == ["ada"]
+            assert "1 online" in first.text
+            tickets = grace.get(site, "/tickets/")
+            assert re.findall('role="img" aria-label="(.*?)"', tickets) == ["online", "online"]
+            assert re.findall('role="img" aria-label="(.*?)"', Person(site).get(site, "/tickets/")) == [
+                "online",
+                "offline",
+            ]
+            async with TagPage(site, "/tickets/1/", grace) as second:
+                assert re.findall('title="(.*?)"', second.html) == ["ada", "grace"]
+                assert "2 online" in second.text
+                await first.until(lambda: any("grace" in str(one.get("joins")) for one in first.got("diff")))
+
+
+async def test_objects_in_the_admin_show_who_has_them_open(mysite: Mysite) -> None:
+    for section in ("A project", "How many are here", "Who is here", "What they say", "On any page"):
+        mysite.follow(TUTORIAL, section)
+    mysite.follow(ADMIN)
+    assert mysite.run("manage.py", "check") == "System check identified no issues (0 silenced).\n"
+    with mysite as site:
+        for name in ("ada", "grace"):
+            site.sign_up(name)
+        mysite.run(
+            "manage.py",
+            "shell",
+            "-c",
+            "from tea.models import Ticket; Ticket.objects.create(title='K', owner_id=1)",
+        )
+        ada, grace = Member(site, "ada"), Member(site, "grace")
+        async with TagPage(site, "/admin/tea/ticket/1/change/", ada):
+            page = grace.get(site, "/admin/tea/ticket/1/change/")
+            assert re.findall('aria-label="(ada|grace)"', page) == ["ada", "grace"]
+            assert page.count("client.js") == 1
+            assert re.findall('aria-label="(ada|grace)"', grace.get(site, "/tickets/1/")) == ["ada", "grace"]
+        assert "presence-avatars" not in grace.get(site, "/admin/tea/ticket/add/")
 
 
 async def test_a_project_with_consumers_and_logins_gets_a_live_page(mysite: Mysite) -> None:

@@ -24,6 +24,7 @@ PAGES = {
     "document": "/document/42/",
     "chat": "/chat/tea/",
     "whiteboard": "/whiteboard/friends/",
+    "any": "/any/",
     "private": "/private/",
 }
 PEOPLE = ["ada", "guest", "grace", "guest", "alan", "katherine", "guest", "guest", "guest"]

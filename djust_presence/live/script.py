@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import django
 from django.http import HttpRequest, HttpResponse
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ..conf import get_settings
+from ..hosts.nonce import nonce_attribute
 
 __all__ = ["advice_script", "inject_script"]
 
@@ -29,7 +29,7 @@ def inject_script(response: HttpResponse, request: HttpRequest, advice: str = ""
 
 def _script(request: HttpRequest, advice: str) -> str:
     # The first is not deferred: it copies the page before deferred scripts change it.
-    nonce = _nonce_attribute(request)
+    nonce = nonce_attribute(request)
     return format_html(
         '<script src="{}"{}></script>'
         '<script src="{}" defer data-cursors="{}" data-socket-prefix="{}"{}{}></script>',
@@ -49,20 +49,5 @@ def advice_script(request: HttpRequest, advice: str) -> SafeString:
         '<script src="{}" defer data-advice="{}"{}></script>',
         static("djust_presence/presence.js"),
         advice,
-        _nonce_attribute(request),
+        nonce_attribute(request),
     )
-
-
-def _nonce_attribute(request: HttpRequest) -> SafeString | str:
-    nonce = _nonce(request)
-    return "" if nonce is None else format_html(' nonce="{}"', nonce)
-
-
-def _nonce(request: HttpRequest) -> str | None:
-    """The nonce of the page's Content-Security-Policy: Django's own (6.0 and later), or that of django-csp."""
-    nonce = getattr(request, "csp_nonce", None)
-    if nonce is None and django.VERSION >= (6, 0):
-        from django.middleware.csp import get_nonce
-
-        nonce = get_nonce(request)
-    return None if nonce is None else str(nonce)

@@ -1,10 +1,13 @@
-"""The template tags: ``{% live %}``, ``{% live_cursors %}`` and ``{% presence_script %}``."""
+"""The template tags: of live pages, and those of any page, which are in ``feed/tags.py``."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.template import Context, Library, Node, NodeList, TemplateSyntaxError
 from django.template.base import UNKNOWN_SOURCE, FilterExpression, Origin, Parser, Token
@@ -14,11 +17,19 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from ..cursors.position import LONGEST_NAME
-from ..live.advice import advice_for_ordinary
+from ..feed.page import renderings
+from ..feed.script import client_script
+from ..feed.tags import TAGS, request_of
+from ..hosts.nonce import nonce_attribute
+from ..live import LiveView
+from ..live.advice import advice_for_ordinary, is_live
 from ..live.rendering import Part, Place, active_regions
 from ..live.script import advice_script
 
 register = Library()
+renderings.append(active_regions)
+for tag in TAGS:
+    register.simple_tag(tag, takes_context=True)
 
 # What is kept of a template's live tags in its ``extra_data``: how many there are, and whether one is inline.
 COUNT = "djust_presence.count"
@@ -129,18 +140,40 @@ def live_cursors(parser: Parser, token: Token) -> Node:
     return LiveCursorsNode(Place(_name(parser.origin), token.lineno or 0, 0), surface, nodelist)
 
 
-@register.simple_tag
-def presence_script() -> SafeString | str:
-    """For the ``<head>`` of pages of real djust's views: ``presence:<event>``, colours and cursors.
+@register.simple_tag(takes_context=True)
+def presence_script(context: Any, times: Mapping[str, float] | None = None) -> SafeString | str:
+    """The scripts that a page with presence needs, for its ``<head>``; nothing in mails and error pages.
 
-    The built-in host's pages have a script of their own: there it is nothing.
+    On pages of real djust's views that is also a script for ``presence:<event>``, colours and cursors. The built-in
+    host's live pages have one of their own.
     """
-    if active_regions() is not None:
+    request = request_of(context)
+    if request is None:
         return ""
+    of_djust = active_regions() is None and _may_be_of_djust(request)
+    script = _djust_script(request) if of_djust else SafeString("")
+    try:
+        return script + client_script(request, times)
+    except ImproperlyConfigured:
+        if of_djust or active_regions() is not None:
+            return script  # of such a page, which shows nothing but its own view's presence
+        raise
+
+
+def _may_be_of_djust(request: HttpRequest) -> bool:
+    if "djust" not in sys.modules:
+        return False
+    match = request.resolver_match
+    view = getattr(match and match.func, "view_class", None)
+    return not isinstance(view, type) or (is_live(view) and not issubclass(view, LiveView))
+
+
+def _djust_script(request: HttpRequest) -> SafeString:
     return format_html(
-        '<script src="{}" defer data-cursors="{}"></script>',
+        '<script src="{}" defer data-cursors="{}"{}></script>',
         static("djust_presence/djust.js"),
         static("djust_presence/cursors.js"),
+        nonce_attribute(request),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from ..backends.registry import get_backend
@@ -23,8 +23,10 @@ __all__ = [
     "amembers",
     "count",
     "count_and_member",
+    "counts",
     "member",
     "members",
+    "some",
 ]
 
 T = TypeVar("T")
@@ -61,6 +63,22 @@ def count_and_member(key: str, user: str) -> tuple[int, Member | None]:
     if replica := serving(key):
         return replica.count, replica.member(user)
     return _asked(lambda: get_backend().count_and_member(key, user), NOBODY)
+
+
+def counts(keys: Sequence[str]) -> dict[str, int]:
+    """Return :func:`count` of each of *keys*, by one read; raises like it."""
+    found = {key: replica.count for key in keys if (replica := serving(key))}
+    if asked := [key for key in keys if key not in found]:
+        found |= zip(asked, _asked(lambda: get_backend().counts(asked), [0] * len(asked)), strict=True)
+    return found
+
+
+def some(key: str, users: Sequence[str]) -> Mapping[str, Member | None]:
+    """Return :func:`member` for each of *users*, by one read; raises like it."""
+    if replica := serving(key):
+        return {user: replica.member(user) for user in users}
+    nobody: list[Member | None] = [None] * len(users)
+    return dict(zip(users, _asked(lambda: get_backend().members(key, users), nobody), strict=True))
 
 
 async def acount(key: str) -> int:

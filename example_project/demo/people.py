@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["COLORS", "initials", "row", "with_initials"]
+__all__ = ["COLLEAGUES", "COLORS", "initials", "row", "with_initials"]
 
 # White letters can be read on each of them, and each is seen on a white and on a dark page.
 COLORS = ["#c82a7f", "#665bdc", "#0e7b73", "#ba4b0a", "#1e6ad5", "#2a7e31", "#8e4bd2", "#906545"]
+# Who has a desk here and never comes in.
+NAMES = """
+Aiko Amara Anders Ayse Bao Beatriz Bilal Chiara Dagny Dmitri Elif Emeka Esther Farah Fatou Gabriel Gita Hana Hugo Ines
+Ismail Jana Joao Kamala Katalin Kwame Lars Leila Liam Malia Marek Mei Nadia Nils Noor Olga Oscar Paloma Priya Rafael
+Rosa Samir Sofia Tariq Uma Viktor
+"""
+COLLEAGUES = NAMES.split()
 AT_MOST = 5  # faces in a row: of the others it says how many
 
 

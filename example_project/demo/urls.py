@@ -14,6 +14,7 @@ urlpatterns = [
     path("document/<slug:doc_id>/", views.DocumentView.as_view(), name="document"),
     path("chat/<slug:room_id>/", views.ChatView.as_view(), name="chat"),
     path("whiteboard/<slug:board_id>/", views.WhiteboardView.as_view(), name="whiteboard"),
+    path("any/", views.any_page, name="any"),
     path("private/", views.PrivateView.as_view(), name="private"),
     path("as/<str:username>/", views.become, name="become"),
 ]

@@ -10,10 +10,11 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import get_user_model, login, logout
 from django.core.exceptions import PermissionDenied
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, resolve_url
+from django.shortcuts import get_object_or_404, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from djust_presence import LiveCursorMixin, PresenceMixin, PresenceUnavailable, presence
@@ -21,7 +22,7 @@ from djust_presence import LiveCursorMixin, PresenceMixin, PresenceUnavailable, 
 from .forms import MessageForm
 from .host import HAS_PARTS, LiveView, event_handler
 from .models import Message, Stroke, look_of
-from .people import row, with_initials
+from .people import COLLEAGUES, row, with_initials
 
 Record = dict[str, Any]
 
@@ -254,6 +255,20 @@ class PrivateView(PresenceMixin, LiveView):
         if not getattr(request.user, "is_staff", False):
             raise PermissionDenied
         self.track_presence()
+
+
+def any_page(request: HttpRequest) -> HttpResponse:
+    """An ordinary view: its template's tags show who is here."""
+    users = get_user_model().objects.order_by("pk")
+    people = [{"id": user.pk, "name": user.get_username().title()} for user in users]
+    people += [{"id": f"nobody-{number}", "name": name} for number, name in enumerate(COLLEAGUES)]
+    people = [{**one, "desk": desk} for desk, one in enumerate(people[:50], 1)]
+    context = {"people": people, "look": look_of(request.user), "wsgi": isinstance(request, WSGIRequest)}
+    if ports := getattr(settings, "PORTS", []):
+        asgi, wsgi = ports
+        host = request.get_host().rpartition(":")[0]
+        context["beside"] = f"{request.scheme}://{host}:{asgi if context['wsgi'] else wsgi}/any/"
+    return render(request, "any.html", context)
 
 
 def become(request: HttpRequest, username: str) -> HttpResponse:

@@ -26,7 +26,12 @@ def sockets() -> Any:
     from django.urls import path
     from djust.websocket import LiveViewConsumer as DjustConsumer
 
-    router = URLRouter([path("ws/live/", DjustConsumer.as_asgi())])
+    router = URLRouter(
+        [
+            path("ws/live/", DjustConsumer.as_asgi()),
+            path("presence/", LiveViewConsumer.as_asgi()),
+        ]
+    )
     return AllowedHostsOriginValidator(AuthMiddlewareStack(router))
 
 

@@ -1,7 +1,7 @@
 """A small site that shows djust_presence: on the memory backend, or on Redis where ``REDIS_URL`` is set.
 
 Everything that differs between a trial and a server comes from the environment: ``REDIS_URL``, ``DB`` (a file),
-``DEBUG`` (``1`` or ``0``), ``DEMO`` (``1`` or ``0``), ``SECRET_KEY``, ``HOST``, and ``DJUST`` (``1``: the same pages as
+``DEBUG`` (``1`` or ``0``), ``DEMO`` (``1`` or ``0``), ``SECRET_KEY``, ``HOST``, ``PORTS`` (of the ASGI and the WSGI server), and ``DJUST`` (``1``: the same pages as
 views of real djust, which needs Django below 6).
 """
 
@@ -18,6 +18,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = os.environ.get("DEBUG", "1") == "1"
 DEMO = os.environ.get("DEMO", "1") == "1"  # log in as anybody with one click
+PORTS = [int(port) for port in os.environ.get("PORTS", "").split(",") if port]  # two: by ASGI and by WSGI
 DJUST = os.environ.get("DJUST", "0") == "1"
 SECRET_KEY = os.environ.get("SECRET_KEY") or "not-secret: this is an example"
 REDIS_URL = os.environ.get("REDIS_URL", "")

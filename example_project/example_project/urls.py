@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-urlpatterns = [path("", include("demo.urls"))]
+urlpatterns = [path("presence/", include("djust_presence.urls")), path("", include("demo.urls"))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from playwright.async_api import (
 )
 
 from tests.browser.harness import Site
+from tests.browser.harness.libraries import libraries
 from tests.servers import find_chromium
 
 CHROMIUM_ARGUMENTS = [
@@ -130,3 +131,14 @@ async def site() -> AsyncIterator[Site]:
     await site.start()
     yield site
     await site.stop()
+
+
+@pytest.fixture
+def use(site: Site) -> Callable[..., None]:
+    """Put libraries into the head of the site's pages, deferred as their own documentation says."""
+
+    def use(*names: str) -> None:
+        site.static |= libraries()
+        site.head += "".join(f'<script defer src="/static/{name}"></script>' for name in names)
+
+    return use

@@ -15,6 +15,13 @@ from tests.browser.harness import (
     render,
     visit,
 )
+from tests.browser.harness.libraries import libraries
+
+
+@pytest.fixture(autouse=True)
+def _htmx(site: Site) -> None:
+    site.static |= libraries()
+
 
 HTMX_PAGE = '<button id="old" hx-get="/hit" hx-target="#out">old</button><p id="out"></p>'
 
@@ -26,10 +33,10 @@ async def test_a_pages_own_htmx_works_as_before(site: Site, page: Page, version:
     # htmx 2 puts its indicator style into the page, which no strict policy allows.
     site.head = """<meta name="htmx-config" content='{"includeIndicatorStyles": false}'>"""
     if loading == "before":
-        site.head += f'<script src="/static/htmx-{version}.min.js" defer></script>'
+        site.head += f'<script src="/static/htmx-{version}.js" defer></script>'
     wire = await visit(site, page, HTMX_PAGE)
     if loading == "later":
-        await page.add_script_tag(url=f"/static/htmx-{version}.min.js")
+        await page.add_script_tag(url=f"/static/htmx-{version}.js")
         await page.evaluate("htmx.process(document.body)")
     await page.evaluate("window.own = htmx")
     await render(wire, page, HTMX_PAGE + '<button id="new" hx-get="/hit" hx-target="#out">new</button>')
@@ -56,7 +63,7 @@ async def test_what_carries_attributes_of_both_does_both_once(site: Site, page: 
         site.plain[path] = path
     site.head = (
         """<meta name="htmx-config" content='{"includeIndicatorStyles": false}'>"""
-        f'<script src="/static/htmx-{version}.min.js" defer></script>'
+        f'<script src="/static/htmx-{version}.js" defer></script>'
     )
     wire = await visit(site, page, html.format(0))
     for turn in (1, 2):
@@ -95,7 +102,7 @@ async def test_without_an_htmx_there_is_none(site: Site, page: Page) -> None:
 
 
 async def test_a_boosted_navigation_brings_the_next_pages_socket(site: Site, page: Page) -> None:
-    site.head = '<script src="/static/htmx-4.min.js" defer></script>'
+    site.head = '<script src="/static/htmx-4.js" defer></script>'
     site.pages["/next"] = region("<p>next</p>")
     wire = await visit(site, page, '<a href="/next" hx-boost="true">next</a>')
     leaving = asyncio.create_task(wire.gone())
@@ -114,7 +121,7 @@ async def test_a_boosted_navigation_from_a_plain_page_brings_the_scripts(
 ) -> None:
     site.head = (
         """<meta name="htmx-config" content='{"includeIndicatorStyles": false}'>"""
-        f'<script src="/static/htmx-{version}.min.js" defer></script>'
+        f'<script src="/static/htmx-{version}.js" defer></script>'
     )
     site.plain["/start"] = '<a href="/" hx-boost="true">go</a>'
     site.body = region("<p>0</p><b>same</b>")
@@ -138,7 +145,7 @@ async def test_after_a_boosted_navigation_the_next_page_is_what_is_compared(
 ) -> None:
     site.head = (
         """<meta name="htmx-config" content='{"includeIndicatorStyles": false}'>"""
-        f'<script src="/static/htmx-{version}.min.js" defer></script>'
+        f'<script src="/static/htmx-{version}.js" defer></script>'
     )
     site.pages["/next"] = region("<p>next</p><b>old</b>")
     wire = await visit(site, page, '<a href="/next" hx-boost="true">next</a><b>old</b>')
@@ -153,7 +160,7 @@ async def test_after_a_boosted_navigation_the_next_page_is_what_is_compared(
 
 
 async def test_a_boosted_navigation_to_a_plain_page_is_not_overwritten(site: Site, page: Page) -> None:
-    site.head = '<script src="/static/htmx-4.min.js" defer></script>'
+    site.head = '<script src="/static/htmx-4.js" defer></script>'
     site.plain["/next"] = "<p>plain</p>"
     wire = await visit(site, page, '<a href="/next" hx-boost="true">next</a>')
     await page.locator("a").click()
@@ -167,7 +174,7 @@ async def test_a_boosted_navigation_to_a_plain_page_is_not_overwritten(site: Sit
 
 
 async def test_what_was_typed_goes_to_the_page_it_was_typed_on(site: Site, page: Page) -> None:
-    site.head = '<script src="/static/htmx-4.min.js" defer></script>'
+    site.head = '<script src="/static/htmx-4.js" defer></script>'
     site.pages["/next"] = region("<p>next</p>")
     wire = await visit(
         site,
@@ -188,7 +195,7 @@ async def test_what_was_typed_goes_to_the_page_it_was_typed_on(site: Site, page:
 async def test_a_boosted_return_to_the_same_address_brings_a_view_as_new_as_the_page(
     site: Site, page: Page
 ) -> None:
-    site.head = '<script src="/static/htmx-4.min.js" defer></script>'
+    site.head = '<script src="/static/htmx-4.js" defer></script>'
     wire = await visit(site, page, '<a href="/" hx-boost="true">again</a>')
     leaving = asyncio.create_task(wire.gone())
     await page.locator("a").click()

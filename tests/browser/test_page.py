@@ -270,7 +270,7 @@ async def test_a_page_without_a_live_view_opens_no_socket(site: Site, page: Page
     await page.goto(site.url)
     await page.wait_for_load_state("load")
     assert await page.evaluate(STATE) is None
-    assert "GET /static/htmx-4.min.js" not in site.requests
+    assert "GET /static/htmx-4.js" not in site.requests
     assert site.unclaimed_wires == 0
 
 

@@ -141,6 +141,14 @@ async def test_radio_buttons_keep_a_choice_and_then_follow(site: Site, page: Pag
     assert await page.evaluate(chosen) == "b"
 
 
+async def test_a_new_checked_radio_button_does_not_take_the_choice(site: Site, page: Page) -> None:
+    radio = '<input type="radio" name="r" value="{}"{}>'
+    wire = await visit(site, page, radio.format("a", "") + radio.format("b", ""))
+    await page.locator("[value=b]").check()
+    await render(wire, page, radio.format("new", " checked") + radio.format("a", "") + radio.format("b", ""))
+    assert await page.evaluate("document.querySelector('input:checked').value") == "b"
+
+
 async def test_a_select_keeps_a_choice_while_there_is_one_and_then_follows(site: Site, page: Page) -> None:
     def select(*values: str, default: str = "") -> str:
         options = "".join(f"<option{' selected' if value == default else ''}>{value}" for value in values)

@@ -8,7 +8,6 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.harness import Site, eventually, region, render, visit
-from tests.browser.harness.libraries import libraries
 
 # The region without the count of renders in it.
 CONTENT = """document.querySelector("live-region").innerHTML.replace(/<i>.*?<[/]i>/, "")"""
@@ -26,17 +25,6 @@ TRANSLATE = """
   }
 }
 """
-
-
-@pytest.fixture
-def use(site: Site) -> Any:
-    """Put libraries into the head of the page, deferred as their own documentation says."""
-
-    def use(*names: str) -> None:
-        site.static |= libraries()
-        site.head = "".join(f'<script defer src="/static/{name}"></script>' for name in names)
-
-    return use
 
 
 @pytest.mark.parametrize(

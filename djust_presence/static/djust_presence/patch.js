@@ -25,18 +25,15 @@
   const PATCH = Symbol.for("djust_presence.patch");
   if (document[PATCH]) return;
 
-  const IGNORED = '[dj-update="ignore"]';
+  const PRESERVED = "[hx-preserve], [data-hx-preserve]"; // htmx takes these along to the next page
   const SHADOW = "template[shadowrootmode]";
   const SVG = "http://www.w3.org/2000/svg";
   const MATHML = "http://www.w3.org/1998/Math/MathML";
   const MOST_CELLS = 4_000_000; // of a table for the alignment of two lists
-  // How alike two nodes of one kind are, of which none has an id of its own.
-  const EQUAL = 32;
-  const FIELD = 6; // the same field is in both
-  const TAG = 4; // all attributes are the same
-  const CONTENT = 4;
-  const CLASS = 3;
-  const KIND = 1;
+  // How alike two nodes are, of which none has an id of its own, by what they have in common.
+  const EQUAL = 32; // more than all of these
+  const LIKENESS = Object.entries({ field: 6, tag: 4, content: 4, classes: 3, kind: 1 });
+  const START = /^<(?:[^">]|"[^"]*")*>/; // a start tag, as serialised
 
   // --- The DOM, through its prototypes: a form's fields and a document's images hide what they are named after ---
 
@@ -46,9 +43,10 @@
   };
   const method = (prototype, name) => {
     const { [name]: called } = prototype;
-    return called && ((node, ...args) => called.apply(node, args));
+    return called && ((node, one, two, three) => called.call(node, one, two, three));
   };
 
+  const typeOf = getter(Node.prototype, "nodeType");
   const childNodes = getter(Node.prototype, "childNodes");
   const parentOf = getter(Node.prototype, "parentNode");
   const firstOf = getter(Node.prototype, "firstChild");
@@ -66,13 +64,11 @@
   const attributesOf = getter(Element.prototype, "attributes");
   const classesOf = getter(Element.prototype, "classList");
   const shadowOf = getter(Element.prototype, "shadowRoot");
-  const innerOf = getter(Element.prototype, "innerHTML");
   const outerOf = getter(Element.prototype, "outerHTML");
   const isEditable = getter(HTMLElement.prototype, "isContentEditable");
   const styleOfHtml = getter(HTMLElement.prototype, "style");
   const attribute = method(Element.prototype, "getAttribute");
-  const attributeNS = method(Element.prototype, "getAttributeNS");
-  const hasAttributeNS = method(Element.prototype, "hasAttributeNS");
+  const attributeNames = method(Element.prototype, "getAttributeNames");
   const removeAttribute = method(Element.prototype, "removeAttribute");
   const removeAttributeNS = method(Element.prototype, "removeAttributeNS");
   const setAttributeNS = method(Element.prototype, "setAttributeNS");
@@ -83,12 +79,20 @@
   const findAll = method(Element.prototype, "querySelectorAll");
   const findAllIn = method(DocumentFragment.prototype, "querySelectorAll");
 
-  const all = (root, selector) => (root instanceof Element ? findAll : findAllIn)(root, selector);
+  const all = (root, selector) => (isElement(root) ? findAll : findAllIn)(root, selector);
   const styleOf = (element) => (element instanceof HTMLElement ? styleOfHtml(element) : element.style);
-  const isTree = (node) => node instanceof Element || node instanceof DocumentFragment;
-  const children = (node) => Array.from(childNodes(node));
-  const isBlank = (node) => node instanceof Text && !/\S/.test(node.data);
-  const isIgnored = (node) => node instanceof Element && matches(node, IGNORED);
+  const isElement = (node) => typeOf(node) === Node.ELEMENT_NODE;
+  const isTree = (node) => isElement(node) || typeOf(node) === Node.DOCUMENT_FRAGMENT_NODE;
+  const isBlank = (node) => typeOf(node) === Node.TEXT_NODE && !/\S/.test(node.data);
+  const isIgnored = (node) => isElement(node) && attribute(node, "dj-update") === "ignore";
+
+  /** The nodes from the first to the one before `end`, or to the last. */
+  function siblings(first, end = null) {
+    const found = [];
+    for (let node = first; node !== end; node = nextOf(node)) found.push(node);
+    return found;
+  }
+  const children = (node) => siblings(firstOf(node));
 
   /** A document as it is, whatever its elements are named. */
   const bare = (document) =>
@@ -132,6 +136,7 @@
 
   const liveOf = new WeakMap(); // node of a replica → node of the page
   const copyOf = new WeakMap(); // and back
+  const rootsOf = new WeakMap(); // element of a replica → the template in it that is the shadow root in the page
   const inert = page.implementation.createHTMLDocument(""); // where replicas live: nothing loads or runs
   let root; // the replica of the page
 
@@ -156,11 +161,18 @@
     for (const child of childNodes(copy)) untie(child);
   }
 
+  /** Make an older replica the one of its nodes again. */
+  function retie(copy) {
+    const live = liveOf.get(copy);
+    if (live) copyOf.set(live, copy);
+    for (const child of childNodes(copy)) retie(child);
+  }
+
   /** A replica of what is in the page. */
   function replicate(live) {
     const copy = tidy(inert.importNode(live, true));
     tieAll(copy, live);
-    if (live instanceof Element) {
+    if (isElement(live)) {
       for (const host of [live, ...all(live, "*")]) {
         if (shadowOf(host)) replicateShadow(copyOf.get(host), shadowOf(host));
       }
@@ -176,10 +188,16 @@
     insertBefore(copy, template, firstOf(copy));
     tie(template.content, shadow);
     liveOf.set(template, shadow);
+    rootsOf.set(copy, template);
   }
 
   function copyPage() {
+    const preserved = [...all(page.documentElement, PRESERVED)].map((live) => copyOf.get(live)).filter(Boolean);
     root = replicate(page.documentElement);
+    for (const last of preserved) {
+      parentOf(copyOf.get(liveOf.get(last))).replaceChild(last, copyOf.get(liveOf.get(last)));
+      retie(last);
+    }
   }
 
   /** A new replica of an element of the page, in the place of its last one. */
@@ -198,7 +216,7 @@
   function tidy(tree) {
     if (!isTree(tree)) return tree;
     const elements = [...all(tree, "[style], [nonce], template")];
-    if (tree instanceof Element) elements.push(tree);
+    if (isElement(tree)) elements.push(tree);
     for (const element of elements) {
       removeAttribute(element, "nonce");
       if (element instanceof HTMLTemplateElement) tidy(element.content);
@@ -215,6 +233,7 @@
   /** isEqualNode() does not look into templates. */
   function isSame(one, other) {
     if (!isEqualNode(one, other)) return false;
+    if (!hasTemplates) return true;
     if (one instanceof HTMLTemplateElement) return isSame(one.content, other.content);
     const templates = isTree(one) ? all(one, "template") : [];
     if (!templates.length) return true;
@@ -229,11 +248,16 @@
 
   // --- Which node is which: ids first, then what is in them, then likeness ------------------------------
 
-  /** What two nodes must have in common to be the same one. */
-  const kindOf = (node) =>
-    node instanceof Element
-      ? `${namespaceOf(node)} ${nameOf(node)} ${attribute(node, "is") ?? ""}`
-      : String(node.constructor.name);
+  /** Whether two nodes can be the same one. */
+  function areAlike(last, next) {
+    if (typeOf(last) !== typeOf(next)) return false;
+    return !isElement(last) || (areOfOneKind(last, next) && isIgnored(last) === isIgnored(next));
+  }
+
+  const areOfOneKind = (one, other) =>
+    nameOf(one) === nameOf(other) &&
+    namespaceOf(one) === namespaceOf(other) &&
+    attribute(one, "is") === attribute(other, "is");
 
   /** Elements by id; null where several have it, which is as good as none. */
   function byId(tree) {
@@ -248,68 +272,75 @@
   /** What is known by its id in a replica and in the new HTML, in whatever place. */
   function identify(copy, next) {
     const [before, after] = [byId(copy), byId(next)];
-    const scope = {
+    const ids = {
       partners: new Map(), // element of the new HTML → of the replica
       wanted: new Set(), // these elements of the replica
       holders: new Set(), // what of the replica is around them
       first: new Map(), // what of the new HTML is around one → the first that is in it
-      emptied: [], // what has gone, with its parent, once nothing in it is wanted
-      hasOwnId: (element) => {
-        const id = element instanceof Element && attribute(element, "id");
+      hasOwnId: (node) => {
+        const id = isElement(node) && attribute(node, "id");
         const unique = id && before.get(id) !== null && after.get(id) !== null;
-        return Boolean(unique && (before.get(id) === element || after.get(id) === element));
+        return Boolean(unique && (before.get(id) === node || after.get(id) === node));
       },
     };
     for (const [id, element] of after) {
       const last = element && before.get(id);
-      if (!last || kindOf(last) !== kindOf(element)) continue;
-      scope.partners.set(element, last);
-      scope.wanted.add(last);
-      for (let at = parentOf(element); at && !scope.first.has(at); at = parentOf(at)) scope.first.set(at, element);
-      for (let at = parentOf(last); at && !scope.holders.has(at); at = parentOf(at)) scope.holders.add(at);
+      if (!last || !areOfOneKind(last, element)) continue;
+      ids.partners.set(element, last);
+      ids.wanted.add(last);
+      for (let at = parentOf(element); at && !ids.first.has(at); at = parentOf(at)) ids.first.set(at, element);
+      for (let at = parentOf(last); at && !ids.holders.has(at); at = parentOf(at)) ids.holders.add(at);
     }
-    return scope;
+    return ids;
   }
 
-  /** Node of the new HTML → the one of the replica that it is. `same` gets those that are equal. */
-  function match(copy, before, after, scope, same) {
+  /** The comparison of two trees. Where elements are in place, nobody asks for their ids. */
+  function compare(copy, next) {
+    let ids;
+    return {
+      get ids() {
+        return (ids ??= identify(copy, next));
+      },
+      emptied: [], // what has gone, with its parent, once nothing in it is wanted
+    };
+  }
+
+  /** Whether each node is the one in the same place, as far as this can be told at a glance. */
+  function areInPlace(before, after, scope) {
+    if (before.length !== after.length) return false;
+    let unknown = 0;
+    return after.every((next, index) => {
+      const last = before[index];
+      if (!areAlike(last, next) || isBlank(last) !== isBlank(next)) return false;
+      if (isBlank(next)) return true;
+      const id = isElement(next) && (attribute(next, "id") || null);
+      if (id && id !== attribute(last, "id")) return false;
+      if (id && after.length > 1) return scope.ids.partners.get(next) === last;
+      unknown += 1;
+      return unknown === 1 && (id || !isElement(last) || !attribute(last, "id"));
+    });
+  }
+
+  /** Node of the new HTML → the one of the replica that it is. */
+  function match(copy, before, after, ids) {
     const pairs = new Map();
+    const free = new Set(before);
     const pair = (last, next) => {
       pairs.set(next, last);
       free.delete(last);
     };
-    const pairSame = (last, next) => {
-      pair(last, next);
-      same.add(next);
-    };
-    const free = new Set(before);
-    let [start, end, nextEnd] = [0, before.length, after.length];
-    while (start < end && start < nextEnd && isSame(before[start], after[start])) {
-      pairSame(before[start], after[start]);
-      start += 1;
-    }
-    while (end > start && nextEnd > start && isSame(before[end - 1], after[nextEnd - 1])) {
-      end -= 1;
-      nextEnd -= 1;
-      pairSame(before[end], after[nextEnd]);
-    }
-    if (start === nextEnd) return pairs;
     const rest = [];
-    for (const next of after.slice(start, nextEnd)) {
-      const known = scope.partners.get(next);
-      const inside = scope.partners.get(scope.first.get(next));
+    for (const next of after) {
+      const known = ids.partners.get(next);
       if (known) pair(known, next);
-      else if (scope.hasOwnId(next) || isBlank(next)) continue;
-      else {
-        let around = inside;
+      else if (!isBlank(next) && !ids.hasOwnId(next)) {
+        let around = ids.partners.get(ids.first.get(next));
         while (around && parentOf(around) !== copy) around = parentOf(around);
-        if (free.has(around) && !scope.hasOwnId(around) && areAlike(around, next)) pair(around, next);
+        if (free.has(around) && !ids.hasOwnId(around) && areAlike(around, next)) pair(around, next);
         else rest.push(next);
       }
     }
-    if (rest.length) {
-      align([...free].filter((node) => !scope.hasOwnId(node) && !isBlank(node)), rest, pair);
-    }
+    if (rest.length) align([...free].filter((node) => !isBlank(node) && !ids.hasOwnId(node)), rest, pair);
     // Blank text goes with what it follows.
     const places = new Map(before.map((node, index) => [node, index]));
     after.forEach((next, index) => {
@@ -320,19 +351,20 @@
     return pairs;
   }
 
-  const areAlike = (last, next) => kindOf(last) === kindOf(next) && isIgnored(last) === isIgnored(next);
-
   /** Pair what is equal and alone on both sides, in any order; then the rest in order, as alike as can be. */
   function align(before, after, pair) {
-    if (!before.length) return;
+    [before, after] = pairEnds(before, after, pair);
+    if (!before.length || !after.length) return;
     if (before.length === 1 && after.length === 1) {
       if (areAlike(before[0], after[0])) pair(before[0], after[0]);
       return;
     }
     const numbers = new Map(); // texts are compared as numbers
     const number = (text) => {
-      if (!numbers.has(text)) numbers.set(text, numbers.size + 1);
-      return numbers.get(text);
+      const known = numbers.get(text);
+      if (known) return known;
+      numbers.set(text, numbers.size + 1);
+      return numbers.size;
     };
     const [olds, news] = [before, after].map((nodes) => nodes.map((node) => describe(node, number)));
     const unique = [olds, news].map((sketches) => {
@@ -349,18 +381,49 @@
     alignInOrder(...[olds, news].map((sketches) => sketches.filter(({ paired }) => !paired)), pair);
   }
 
+  /** Pair what is equal at the ends, and one that went from one end to the other. Returns what is left. */
+  function pairEnds(before, after, pair) {
+    let [start, end, nextStart, nextEnd] = [0, before.length, 0, after.length];
+    const isIt = (last, next) => {
+      const isPair = start < end && nextStart < nextEnd && isSame(before[last], after[next]);
+      if (isPair) pair(before[last], after[next]);
+      return isPair;
+    };
+    const isAlone = (last) =>
+      [before, after].every((nodes) => nodes.filter((node) => isSame(node, before[last])).length === 1);
+    const trim = () => {
+      while (isIt(start, nextStart)) [start, nextStart] = [start + 1, nextStart + 1];
+      while (isIt(end - 1, nextEnd - 1)) [end, nextEnd] = [end - 1, nextEnd - 1];
+    };
+    trim();
+    if (end - start > 1 && nextEnd - nextStart > 1) {
+      if (isSame(before[end - 1], after[nextStart]) && isAlone(end - 1)) {
+        pair(before[--end], after[nextStart++]);
+        trim();
+      } else if (isSame(before[start], after[nextEnd - 1]) && isAlone(start)) {
+        pair(before[start++], after[--nextEnd]);
+        trim();
+      }
+    }
+    return [before.slice(start, end), after.slice(nextStart, nextEnd)];
+  }
+
   function describe(node, number) {
-    const kind = number(`kind ${kindOf(node)} ${isIgnored(node)}`);
-    if (!(node instanceof Element)) return { node, kind, whole: number(`text ${kind} ${node.data}`) };
-    const [outer, inner, end] = [outerOf(node), innerOf(node), `</${nameOf(node)}>`];
+    if (!isElement(node)) {
+      const kind = number(`type ${typeOf(node)}`);
+      return { node, kind, whole: number(`${kind} ${node.data}`) };
+    }
+    const name = nameOf(node);
+    const outer = outerOf(node);
+    const [tag] = START.exec(outer) ?? [outer];
+    const content = outer.slice(tag.length);
     const classes = attribute(node, "class");
-    const tail = inner.length + (outer.endsWith(end) ? end.length : 0);
     return {
       node,
-      kind,
+      kind: number(`${namespaceOf(node)} ${name} ${attribute(node, "is")} ${isIgnored(node)}`),
       whole: number(outer),
-      tag: number(outer.slice(0, outer.length - tail)),
-      content: inner && number(inner),
+      tag: number(tag),
+      content: content.length > name.length + "</>".length && number(content),
       classes: classes && number(`class ${classes}`),
       field: fieldOf(node, number),
     };
@@ -368,7 +431,7 @@
 
   function fieldOf(element, number) {
     if (element instanceof HTMLOptionElement) return number(`option ${element.value}`);
-    const field = matches(element, "[name]") ? element : find(element, "[name]");
+    const field = attribute(element, "name") === null ? find(element, "[name]") : element;
     if (!field) return 0;
     const isChoice = ["radio", "checkbox"].includes(attribute(field, "type"));
     return number(`field ${attribute(field, "name")} ${isChoice ? attribute(field, "value") : ""}`);
@@ -377,19 +440,26 @@
   function likeness(old, next) {
     if (old.kind !== next.kind) return 0;
     if (old.whole === next.whole) return EQUAL;
-    return (
-      KIND +
-      (old.field && old.field === next.field ? FIELD : 0) +
-      (old.tag && old.tag === next.tag ? TAG : 0) +
-      (old.content && old.content === next.content ? CONTENT : 0) +
-      (old.classes && old.classes === next.classes ? CLASS : 0)
+    return LIKENESS.reduce((sum, [key, worth]) => (old[key] && old[key] === next[key] ? sum + worth : sum), 0);
+  }
+
+  /** Whether no other alignment is better than that of the first with the first, and so on. */
+  function isBestInPlace(olds, news) {
+    const [some, others] = olds.length < news.length ? [olds, news] : [news, olds];
+    const [wholes, ...found] = ["whole", ...LIKENESS.map(([key]) => key)].map(
+      (key) => new Set(others.map((other) => other[key])),
     );
+    return some.every((one, index) => {
+      if (wholes.has(one.whole)) return likeness(one, others[index]) === EQUAL;
+      const most = LIKENESS.reduce((sum, [key, worth], at) => (one[key] && found[at].has(one[key]) ? sum + worth : sum), 0);
+      return likeness(one, others[index]) === most;
+    });
   }
 
   /** The alignment of the greatest likeness in all, as sequences are aligned. */
   function alignInOrder(olds, news, pair) {
     const width = news.length + 1;
-    if (olds.length * news.length > MOST_CELLS) {
+    if (olds.length * news.length > MOST_CELLS || isBestInPlace(olds, news)) {
       news.forEach((next, index) => olds[index]?.kind === next.kind && pair(olds[index].node, next.node));
       return;
     }
@@ -416,7 +486,8 @@
     const previous = new Map();
     for (const node of nodes) {
       if (!places.has(node)) continue;
-      let [low, high] = [0, ends.length];
+      const isLast = !ends.length || places.get(ends.at(-1)) < places.get(node);
+      let [low, high] = [isLast ? ends.length : 0, ends.length];
       while (low < high) {
         const middle = (low + high) >> 1;
         if (places.get(ends[middle]) < places.get(node)) low = middle + 1;
@@ -434,6 +505,7 @@
 
   let options;
   let result;
+  let hasTemplates; // whether what is compared has any
 
   /** What of `parent` is or holds this node: a script may have wrapped it. Null if it is not in there. */
   function within(node, parent) {
@@ -446,68 +518,101 @@
   function place(node, parent, next) {
     const before = next && within(next, parent);
     if (node === before || (parentOf(node) === parent && nextOf(node) === before)) return;
-    const moves = moveBefore && parent instanceof Element && isConnected(parent) && isConnected(node);
+    const moves = moveBefore && isElement(parent) && isConnected(parent) && isConnected(node);
     // A parser's document is connected, too.
     if (moves && documentOf(node) === documentOf(parent)) moveBefore(parent, node, before);
     else insertBefore(parent, node, before);
   }
 
   function patchTree(copy, next, live) {
-    const scope = identify(copy, next);
+    hasTemplates ||= [copy, next].some((tree) => all(tree, "template").length > 0);
+    const scope = compare(copy, next);
     patchChildren(copy, next, live, scope);
     for (const [last, parent] of scope.emptied) drop(last, parent);
   }
 
   function patchChildren(copy, next, live, scope) {
-    const [before, after] = [children(copy), children(next)];
-    patchShadow(before, after, live);
-    const same = new Set();
-    const pairs = match(copy, before, after, scope, same);
-    if (before.length === after.length && same.size === after.length) return;
-    const isReplaced = dropReplacement(before, live);
+    const template = rootsOf.get(copy);
+    if (!template) patchNodes(copy, next, live, scope);
+    else patchHost(copy, next, live, scope, template);
+  }
+
+  function patchNodes(copy, next, live, scope) {
+    // What is equal at both ends is left as it is.
+    let [first, end, nextFirst, nextEnd] = [firstOf(copy), null, firstOf(next), null];
+    while (first && nextFirst && isSame(first, nextFirst)) {
+      first = nextOf(first);
+      nextFirst = nextOf(nextFirst);
+    }
+    if (!first && !nextFirst) return;
+    let [last, nextLast] = [lastOf(copy), lastOf(next)];
+    while (first !== end && nextFirst !== nextEnd && isSame(last, nextLast)) {
+      [end, nextEnd] = [last, nextLast];
+      last = previousOf(last);
+      nextLast = previousOf(nextLast);
+    }
+    const isReplaced = dropReplacement(copy, live);
+    if (isReplaced) [first, end, nextFirst, nextEnd] = [firstOf(copy), null, firstOf(next), null];
+    const [before, after] = [siblings(first, end), siblings(nextFirst, nextEnd)];
+    const spot = { copy: end, parent: live, next: firstWithin(end, live), isReplaced, scope };
+    // From the end, as nodes are put before their next sibling: what a script put behind a node stays with it.
+    if (areInPlace(before, after, scope)) {
+      for (let index = after.length - 1; index >= 0; index -= 1) {
+        moveOn(spot, show(before[index], after[index], spot, live, false));
+      }
+      return;
+    }
+    const { ids } = scope;
+    const pairs = match(copy, before, after, ids);
     const taken = new Set(pairs.values());
-    for (const last of before) {
-      if (taken.has(last) || scope.wanted.has(last)) continue;
-      if (scope.holders.has(last)) scope.emptied.push([last, live]);
-      else drop(last, live);
+    for (const node of before) {
+      if (taken.has(node) || ids.wanted.has(node)) continue;
+      if (ids.holders.has(node)) scope.emptied.push([node, live]);
+      else drop(node, live);
     }
     const places = new Map(before.map((node, index) => [node, index]));
     const still = steady(after.map((node) => pairs.get(node)), places);
-    // From the end, as nodes are put before their next sibling: what a script put behind a node stays with it.
-    let nextCopy = null;
-    let nextLive = null;
     for (const node of after.reverse()) {
-      const last = pairs.get(node);
-      if (last) {
-        const from = liveOf.get(parentOf(last));
-        if (!still.has(last)) insertBefore(copy, last, nextCopy);
-        nextCopy = show(last, node, {
-          parent: live,
-          next: nextLive,
-          from: places.has(last) ? live : from,
-          isMoved: !still.has(last),
-          isReplaced,
-          isSame: same.has(node),
-          scope,
-        });
-      } else nextCopy = add(node, copy, nextCopy, live, nextLive, scope);
-      const shown = liveOf.get(nextCopy);
-      if (shown && within(shown, live)) nextLive = shown;
+      const known = pairs.get(node);
+      if (!known) {
+        moveOn(spot, add(node, copy, spot));
+        continue;
+      }
+      const from = places.has(known) ? live : liveOf.get(parentOf(known));
+      const isMoved = !still.has(known);
+      if (isMoved) insertBefore(copy, known, spot.copy);
+      moveOn(spot, show(known, node, spot, from, isMoved));
     }
   }
 
+  /** The next node goes before this one. */
+  function moveOn(spot, copy) {
+    spot.copy = copy;
+    const live = liveOf.get(copy);
+    if (live && within(live, spot.parent)) spot.next = live;
+  }
+
+  /** The first in the page of these nodes of a replica that is in `parent`. */
+  function firstWithin(copy, parent) {
+    for (let node = copy; node; node = nextOf(node)) {
+      const live = liveOf.get(node);
+      if (live && within(live, parent)) return live;
+    }
+    return null;
+  }
+
   /** Show what is in the replica already, in its place and as it is in the new HTML; its replica then. */
-  function show(copy, next, { parent, next: nextLive, from, isMoved, isReplaced, isSame: isEqual, scope }) {
+  function show(copy, next, { parent, next: nextLive, isReplaced, scope }, from, isMoved) {
     const live = liveOf.get(copy);
     const here = live && from && within(live, from);
     if (here || (live && isConnected(live))) {
       // Elsewhere it was put by a script: there it stays.
       if (here && isMoved) place(from === parent ? here : live, parent, nextLive);
-      if (!isEqual) update(copy, next, live, scope);
+      update(copy, next, live, scope);
       return copy;
     }
     // A script has taken it away, and so it stays away until the server changes it.
-    if (!isReplaced && (isEqual || isSame(copy, next))) return copy;
+    if (!isReplaced && isSame(copy, next)) return copy;
     const other = swapped(next, parent);
     if (other) {
       untie(copy);
@@ -522,34 +627,35 @@
     return copy;
   }
 
-  /** Add what the replica does not have. */
-  function add(next, copy, nextCopy, parent, nextLive, scope) {
+  /** Add what the replica does not have. Returns its replica. */
+  function add(next, copy, { copy: nextCopy, parent, next: nextLive, scope }) {
     const other = swapped(next, parent);
     if (other) {
       const fresh = insertBefore(copy, replicate(other), nextCopy);
       update(fresh, next, other, scope);
       return fresh;
     }
-    const isShallow = scope.first.has(next); // something in it is in the page already
+    const isShallow = scope.ids.first.has(next); // something in it is in the page already
     const fresh = insertBefore(copy, inert.importNode(next, !isShallow), nextCopy);
     // The parsed node itself: a copy of it would take up style attributes that a policy has refused.
-    const live = isShallow ? page.importNode(next, false) : next;
+    // In this document already, or else no custom element in its shadow roots would ever be defined.
+    const live = isShallow ? page.importNode(next, false) : page.adoptNode(next);
     tieAll(fresh, live);
-    if (fresh instanceof Element) {
+    if (isElement(fresh) && hasTemplates) {
       for (const template of all(fresh, SHADOW)) attach(template, liveOf.get(parentOf(template)));
     }
     place(live, parent, nextLive);
     if (isShallow) patchChildren(fresh, next, live, scope);
-    else if (fresh instanceof Element && matches(fresh, SHADOW)) attach(fresh, parent);
+    else if (isElement(fresh) && matches(fresh, SHADOW)) attach(fresh, parent);
     return fresh;
   }
 
   /** What a script has put there in the place of an element of ours, under the same id. */
   function swapped(next, parent) {
-    const id = next instanceof Element && attribute(next, "id");
+    const id = isElement(next) && attribute(next, "id");
     if (!id) return null;
     const isIt = (node) =>
-      node instanceof Element && !copyOf.has(node) && attribute(node, "id") === id && kindOf(node) === kindOf(next);
+      isElement(node) && !copyOf.has(node) && attribute(node, "id") === id && areOfOneKind(node, next);
     return children(parent).find(isIt) ?? null;
   }
 
@@ -565,7 +671,7 @@
     }
     // What a script has put around it, or right behind it, is taken for a part of it.
     if (unit !== live && !isAlone(unit)) unit = live;
-    if (live instanceof Element && parent !== page.body) {
+    if (isElement(live) && parent !== page.body) {
       for (let behind; (behind = nextOf(unit)) instanceof Element && !copyOf.has(behind) && isAlone(behind); ) {
         remove(behind);
       }
@@ -579,13 +685,16 @@
   }
 
   /** Take away what a script has put in the place of all content. Returns whether it had. */
-  function dropReplacement(before, live) {
-    const isGone = (copy) => {
-      const node = liveOf.get(copy);
-      return !node || !(within(node, live) || isConnected(node));
-    };
-    const content = before.filter((node) => !isBlank(node));
-    if (!content.length || !content.every(isGone)) return false;
+  function dropReplacement(copy, live) {
+    let hadContent = false;
+    for (let node = firstOf(copy); node; node = nextOf(node)) {
+      if (isBlank(node)) continue;
+      const shown = liveOf.get(node);
+      if (shown && (within(shown, live) || isConnected(shown))) return false;
+      if (swapped(node, live)) return false;
+      hadContent = true;
+    }
+    if (!hadContent) return false;
     const foreign = children(live).filter((node) => !copyOf.has(node));
     if (foreign.every(isBlank)) return false;
     foreign.forEach(remove);
@@ -605,13 +714,13 @@
 
   function update(copy, next, live, scope) {
     if (isSame(copy, next)) return;
-    if (!(copy instanceof Element)) {
+    if (!isElement(copy)) {
       copy.data = next.data;
       if (live.data !== next.data) live.data = next.data;
       return;
     }
-    const isFreed = isIgnored(copy) && !isIgnored(next);
-    if (isIgnored(live) && !isFreed) return;
+    const isFreed = () => isIgnored(copy) && !isIgnored(next);
+    if (isIgnored(live) && !isFreed()) return;
     if (live === options.leave) {
       result.skipped = true;
       return;
@@ -653,19 +762,18 @@
     for (const node of nodes) insertBefore(copy, node, null);
   }
 
-  /** Patch the shadow root that is a template in both, and take these out of the lists. */
-  function patchShadow(before, after, live) {
-    const index = before.findIndex((node) => liveOf.get(node) instanceof ShadowRoot);
-    if (index < 0) return;
-    const [copy] = before.splice(index, 1);
-    const nextIndex = after.findIndex((node) => node instanceof Element && matches(node, SHADOW));
-    if (nextIndex < 0) {
-      remove(copy); // a script's own, or else it cannot be undone
-      return;
-    }
-    const [next] = after.splice(nextIndex, 1);
-    copyAttributes(copy, next);
-    patchTree(copy.content, next.content, liveOf.get(copy));
+  /** Patch an element with a shadow root, which is a template of the replica and of the new HTML. */
+  function patchHost(copy, next, live, scope, template) {
+    const source = children(next).find((node) => isElement(node) && matches(node, SHADOW));
+    const place = children(next).indexOf(source);
+    remove(template);
+    if (source) {
+      remove(source);
+      copyAttributes(template, source);
+      patchTree(template.content, source.content, liveOf.get(template));
+    } else rootsOf.delete(copy); // a script's own, or else it cannot be undone
+    patchNodes(copy, next, live, scope);
+    if (source) insertBefore(copy, template, childNodes(copy)[place] ?? null);
   }
 
   /** Make a template the shadow root of `host`, as a parser does. */
@@ -687,37 +795,39 @@
     remove(live);
     tie(copy.content, shadow);
     liveOf.set(copy, shadow);
+    rootsOf.set(parentOf(copy), copy);
     for (const template of all(copy.content, SHADOW)) attach(template, liveOf.get(parentOf(template)));
   }
 
   // --- Attributes -------------------------------------------------------------------------------------
 
   function patchAttributes(copy, next, live) {
-    let differs = false;
-    for (const attr of attributesOf(next)) {
-      const { namespaceURI, localName, value } = attr;
-      const last = attributeNS(copy, namespaceURI, localName);
-      if (last === value) continue;
-      differs = true;
-      if (patchSpecial(copy, next, live, attr, last, value)) continue;
-      if (attributeNS(live, namespaceURI, localName) !== value) copyAttribute(live, attr);
+    const [names, nextNames] = [attributeNames(copy), attributeNames(next)];
+    if (!names.length && !nextNames.length) return;
+    const changed = nextNames.filter((name) => attribute(copy, name) !== attribute(next, name));
+    const gone = names.filter((name) => attribute(next, name) === null);
+    for (const name of changed) {
+      const [last, value] = [attribute(copy, name), attribute(next, name)];
+      if (patchSpecial(copy, next, live, name, last, value)) continue;
+      if (attribute(live, name) !== value) copyAttribute(live, attributesOf(next).getNamedItem(name));
     }
-    for (const attr of attributesOf(copy)) {
-      const { namespaceURI, localName, value } = attr;
-      if (hasAttributeNS(next, namespaceURI, localName)) continue;
-      differs = true;
-      if (!patchSpecial(copy, next, live, attr, value, null)) removeAttributeNS(live, namespaceURI, localName);
+    for (const name of gone) {
+      if (!patchSpecial(copy, next, live, name, attribute(copy, name), null)) removeAttribute(live, name);
     }
-    if (differs) copyAttributes(copy, next);
+    if (!changed.length && !gone.length) return;
+    if (names.length === nextNames.length && nextNames.every((name, index) => name === names[index])) {
+      for (const name of changed) copyAttribute(copy, attributesOf(next).getNamedItem(name));
+    } else copyAttributes(copy, next);
   }
 
+  /** As in the new HTML, and in its order. */
   function copyAttributes(copy, next) {
     for (const { namespaceURI, localName } of [...attributesOf(copy)]) removeAttributeNS(copy, namespaceURI, localName);
     for (const attr of attributesOf(next)) copyAttribute(copy, attr);
   }
 
   /** Attributes that scripts and persons share with the server. Returns whether this is one. */
-  function patchSpecial(copy, next, live, { name }, last, value) {
+  function patchSpecial(copy, next, live, name, last, value) {
     if (options.set?.(live, name, value)) return true;
     if (name === "style" && styleOf(live)) return patchStyle(copy, next, live);
     if (name === "class") return patchClass(live, last, value);
@@ -794,6 +904,7 @@
   function patch(target, html, given = {}) {
     options = given;
     result = { skipped: false, late: false };
+    hasTemplates = false;
     const isPage = target === page.documentElement;
     const [read, body] = isPage ? [patchPage, page.body] : [patchRegion, target];
     let apply = read(html, target);

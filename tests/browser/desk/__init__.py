@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Self
 
+from tests.browser.harness.libraries import libraries
 from tests.servers import Server, SiteServer
 
 __all__ = ["DeskServer"]
@@ -23,5 +24,6 @@ class DeskServer(SiteServer):
         return super().environment() | {"DJANGO_SETTINGS_MODULE": f"{self.site}.settings"}
 
     def start(self) -> Self:
+        libraries()  # its pages may have an htmx
         Server.start(self)
         return self

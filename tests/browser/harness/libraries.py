@@ -10,8 +10,12 @@ NPM = Path(__file__).resolve().parent.parent / "npm"
 LIBRARIES = {
     "alpine.js": "alpinejs/dist/cdn.min.js",
     "alpine-csp.js": "@alpinejs/csp/dist/cdn.min.js",
+    "axe.js": "axe-core/axe.min.js",
     "chart.js": "chart.js/dist/chart.umd.min.js",
     "flatpickr.js": "flatpickr/dist/flatpickr.min.js",
+    "htmx-2.js": "htmx-2/dist/htmx.min.js",
+    "htmx-4.js": "htmx-4/dist/htmx.min.js",
+    "sortable.js": "sortablejs/Sortable.min.js",
     "tom-select.js": "tom-select/dist/js/tom-select.complete.min.js",
 }
 

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-import django_htmx
 import uvicorn
 
 import djust_presence
@@ -25,8 +24,6 @@ STATIC = {
     "patch.js": Path(djust_presence.__path__[0], "static/djust_presence/patch.js"),
     "presence.js": Path(djust_presence.__path__[0], "static/djust_presence/presence.js"),
     "cursors.js": Path(djust_presence.__path__[0], "static/djust_presence/cursors.js"),
-    "htmx-2.min.js": Path(django_htmx.__path__[0], "static/django_htmx/htmx-2.min.js"),
-    "htmx-4.min.js": Path(django_htmx.__path__[0], "static/django_htmx/htmx-4.min.js"),
 }
 SCRIPT = (
     '<script src="/static/patch.js"></script>'
@@ -45,7 +42,7 @@ class Wire:
         self._receive = receive
         self._send = send
 
-    async def send(self, kind: str, **fields: Any) -> None:
+    async def send(self, kind: str, /, **fields: Any) -> None:
         """Send one frame."""
         await self._send({"type": "websocket.send", "text": json.dumps({"type": kind, **fields})})
 

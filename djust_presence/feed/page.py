@@ -1,0 +1,172 @@
+"""What the tags of one page share: its reader, its tickets, and one read of each group."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, finalize
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.safestring import SafeString
+
+from ..errors import PresenceKeyError
+from ..identity import encode_given
+from ..keys import checked_key
+from .identity import Identity
+from .reads import Reads
+from .tickets import MAX_LENGTH, Ticket, bound_to, room_of
+
+__all__ = ["Page", "Subject", "feed_url", "page_of", "renderings", "subject_of"]
+
+logger = logging.getLogger("djust_presence")
+
+ISSUED_EVERY = 60  # seconds in which tickets stay the same text, so that caches and patches see no change
+
+ATTRIBUTE = "djust_presence_page"
+
+# For hosts that render a page again and again with one request: each returns the object that lives as long as the
+# rendering under way, or None if it is not theirs.
+renderings: list[Callable[[], Any]] = []
+
+_reads: WeakKeyDictionary[Any, Reads] = WeakKeyDictionary()  # by rendering
+_unscripted: set[str] = set()  # the views of which the log knows it
+
+
+class Subject(NamedTuple):
+    """A group: its key, and the label of the model if it stands for one of its objects."""
+
+    key: str
+    model: str = ""
+
+    @property
+    def room(self) -> str:
+        return room_of(self.key)
+
+
+def subject_of(given: Any, tag: str) -> Subject:
+    """Return the group that *tag* was given: a key, or a saved instance of a model. Raises ``PresenceKeyError``."""
+    if not isinstance(given, Model):
+        return Subject(checked_key(given, tag))
+    label = given._meta.label_lower
+    if given.pk is None or given._state.adding:
+        raise PresenceKeyError(
+            f"{tag} was given an unsaved {given._meta.label}, which has no presence key yet: save it first, or give a "
+            "text as the key."
+        )
+    return Subject(checked_key(f"{label}:{given.pk}", tag), label)
+
+
+class Grant(NamedTuple):
+    meta: Mapping[str, Any]
+    text: str
+
+
+class Page:
+    """A response, or a page that is live: its elements stay as they were first rendered, as its script has them then.
+
+    Raises ``ImproperlyConfigured`` if the project has no URL for the page's script to ask.
+    """
+
+    def __init__(self, request: HttpRequest) -> None:
+        feed_url()
+        self.tracked: set[str] = set()  # keys of the groups that the reader will be in
+        self.given: set[str] = set()  # keys of the groups that a ticket was printed of
+        self._reader: Identity | None = None
+        self._grants: dict[tuple[str, bool, bool], Grant] = {}
+        self._html: dict[tuple[Any, ...], SafeString] = {}
+        self._own_reads = Reads()
+        self._script = {"found": False}  # not an attribute: it is looked at when the page is gone
+        if settings.DEBUG and request.headers.get("Sec-Fetch-Dest") == "document":
+            finalize(self, _say_unscripted, self._script, _view_of(request)).atexit = False
+
+    def scripted(self) -> None:
+        """Note that the page has its script."""
+        self._script["found"] = True
+
+    @property
+    def reads(self) -> Reads:
+        for rendering in renderings:
+            if (owner := rendering()) is not None:
+                return _reads.setdefault(owner, Reads())
+        return self._own_reads
+
+    def reader(self, request: HttpRequest) -> Identity:
+        """Return who reads the page."""
+        if self._reader is None:
+            self._reader = Identity.of(request)
+        return self._reader
+
+    def ticket(
+        self, request: HttpRequest, subject: Subject, tracks: bool, public: bool, meta: Mapping[str, Any]
+    ) -> str:
+        """Return a ticket with the meta of all tags of its kind so far: of two on a page, the later one says more.
+
+        Raises ``ValueError`` for a meta that cannot be stored.
+        """
+        kind = subject.key, tracks, public
+        before = self._grants.get(kind)
+        meta = {**before.meta, **meta} if before else meta
+        if before and meta == before.meta:
+            return before.text
+        now = int(time.time())
+        issued = now - now % ISSUED_EVERY
+        text = Ticket(
+            subject.key,
+            tracks,
+            bound_to(login) if not public and (login := self.reader(request).login) else "",
+            encode_given(meta) if tracks and meta else "",
+            fields=tuple(sorted(meta)),
+            model=subject.model,
+            begun=issued,
+            issued=issued,
+        ).sign(request)
+        if len(text) > MAX_LENGTH:
+            raise ValueError("The presence meta is too large for a ticket: give fewer or shorter values.")
+        self._grants[kind] = Grant(meta, text)
+        return text
+
+    def once(self, element: tuple[Any, ...], render: Callable[[], SafeString]) -> SafeString:
+        """Return what *render* returned the first time for this *element*."""
+        if element not in self._html:
+            self._html[element] = render()
+        return self._html[element]
+
+
+def feed_url() -> str:
+    """Return the URL that the page's script asks. Raises ``ImproperlyConfigured`` if the project has none."""
+    try:
+        return reverse("djust_presence:feed")
+    except NoReverseMatch:
+        raise ImproperlyConfigured(
+            'A page shows presence, but the URLs of it are missing: add path("presence/", '
+            'include("djust_presence.urls")) to the urlpatterns of the project.'
+        ) from None
+
+
+def page_of(request: HttpRequest) -> Page:
+    """Return what the tags share that are rendered for *request*."""
+    page: Page = getattr(request, ATTRIBUTE, None) or Page(request)
+    setattr(request, ATTRIBUTE, page)
+    return page
+
+
+def _view_of(request: HttpRequest) -> str:
+    match = request.resolver_match
+    return match.view_name if match else request.path
+
+
+def _say_unscripted(script: Mapping[str, bool], view: str) -> None:
+    if script["found"] or view in _unscripted:
+        return
+    _unscripted.add(view)
+    logger.warning(
+        "The page of %s shows presence, but has no %s: it stays as it is. Put the tag into its <head>, such as that of "
+        "base.html.",
+        *(view, "{% presence_script %}"),
+    )
