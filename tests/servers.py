@@ -184,7 +184,7 @@ class RedisServer(Server):
 
 
 class SiteServer(Server):
-    """The example project, served by uvicorn (default) or daphne; *variables* are its environment.
+    """The example project, served by uvicorn (default), daphne, or over WSGI by gunicorn; *variables* are its environment.
 
     Two servers with the same ``DB`` variable share their users and sessions. Python's warnings are shown, and
     whatever unusual is said in its log must be allowed, or a ``with`` block fails at its end.
@@ -194,6 +194,7 @@ class SiteServer(Server):
     usual: tuple[str, ...] = (
         r"INFO: ",  # uvicorn
         r'[\d.]+:\d+ - - \[.+\] "(GET|POST|WSCONNECTING|WSCONNECT|WSDISCONNECT) ',  # daphne
+        r"\[.+\] \[\d+\] \[INFO\] ",  # gunicorn
         # Django leaves a static file open when the browser goes away before it has it.
         r".+: ResourceWarning: unclosed file <_io\.\w+ name='.+/static/",
         r"ResourceWarning: Enable tracemalloc to get the object allocation traceback",
@@ -247,6 +248,9 @@ class SiteServer(Server):
         where = ["--port", str(self.port)]
         if self.server == "daphne":
             return [sys.executable, "-m", "daphne", "-b", "127.0.0.1", *where, application]
+        if self.server == "gunicorn":
+            options = ["--workers", "2", "--threads", "4", "--bind", f"127.0.0.1:{self.port}"]
+            return [sys.executable, "-m", "gunicorn", *options, "django.core.wsgi:get_wsgi_application()"]
         options = ["--host", "127.0.0.1", "--ws-per-message-deflate", "false"]
         return [sys.executable, "-m", "uvicorn", *options, *where, application]
 

@@ -98,8 +98,9 @@ class Backend:
         at most.
 
         A lease that promised to be heard of is claimed only if the store has been heard from, up to this moment and
-        without a pause, for as long as that may take. So after an outage everybody who is alive has renewed before
-        anybody is claimed. Without *own* this does not count.
+        without a pause, for as long as that may take; of a draining one, as long as its *pause* at most, for whoever has
+        moved elsewhere. So after an outage everybody who is alive has renewed before anybody is claimed. Without *own*
+        this does not count.
 
         None if the lease *own* is unknown or has itself expired. Without *own*, expired job leases are claimed, and
         others only when they have been so for *lag* seconds. The same work may be given out more than once.

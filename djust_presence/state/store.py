@@ -131,7 +131,8 @@ class Store:
         """True if *held*, which has expired, would have been heard of, were its owner alive."""
         if not held.unheard:
             return True
-        return now - self.heard <= held.pause and now - self.heard_since >= held.unheard
+        turn = min(held.unheard, held.pause) if held.draining else held.unheard
+        return now - self.heard <= held.pause and now - self.heard_since >= turn
 
     def _work(self, limit: int) -> list[Work]:
         work: list[Work] = []

@@ -1,6 +1,6 @@
 -- Claims expired leases, a bounded number of them, and gives out the work that claimed leases have left. A lease that may
 -- go unheard is claimed only if its owner would have been heard of: if the store was, for at least so long and without
--- a pause.
+-- a pause. Nobody waits for the owner of a draining lease, but for whoever has moved elsewhere: as long as a pause at most.
 -- KEYS  1 prefix
 -- ARGV  1 lease of the caller, or "" if it has none  2 how many refs at most, and how many leases
 --       3 seconds for which a process's lease must have been expired if the caller has none
@@ -25,7 +25,8 @@ local last, since = heard()
 local function had_its_turn(lease)
   local expired = held(lease)
   if own == "" or not expired or expired.unheard == 0 then return true end
-  return last and at - last <= expired.pause and at - since >= expired.unheard
+  local turn = expired.draining and math.min(expired.unheard, expired.pause) or expired.unheard
+  return last and at - last <= expired.pause and at - since >= turn
 end
 
 local function claim(from, before)

@@ -154,6 +154,23 @@ class ReapingContract(BackendSuite):
             verbs.renew("reaper", 0, [])
         assert work == [Work("late", "room", ["ref"])]
 
+    def test_a_draining_lease_has_a_pause_as_its_turn_and_not_more(self, verbs: Backend) -> None:
+        """Its owner is not waited for, but whoever was present by it may have moved elsewhere."""
+        pause = 0.5
+        check = self.claims_nothing(verbs, "reaper", pause)
+        verbs.open("reaper", LONG, LONG, pause)
+        verbs.open("draining", LONG, LONG, pause)
+        verbs.open("late", GONE, LONG, pause)
+        for lease in ("draining", "late"):
+            verbs.write(lease, [join(1, lease)])
+        verbs.drain("draining", GONE)
+        check()
+        deadline = time.monotonic() + BOUND
+        while not (work := verbs.claim("reaper", 500, 0)) and time.monotonic() < deadline:
+            time.sleep(pause / 5)
+            verbs.renew("reaper", 0, [])
+        assert work == [Work("draining", "room", ["draining"])]
+
     def test_a_silence_protects_no_job_and_nobody_from_those_without_a_lease(self, verbs: Backend) -> None:
         verbs.open("reaper", LONG, LONG, LONG)
         verbs.open("job:1", GONE)
