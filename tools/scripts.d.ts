@@ -1,8 +1,10 @@
 /** What the scripts of the package have of each other, and of others' scripts: for tsc alone. */
 
+/** `document[Symbol.for("djust_presence.parts")]`: what each script has added by now. */
 interface Parts {
   base?: Base;
   forms?: (base: Base, page: LivePage) => Forms;
+  /** Start the page, once all that it needs is there; called again after a boosted navigation. */
   presence?: () => void;
   djust?: () => void;
 }
@@ -18,8 +20,9 @@ interface Base {
   warn(text: string): void;
   HELP: string;
   SCRIPT_RETRY: number;
+  /** Where cursors.js is: `data-cursors` of the tag. */
   cursorsUrl: string | null;
-  /** The tag of base.js, on a live page. */
+  /** The tag of base.js, on a live page. Its `data-socket-prefix` goes in front of the path in the socket's URL. */
   script: HTMLScriptElement | null;
 }
 
@@ -55,14 +58,29 @@ interface Refusal {
 }
 
 interface PatchOptions {
+  /** An element that is not touched now. */
   leave: Element | null;
+  /** Take an attribute's new value (null: none), and return true, or leave it to the patcher. */
   set(element: Element, name: string, value: string | null): boolean;
 }
 
+/**
+ * `document[Symbol.for("djust_presence.patch")]`; the document hears `djust_presence.patch` when it is made.
+ *
+ * Its first replica is a copy of the page as it is where patch.js stands. A script that changes the page before that
+ * counts as the server; one that is deferred, or waits for DOMContentLoaded, does not.
+ */
 interface Patcher {
+  /**
+   * Show `html` as the content of `target`, or as the page if that is <html>. `skipped`: `leave` was in the way;
+   * `late`: so was an element that is being edited. The same HTML, patched again, makes up for both.
+   */
   patch(target: Element, html: string, options?: PatchOptions): { skipped: boolean; late: boolean };
+  /** Copy the page again, after a navigation that has swapped its body. */
   copyPage(): void;
+  /** The replica of an element, or undefined if the server has not rendered it. */
   served(element: Element): Element | undefined;
+  /** The URL as `script.src` takes it under Trusted Types. */
   scriptURL(url: string): string;
 }
 

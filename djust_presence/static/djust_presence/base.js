@@ -1,17 +1,8 @@
 /**
- * The base that all pages with our scripts share: the document as it is, notices, colours, and live cursors.
+ * The base of all our pages: the document as it is, notices, colours, and live cursors.
  *
- * Its tag says what there is: `data-cursors` is the script for pages with live cursors; `data-socket-prefix`, which
- * only live pages have, goes in front of the page's path in the socket's URL; `data-advice` is for the console.
- *
- * `document[Symbol.for("djust_presence.parts")]` holds what our scripts have of each other, in whatever order they
- * come: `base` is this script's, `forms` that of forms.js; `presence()` and `djust()` start the page once all they
- * need is there. A boosted navigation runs this script again in the same document, perhaps for another page: it
- * then reads its new tag and calls them again.
- *
- * What the page's own scripts and styles can go by:
- *   window.djustPresence   what pages can call; each of our scripts adds to it
- *   --presence-color       on every element with a plain colour as data-presence-color
+ * `document[Symbol.for("djust_presence.parts")]` has what our scripts have of each other, in whatever order they come;
+ * tools/scripts.d.ts says what. A boosted navigation runs this one again, perhaps for another page.
  */
 (() => {
   "use strict";

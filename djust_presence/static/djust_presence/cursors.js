@@ -43,7 +43,7 @@
   const HIGHEST = 48;
   const ROUNDING = 0.01;
 
-  // --- Where things are -------------------------------------------------------------------------------
+  // --- Where things are ---
 
   const tags = document.getElementsByTagName(TAG);
   const rects = new Map(); // element → where it is, for as long as nothing moves
@@ -296,7 +296,7 @@
     return null;
   }
 
-  // --- This page's pointer ----------------------------------------------------------------------------
+  // --- This page's pointer ---
 
   const NOWHERE = { type: "cursor", x: null };
 
@@ -381,7 +381,7 @@
     report();
   }
 
-  // --- Everybody else's -------------------------------------------------------------------------------
+  // --- Everybody else's ---
 
   const [SURFACE, TOUCH] = [10, 11]; // in a move: number, x, y, w, h, anchor, ax, ay, aw, ah, surface, touch
 
@@ -596,7 +596,7 @@
     cursor.look.style.setProperty("--presence-color", plain.includes("currentcolor") ? "" : plain);
   }
 
-  // --- What they are drawn with -----------------------------------------------------------------------
+  // --- What they are drawn with ---
 
   const sheet = new CSSStyleSheet();
   // No filters, no blending: dozens of these move at once.
@@ -710,7 +710,7 @@
     stages.delete(top);
   }
 
-  // --- Start ------------------------------------------------------------------------------------------
+  // --- Start ---
 
   document[CURSORS] = (transport) => {
     send = transport.send;

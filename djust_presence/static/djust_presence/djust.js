@@ -23,7 +23,7 @@
   parts.djust();
 
   function start({ bare, cursors: makeCursors, document, emit, paint }) {
-    // --- What the server says to this script, on djust's own socket --------------------------------------
+    // --- What the server says to this script, on djust's own socket ---
 
     const OURS = '{"type": "djust_presence"';
     let socket = null;
@@ -55,7 +55,7 @@
       if (client.viewMounted) receive.ready(); // which was said before
     }
 
-    // --- Cursors ----------------------------------------------------------------------------------------
+    // --- Cursors ---
 
     const LIVE = "[dj-root], [dj-view]";
     const COLOR = "data-presence-color";
@@ -68,7 +68,7 @@
       socket.send(JSON.stringify({ type: "cursor_move", ...fields }));
     }
 
-    // --- After each patch -------------------------------------------------------------------------------
+    // --- After each patch ---
 
     const changed = { subtree: true, childList: true, characterData: true, attributeFilter: [COLOR, "style"] };
     const observer = new MutationObserver((records) => {

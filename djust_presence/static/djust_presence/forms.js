@@ -1,11 +1,4 @@
-/**
- * Forms and fields of a live page: events to its view, and fields that keep what a person did.
- *
- * What the page's own scripts and styles can go by:
- *   presence-client:<notice>  on the document, bubbling from the element that asked: unsent {name, params},
- *                             refused {ref, name, code, message}
- *   [data-presence-pending]   an element whose event has not been answered
- */
+/** Forms and fields of a live page: events to its view, and fields that keep what a person did. */
 (() => {
   "use strict";
 
@@ -24,7 +17,7 @@
     const TYPING_DEBOUNCE = 300; // milliseconds
     const LARGEST_FRAME = 64 * 1024; // bytes
 
-    // --- Events to the server ---------------------------------------------------------------------------
+    // --- Events to the server ---
 
     let lastRef = 0;
     const inFlight = new Map(); // ref → {name, element, sent}, or of a script's call {settle}
@@ -285,7 +278,7 @@
       }
     }
 
-    // --- Fields that keep what a person did -------------------------------------------------------------
+    // --- Fields that keep what a person did ---
 
     const handled = []; // the fields of each form that was handled, as they were sent
     let composing = null; // the element under an IME composition
@@ -421,7 +414,7 @@
       }
     }
 
-    // --- What a person does -------------------------------------------------------------------------------
+    // --- What a person does ---
 
     document.addEventListener("click", onClick);
     document.addEventListener("submit", onSubmit);

@@ -1,23 +1,8 @@
 /**
  * Patching by difference: shows a server's new HTML by applying what the server has changed since its last HTML.
  *
- * The last HTML is kept as a tree, the replica, whose nodes are tied to the nodes of the page. New HTML is compared
- * with the replica and not with the page. So what scripts, widgets and people did to the page stays, unless the
- * server's own HTML for it changes; a node that is tied to no replica is a script's.
- *
- * The first replica is a copy of the page as it is where this script stands. A script that changes the page before
- * that counts as the server; one that is deferred, or waits for DOMContentLoaded, does not.
- *
- * `document[Symbol.for("djust_presence.patch")]` is
- *   patch(target, html, {leave, set})   show `html` as the content of the element `target`, or as the page if that is
- *                                       <html>. `leave` is an element that is not touched now; `set(element, name,
- *                                       value)` may take an attribute's new value (null: none) and return true.
- *                                       Returns {skipped, late}: whether `leave` was in the way, and whether an
- *                                       element that is being edited was; patching the same HTML again makes up for it.
- *   copyPage()                          copy the page again, after a navigation that has swapped its body
- *   served(element)                     its replica, or undefined if the server has not rendered it
- *   scriptURL(url)                      the URL as `script.src` takes it under Trusted Types
- * After it is made, the document hears `djust_presence.patch`.
+ * The last HTML is kept as a tree, the replica, whose nodes are tied to those of the page; what is tied to none is a
+ * script's. New HTML is compared with the replica and not with the page: see docs/explanation/patching.md.
  */
 (() => {
   "use strict";
@@ -109,7 +94,7 @@
     if (parent) removeChild(parent, node);
   }
 
-  // --- Trusted Types: what the server has rendered, and nothing else ------------------------------------
+  // --- Trusted Types: what the server has rendered, and nothing else ---
 
   let types = window.trustedTypes;
   const trust = { createHTML: (text) => text, createScript: (text) => text, createScriptURL: (text) => text };
@@ -130,7 +115,7 @@
     else attributesOf(element).setNamedItemNS(attr.cloneNode());
   }
 
-  // --- Replicas ---------------------------------------------------------------------------------------
+  // --- Replicas ---
 
   const liveOf = new WeakMap(); // node of a replica → node of the page
   const copyOf = new WeakMap(); // and back
@@ -226,7 +211,7 @@
     return tree;
   }
 
-  // --- What is the same -------------------------------------------------------------------------------
+  // --- What is the same ---
 
   /** isEqualNode() does not look into templates. */
   function isSame(one, other) {
@@ -244,7 +229,7 @@
     return ones.length === others.length && ones.every((node, index) => isSame(node, others[index]));
   }
 
-  // --- Which node is which: ids first, then what is in them, then likeness ------------------------------
+  // --- Which node is which: ids first, then what is in them, then likeness ---
 
   /** Whether two nodes can be the same one. */
   function areAlike(last, next) {
@@ -507,7 +492,7 @@
     return found;
   }
 
-  // --- Applying the difference ------------------------------------------------------------------------
+  // --- Applying the difference ---
 
   let options;
   let result;
@@ -808,7 +793,7 @@
     for (const template of all(copy.content, SHADOW)) attach(template, liveOf.get(parentOf(template)));
   }
 
-  // --- Attributes -------------------------------------------------------------------------------------
+  // --- Attributes ---
 
   function patchAttributes(copy, next, live) {
     const [names, nextNames] = [attributeNames(copy), attributeNames(next)];
@@ -870,7 +855,7 @@
     return true;
   }
 
-  // --- Whole regions and pages --------------------------------------------------------------------------
+  // --- Whole regions and pages ---
 
   /** As a parser reads it inside such an element: rows in a table, shapes in an SVG. */
   function parse(html, target) {

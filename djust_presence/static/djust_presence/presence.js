@@ -1,16 +1,7 @@
 /**
  * A live page: the socket to its own URL, and the regions that the server renders.
  *
- * base.js, whose tag says where the rest is, forms.js and patch.js have tags of their own.
- *
- * What the page's own scripts and styles can go by:
- *   presence:<event>            on the document: a broadcast to the group, its payload in `detail`
- *   djust:push_event            on the window: view.push_event(), `detail` is {event, payload}
- *   djustPresence.event()       calls an event handler of the view
- *   presence-client:<notice>    on the document: online, offline {code, final}, render {regions}
- *   <html data-presence-state>  connecting, live, reconnecting or stopped
- *   <presence-status>           says that the page reconnects, or has stopped, in the words of
- *                               <html data-presence-reconnecting data-presence-stopped> if that has any
+ * What scripts and styles of the page can go by is in docs/reference/live-view.md.
  */
 (() => {
   "use strict";
@@ -62,7 +53,7 @@
       catchUp,
     });
 
-    // --- The socket: reconnecting, probing, close codes -------------------------------------------------
+    // --- The socket: reconnecting, probing, close codes ---
 
     let socket = null;
     let state = null;
@@ -149,7 +140,7 @@
       return old;
     }
 
-    // --- The page's address and content -----------------------------------------------------------------
+    // --- The page's address and content ---
 
     let address; // {prefix, pathname, search} of the page's socket, whatever scripts make of `location`
     let tag; // of the scripts, which the server has put into the page
@@ -194,7 +185,7 @@
       observer.observe(window.document, { childList: true, subtree: true });
     }
 
-    // --- The line: this socket, for the rooms of client.js -----------------------------------------------
+    // --- The line: this socket, for the rooms of client.js ---
 
     const listeners = [];
     window.document[Symbol.for("djust_presence.line")] = {
@@ -205,7 +196,7 @@
       listen: (listener) => listeners.push(listener),
     };
 
-    // --- The note ---------------------------------------------------------------------------------------
+    // --- The note ---
 
     const status = document.createElement("presence-status");
     const NOTES = { reconnecting: "Reconnecting…", stopped: "This page no longer updates: reload it." };
@@ -343,7 +334,7 @@
       ping: () => send({ type: "pong" }),
     };
 
-    // --- Patching ---------------------------------------------------------------------------------------
+    // --- Patching ---
 
     const waiting = new Map(); // region id → its newest HTML, not yet shown
     const late = new Map(); // the same, of regions that are shown but for an element that is being edited
@@ -411,7 +402,7 @@
       return ids.includes("*") || (here.length === ids.length && here.every((id) => ids.includes(id)));
     }
 
-    // --- Start ------------------------------------------------------------------------------------------
+    // --- Start ---
 
     const sheet = new CSSStyleSheet();
     // Of no specificity, so that any rule of the page has its way.
