@@ -23,6 +23,8 @@ BIN = $(VENV)/bin
 # Real djust views need Django < 6, which is all that Python 3.11 can have. Newer Pythons test the newest Django.
 TEST_EXTRAS ?= test$(if $(filter 3.11,$(TAG)),$(comma)djust)
 
+NPM := $(shell command -v npm)
+
 SETUP = PYTHON="$(PYTHON)" tools/venv.sh "$(VENV)"
 # An environment is made anew when pyproject.toml changes: one stamp per set of extras.
 stamp = $(VENV)/.installed-$(subst $(comma),-,$(1))
@@ -42,8 +44,8 @@ help:
 	@echo 'make test      the test suite                                  ARGS="-k name" JOBS= SKIP_BROWSER=1 PYTHON='
 	@echo 'make soak      the long exploration, for minutes'
 	@echo 'make soak-outages   real servers lose the store, the layer, their sockets   RUNS= SEED='
-	@echo 'make lint      ruff and mypy'
-	@echo 'make format    what ruff can put right by itself'
+	@echo 'make lint      ruff and mypy; biome and tsc for JavaScript, if there is npm'
+	@echo 'make format    what ruff and biome can put right by themselves'
 	@echo 'make docs      the documentation, into docs/_build/html'
 	@echo 'make screenshot   the picture in the README, anew'
 	@echo 'make clean     remove what the above made'
@@ -67,14 +69,20 @@ soak: $(call stamp,$(TEST_EXTRAS))
 soak-outages: $(call stamp,$(TEST_EXTRAS))
 	OUTAGE_RUNS=$(RUNS) OUTAGE_SEED=$(SEED) $(BIN)/python -m pytest -m soak -v tests/outages $(ARGS)
 
-lint: $(call stamp,$(TEST_EXTRAS))
+lint: $(call stamp,$(TEST_EXTRAS)) $(if $(NPM),node_modules/.installed)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(if $(NPM),npm run --silent lint,@echo 'There is no npm on PATH: the JavaScript is left out.')
 
-format: $(call stamp,$(TEST_EXTRAS))
+format: $(call stamp,$(TEST_EXTRAS)) $(if $(NPM),node_modules/.installed)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(if $(NPM),npm run --silent format)
+
+node_modules/.installed: package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
 
 docs: $(call stamp,docs)
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
@@ -98,5 +106,5 @@ $(VENV)/.installed-%: pyproject.toml tools/venv.sh
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-* build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/browser/npm/node_modules example_project/db.sqlite3*
+	rm -rf .venv .venv-* node_modules build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/browser/npm/node_modules example_project/db.sqlite3*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

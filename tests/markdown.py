@@ -14,7 +14,7 @@ __all__ = ["PAGES", "Block", "blocks", "write_file", "write_files"]
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md"))]
 
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-FILE = re.compile(r"(?:#|<!--) ([\w/]+\.\w+)(, at the end)?(?: -->)?\n")
+FILE = re.compile(r"(?:#|//|<!--) ([\w/]+\.\w+)(, at the end)?(?: -->)?\n")
 
 
 class Block(NamedTuple):

@@ -183,9 +183,9 @@ def test_the_backends_page_has_every_verb() -> None:
 def test_the_protocol_page_has_every_frame() -> None:
     sent = set(re.findall(r'encode\(\s*"([a-z]+)"', LIVE))
     assert set(table("protocol.md", "From the server")) == sent
-    handled = re.search(r"const receive = \{(.*?)\n  \};", SCRIPT, re.DOTALL)
+    handled = re.search(r"const receive = \{(.*?)\n    \};", SCRIPT, re.DOTALL)
     assert handled
-    assert {*re.findall(r"^    (\w+)(?:\(|:)", handled[1], re.MULTILINE), "pong"} == sent
+    assert {*re.findall(r"^      (\w+)(?:\(|:)", handled[1], re.MULTILINE), "pong"} == sent
     taken_in = set(re.findall(r'case "([a-z]+)"', LIVE))
     assert set(table("protocol.md", "From the page")) == taken_in
     assert set(re.findall(r'type: "([a-z]+)"', SCRIPT)) == taken_in
@@ -204,7 +204,7 @@ def test_the_protocol_page_has_every_close_code() -> None:
 
 
 def test_the_script_has_the_close_codes_of_the_server() -> None:
-    entries = re.search(r"const CloseCode = \{(.*?)\}", SCRIPT)
+    entries = re.search(r"const CloseCode = \{(.*?)\}", SCRIPT, re.DOTALL)
     assert entries
     codes = {name: int(code) for name, code in re.findall(r"(\w+): (\d+)", entries[1])}
     assert codes == {code.name: code for code in CloseCode if code > CloseCode.RETRY}
@@ -213,7 +213,7 @@ def test_the_script_has_the_close_codes_of_the_server() -> None:
 def test_the_live_view_page_has_what_the_script_listens_to_and_says() -> None:
     text = (REFERENCE / "live-view.md").read_text()
     names = {*re.findall(r"\bdj-[a-z]+(?:-[a-z]+)*\b", SCRIPT), *re.findall(r"data-presence-\w+", SCRIPT)}
-    names |= {f"presence-client:{name}" for name in re.findall(r'emit\("(\w+)"', SCRIPT)}
+    names |= {*re.findall(r'emit\("(presence-client:\w+)"', SCRIPT)}
     assert names
     assert not [name for name in sorted(names) if name not in text]
 

@@ -11,14 +11,17 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.template import Engine, TemplateSyntaxError
+from django.template import Engine, Template, TemplateSyntaxError
 from django.template.context import make_context
 from django.template.response import SimpleTemplateResponse
 
 from ..calls import call
 from ..hosts.outgoing import WHOLE, Changed
 from ..hosts.request import template_response_middleware
+from .elements import PLAIN, Element
+from .placing import Tagged, check_page
 
 __all__ = [
     "Page",
@@ -76,8 +79,10 @@ class Regions:
         self._inside: Place | None = None
         self._times: Counter[str] = Counter()
         self.html: dict[str, str] = {}
-        self.places: list[Place] = []
+        self.places: list[tuple[Place, str]] = []
         self.parts: list[Part] = []
+        self.tagged: list[Tagged] = []
+        self.template: Template | None = None  # of the page
 
     @property
     def csrf_token(self) -> str:
@@ -91,7 +96,7 @@ class Regions:
             if name not in before or before[name] is not value:
                 self.context[name] = value
 
-    def add(self, place: Place, page: str, render: Callable[[], str]) -> str:
+    def add(self, place: Place, page: str, render: Callable[[], str], element: Element = PLAIN) -> str:
         """Render the next region, which stands at *place* in a *page*, and return its markup."""
         if self._inside is not None:
             raise TemplateSyntaxError(
@@ -107,14 +112,16 @@ class Regions:
         if self._times[name] > 1:
             name = f"{name}-{self._times[name]}"
         self.html[name] = html
-        self.places.append(place)
-        return f'<live-region id="{name}">{html}</live-region>'
+        start = element.start(name)
+        self.places.append((place, start))
+        self.tagged.append(Tagged(element.tag, place, start, html, element.end))
+        return start + html + element.end
 
-    def add_part(self, part: Part, *, fixed: bool) -> str:
+    def add_part(self, part: Part, *, fixed: bool, element: Element = PLAIN) -> str:
         """Render *part* as the next region. Not *fixed*: the page has to say which one it is each time."""
         if fixed:
             self.parts.append(part)
-        return self.add(part.place, part.page, partial(part.render, self.context, self._request))
+        return self.add(part.place, part.page, partial(part.render, self.context, self._request), element)
 
 
 _active: ContextVar[Regions | None] = ContextVar("djust_presence.regions", default=None)
@@ -135,14 +142,14 @@ def _collecting(regions: Regions) -> Iterator[None]:
 
 
 class Page(NamedTuple):
-    """A view, rendered: the response, and the html of each region with the place where it stands.
+    """A view, rendered: the response, the html of each region, and its place with its start tag.
 
     *parts* are its regions if they can all be rendered without the rest of the page, which is that of *template*.
     """
 
     response: HttpResponse
     regions: Mapping[str, str]
-    places: tuple[Place, ...]
+    places: tuple[tuple[Place, str], ...]
     parts: tuple[Part, ...]
     csrf_token: str
     template: Any = None
@@ -166,6 +173,8 @@ def render(view: Any, csrf_token: str) -> Page:
         vars(response)["render"] = None
     parts = tuple(regions.parts) if len(regions.parts) == len(regions.html) else ()
     page = Page(response, regions.html, tuple(regions.places), parts, csrf_token, template)
+    if settings.DEBUG and regions.template:
+        check_page(regions.template, regions.tagged, page.html)
     return page if page.regions else page._replace(regions={WHOLE: page.html})
 
 
@@ -253,7 +262,8 @@ class Shown:
     def update(self, page: Page) -> Changed:
         """The regions of *page* that differ from what is shown; they count as shown from here on.
 
-        When a region comes or goes (an ``{% if %}`` around it) it is the whole page that differs.
+        When a region comes or goes (an ``{% if %}`` around it), or an attribute of one changes, it is the whole page
+        that differs.
         """
         whole = self._owes_page or page.places != self._places
         if whole:

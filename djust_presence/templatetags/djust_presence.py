@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.template import Context, Library, Node, NodeList, TemplateSyntaxError
 from django.template.base import UNKNOWN_SOURCE, FilterExpression, Origin, Parser, Token
-from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -20,11 +20,12 @@ from ..cursors.position import LONGEST_NAME
 from ..feed.page import renderings
 from ..feed.script import client_script
 from ..feed.tags import TAGS, request_of
-from ..hosts.nonce import nonce_attribute
 from ..live import LiveView
 from ..live.advice import advice_for_ordinary, is_live
+from ..live.elements import NAMES, PLAIN, REFUSED, Element
+from ..live.placing import Tagged
 from ..live.rendering import Part, Place, active_regions
-from ..live.script import advice_script
+from ..live.script import advice_script, djust_script
 
 register = Library()
 renderings.append(active_regions)
@@ -35,25 +36,54 @@ for tag in TAGS:
 COUNT = "djust_presence.count"
 INLINE = "djust_presence.inline"
 
+ATTRIBUTE = re.compile(r"""([^\s"'<>/={}]+)(?:=(.+))?""", re.DOTALL)
+
+
+class ElementExpression(NamedTuple):
+    """What follows ``as`` in a ``{% live %}``: the name of an element, and its attributes."""
+
+    name: str
+    attributes: Mapping[str, FilterExpression | bool]
+
+    def resolve(self, context: Context) -> Element:
+        values = {
+            name: value.resolve(context, ignore_failures=True)
+            if isinstance(value, FilterExpression)
+            else value
+            for name, value in self.attributes.items()
+        }
+        return Element(self.name, values)
+
 
 class LiveNode(Node):
-    def __init__(self, place: Place, nodelist: NodeList) -> None:
+    def __init__(self, place: Place, nodelist: NodeList, element: ElementExpression | None) -> None:
         self.place = place
         self.nodelist = nodelist
+        self.element = element
 
     def render(self, context: Context) -> str:
         regions = active_regions()
+        element = self.element and self.element.resolve(context)
         if regions is None:
-            return self.nodelist.render(context) + _advice(context, "{% live %}", self.place)
+            return _ordinary(self.nodelist.render(context), element, context, self.place)
         assert context.template is not None
-        return regions.add(self.place, _name(context.template.origin), partial(self.nodelist.render, context))
+        regions.template = context.template
+        page = _name(context.template.origin)
+        return regions.add(self.place, page, partial(self.nodelist.render, context), element or PLAIN)
 
 
 class LivePartNode(Node):
-    def __init__(self, place: Place, name: FilterExpression, extra_data: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        name: FilterExpression,
+        extra_data: dict[str, Any],
+        element: ElementExpression | None,
+    ) -> None:
         self.place = place
         self.name = name
         self.extra_data = extra_data
+        self.element = element
 
     def render(self, context: Context) -> str:
         assert context.template is not None
@@ -65,9 +95,11 @@ class LivePartNode(Node):
         page = context.template
         part = Part(self.place, _name(page.origin), page.engine, name)
         regions = active_regions()
+        element = self.element and self.element.resolve(context)
         if regions is None:
-            return part.engine.get_template(name).render(context) + _advice(context, "{% live %}", self.place)
-        return regions.add_part(part, fixed=self._is_fixed(context))
+            return _ordinary(part.engine.get_template(name).render(context), element, context, self.place)
+        regions.template = page
+        return regions.add_part(part, fixed=self._is_fixed(context), element=element or PLAIN)
 
     def _is_fixed(self, context: Context) -> bool:
         """Whether it is the same part each time, beside none but parts: an inline region may be hidden by an if."""
@@ -82,21 +114,64 @@ def live(parser: Parser, token: Token) -> Node:
 
     ``{% live %}…{% endlive %}`` around it, or ``{% live "part.html" %}`` for a template of its own, which sees
     the view's context and nothing of a surrounding ``with`` or ``for``. Several are allowed, one in
-    another is not. A template without any is live as a whole. In pages of other views the tag changes nothing; with
+    another is not. A template without any is live as a whole. In pages of other views the tag makes nothing live; with
     DEBUG they say so.
+
+    The region is an element that does not affect layout; with ``as`` it is one of these, where HTML wants them, or for
+    its attributes: ``{% live as tbody class="rows" data-count=count %}``. Their values are literals or variables.
     """
     name, *arguments = token.split_contents()
+    element = None
+    if "as" in arguments:
+        at = arguments.index("as")
+        element = _read_element(parser, arguments[at + 1 :])
+        arguments = arguments[:at]
     if len(arguments) > 1:
-        raise TemplateSyntaxError(f"{{% {name} %}} takes at most one argument, the name of a template.")
+        raise TemplateSyntaxError(
+            f"{{% {name} %}} takes at most one argument, the name of a template, and then an element: "
+            f'{{% {name} "rows.html" as tbody class="rows" %}}.'
+        )
     extra_data: dict[str, Any] = parser.extra_data
     extra_data[COUNT] = number = extra_data.get(COUNT, 0) + 1
     place = Place(_name(parser.origin), token.lineno or 0, number)
     if arguments:
-        return LivePartNode(place, parser.compile_filter(arguments[0]), extra_data)
+        return LivePartNode(place, parser.compile_filter(arguments[0]), extra_data, element)
     extra_data[INLINE] = True
     nodelist = parser.parse(("endlive",))
     parser.delete_first_token()
-    return LiveNode(place, nodelist)
+    return LiveNode(place, nodelist, element)
+
+
+def _read_element(parser: Parser, words: list[str]) -> ElementExpression:
+    name, *words = words or [""]
+    if name not in NAMES:
+        raise TemplateSyntaxError(
+            f"{{% live as {name} %}}: a region may be one of these elements: {', '.join(sorted(NAMES))}."
+        )
+    attributes: dict[str, FilterExpression | bool] = {}
+    for word in words:
+        match = ATTRIBUTE.fullmatch(word)
+        if match is None or "{{" in word:
+            raise TemplateSyntaxError(
+                f'{{% live as {name} {word} %}}: attributes of a region are written as in class="rows", or '
+                "class=variable."
+            )
+        attribute, value = match[1].lower(), match[2]
+        if attribute in REFUSED:
+            raise TemplateSyntaxError(
+                f"{{% live as {name} {word} %}}: a region cannot have this attribute, an element in it can."
+            )
+        if attribute in attributes:
+            raise TemplateSyntaxError(f"{{% live as {name} %}}: {attribute} is there twice.")
+        attributes[attribute] = parser.compile_filter(value) if value else True
+    return ElementExpression(name, attributes)
+
+
+def _ordinary(html: str, element: Element | None, context: Context, place: Place) -> str:
+    """A page that is not live has the same elements, but for the one that is there for the region alone."""
+    if element:
+        html = element.start(None) + html + element.end
+    return html + _advice(context, "{% live %}", place)
 
 
 class LiveCursorsNode(Node):
@@ -106,11 +181,17 @@ class LiveCursorsNode(Node):
         self.nodelist = nodelist
 
     def render(self, context: Context) -> str:
-        advice = _advice(context, "{% live_cursors %}", self.place) if active_regions() is None else ""
         attributes = format_html(' guest="{}"', gettext("Guest"))
         if self.name is not None:
             attributes = format_html(' name="{}"{}', self._surface(self.name, context), attributes)
-        return f"<live-cursors{attributes}>{self.nodelist.render(context)}</live-cursors>{advice}"
+        start, end = f"<live-cursors{attributes}>", "</live-cursors>"
+        html = self.nodelist.render(context)
+        regions = active_regions()
+        if regions is None:
+            return start + html + end + _advice(context, "{% live_cursors %}", self.place)
+        regions.template = context.template
+        regions.tagged.append(Tagged("{% live_cursors %}", self.place, start, html, end))
+        return start + html + end
 
     def _surface(self, expression: FilterExpression, context: Context) -> str:
         name = expression.resolve(context, ignore_failures=True)
@@ -151,7 +232,7 @@ def presence_script(context: Any, times: Mapping[str, float] | None = None) -> S
     if request is None:
         return ""
     of_djust = active_regions() is None and _may_be_of_djust(request)
-    script = _djust_script(request) if of_djust else SafeString("")
+    script = djust_script(request) if of_djust else SafeString("")
     try:
         return script + client_script(request, times)
     except ImproperlyConfigured:
@@ -166,15 +247,6 @@ def _may_be_of_djust(request: HttpRequest) -> bool:
     match = request.resolver_match
     view = getattr(match and match.func, "view_class", None)
     return not isinstance(view, type) or (is_live(view) and not issubclass(view, LiveView))
-
-
-def _djust_script(request: HttpRequest) -> SafeString:
-    return format_html(
-        '<script src="{}" defer data-cursors="{}"{}></script>',
-        static("djust_presence/djust.js"),
-        static("djust_presence/cursors.js"),
-        nonce_attribute(request),
-    )
 
 
 def _advice(context: Context, tag: str, place: Place) -> SafeString | str:

@@ -12,6 +12,7 @@ from typing import Any, Self
 from django.test import AsyncClient
 
 from ..live import LiveViewConsumer
+from ..live.placing import content_of
 from ..tasks import start
 from .ending import aclose_presence
 
@@ -153,12 +154,11 @@ class LivePage:
         if region == "*":
             self.html = html
             return
-        start = f'<live-region id="{region}">'
-        before, found, after = self.html.partition(start)
-        if not found:
+        span = content_of(self.html, region)
+        if span is None:
             self._say(type="page")
-            return
-        self.html = before + start + html + after[after.index("</live-region>") :]
+        else:
+            self.html = self.html[: span.start] + html + self.html[span.stop :]
 
     async def _leave(self) -> None:
         self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})

@@ -51,10 +51,10 @@ async def sit_down(page: Page, desk: DeskServer, htmx: str) -> Page:
     return page
 
 
-async def come_and_go(desk: DeskServer, number: int) -> None:
+async def come_and_go(desk: DeskServer, number: int, path: str = "/") -> None:
     """Somebody without cookies, who is somebody else each time."""
     await asyncio.sleep(number / OTHERS)
-    async with websockets.connect(desk.url.replace("http", "ws") + "/", origin=Origin(desk.url)) as socket:
+    async with websockets.connect(desk.url.replace("http", "ws") + path, origin=Origin(desk.url)) as socket:
         await socket.recv()
         await asyncio.sleep(1)
 
@@ -134,3 +134,42 @@ async def test_a_composer_and_an_edit_form_of_a_real_view(desk: DeskServer, new_
     await page.get_by_role("button", name="Save").click()
     await expect(name).to_have_value("Grace")
     await new_page.close()
+
+
+async def test_rows_shapes_and_options_come_and_go_in_their_places(page: Page, desk: DeskServer) -> None:
+    await page.goto(f"{desk.url}/table/")
+    assert await page.locator("table > *").evaluate_all("them => them.map(({localName}) => localName)") == [
+        "caption",
+        "thead",
+        "tbody",
+        "tfoot",
+    ]
+    await expect(page.locator("tbody.rows > tr > td")).to_have_count(2)
+    await expect(page.locator("html")).to_have_attribute("data-presence-state", "live")
+    await page.evaluate(WATCH.replace('"count"', '"live-1"'))
+    await page.evaluate(
+        """() => {
+          const region = document.querySelector(".rows");
+          region.classList.add("sorted");
+          region.querySelector("tr").classList.add("mine");
+        }"""
+    )
+    await asyncio.gather(*(come_and_go(desk, number, "/table/") for number in range(OTHERS)))
+    await expect(page.locator("caption")).to_have_text("1 online", timeout=20_000)
+    assert await page.evaluate("window.most") > 1
+    assert await page.evaluate("window.renders") > 1
+    await expect(page.locator("tfoot[data-of] td[colspan]")).to_have_text("1 in all")
+    await expect(page.locator("table > *")).to_have_count(4)
+    await expect(page.locator("tbody > tr")).to_have_class("mine")
+    await expect(page.locator("tbody")).to_have_class("rows sorted")
+    await expect(page.locator("optgroup > option")).to_have_count(1)
+    async with (
+        websockets.connect(desk.url.replace("http", "ws") + "/table/", origin=Origin(desk.url)) as one,
+        websockets.connect(desk.url.replace("http", "ws") + "/table/", origin=Origin(desk.url)) as other,
+    ):
+        await one.recv()
+        await other.recv()
+        await expect(page.locator("tbody > tr > td")).to_have_count(6)
+        await expect(page.locator("optgroup > option")).to_have_count(3)
+        drawn = "shapes => shapes.map((shape) => shape.getBBox().width)"
+        assert await page.locator("svg > g[fill] > rect").evaluate_all(drawn) == [8, 8, 8]

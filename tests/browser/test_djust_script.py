@@ -9,14 +9,17 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.djust_board import BoardServer
-from tests.browser.harness import DRAWN, eventually, listen
+from tests.browser.harness import DRAWN, add_rule, eventually, listen
+from tests.browser.test_colors import OF_ELEMENTS, OTHERS, RULES, elements
 from tests.browser.test_djust_cursors import SOON, open_board, point, where
 
 START = """
-const script = document.createElement("script");
-script.dataset.cursors = "/static/djust_presence/cursors.js";
-script.src = "/static/djust_presence/djust.js";
-document.head.append(script);
+for (const [name, data] of [["djust", {}], ["base", {cursors: "/static/djust_presence/cursors.js"}]]) {
+  const script = document.createElement("script");
+  Object.assign(script.dataset, data);
+  script.src = `/static/djust_presence/${name}.js`;
+  document.head.append(script);
+}
 """
 
 
@@ -92,6 +95,19 @@ async def test_what_elements_are_named_makes_no_difference(board: BoardServer, n
     color = "getComputedStyle(document.querySelector('form')).getPropertyValue('--presence-color')"
     assert await one.evaluate(color) == "red"
     assert not [url for url in asked if url.endswith("/evil.js")]
+
+
+async def test_an_element_is_painted_with_nothing_but_a_colour(board: BoardServer, new_page: NewPage) -> None:
+    page = await open_board(board, new_page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await add_rule(page, RULES)
+    await page.evaluate(
+        "(html) => document.body.insertAdjacentHTML('beforeend', html)", elements([*OTHERS, "red"])
+    )
+    await eventually(page, OF_ELEMENTS, [*("" for _ in OTHERS), "red"])
+    await page.screenshot()
+    assert not [url for url in asked if url.endswith("/fetched")]
 
 
 async def test_cursors_survive_another_layout_and_then_another_socket(

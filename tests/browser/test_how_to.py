@@ -1,8 +1,10 @@
-"""The pages of the guide to forms and events, built to the letter, as a person uses them."""
+"""The pages of the guides to forms, events and scripts, built to the letter, as a person uses them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,16 +14,28 @@ from tests.browser.conftest import NewPage
 from tests.mysite import Mysite
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def mysite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mysite]:
-    site = Mysite(tmp_path_factory.mktemp("mysite"))
+@asynccontextmanager
+async def built(directory: Path, page: str) -> AsyncIterator[Mysite]:
+    site = Mysite(directory)
     site.follow("docs/tutorial.md", "A project")
     site.run("manage.py", "startapp", "pages")
     settings = site.project / "mysite" / "settings.py"
     settings.write_text(settings.read_text() + '\nINSTALLED_APPS += ["pages"]\n')
-    site.follow("docs/how-to/forms-and-events.md")
+    site.follow(page)
     site.allow("/favicon.ico")
     with site:
+        yield site
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def mysite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mysite]:
+    async with built(tmp_path_factory.mktemp("mysite"), "docs/how-to/forms-and-events.md") as site:
+        yield site
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def cards(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mysite]:
+    async with built(tmp_path_factory.mktemp("cards"), "docs/how-to/call-from-scripts.md") as site:
         yield site
 
 
@@ -79,4 +93,44 @@ async def test_a_search_follows_what_is_typed(mysite: Mysite, new_page: NewPage)
     await page.get_by_label("Search").press_sequentially("?")
     await expect(page.locator("li")).to_have_text(["Nothing"])
     await expect(page.get_by_label("Search")).to_have_value("res?")
+    await new_page.close()
+
+
+async def test_a_card_is_dragged_for_everybody(cards: Mysite, new_page: NewPage) -> None:
+    one, two = [await open_page(new_page, cards, "/cards/") for _ in range(2)]
+    await one.locator("#card-1").drag_to(one.locator("#done"))
+    for page in (one, two):
+        await expect(page.locator("#done p")).to_have_text(["Boil water", "Buy tea"])
+    new_page.allow("WebSocket|ERR_CONNECTION")
+    cards.stop()
+    await expect(one.locator("html")).to_have_attribute("data-presence-state", "reconnecting")
+    await one.locator("#card-1").drag_to(one.locator("#todo"))
+    await expect(one.locator("#note")).to_have_text("No connection: nothing was moved.")
+    await expect(one.locator("#done p")).to_have_text(["Boil water", "Buy tea"])
+    await new_page.close()
+    cards.start()
+
+
+async def test_who_does_nothing_for_a_minute_is_away_and_so_is_who_looks_elsewhere(
+    cards: Mysite, new_page: NewPage
+) -> None:
+    two = await open_page(new_page, cards, "/cards/")
+    new_page.allow("favicon")
+    one = await new_page()
+    await one.clock.install()
+    await one.goto(cards.url + "/cards/")
+    await expect(one.locator("html")).to_have_attribute("data-presence-state", "live")
+    away = two.locator(".away")
+    await expect(two.locator(".active")).to_have_count(2)
+    await one.clock.fast_forward(60_000)
+    await expect(away).to_have_count(1)
+    await one.keyboard.press("Shift")
+    await expect(away).to_have_count(0)
+    await one.evaluate(
+        """() => {
+          Object.defineProperty(document, "hidden", { value: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    await expect(away).to_have_count(1)
     await new_page.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -265,8 +267,23 @@ async def test_the_script_may_be_included_twice(site: Site, page: Page) -> None:
     assert site.unclaimed_wires == 0
 
 
+@pytest.mark.parametrize("order", list(permutations(["base", "forms", "presence"])), ids="-".join)
+async def test_the_parts_of_the_script_may_come_in_any_order(
+    site: Site, page: Page, order: tuple[str, ...]
+) -> None:
+    """As where a script brings them."""
+    scripts = re.findall(r"<script .*?</script>", site.script)
+    tags = {name: next(tag for tag in scripts if f"/{name}.js" in tag) for name in ("patch", *order)}
+    site.script = "".join(tags[name] for name in ("patch", *order))
+    wire = await visit(site, page, '<button dj-click="go">Go</button>')
+    await page.locator("button").click()
+    assert (await wire.read())["name"] == "go"
+    await render(wire, page, "<p>1</p>")
+    assert site.unclaimed_wires == 0
+
+
 async def test_a_page_without_a_live_view_opens_no_socket(site: Site, page: Page) -> None:
-    site.script = '<script src="/static/presence.js" defer></script>'
+    site.script = site.script.replace(' data-socket-prefix="{prefix}"', "")
     await page.goto(site.url)
     await page.wait_for_load_state("load")
     assert await page.evaluate(STATE) is None

@@ -421,3 +421,38 @@ async def test_what_scripts_put_at_the_end_of_a_page_stays_when_it_is_patched_as
     await eventually(page, "document.title", "New")
     await expect(page.locator("html")).to_have_attribute("lang", "de")
     await expect(page.locator("body")).to_have_class("dark b")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "document.body.append(mine)",
+        "document.body.prepend(mine)",
+        "document.body.append('text', mine)",
+        "document.documentElement.append(mine)",
+        "document.head.append(mine)",
+        "document.body.lastElementChild.after(mine)",
+        "document.querySelector('h1').after(mine)",
+        "document.querySelector('h1').before(mine)",
+        "document.body.append(mine); mine.append(document.querySelector('p'))",
+        "document.body.append(mine); mine.append(...document.querySelectorAll('h1, p'))",
+    ],
+)
+async def test_what_scripts_put_anywhere_in_a_page_stays_whatever_becomes_of_the_rest(
+    site: Site, page: Page, act: str
+) -> None:
+    html = "<main><p>{0}</p></main><h1>{0}</h1><footer>{0}</footer>"
+    site.body = html.format(0)
+    await page.goto(site.url)
+    wire = await site.wire()
+    await wire.ready()
+    await eventually(page, "document.documentElement.dataset.presenceState", "live")
+    await page.evaluate(
+        f"() => {{ const mine = document.createElement('aside'); mine.id = 'mine'; window.mine = mine; {act} }}"
+    )
+    contents = [html, html + "<hr>", html, "<main><p>{0}</p></main>", "<section>{0}</section>", html]
+    for turn, content in enumerate(contents, 1):
+        await wire.render(f"<!doctype html><title>{turn}</title><body>{content.format(turn)}", "*")
+        await eventually(page, "document.title", str(turn))
+        assert await page.evaluate("mine.isConnected"), content
+        assert str(turn) in await page.evaluate("document.body.textContent")

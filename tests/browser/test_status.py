@@ -83,19 +83,6 @@ async def test_a_page_that_has_stopped_says_so_for_good(site: Site, page: Page, 
     ]
 
 
-async def test_another_page_in_its_place_does_not_say_that_it_has_stopped(site: Site, page: Page) -> None:
-    warnings = heard(page)
-    await lost(site, page)
-    await page.evaluate("history.pushState(null, '', '/plain/')")
-    await page.clock.run_for(1000)
-    site.accepting.set()
-    await (await site.wire()).close(4404, "not live")
-    await eventually(page, STATE, "stopped")
-    await page.clock.run_for(2000)
-    assert await page.evaluate(STATUS) == ""
-    assert warnings == []
-
-
 async def test_a_page_that_never_gets_a_connection_says_so_after_some_tries(site: Site, page: Page) -> None:
     warnings = heard(page)
     wire = await paused(site, page)
@@ -209,9 +196,9 @@ async def test_it_is_read_out_where_a_role_is_an_attribute_only(site: Site, page
 async def test_advice_of_the_server_is_told_in_the_console(site: Site, page: Page) -> None:
     advice = "Room shows presence, but neither tracks nor watches."
     site.plain["/ordinary/"] = (
-        f'<p>ordinary</p><script src="/static/presence.js" defer data-advice="{advice}"></script>'
+        f'<p>ordinary</p><script src="/static/base.js" defer data-advice="{advice}"></script>'
     )
-    site.script = site.script.replace(" defer", f' defer data-advice="{advice}"')
+    site.script = site.script.replace(" data-cursors", f' data-advice="{advice}" data-cursors')
     warnings = heard(page)
     await page.goto(site.url + "/ordinary/")
     assert warnings == [f"djust_presence: {advice}"]

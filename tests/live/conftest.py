@@ -16,6 +16,10 @@ from pytest_django import Settings
 
 from djust_presence.live import LiveViewConsumer
 
+from .showing import show
+
+__all__ = ["show"]
+
 ORIGIN = (b"origin", b"http://testserver")
 HOST = (b"host", b"testserver")
 

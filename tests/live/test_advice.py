@@ -145,7 +145,7 @@ def advised(page: str, client: Client) -> list[str]:
     text = client.get(page).content.decode()
     return [
         html.unescape(one)
-        for one in re.findall(r'<script src="[^"]+/presence.js"[^>]* data-advice="([^"]*)"', text)
+        for one in re.findall(r'<script src="[^"]+/base.js"[^>]* data-advice="([^"]*)"', text)
     ]
 
 

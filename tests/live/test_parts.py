@@ -15,7 +15,6 @@ from typing import Any
 
 import django
 import pytest
-from django.conf import settings as django_settings
 from django.http import HttpResponse
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, engines
 from django.template.response import TemplateResponse
@@ -25,87 +24,14 @@ from pytest_django import Settings
 from djust_presence.hosts.outgoing import Changed, encode
 from djust_presence.live.code import Update
 from djust_presence.live.host import MAX_SHARED, Shared
-from djust_presence.live.rendering import Shown, render
+from djust_presence.live.rendering import render
 
 from . import views
 from .conftest import live
+from .showing import Show, Showing, Tally
 from .test_consumer import started
 
 partials = pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has template partials since 6.0")
-
-Show = Callable[..., "Showing"]
-
-
-class Tally:
-    """Counts how often a template has shown it."""
-
-    def __init__(self) -> None:
-        self.times = 0
-
-    def __str__(self) -> str:
-        self.times += 1
-        return ""
-
-
-class Showing:
-    """A view whose page is live."""
-
-    def __init__(self, view: views.Counter) -> None:
-        self.view = view
-        self.page = render(view, "a-token")
-        self.shown = Shown(self.page)
-        self.first = dict(self.shown.first())
-
-    @property
-    def html(self) -> str:
-        return self.page.html
-
-    def refresh(self, **attributes: Any) -> dict[str, str]:
-        vars(self.view).update(attributes)
-        return dict(self.shown.refresh(self.view))
-
-
-@pytest.fixture
-def show(settings: Settings) -> Show:
-    """Show the template ``page``; the keyword arguments are the source of it and of others."""
-
-    def show(
-        page: str,
-        templates: dict[str, str] | None = None,
-        view: type[views.Counter] = views.Counter,
-        **attributes: Any,
-    ) -> Showing:
-        sources = {
-            "page": page,
-            "part": "<b>{{ count }}</b>",
-            "base": "<body>{% block top %}top {{ count }}{% endblock %}|{% block main %}{% endblock %}</body>",
-            **(templates or {}),
-        }
-        options: Any = django_settings.TEMPLATES[0]["OPTIONS"]
-        settings.TEMPLATES = [
-            {
-                "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "OPTIONS": {
-                    "context_processors": options["context_processors"],
-                    "builtins": ["djust_presence.templatetags.djust_presence"],
-                    "loaders": [
-                        (
-                            "django.template.loaders.cached.Loader",
-                            [("django.template.loaders.locmem.Loader", sources)],
-                        )
-                    ],
-                },
-            }
-        ]
-        instance = view()
-        instance.setup(RequestFactory().get("/page/"))
-        instance.template_name = "page"
-        instance.mount(instance.request)
-        vars(instance).update(attributes)
-        return Showing(instance)
-
-    return show
-
 
 # Parts by themselves
 

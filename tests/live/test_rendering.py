@@ -27,7 +27,7 @@ from .test_consumer import started
 
 
 def page(**regions: str) -> Page:
-    places = tuple(Place(name, 1, 1) for name in sorted(regions))
+    places = tuple((Place(name, 1, 1), "") for name in sorted(regions))
     return Page(HttpResponse("".join(regions.values())), regions, places, (), "token")
 
 
@@ -273,7 +273,7 @@ def test_the_script_has_the_nonce_that_a_middleware_gives() -> None:
     request.csp_nonce = "abc"  # type: ignore[attr-defined]
     response = HttpResponse("")
     inject_script(response, request)
-    assert response.content.count(b' nonce="abc"></script>') == response.content.count(b"<script ") == 2
+    assert response.content.count(b' nonce="abc"></script>') == response.content.count(b"<script ") == 4
 
 
 @pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has its own nonces since 6.0")

@@ -66,7 +66,12 @@ class Tenants(People):
         return {"names": [self.request.headers["x-tenant"], str(self.request.is_secure())]}
 
 
+class Table(People):
+    template_name = "live/table.html"
+
+
 urlpatterns = [
+    path("table/", Table.as_view()),
     path("people/", People.as_view()),
     path("strict/", Strict.as_view()),
     path("tenants/", Tenants.as_view()),
@@ -163,6 +168,19 @@ async def test_what_is_live_changes_in_the_page_that_came_over_http(transactiona
         await page.event("add")
         assert page.html.count("<live-region") == 2
         assert "first" in page.html
+
+
+async def test_regions_that_are_elements_change_where_these_end(transactional_db: None) -> None:
+    async with LivePage("/table/") as page:
+        await page.event("add", name="Ada")
+        await page.event("add", name="Eve")
+        inner = "<table><tr><td>{}</table>"
+        rows = "".join(f"<tr><td>{inner.format(name)}" for name in ("Ada", "Eve"))
+        assert f' live-region="live-1">{rows}</tbody><tr><td>end</table>' in page.html
+        assert (
+            ' live-region="live-2"><div>Ada</div><!-- </div> --><div>Eve</div><!-- </div> --></div>end'
+            in page.html
+        )
 
 
 async def test_the_socket_has_the_headers_of_the_client(transactional_db: None) -> None:

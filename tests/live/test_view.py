@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import gzip
+import re
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.staticfiles import finders
 from django.http import HttpRequest
 from django.test import AsyncClient, Client, RequestFactory
 
@@ -49,14 +53,24 @@ def test_other_methods_are_not_allowed(method: str, client: Client) -> None:
     assert client.generic(method, "/counter/").status_code == 405
 
 
-def test_the_script_is_at_the_end_of_the_page(client: Client) -> None:
-    script = (
+def test_the_scripts_are_at_the_end_of_the_page(client: Client) -> None:
+    scripts = (
         '<script src="/static/djust_presence/patch.js"></script>'
-        '<script src="/static/djust_presence/presence.js" defer '
-        'data-cursors="/static/djust_presence/cursors.js" data-socket-prefix=""></script></body></html>'
+        '<script src="/static/djust_presence/base.js" defer '
+        'data-cursors="/static/djust_presence/cursors.js" data-socket-prefix=""></script>'
+        '<script src="/static/djust_presence/forms.js" defer></script>'
+        '<script src="/static/djust_presence/presence.js" defer></script></body></html>'
     )
-    assert client.get("/counter/").content.decode().rstrip().endswith(script)
+    assert client.get("/counter/").content.decode().rstrip().endswith(scripts)
     assert client.get("/here/").content.decode().rstrip().endswith("</script>")
+
+
+def test_the_scripts_of_a_page_are_few_and_small(client: Client) -> None:
+    names = re.findall(r'<script src="/static/([^"]+)"', client.get("/counter/").content.decode())
+    assert len(names) <= 4
+    files = [finders.find(name) for name in names]
+    assert sum(len(gzip.compress(Path(file).read_bytes())) for file in files if file) <= 24 * 1024
+    assert all(files)
 
 
 def test_the_first_rendering_counts_its_reader(client: Client) -> None:

@@ -474,7 +474,14 @@ function wishOf(room) {
   const ids = [...new Set(uses.flatMap(({ want }) => want.some ?? []))].filter(Boolean).sort();
   const some = ids.length ? ids.slice(0, MOST_IDS) : undefined;
   const want = Object.assign({}, ...uses.map((use) => use.want), { some });
-  return { text: JSON.stringify([kind, want.list, want.count, some]), kind, ticket, want, waiting: 1, tag: undefined };
+  return {
+    text: JSON.stringify([kind, want.list, want.count, some]),
+    kind,
+    ticket,
+    want,
+    waiting: 1,
+    tag: undefined,
+  };
 }
 
 /** Call connect() once, at the end of this turn. */
@@ -745,7 +752,8 @@ function paintAvatar(avatar, { id, color, avatar: src }, name) {
     if (avatar.classList.contains(`presence-hue-${hue}`) !== has) avatar.classList.toggle(`presence-hue-${hue}`);
   }
   let [content] = avatar.children;
-  if (content?.localName !== (src ? "img" : "span")) avatar.replaceChildren((content = make(src ? "img" : "span")));
+  if (content?.localName !== (src ? "img" : "span"))
+    avatar.replaceChildren((content = make(src ? "img" : "span")));
   if (src) {
     set(content, "alt", "");
     set(content, "src", String(src));
@@ -759,7 +767,8 @@ function paintAvatar(avatar, { id, color, avatar: src }, name) {
 function paintColor(avatar) {
   const given = avatar.getAttribute("data-presence-color");
   const color = CSS.supports("color", given) ? given : ""; // and not the address of a picture, for instance
-  if (avatar.style.getPropertyValue("--presence-color") !== color) avatar.style.setProperty("--presence-color", color);
+  if (avatar.style.getPropertyValue("--presence-color") !== color)
+    avatar.style.setProperty("--presence-color", color);
 }
 
 const nameOf = (element, one) => (nameless.has(one) && element.getAttribute("data-guest")) || one.name;
@@ -816,7 +825,8 @@ function handleOf(/** @type {any} */ room, tracks) {
       reportError(error); // and go on with the others
     }
   };
-  const tell = (name, detail) => (name !== "sync" || room.listed) && listeners.get(name)?.forEach((listener) => call(listener, detail));
+  const tell = (name, detail) =>
+    (name !== "sync" || room.listed) && listeners.get(name)?.forEach((listener) => call(listener, detail));
   const use = { room, tracks, want: { list: true }, tell };
   const isIn = () => room.uses.has(use);
   const knows = () => isIn() && room.known && room.listed;
@@ -901,7 +911,12 @@ function start() {
       name,
       class extends HTMLElement {
         connectedCallback() {
-          observer.observe(this, { attributeFilter: ATTRIBUTES, childList: true, characterData: true, subtree: true });
+          observer.observe(this, {
+            attributeFilter: ATTRIBUTES,
+            childList: true,
+            characterData: true,
+            subtree: true,
+          });
           lookAt(this);
         }
 
@@ -953,4 +968,4 @@ function start() {
 }
 
 /** @type {{attach: typeof attach, join: typeof join, event?: (name: string, params?: object) => Promise<void>}} */
-export const presence = globalThis[Symbol.for("djust_presence.client")] ??= start();
+export const presence = (globalThis[Symbol.for("djust_presence.client")] ??= start());

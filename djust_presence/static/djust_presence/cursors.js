@@ -15,22 +15,14 @@
 (() => {
   "use strict";
 
-  /** The document as it is: images and forms in it hide what they are named after. */
-  const document = new Proxy(window.document, {
-    get(target, name) {
-      // What a script has defined there stands.
-      const own = Object.getOwnPropertyDescriptor(target, name);
-      if (typeof name === "symbol" || own?.configurable === false) return target[name];
-      const value = Reflect.get(Object.getPrototypeOf(target), name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
+  const { bare, document, plainColor } = window.document[Symbol.for("djust_presence.parts")].base;
   const CURSORS = Symbol.for("djust_presence.cursors");
   if (document[CURSORS]) return;
 
   const TAG = "live-cursors";
   const ANCHOR = "data-cursor-anchor";
   const SWITCH = "data-presence-cursors";
+  const TOP = ":where(:modal, :popover-open, :fullscreen)"; // what is in the browser's top layer
   const LONGEST_NAME = 128; // characters
   const USUAL_RATE = 30; // a second
   const MOST = 50; // cursors that are drawn
@@ -49,11 +41,13 @@
   const PADDING = 40;
   const WIDEST = 240; // pixels that any label takes
   const HIGHEST = 48;
+  const ROUNDING = 0.01;
 
   // --- Where things are -------------------------------------------------------------------------------
 
   const tags = document.getElementsByTagName(TAG);
   const rects = new Map(); // element → where it is, for as long as nothing moves
+  const frames = new Map(); // the same, and of the boxes
   const boxes = new Map();
   const layouts = new Map(); // element → what of it changes seldom, for as long as LOOK_CLOSELY
   const zooms = new Map(); // element → its CSS zoom with that of all around it, for as long as the layouts
@@ -73,6 +67,7 @@
     }
     if (fresh && now - lookedAt < LOOK_AGAIN) return;
     rects.clear();
+    frames.clear();
     boxes.clear();
     lookedAt = now;
     fresh = true;
@@ -87,42 +82,100 @@
   /** The first element of a tag that is more than a frame around others. */
   function surfaceOf(tag) {
     let element = tag.firstElementChild;
-    while (element?.matches(`live-region, ${TAG}`)) element = element.firstElementChild;
+    while (element && bare(element).matches(`live-region, ${TAG}`)) element = element.firstElementChild;
     return element;
   }
 
   /** The tag on whose surface the element is. */
   function tagAround(element) {
-    let tag = element?.closest(TAG);
-    while (tag && !(surfaceOf(tag)?.contains(element) && tagNamed(nameOf(tag)) === tag)) {
-      tag = tag.parentElement?.closest(TAG);
+    let tag = element;
+    while ((tag = tag && bare(tag).closest(TAG))) {
+      const surface = surfaceOf(tag);
+      if (surface && bare(surface).contains(element) && tagNamed(nameOf(tag)) === tag) break;
+      tag = tag.parentElement;
     }
     return tag;
   }
 
-  const scale = (shown, own) => (own && Math.abs(shown - own) >= 1 ? shown / own : 1);
+  /** The element in which an element is laid out: none for what is in the top layer. */
+  function outerOf(element) {
+    const { assignedSlot, parentElement, parentNode } = bare(element);
+    if (bare(element).matches(TOP)) return null;
+    return assignedSlot ?? parentElement ?? (parentNode instanceof ShadowRoot ? parentNode.host : null);
+  }
+
+  /** How transforms turn an element, with all around it. */
+  function turnOf(element) {
+    const { ownerSVGElement, clientWidth } = bare(element);
+    const outer = outerOf(element);
+    const turn = outer ? layoutOf(outer).turn : new DOMMatrix();
+    // Parts of a drawing are taken as they look in it; what has no box of its own is not turned by itself.
+    const { display, transform, rotate = "none", scale = "none" } = getComputedStyle(element);
+    if (ownerSVGElement || display === "contents" || (display === "inline" && !clientWidth)) return turn;
+    if (transform === "none" && rotate === "none" && scale === "none") return turn;
+    const [angle, ...axis] = rotate === "none" ? ["0"] : rotate.split(" ").reverse();
+    const [x, y, z] = { x: [1, 0, 0], y: [0, 1, 0] }[axis] ?? (axis.length ? axis.reverse() : [0, 0, 1]);
+    return turn
+      .rotateAxisAngle(x, y, z, parseFloat(angle))
+      .scale(...(scale === "none" ? [1] : scale.split(" ")))
+      .multiply(new DOMMatrix(transform));
+  }
+
+  const { abs, hypot } = Math;
+  const ratio = (shown, own) => (own && abs(shown - own) >= 1 ? shown / own : 1);
+
+  /** Width and height before any transform; 0 for parts of a drawing. */
+  function sizeOf(element) {
+    const { clientWidth, clientHeight, offsetWidth = clientWidth, offsetHeight = clientHeight } = bare(element);
+    return [offsetWidth, offsetHeight]; // of SVG only the outermost element has one
+  }
+
+  /** The axes of an element on the screen, each as long as a pixel of its own: x is (a, b), y is (c, d). */
+  function axesOf(element, turn) {
+    const [a, b, c, d] = [turn.a, turn.b, turn.c, turn.d].map((part) => (abs(part) < 1e-9 ? 0 : part));
+    const [width, height] = sizeOf(element);
+    if (!width) {
+      const [x, y] = [hypot(a, b), hypot(c, d)];
+      return { a: a / x, b: b / x, c: c / y, d: d / y };
+    }
+    // What else has changed its size: zoom, a drawing around it.
+    const rect = rectOf(element);
+    const right = ratio(rect.width, abs(a) * width + abs(c) * height);
+    const down = ratio(rect.height, abs(b) * width + abs(d) * height);
+    return { a: a * right, b: b * down, c: c * right, d: d * down };
+  }
 
   function layoutOf(element) {
     let layout = layouts.get(element);
     if (layout) return layout;
     const { overflowX, overflowY, direction } = getComputedStyle(element);
-    const outer = element.parentElement;
+    const outer = outerOf(element);
+    const around = outer && layoutOf(outer);
+    const clips = around?.clips ?? [];
     // What overflows the body scrolls with the page.
-    const around = !outer || outer === document.body ? [] : layoutOf(outer).clips;
-    const { clientLeft, clientTop, clientWidth, clientHeight } = element;
-    const { offsetWidth = clientWidth, offsetHeight = clientHeight } = element; // SVG has none
-    const rect = rectOf(element);
+    const isPage = [document.documentElement, document.body].includes(element);
+    const isOpen = isPage || (overflowX === "visible" && overflowY === "visible");
+    const { clientLeft, clientTop, clientWidth, clientHeight } = bare(element);
+    const [width, height] = sizeOf(element);
+    const turn = turnOf(element);
+    const axes = axesOf(element, turn);
+    const slanted = Boolean((axes.a && axes.b) || (axes.c && axes.d));
     layout = {
-      clips: overflowX === "visible" && overflowY === "visible" ? around : [element, ...around],
+      clips: isOpen ? clips : [element, ...clips],
+      // What is in the top layer around it. The layer is in <html> itself, whatever that is in.
+      top: outer || element === document.documentElement ? (around?.top ?? null) : element,
+      turn,
+      axes,
+      slanted,
+      // The rectangle around something slanted tells where it is if that is one rectangle itself.
+      vague: slanted && (!width || bare(element).getClientRects().length > 1),
       scrolls: /auto|scroll|hidden/.test(overflowX + overflowY),
       fromRight: direction === "rtl",
       left: clientLeft,
-      top: clientTop,
+      upper: clientTop,
       // Borders and scroll bars. Inline elements have no inside.
-      edgesX: clientWidth && offsetWidth - clientWidth,
-      edgesY: clientHeight && offsetHeight - clientHeight,
-      scaleX: scale(rect.width, offsetWidth),
-      scaleY: scale(rect.height, offsetHeight),
+      edgesX: clientWidth && width - clientWidth,
+      edgesY: clientHeight && height - clientHeight,
       anchors: new Map(),
     };
     layouts.set(element, layout);
@@ -141,7 +194,7 @@
     if (!MUST_ZOOM || !element) return 1;
     if (!zooms.has(element)) {
       const own = Number(getComputedStyle(element).zoom) || 1; // Firefox before 126 has none
-      zooms.set(element, own * zoomOf(element.parentElement));
+      zooms.set(element, own * zoomOf(bare(element).parentElement));
     }
     return zooms.get(element);
   }
@@ -149,7 +202,7 @@
   function rectOf(element) {
     let rect = rects.get(element);
     if (!rect) {
-      const { left, top, right, bottom, width, height } = element.getBoundingClientRect();
+      const { left, top, right, bottom, width, height } = bare(element).getBoundingClientRect();
       rects.set(element, (rect = { left, top, right, bottom, width, height }));
       const zoom = zoomOf(element);
       if (zoom !== 1) for (const side of Object.keys(rect)) rect[side] *= zoom;
@@ -157,49 +210,69 @@
     return rect;
   }
 
-  /**
-   * What is inside an element: its upper left corner on the screen, scrolled as it is; its size in pixels of its
-   * own; and how large these are on the screen, which transforms and zoom may have changed.
-   */
+  /** An element with its borders: its first corner on the screen, its axes there, and its size in pixels of its own. */
+  function frameOf(element) {
+    let frame = frames.get(element);
+    if (frame) return frame;
+    const { left, right, top, bottom, width: w, height: h } = rectOf(element);
+    const { axes, slanted } = layoutOf(element);
+    const { a, b, c, d } = axes;
+    const [width, height] = slanted
+      ? sizeOf(element)
+      : [(abs(a) * w + abs(b) * h) / (a * a + b * b), (abs(c) * w + abs(d) * h) / (c * c + d * d)];
+    // Whatever it is turned by, its centre is that of the rectangle around it.
+    const x = (left + right - a * width - c * height) / 2;
+    const y = (top + bottom - b * width - d * height) / 2;
+    frames.set(element, (frame = { ...axes, x, y, width, height }));
+    return frame;
+  }
+
+  /** The same of what is inside the borders, as large as it is and scrolled as it is. */
   function boxOf(element) {
     let box = boxes.get(element);
     if (box) return box;
-    const rect = rectOf(element);
-    const { scrolls, fromRight, left, top, edgesX, edgesY, scaleX, scaleY } = layoutOf(element);
-    const width = rect.width / scaleX - edgesX;
-    const height = rect.height / scaleY - edgesY;
-    box = { x: rect.left + left * scaleX, y: rect.top + top * scaleY, width, height, scaleX, scaleY };
+    const frame = frameOf(element);
+    const { scrolls, fromRight, left, upper, edgesX, edgesY } = layoutOf(element);
+    const width = frame.width - edgesX;
+    const height = frame.height - edgesY;
+    box = { ...frame, width, height, ...outside(frame, left, upper) };
     if (scrolls) {
-      const { scrollLeft, scrollTop, scrollWidth, scrollHeight } = element;
+      const { scrollLeft, scrollTop, scrollWidth, scrollHeight } = bare(element);
       box.width = scrollWidth;
       box.height = scrollHeight;
-      box.x -= (scrollLeft + (fromRight ? scrollWidth - width : 0)) * scaleX;
-      box.y -= scrollTop * scaleY;
+      Object.assign(box, outside(box, -scrollLeft - (fromRight ? scrollWidth - width : 0), -scrollTop));
     }
     boxes.set(element, box);
     return box;
   }
 
+  /** Whether cursors can be told to be over it. */
   function hasBox(element) {
     const { width, height } = rectOf(element);
-    return width >= 0.5 && height >= 0.5;
+    return width >= 0.5 && height >= 0.5 && !layoutOf(element).vague;
   }
 
   /** From the screen into a box. */
-  const inside = ({ x, y, scaleX, scaleY }, point) => ({
-    x: (point.x - x) / scaleX,
-    y: (point.y - y) / scaleY,
+  function inside({ x, y, a, b, c, d }, point) {
+    const [right, down, area] = [point.x - x, point.y - y, a * d - b * c];
+    return { x: (right * d - down * c) / area, y: (down * a - right * b) / area };
+  }
+
+  /** From a box to the screen. */
+  const outside = ({ x, y, a, b, c, d }, right, down) => ({
+    x: x + right * a + down * c,
+    y: y + right * b + down * d,
   });
 
-  /** From a box to the screen; `w` and `h` are the size that it has where the point was taken. */
-  const outside = (box, x, y, w, h) => ({
-    x: box.x + x * (w > 0 ? box.width / w : 1) * box.scaleX,
-    y: box.y + y * (h > 0 ? box.height / h : 1) * box.scaleY,
-  });
+  /** The same, if the box had the size `w` and `h` where the point was taken. */
+  const scaled = (box, x, y, w, h) =>
+    outside(box, x * (w > 0 ? box.width / w : 1), y * (h > 0 ? box.height / h : 1));
 
-  function contains(element, { x, y }) {
-    const { left, top, right, bottom } = rectOf(element);
-    return x >= left && x <= right && y >= top && y <= bottom;
+  function contains(element, point) {
+    const frame = frameOf(element);
+    const { x, y } = inside(frame, point);
+    const lies = (place, size) => place >= -ROUNDING && place <= size + ROUNDING;
+    return lies(x, frame.width) && lies(y, frame.height);
   }
 
   /** The first element on a surface that has this name, as an anchor or an id. */
@@ -207,16 +280,17 @@
     const { anchors } = layoutOf(surface);
     if (!anchors.has(name)) {
       const escaped = CSS.escape(name);
-      anchors.set(name, surface.querySelector(`[${ANCHOR}="${escaped}"], #${escaped}`));
+      anchors.set(name, bare(surface).querySelector(`[${ANCHOR}="${escaped}"], #${escaped}`));
     }
     return anchors.get(name);
   }
 
   /** The nearest element around that others can find as well. */
   function anchorAround(element, surface) {
-    for (; element !== surface; element = element.parentElement) {
-      const name = element.getAttribute(ANCHOR) || element.getAttribute("id");
-      if (!name || name.length > LONGEST_NAME || element.localName === "live-region") continue;
+    for (; element !== surface; element = bare(element).parentElement) {
+      const plain = bare(element);
+      const name = plain.getAttribute(ANCHOR) || plain.getAttribute("id");
+      if (!name || name.length > LONGEST_NAME || plain.localName === "live-region") continue;
       if (hasBox(element) && anchorNamed(surface, name) === element) return { name, element };
     }
     return null;
@@ -243,10 +317,13 @@
     send({ type: "cursors" });
   }
 
+  /** Whether moves over an element are those of another document. */
+  const isFrame = (element) => Boolean(element.contentWindow) || element.localName === "embed";
+
   function position() {
     // Not the target of the event: that may have captured the pointer, or have been scrolled away.
     const element = pointer && document.elementFromPoint(pointer.x, pointer.y);
-    const tag = tagAround(element);
+    const tag = element && !isFrame(bare(element)) && tagAround(element);
     const surface = tag && surfaceOf(tag);
     if (!surface || !hasBox(surface)) return NOWHERE;
     const [x, y, w, h] = measured(surface);
@@ -358,7 +435,7 @@
     people.delete(number);
     cursors.delete(number);
     if (!drawn.has(cursor)) return;
-    const { element, touch } = cursor;
+    const { element, touch, stage } = cursor;
     erase(cursor);
     // A tap is over before anybody has seen it.
     if (touch && !calm.matches) {
@@ -370,8 +447,7 @@
   function forgetAll() {
     people.clear();
     cursors.clear();
-    drawn.clear();
-    stage.replaceChildren();
+    for (const cursor of drawn) erase(cursor);
     you = null;
     rate = USUAL_RATE;
   }
@@ -398,6 +474,7 @@
     const jumps = calm.matches;
     const on = isOn(document.documentElement);
     if (layer.hidden === on) layer.hidden = !on;
+    for (const top of stages.keys()) if (!bare(top).matches(TOP)) fold(top);
     const surfaces = new Map();
     let places = on ? MOST : 0;
     let first = NEW_AT_ONCE;
@@ -419,11 +496,10 @@
       moving = true;
     }
     for (const cursor of drawn) if (!cursor.point) erase(cursor);
-    const screen = boxOf(layer);
-    for (const cursor of cursors.values()) if (cursor.point) paint(cursor, screen, now);
+    for (const cursor of cursors.values()) if (cursor.point) paint(cursor, now);
     if (moving) schedule();
     // For labels that fade, and for what has changed in the page without a word.
-    if (cursors.size) drawTimer ??= setTimeout(onDrawTimer, DRAW_AGAIN);
+    if (cursors.size && drawTimer === null) drawTimer = setTimeout(onDrawTimer, DRAW_AGAIN);
   }
 
   function onDrawTimer() {
@@ -447,7 +523,7 @@
     const [, x, y, w, h, anchor, ax, ay, aw, ah] = cursor.move;
     const named = anchor && anchorNamed(surface.element, anchor);
     const over = named && hasBox(named) ? named : surface.element;
-    const point = over === named ? outside(boxOf(over), ax, ay, aw, ah) : outside(surface.box, x, y, w, h);
+    const point = over === named ? scaled(boxOf(over), ax, ay, aw, ah) : scaled(surface.box, x, y, w, h);
     if (progress < 1) {
       const start = outside(surface.box, cursor.from.x, cursor.from.y);
       point.x = start.x + (point.x - start.x) * progress;
@@ -455,7 +531,8 @@
     }
     point.surface = surface;
     point.still = progress === 1;
-    return contains(layer, point) && isShown(over, point) ? point : null;
+    point.stage = stageOver(layoutOf(over).top);
+    return contains(point.stage, point) && isShown(over, point) ? point : null;
   }
 
   function isShown(element, point) {
@@ -465,21 +542,23 @@
 
   function erase(cursor) {
     cursor.element.remove();
-    cursor.at = null;
+    cursor.at = cursor.stage = null;
     drawn.delete(cursor);
   }
 
-  function paint(cursor, screen, now) {
+  function paint(cursor, now) {
     const { point } = cursor;
-    const { surface, still } = point;
+    const { surface, still, stage } = point;
     const person = people.get(cursor.number);
     cursor.element ??= build(cursor);
     if (cursor.person !== person || cursor.guest !== surface.guest) dress(cursor, person, surface.guest);
-    if (!drawn.has(cursor)) {
+    if (cursor.stage !== stage) {
+      cursor.stage = stage;
       drawn.add(cursor);
       stage.append(cursor.element);
     }
     cursor.at = inside(surface.box, point);
+    const screen = boxOf(stage);
     const { x, y } = inside(screen, point);
     // Text is sharp on whole pixels, and only there.
     const grain = still ? 1 : 8;
@@ -512,9 +591,9 @@
     }
     if (cursor.color === color) return;
     cursor.color = color;
-    if (typeof color === "string" && CSS.supports("color", color)) {
-      cursor.look.style.setProperty("--presence-color", color);
-    } else cursor.look.style.removeProperty("--presence-color");
+    const plain = plainColor(color);
+    // A cursor has no text around it that has a colour.
+    cursor.look.style.setProperty("--presence-color", plain.includes("currentcolor") ? "" : plain);
   }
 
   // --- What they are drawn with -----------------------------------------------------------------------
@@ -525,7 +604,11 @@
     :host { position: fixed; inset: 0; z-index: 2147483646; contain: strict; pointer-events: none }
     :host([hidden]) { display: none }
     @media print { :host { display: none } }
-    .stage { all: initial; direction: ltr; pointer-events: none; forced-color-adjust: none }
+    .stage {
+      all: initial; display: block; position: fixed; inset: 0; contain: strict; direction: ltr;
+      pointer-events: none; forced-color-adjust: none;
+    }
+    .stage::backdrop { display: none }
     /* What is set on each frame: to be kept short. */
     .cursor { position: absolute; inset: 0 auto auto 0; width: 0; height: 0; will-change: transform }
     .look { --color: var(--presence-color, #5b5bd6); animation: appear 0.15s; transition: opacity 0.4s }
@@ -541,7 +624,8 @@
       border-radius: 50%; box-shadow: 0 0 0 1.5px #fff, 0 0 4px 2px #0004;
     }
     .pulse::before, .pulse::after {
-      content: ""; position: absolute; inset: 0; border-radius: 50%; background: var(--color); opacity: 0.75;
+      content: ""; position: absolute; inset: 0; border-radius: 50%; background-color: var(--color);
+      opacity: 0.75;
     }
     .pulse::after { animation: pulse 1.2s ease-out infinite }
     .touch .arrow { display: none }
@@ -551,7 +635,7 @@
       max-width: 220px; padding: 1px 9px 2px; border: 1px solid #ffffffa6; border-radius: 4px 11px 11px 11px;
       box-shadow: 0 1px 4px #0000003d; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
       font: var(--presence-cursor-font, 600 12px/18px system-ui, sans-serif);
-      background: var(--color); color: var(--presence-cursor-text, #fff); transition: opacity 0.4s;
+      background-color: var(--color); color: var(--presence-cursor-text, #fff); transition: opacity 0.4s;
     }
     .touch .label { inset: 12px auto auto 16px }
     .left .label { inset: 16px 2px auto auto; border-radius: 11px 4px 11px 11px }
@@ -578,8 +662,6 @@
   layer.setAttribute("aria-hidden", "true");
   const root = layer.attachShadow({ mode: "open" });
   root.adoptedStyleSheets = [sheet];
-  const stage = root.appendChild(document.createElement("div"));
-  stage.className = "stage";
 
   const SVG = "http://www.w3.org/2000/svg";
   const ARROW = "M0 0 5.9 17.2 8.9 10 16.2 7.1Z";
@@ -609,6 +691,25 @@
     ),
   );
 
+  // Not of the layer itself: a page may have rules for popovers.
+  const ground = root.appendChild(html("div", { class: "stage" }));
+  const stages = new Map(); // element of the top layer → what its cursors are drawn in, in that layer as well
+
+  /** What to draw cursors over `top` in. What comes into the top layer later covers them. */
+  function stageOver(top) {
+    if (!top || !layer.isConnected || !ground.showPopover) return ground;
+    if (!stages.has(top)) {
+      stages.set(top, root.appendChild(html("div", { class: "stage", popover: "manual" })));
+      stages.get(top).showPopover();
+    }
+    return stages.get(top);
+  }
+
+  function fold(top) {
+    stages.get(top)?.remove();
+    stages.delete(top);
+  }
+
   // --- Start ------------------------------------------------------------------------------------------
 
   document[CURSORS] = (transport) => {
@@ -619,6 +720,7 @@
     const options = { capture: true, passive: true };
     window.addEventListener("pointermove", onPointer, options);
     window.addEventListener("pointerdown", onPointer, options);
+    window.addEventListener("pointerover", onPointer, options); // all that an <iframe> lets through
     document.documentElement.addEventListener(
       "pointerleave",
       ({ pointerId }) => pointerId === pointer?.id && leave(),
@@ -639,6 +741,17 @@
       moved();
     };
     window.addEventListener("resize", rendered);
+    // What has come into the top layer is above the stage that it had there before.
+    const raised = ({ target }) => {
+      fold(target);
+      forgetLayouts();
+      moved();
+    };
+    document.addEventListener("toggle", raised, options);
+    document.addEventListener("fullscreenchange", raised, options);
+    // Not every browser has a toggle event for dialogs.
+    const opened = { subtree: true, attributeFilter: ["open"] };
+    new MutationObserver((records) => records.forEach(raised)).observe(document.documentElement, opened);
     const switches = { subtree: true, attributes: true, attributeFilter: [SWITCH] };
     new MutationObserver(redraw).observe(document.documentElement, switches);
 

@@ -27,8 +27,6 @@
 
   const PRESERVED = "[hx-preserve], [data-hx-preserve]"; // htmx takes these along to the next page
   const SHADOW = "template[shadowrootmode]";
-  const SVG = "http://www.w3.org/2000/svg";
-  const MATHML = "http://www.w3.org/1998/Math/MathML";
   const MOST_CELLS = 4_000_000; // of a table for the alignment of two lists
   // How alike two nodes are, of which none has an id of its own, by what they have in common.
   const EQUAL = 32; // more than all of these
@@ -340,7 +338,12 @@
         else rest.push(next);
       }
     }
-    if (rest.length) align([...free].filter((node) => !isBlank(node) && !ids.hasOwnId(node)), rest, pair);
+    if (rest.length)
+      align(
+        [...free].filter((node) => !isBlank(node) && !ids.hasOwnId(node)),
+        rest,
+        pair,
+      );
     // Blank text goes with what it follows.
     const places = new Map(before.map((node, index) => [node, index]));
     after.forEach((next, index) => {
@@ -451,7 +454,10 @@
     );
     return some.every((one, index) => {
       if (wholes.has(one.whole)) return likeness(one, others[index]) === EQUAL;
-      const most = LIKENESS.reduce((sum, [key, worth], at) => (one[key] && found[at].has(one[key]) ? sum + worth : sum), 0);
+      const most = LIKENESS.reduce(
+        (sum, [key, worth], at) => (one[key] && found[at].has(one[key]) ? sum + worth : sum),
+        0,
+      );
       return likeness(one, others[index]) === most;
     });
   }
@@ -571,7 +577,10 @@
       else drop(node, live);
     }
     const places = new Map(before.map((node, index) => [node, index]));
-    const still = steady(after.map((node) => pairs.get(node)), places);
+    const still = steady(
+      after.map((node) => pairs.get(node)),
+      places,
+    );
     for (const node of after.reverse()) {
       const known = pairs.get(node);
       if (!known) {
@@ -822,7 +831,8 @@
 
   /** As in the new HTML, and in its order. */
   function copyAttributes(copy, next) {
-    for (const { namespaceURI, localName } of [...attributesOf(copy)]) removeAttributeNS(copy, namespaceURI, localName);
+    for (const { namespaceURI, localName } of [...attributesOf(copy)])
+      removeAttributeNS(copy, namespaceURI, localName);
     for (const attr of attributesOf(next)) copyAttribute(copy, attr);
   }
 
@@ -862,11 +872,11 @@
 
   // --- Whole regions and pages --------------------------------------------------------------------------
 
+  /** As a parser reads it inside such an element: rows in a table, shapes in an SVG. */
   function parse(html, target) {
-    const template = inert.createElement("template");
-    const around = { [SVG]: "svg", [MATHML]: "math" }[namespaceOf(target)];
-    template.innerHTML = policy.createHTML(around ? `<${around}>${html}</${around}>` : html);
-    return settle(around ? template.content.firstChild : template.content);
+    const around = inert.createElementNS(namespaceOf(target), nameOf(target));
+    around.innerHTML = policy.createHTML(html);
+    return settle(around);
   }
 
   /** Parsed where no script runs, the content of noscript came out as elements, which would load their images. */

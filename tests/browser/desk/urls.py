@@ -52,8 +52,26 @@ class DeskView(PresenceMixin, LiveView):
         self.error = "" if self.name else "A name is needed."
 
 
+class TableView(PresenceMixin, LiveView):
+    """Its rows, shapes and options are regions."""
+
+    template_name = "desk/table.html"
+    presence_key = "table"
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        self.track_presence()
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(people=self.list_presences(), **kwargs)
+
+
 def hit(request: HttpRequest) -> HttpResponse:
     return HttpResponse("hit")
 
 
-urlpatterns = [path("", DeskView.as_view()), path("hit/", hit), path("favicon.ico", hit)]
+urlpatterns = [
+    path("", DeskView.as_view()),
+    path("table/", TableView.as_view()),
+    path("hit/", hit),
+    path("favicon.ico", hit),
+]

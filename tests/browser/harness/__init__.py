@@ -6,6 +6,7 @@ from tests.browser.harness.cursors import ADA, DRAWN, STYLE, SURFACE, board, dra
 from tests.browser.harness.feed import FEED_STATE, FeedSite, let_in, open_feed
 from tests.browser.harness.live import SOCKETS, STATE, paused, region, render, visit
 from tests.browser.harness.pages import add_rule, events, eventually, listen
+from tests.browser.harness.pixels import seen
 from tests.browser.harness.polling import turns
 from tests.browser.harness.site import Site, Wire
 
@@ -32,6 +33,7 @@ __all__ = [
     "paused",
     "region",
     "render",
+    "seen",
     "told",
     "turns",
     "visit",

@@ -48,7 +48,8 @@ window.fuzz = (seed, pages, acts) => {
     () => `<svg><path d="${pick("M0 0", "M1 1")}" xlink:href="#${pick("a", "b")}"></path></svg>`,
     () => `<math><mi>${pick("x", "y")}</mi>${pick("", "<mo>+</mo><mn>1</mn>")}</math>`,
     () => `<textarea name="${pick("n", "m")}">${pick("", "one", "two")}</textarea>`,
-    () => `<select name="${pick("n", "m")}">${options()}${pick("", `<optgroup label="g">${options()}</optgroup>`)}</select>`,
+    () =>
+      `<select name="${pick("n", "m")}">${options()}${pick("", `<optgroup label="g">${options()}</optgroup>`)}</select>`,
     (depth, used) => `<table><tbody><tr${attributes(used)}><td>${html(depth - 2, used)}</td></tr></tbody></table>`,
     (depth, used) =>
       `<x-card${attributes(used)}><template shadowrootmode="open">${html(depth - 2, new Set())}</template>` +
@@ -94,14 +95,18 @@ window.fuzz = (seed, pages, acts) => {
     const template = document.createElement("template");
     template.innerHTML = text;
     (function sort(tree) {
-      for (const element of tree.querySelectorAll("*")) {
+      for (const element of /** @type {any} */ (tree.querySelectorAll("*"))) {
         if (element.localName === "form") continue;
-        if (element.hasAttribute("style")) element.style.cssText = element.style.cssText.split(/(?<=;) /).sort().join(" ");
+        if (element.hasAttribute("style"))
+          element.style.cssText = element.style.cssText
+            .split(/(?<=;) /)
+            .sort()
+            .join(" ");
         element.removeAttribute("shadowrootcustomelementregistry");
         if (element.content) sort(element.content);
         const all = [...element.attributes].sort((one, other) => (one.name < other.name ? -1 : 1));
-        all.forEach((attribute) => element.removeAttributeNode(attribute));
-        all.forEach((attribute) => element.setAttributeNode(attribute));
+        for (const attribute of all) element.removeAttributeNode(attribute);
+        for (const attribute of all) element.setAttributeNode(attribute);
       }
     })(template.content);
     return template.innerHTML;
@@ -131,7 +136,7 @@ window.fuzz = (seed, pages, acts) => {
       const [expected, shown, kept] = [next, inside(region), patcher.served(region).innerHTML].map(normal);
       if (kept !== expected || (!acts && shown !== expected)) wrong.push([next, shown, kept]);
     }
-    document.querySelectorAll("body > :not(live-region, script)").forEach((element) => element.remove());
+    for (const element of document.querySelectorAll("body > :not(live-region, script)")) element.remove();
   }
   heard.abort();
   return { patches, refused, wrong: wrong.slice(0, 3), errors: errors.slice(0, 3) };

@@ -43,7 +43,8 @@
 
   function shown(rows, turn, ids) {
     const items = rows.map(
-      ([key, count]) => `<li${ids ? ` id="row-${key}"` : ""} class="row"><b>Row ${key}</b> has <i>${count}</i></li>\n`,
+      ([key, count]) =>
+        `<li${ids ? ` id="row-${key}"` : ""} class="row"><b>Row ${key}</b> has <i>${count}</i></li>\n`,
     );
     return `<h2>${turn}</h2><ul>\n${items.join("")}</ul>`;
   }

@@ -21,13 +21,13 @@ Send = Callable[[Message], Awaitable[None]]
 
 POLICY = "default-src 'self'"
 STATIC = {
-    "patch.js": Path(djust_presence.__path__[0], "static/djust_presence/patch.js"),
-    "presence.js": Path(djust_presence.__path__[0], "static/djust_presence/presence.js"),
-    "cursors.js": Path(djust_presence.__path__[0], "static/djust_presence/cursors.js"),
+    **{path.name: path for path in Path(djust_presence.__path__[0], "static/djust_presence").glob("*.js")},
 }
 SCRIPT = (
     '<script src="/static/patch.js"></script>'
-    '<script src="/static/presence.js" defer data-cursors="/static/cursors.js" data-socket-prefix="{prefix}"></script>'
+    '<script src="/static/base.js" defer data-cursors="/static/cursors.js" data-socket-prefix="{prefix}"></script>'
+    '<script src="/static/forms.js" defer></script>'
+    '<script src="/static/presence.js" defer></script>'
 )
 
 

@@ -39,7 +39,9 @@
     if (event === "flash" && !payload.own) tell(payload.name, payload.what, payload.color);
   });
 
-  document.addEventListener("presence:cleared", ({ detail }) => tell(detail.name, "cleared the board", detail.color));
+  document.addEventListener("presence:cleared", ({ detail }) =>
+    tell(detail.name, "cleared the board", detail.color),
+  );
 
   document.addEventListener("presence:wave", ({ detail }) => {
     tell(detail.name, "waved", detail.color);

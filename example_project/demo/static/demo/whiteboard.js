@@ -14,7 +14,7 @@
   const SKETCH_SHOWN = 10_000;
   const SHOW_CURSORS = "show-cursors";
 
-  const drawing = document.getElementById("drawing");
+  const drawing = /** @type {any} */ (document.getElementById("drawing"));
   const unkept = document.getElementById("unkept"); // a button for each stroke that is not kept yet: it sends it
   const { width: right, height: bottom } = drawing.viewBox.baseVal;
 
@@ -133,7 +133,7 @@
     for (const button of owed) if (button.isConnected) button.click();
   });
 
-  unkept.addEventListener("presence-client:refused", ({ target, detail: { code } }) => {
+  unkept.addEventListener("presence-client:refused", (/** @type {any} */ { target, detail: { code } }) => {
     if (code === "lost") return; // it is sent again when the page is back
     const token = target.getAttribute("dj-value-token");
     mine.get(token)?.remove();
@@ -161,7 +161,7 @@
   function begin(pointer, point) {
     const token = newToken();
     const color = document.getElementById("tools").dataset.presenceColor;
-    const width = document.querySelector("#tools [name=width]:checked").value;
+    const width = /** @type {HTMLInputElement} */ (document.querySelector("#tools [name=width]:checked")).value;
     const path = newPath(color, width);
     mine.set(token, path);
     stroke = { pointer, token, width, path, points: point, told: 0, timer: setInterval(tell, SKETCH_EVERY) };
@@ -238,10 +238,10 @@
   }
 
   const remembered = localStorage.getItem(SHOW_CURSORS) !== "off";
-  document.getElementById(SHOW_CURSORS).checked = remembered;
+  /** @type {HTMLInputElement} */ (document.getElementById(SHOW_CURSORS)).checked = remembered;
   showCursors(remembered);
 
-  document.addEventListener("change", ({ target }) => {
+  document.addEventListener("change", (/** @type {any} */ { target }) => {
     if (target.id !== SHOW_CURSORS) return;
     showCursors(target.checked);
     localStorage.setItem(SHOW_CURSORS, target.checked ? "on" : "off");

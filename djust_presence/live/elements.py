@@ -1,0 +1,63 @@
+"""The elements that a live region may be, with their attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from django.utils.html import conditional_escape
+from django.utils.safestring import SafeString, mark_safe
+
+from .syntax import words
+
+__all__ = ["NAMES", "PLAIN", "REFUSED", "REGION", "Element"]
+
+REGION = "live-region"  # an element of this name, or one with an attribute of this name
+
+# Not those whose content is text alone, is not part of the page, or is patched in a way of its own.
+NAMES = words(
+    """
+    a address article aside b blockquote button caption code colgroup datalist dd details div dl dt em fieldset
+    figcaption figure footer g h1 h2 h3 h4 h5 h6 header hgroup i label li main menu nav ol optgroup output p pre
+    search section select small span strong summary svg table tbody td tfoot th thead time tr ul
+    """
+)
+# Attributes by which the patcher leaves an element, or the text in it, to others.
+REFUSED = frozenset({REGION, "contenteditable", "dj-update"})
+
+
+class Element(NamedTuple):
+    """The element that a region is. An attribute that is True has no value, one that is None or False is left out."""
+
+    name: str = REGION
+    attributes: Mapping[str, object] = {}
+
+    def start(self, region: str | None) -> SafeString:
+        """Return its start tag. It has the id *region* unless it has one of its own; None if it is no region."""
+        attributes = dict(self.attributes)
+        if region is not None:
+            own = {} if self.name == REGION else {REGION: region}
+            attributes = {"id": region, **attributes, **own}
+        return mark_safe(f"<{self.name}{''.join(map(_markup, attributes.items()))}>")
+
+    @property
+    def tag(self) -> str:
+        """The template tag that prints it."""
+        return "{% live %}" if self.name == REGION else f"{{% live as {self.name} %}}"
+
+    @property
+    def end(self) -> SafeString:
+        return mark_safe(f"</{self.name}>")
+
+
+PLAIN = Element()
+
+
+def _markup(attribute: tuple[str, Any]) -> str:
+    name, value = attribute
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return f" {name}"
+    # A text literal of a template is safe, but may contain this quote.
+    return f' {name}="{conditional_escape(value).replace(chr(34), "&quot;")}"'

@@ -1,0 +1,146 @@
+/**
+ * The base that all pages with our scripts share: the document as it is, notices, colours, and live cursors.
+ *
+ * Its tag says what there is: `data-cursors` is the script for pages with live cursors; `data-socket-prefix`, which
+ * only live pages have, goes in front of the page's path in the socket's URL; `data-advice` is for the console.
+ *
+ * `document[Symbol.for("djust_presence.parts")]` holds what our scripts have of each other, in whatever order they
+ * come: `base` is this script's, `forms` that of forms.js; `presence()` and `djust()` start the page once all they
+ * need is there. A boosted navigation runs this script again in the same document, perhaps for another page: it
+ * then reads its new tag and calls them again.
+ *
+ * What the page's own scripts and styles can go by:
+ *   window.djustPresence   what pages can call; each of our scripts adds to it
+ *   --presence-color       on every element with a plain colour as data-presence-color
+ */
+(() => {
+  "use strict";
+
+  const PARTS = Symbol.for("djust_presence.parts");
+  const PATCH = Symbol.for("djust_presence.patch");
+  const CURSORS = Symbol.for("djust_presence.cursors");
+  const COLOR = "data-presence-color";
+  const PROPERTY = "--presence-color";
+  const SCRIPT_RETRY = 5_000; // milliseconds
+  const HELP = "See docs/how-to/troubleshoot.md.";
+
+  /** A node as it is: a form's fields, and images of a document, hide what they are named after. */
+  const bare = (node) =>
+    new Proxy(node, {
+      get(target, name) {
+        // What a script has defined there stands.
+        const own = Object.getOwnPropertyDescriptor(target, name);
+        if (typeof name === "symbol" || own?.configurable === false) return target[name];
+        const value = Reflect.get(Object.getPrototypeOf(target), name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  const document = bare(window.document);
+  const warn = (text) => console.warn(`djust_presence: ${text}`);
+
+  const script = document.currentScript;
+  if (!(script instanceof HTMLScriptElement)) return;
+  const advice = script.getAttribute("data-advice");
+  if (advice) warn(advice);
+
+  /** @type {Parts} */
+  const parts = (window.document[PARTS] ??= {});
+  parts.base ??= make();
+  if (script.hasAttribute("data-cursors")) parts.base.cursorsUrl = script.getAttribute("data-cursors");
+  if (script.hasAttribute("data-socket-prefix")) {
+    parts.base.script = script;
+    parts.presence?.();
+  }
+  parts.djust?.();
+
+  function make() {
+    const shared = { bare, cursors, document, emit, offer, paint, plainColor, warn, HELP, SCRIPT_RETRY };
+    /** @type {Base} */
+    const base = { ...shared, cursorsUrl: null, script: null };
+    const { nonce } = script; // of the policy that the document goes on to have
+    const painted = new Set();
+    const { style } = document.createElement("i");
+
+    /** Tell the page. An element that has left it meanwhile cannot be heard, so the document speaks for it. */
+    function emit(type, detail = {}, source = window.document) {
+      const speaker = bare(source).isConnected ? bare(source) : document;
+      speaker.dispatchEvent(new CustomEvent(type, { bubbles: true, detail }));
+    }
+
+    /** The value as the browser writes it, if it is a colour and nothing else; else "". */
+    function plainColor(value) {
+      // Nothing but what is substituted (var(), if(), attr(), inherit) is taken for a colour and for a width.
+      if (typeof value !== "string" || CSS.supports("width", value)) return "";
+      style.color = "";
+      style.color = value;
+      return style.color;
+    }
+
+    /** A strict policy refuses style attributes in HTML, but not what a script sets on an element. */
+    function paint(root) {
+      for (const element of root.querySelectorAll(`[${COLOR}]`)) painted.add(element);
+      for (const element of painted) {
+        const plain = bare(element);
+        const color = plainColor(plain.getAttribute(COLOR));
+        if (!plain.hasAttribute(COLOR) || !plain.isConnected) painted.delete(element);
+        if (plain.style.getPropertyValue(PROPERTY) !== color) plain.style.setProperty(PROPERTY, color);
+      }
+    }
+
+    /** Add to `window.djustPresence`, which other scripts may have made. An element of that id is none. */
+    function offer(name, value) {
+      if (!Object.hasOwn(window, "djustPresence")) {
+        Object.defineProperty(window, "djustPresence", { value: {}, configurable: true, writable: true });
+      }
+      window.djustPresence[name] = value;
+    }
+
+    /**
+     * Live cursors: a script of its own, loaded once the page has a surface for them. `send(frame)` takes what they
+     * say; they are told of changes to the page, of the connection, and of frames that are for them.
+     */
+    function cursors(send) {
+      let loaded = null;
+      let tag = null;
+      let live = false;
+
+      function load(again = false) {
+        const url = base.cursorsUrl;
+        tag = document.createElement("script");
+        tag.src = window.document[PATCH]?.scriptURL(url) ?? url;
+        tag.nonce = nonce;
+        tag.onload = () => {
+          tag.remove();
+          loaded = window.document[CURSORS]({ send });
+          if (live) loaded.online();
+        };
+        tag.onerror = () => {
+          tag.remove();
+          if (!again) warn(`${url} cannot be loaded, and without it the page shows no cursors. ${HELP}`);
+          setTimeout(load, SCRIPT_RETRY, true);
+        };
+        document.head.append(tag);
+      }
+
+      return {
+        /** The page may have got its first surface, or another. */
+        rendered() {
+          if (loaded) loaded.rendered();
+          else if (base.cursorsUrl && !tag && document.querySelector("live-cursors")) load();
+        },
+        online() {
+          live = true;
+          loaded?.online();
+        },
+        offline() {
+          if (!live) return;
+          live = false;
+          loaded?.offline();
+        },
+        show: (frame) => loaded?.show(frame),
+      };
+    }
+
+    return base;
+  }
+})();
