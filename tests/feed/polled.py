@@ -50,7 +50,8 @@ class InProcess:
         response = self.client.post(
             "/presence/", body, content_type=headers.pop("content_type", "application/json"), headers=headers
         )
-        return Reply(response.status_code, response.headers, response.content)
+        cookies = {"Set-Cookie": response.cookies.output()} if response.cookies else {}
+        return Reply(response.status_code, {**response.headers, **cookies}, response.content)
 
 
 def in_process(user: str = "") -> InProcess:

@@ -183,6 +183,15 @@ def test_a_page_counts_itself_at_once(backend: Backend) -> None:
     assert page.names("a") == ["Ann"]
 
 
+def test_a_first_poll_whose_answer_was_lost_begins_anew(backend: Backend) -> None:
+    page = Page(backend, "ann", {"a": meta("Ann")})
+    page.poll()
+    page.standing, page.marks = None, {}
+    page.poll()
+    assert page.begun == 1
+    assert page.names("a") == ["Ann"]
+
+
 def test_a_room_in_which_nothing_has_changed_is_not_in_the_answer(backend: Backend) -> None:
     page = Page(backend, "ann", {"a": meta("Ann"), "b": None})
     assert page.poll().keys() == {"a", "b"}
