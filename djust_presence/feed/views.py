@@ -30,7 +30,10 @@ NOT_HERE = "This address is for WebSockets, or for POST requests of pages that h
 @cache_control(no_store=True)
 @transaction.non_atomic_requests
 def feed(request: HttpRequest) -> HttpResponseBase:
-    """Answer a socket, or a page that polls."""
+    """Answer a socket, or a page that polls.
+
+    It needs no CSRF token: the Origin is checked, and a beacon could not carry one.
+    """
     if isinstance(request, LiveRequest):
         return Feed.answer(request)
     if request.method != "POST":

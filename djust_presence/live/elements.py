@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from django.utils.html import conditional_escape
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString
 
 from .syntax import words
 
@@ -38,7 +38,7 @@ class Element(NamedTuple):
         if region is not None:
             own = {} if self.name == REGION else {REGION: region}
             attributes = {"id": region, **attributes, **own}
-        return mark_safe(f"<{self.name}{''.join(map(_markup, attributes.items()))}>")
+        return format_html("<{}{}>", self.name, SafeString("".join(map(_markup, attributes.items()))))
 
     @property
     def tag(self) -> str:
@@ -47,7 +47,7 @@ class Element(NamedTuple):
 
     @property
     def end(self) -> SafeString:
-        return mark_safe(f"</{self.name}>")
+        return format_html("</{}>", self.name)
 
 
 PLAIN = Element()

@@ -405,9 +405,9 @@ async def test_colours_pass_a_strict_policy(site: Site, page: Page) -> None:
     html = '<b data-presence-color="{}">x</b><i>{}</i>'
     color = "document.querySelector('b').style.getPropertyValue('--presence-color')"
     wire = await visit(site, page, html.format("#e74c3c", 1))
-    assert await page.evaluate(color) == "#e74c3c"
+    assert await page.evaluate(color) == "rgb(231, 76, 60)"
     await render(wire, page, html.format("#e74c3c", 2))
-    assert await page.evaluate(color) == "#e74c3c"
+    assert await page.evaluate(color) == "rgb(231, 76, 60)"
     await render(wire, page, html.format("rebeccapurple", 2))
     assert await page.evaluate(color) == "rebeccapurple"
     await render(wire, page, html.format("url(/track)", 3))
