@@ -72,7 +72,10 @@ async def test_a_page_of_djust_gets_both_scripts_and_another_only_its_own() -> N
         for path in ("/page/", "/template/")
     }
     client = "/static/djust_presence/client.js"
-    assert scripts == {"/page/": ["/static/djust_presence/djust.js", client], "/template/": [client]}
+    assert scripts == {
+        "/page/": ["/static/djust_presence/base.js", "/static/djust_presence/djust.js", client],
+        "/template/": [client],
+    }
 
 
 async def test_elements_stay_the_same_when_djust_renders_the_page_again() -> None:

@@ -112,7 +112,10 @@ async def test_a_page_opened_later_shows_who_has_come() -> None:
 
 
 async def test_the_script_is_beside_that_of_the_live_page() -> None:
-    for where, others in (("/whole/", ["patch.js", "presence.js"]), ("/ordinary/", [])):
+    for where, others in (
+        ("/whole/", ["patch.js", "base.js", "forms.js", "presence.js"]),
+        ("/ordinary/", []),
+    ):
         scripts = attributes(await Visitor().get(where), "script")
         names = [(one["src"] or "").rpartition("/")[2] for one in scripts]
         assert names == ["client.js", *others]
