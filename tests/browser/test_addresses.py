@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import NewPage, launch
 from tests.browser.harness import SOCKETS, STATE, Site, Wire, eventually, paused, region, render, visit
+from tests.browser.harness.libraries import libraries
 from tests.browser.harness.live import COUNTED
 from tests.browser.test_how_to import built, open_page
 from tests.mysite import Mysite
@@ -275,7 +276,8 @@ async def test_what_was_typed_on_a_page_that_is_left_is_sent_first(site: Site, p
 
 
 async def test_a_boosted_navigation_sets_the_address_anew(site: Site, page: Page) -> None:
-    site.head = '<script src="/static/htmx-4.min.js" defer></script>'
+    site.static |= libraries()
+    site.head = '<script src="/static/htmx-4.js" defer></script>'
     site.pages["/next/"] = region("<p>next</p>")
     wire = await visit(site, page, '<a href="/next/" hx-boost="true">next</a>', "/room/")
     await page.evaluate("history.replaceState(null, '', '/room')")

@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.browser.harness import STATE, Site, Wire, events, eventually, listen, visit
+from tests.browser.harness.libraries import libraries
 
 # What came of a call: ["kept", value], or ["failed", whether it is an Error, its code, its message].
 CALL = """
@@ -140,7 +141,8 @@ async def test_an_object_that_another_script_made_is_extended(site: Site, page: 
 
 
 async def test_it_speaks_to_the_view_of_the_page_after_a_boosted_navigation(site: Site, page: Page) -> None:
-    site.head = '<script src="/static/htmx-4.min.js" defer></script>'
+    site.static |= libraries()
+    site.head = '<script src="/static/htmx-4.js" defer></script>'
     wire = await visit(site, page, '<a href="/next" hx-boost="true">next</a>')
     leaving = asyncio.create_task(wire.gone())
     await page.locator("a").click()
