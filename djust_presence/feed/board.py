@@ -1,4 +1,4 @@
-"""What the pages of a group show, and what each of them is to be told: pure, with time as an argument."""
+"""The state that each page of a group has been sent, and the next frames for it. Pure: time is an argument."""
 
 from __future__ import annotations
 

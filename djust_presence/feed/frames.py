@@ -1,4 +1,4 @@
-"""What a page wants to know of a group, what it has been told, and the text of what it is told."""
+"""A page's wants of a group, the state that it has been sent, and the text of its frames."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Wants:
 
 
 class Page:
-    """What one page has been told. *ahead* is its own presence, if the group does not hold it yet."""
+    """The state that one page has been sent. *ahead* is its own presence, if the group does not hold it yet."""
 
     __slots__ = ("ahead", "due", "list", "own", "rest", "shown", "wants")
 

@@ -1,4 +1,4 @@
-"""What the scripts of pages give: the rooms they name, what they want, and their part of a meta."""
+"""Checks of the input of pages' scripts: room ids, wants, and their part of a meta."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class Hub:
                 if sent >= SENDS_PER_TURN:
                     sent = 0
                     await asyncio.sleep(0)
-        except BaseException:
+        except Exception:
             self._not_before = self._clock.now + 1  # so that an error does not come again at once
             raise
         finally:

@@ -1,4 +1,4 @@
-"""Who somebody is to the rooms of a page: never by a ticket, nor by a script, but for a visitor's token."""
+"""The identity of a page's reader in its rooms: from the request, or for visitors without a session from their token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tags of one page share: its reader, its tickets, and one read of each group."""
+"""The state that the tags of one page share: its reader, its tickets, and one read of each group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether rooms may still be seen: the project's AUTHORIZE, and the objects that they are about."""
+"""Checks of the right to a room: the project's AUTHORIZE, and the object that the room is about."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ class Reader(Stack):
         return name == "form"
 
     def move_out(self, content: str) -> None:
-        """What is no part of a table goes before it."""
+        """Note content that browsers move out of a table, in front of it."""
         table = self.find({"table"}, NOTHING) or 0
         for element in self.stack[table:]:
             if isinstance(element, Begun):

@@ -88,7 +88,9 @@ async def test_whoever_was_on_a_killed_process_is_gone_after_its_lease(servers: 
         second = await enter(b, kind, "both")
         for one in (ada, both, grace, second):
             for user in ("ada", "grace", "both"):
-                await until(lambda one=one, user=user: user in one.told[0][1] or "join" in one.of(user))  # type: ignore[misc]
+                await until(
+                    lambda one=one, user=user: one.told and (user in one.told[0][1] or "join" in one.of(user))
+                )  # type: ignore[misc]
         await grace.socket.send(json.dumps("hello"))
         await ada.until("said", "hello")
         b.kill()

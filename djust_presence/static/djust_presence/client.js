@@ -119,7 +119,8 @@ function connect() {
     warn("put {% presence_script %} into the page: its elements are not live.");
   } else if (!(line = hostLine())) {
     setState(state === "idle" ? "connecting" : "reconnecting");
-    if (settings.socket && misses < (lived ? LATER_MISSES : MISSES)) line = openSocket();
+    const patience = lived || !misses ? times.open : times.open / 2; // where none has ever worked, none may come through
+    if (settings.socket && misses < (lived ? LATER_MISSES : MISSES)) line = openSocket(patience);
     else {
       line = openPolling();
       line.sync();
@@ -128,7 +129,7 @@ function connect() {
   }
 }
 
-function openSocket() {
+function openSocket(patience) {
   const url = address(settings.socket);
   url.protocol = url.protocol.replace("http", "ws");
   /** @type {WebSocket | null} */
@@ -181,7 +182,7 @@ function openSocket() {
     } else take(mine, frame);
     if (mine.ready) watch(2 * ping + 5);
   };
-  watch(times.open);
+  watch(patience);
   return mine;
 }
 
@@ -266,7 +267,7 @@ function tryLater(seconds = Math.min(times.retry * 2 ** trials++, times.rarest))
   if (!settings.socket) return;
   trialTimer = after(seconds * (0.8 + 0.4 * Math.random()), () => {
     trialTimer = undefined;
-    if (isVisible()) trial = openSocket();
+    if (isVisible()) trial = openSocket(times.open);
   });
 }
 
@@ -486,8 +487,12 @@ function wishOf(room) {
 
 /** Call connect() once, at the end of this turn. */
 function plan() {
-  if (!isPlanned) queueMicrotask(() => ((isPlanned = false), connect()));
+  if (isPlanned) return;
   isPlanned = true;
+  queueMicrotask(() => {
+    isPlanned = false;
+    connect();
+  });
 }
 
 /** Send the joins and leaves that a socket has not had yet. */
@@ -545,7 +550,10 @@ const receive = {
     if (!again) return refuse(room, code);
     Object.assign(room, { refused: code, renewed: true });
     askForTicket(room.key, asked.kind).then(
-      ({ ticket }) => (learn(room, asked.kind, ticket), plan()),
+      ({ ticket }) => {
+        learn(room, asked.kind, ticket);
+        plan();
+      },
       () => refuse(room, code),
     );
   },

@@ -39,7 +39,7 @@
     reversed: (rows) => rows.toReversed(),
     all: (rows, turn) => rows.map(([key, count]) => [key, count + turn]),
   };
-  const UNDONE = { inserted: (rows, last) => last, removed: (rows, last) => last };
+  const UNDONE = { inserted: (_rows, last) => last, removed: (_rows, last) => last };
 
   function shown(rows, turn, ids) {
     const items = rows.map(
