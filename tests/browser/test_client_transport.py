@@ -15,7 +15,7 @@ from tests.browser.harness import FEED_STATE, FeedSite, Wire, eventually, let_in
 from tests.browser.harness.feed import ADA, AVATARS, COUNT, ready
 
 TEXT = "document.querySelector('presence-count').textContent"
-QUICK = {"open": 0.5, "life": 0.5, "delay": 0.1, "longest": 0.2, "again": 0.1, "retry": 0.5, "stale": 0}
+QUICK = {"open": 4, "life": 0.5, "delay": 0.1, "longest": 0.2, "again": 0.1, "retry": 0.5, "stale": 0}
 TOKEN = "localStorage.getItem('djust_presence.visitor')"
 GRANTED = {"r": {"count": 4, "tag": "x", "me": "ada"}}
 

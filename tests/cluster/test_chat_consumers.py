@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,11 @@ async def member(server: SiteServer, kind: str, user: str) -> AsyncIterator[Memb
         await one.reader
 
 
+def knows(one: Member, user: str) -> bool:
+    """Return whether *one* was told of *user*, when it came or since."""
+    return bool(one.told) and (user in one.told[0][1] or "join" in one.of(user))
+
+
 @kinds
 async def test_whoever_was_on_a_killed_process_is_gone_after_its_lease(servers: Pair, kind: str) -> None:
     a, b = servers
@@ -88,9 +94,7 @@ async def test_whoever_was_on_a_killed_process_is_gone_after_its_lease(servers: 
         second = await enter(b, kind, "both")
         for one in (ada, both, grace, second):
             for user in ("ada", "grace", "both"):
-                await until(
-                    lambda one=one, user=user: one.told and (user in one.told[0][1] or "join" in one.of(user))
-                )  # type: ignore[misc]
+                await until(partial(knows, one, user))
         await grace.socket.send(json.dumps("hello"))
         await ada.until("said", "hello")
         b.kill()
