@@ -218,19 +218,19 @@
 
     // The note is shown in the browser's top layer, but is no popover itself: a page may have rules for those.
     const holder = document.createElement("presence-status-holder");
-    const popover = document.createElement("span"); // rarely what a page looks for
+    const popover = document.createElement("presence-popover");
     popover.setAttribute("popover", "manual");
     popover.append(document.createElement("slot"));
 
     function placeStatus() {
       const sheet = new CSSStyleSheet();
       sheet.replaceSync(`
-        :host, span { display: contents }
-        span:popover-open {
+        :host, presence-popover { display: contents }
+        presence-popover:popover-open {
           display: block; inset: 0 auto auto 0; margin: 0; border: 0; padding: 0; overflow: visible;
           background: none; color: inherit; pointer-events: none;
         }
-        span::backdrop { display: none }
+        presence-popover::backdrop { display: none }
       `);
       const root = holder.attachShadow({ mode: "open" });
       root.adoptedStyleSheets = [sheet];
