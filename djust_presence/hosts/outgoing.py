@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from .threads import spawn
+from .sending import sending_of_loop
 
 __all__ = ["PING", "PONG", "WHOLE", "Changed", "Message", "Outgoing", "Send", "dumps", "encode"]
 
@@ -24,6 +24,7 @@ WHOLE = "*"
 
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
+Frame = str | Message
 
 
 def encode(kind: str, **fields: Any) -> str:
@@ -55,6 +56,7 @@ PING = encode("ping")
 PONG = encode("pong")
 # Of these, one that waits is as good as two.
 ONCE = frozenset({PING, PONG})
+REGIONS: Message = {}  # in the queue: the regions that wait
 
 
 class Outgoing:
@@ -63,68 +65,97 @@ class Outgoing:
     *gone* is called when it cannot be sent, as the peer has gone.
     """
 
+    __slots__ = (
+        "_first",
+        "_gone",
+        "_kept_up_at",
+        "_regions",
+        "_send",
+        "_sender",
+        "_sending",
+        "_waiting",
+        "idle",
+    )
+
     def __init__(self, send: Send, gone: Callable[[], None]) -> None:
         self._send = send
         self._gone = gone
-        self._frames: list[str | Message | None] = []  # None: the regions
-        self._regions = Changed()
-        self._sender: asyncio.Task[None] | None = None
+        self._sending = sending_of_loop()
+        self._sender: asyncio.Task[Any] | None = None  # while a send is in flight
+        self._first: Frame | None = None  # until its send begins
+        self._waiting: list[Frame] = []  # behind it
+        self._regions: Changed | None = None  # that wait
         self._kept_up_at = 0.0
-
-    @property
-    def idle(self) -> bool:
-        return self._sender is None
+        self.idle = True
 
     def put(self, frame: str, now: float) -> bool:
         """Send *frame* after what waits; False if that has been too much for too long. *now* is in seconds."""
-        if len(self._frames) < MAX_WAITING_FRAMES:
+        if len(self._waiting) < MAX_WAITING_FRAMES:
             self._kept_up_at = now
         elif now - self._kept_up_at > STALLED:
             return False
-        if frame not in ONCE or frame not in self._frames:
-            self._enqueue(frame)
+        if frame not in ONCE or (frame not in self._waiting and frame is not self._first):
+            self._put(frame)
+        return True
+
+    def put_if_idle(self, frame: Frame) -> bool:
+        """Send *frame* if nothing is being sent, else return False."""
+        if not self.idle:
+            return False
+        self.idle = False
+        self._first = frame
+        self._sending.add(self)
         return True
 
     def show(self, regions: Changed) -> None:
         """Send *regions*, in the place of such as wait already, if any do."""
         if not regions:
             return
-        if self._regions and WHOLE not in regions:
-            regions = Changed(self._regions | regions)
-        self._regions = regions
-        if None not in self._frames:
-            self._enqueue(None)
+        waiting, self._regions = self._regions, regions
+        if waiting is None:
+            self._put(REGIONS)
+        elif WHOLE not in regions:
+            self._regions = Changed(waiting | regions)
 
     def close(self, code: int, reason: str) -> None:
-        """Send nothing of what waits any more, and close."""
-        self._frames.clear()
-        self._enqueue({"type": "websocket.close", "code": code, "reason": reason})
+        """Send nothing of what waits, and close."""
+        self._drop()
+        self._put({"type": "websocket.close", "code": code, "reason": reason})
 
     def end(self) -> None:
         """There is nobody to send to."""
-        self._frames.clear()
+        self._drop()
         if self._sender is not None:
             self._sender.cancel()
 
-    def _enqueue(self, frame: str | Message | None) -> None:
-        self._frames.append(frame)
-        if self._sender is None:
-            sender = spawn(self._send_all(), at_once=True)
-            self._sender = None if sender.done() else sender
+    def _put(self, frame: Frame) -> None:
+        if not self.put_if_idle(frame):
+            self._waiting.append(frame)
 
-    async def _send_all(self) -> None:
+    def _drop(self) -> None:
+        self._waiting.clear()
+        self._first = self._regions = None
+
+    async def send(self, task: asyncio.Task[Any]) -> None:
+        """Send what waits, in the current *task*."""
+        self._sender = task
         try:
-            while self._frames:
-                frame = self._frames.pop(0)
-                if frame is None:
-                    regions, self._regions = self._regions, Changed()
-                    frame = regions.frame
-                await self._send(
-                    {"type": "websocket.send", "text": frame} if isinstance(frame, str) else frame
-                )
+            while True:
+                frame, self._first = self._first, None
+                if frame is REGIONS:
+                    regions, self._regions = self._regions, None
+                    frame = regions and regions.frame
+                if frame is not None:
+                    await self._send(
+                        {"type": "websocket.send", "text": frame} if isinstance(frame, str) else frame
+                    )
+                if not self._waiting:
+                    return
+                self._first = self._waiting.pop(0)
         except Exception:
             # Each server says in its own way that the peer has gone, and not all say it to receive() as well.
             logger.debug("A socket is gone.", exc_info=True)
             self._gone()
         finally:
             self._sender = None
+            self.idle = True

@@ -255,6 +255,10 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
             # Whoever has missed so much is better off with the page as it is by then.
             self.close(CloseCode.RETRY, "slow")
 
+    def put_if_idle(self, frame: str) -> bool:
+        """Send *frame* if nothing is being sent, else return False."""
+        return not self._over and self._outgoing.put_if_idle(frame)
+
     def put_error(self, code: str, message: str, ref: int | None = None) -> None:
         self.put(encode("error", **({} if ref is None else {"ref": ref}), code=code, message=message))
 

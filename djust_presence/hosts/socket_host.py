@@ -36,14 +36,7 @@ class SocketHost(Host):
         return encode(kind, **fields)
 
     def put(self, sessions: Sequence[Session], text: str) -> list[Session]:
-        busy = []
-        for session in sessions:
-            socket = _socket(session.connection)
-            if socket.idle:
-                socket.put(text)
-            else:
-                busy.append(session)
-        return busy
+        return [session for session in sessions if not session.connection.owner.put_if_idle(text)]
 
     def ping(self, connections: Sequence[Connection[Session]]) -> None:
         for connection in connections:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
@@ -56,18 +55,11 @@ async def own_thread() -> AsyncIterator[None]:
 _tasks: set[asyncio.Task[None]] = set()
 
 
-def spawn(work: Coroutine[Any, Any, None], *, at_once: bool = False) -> asyncio.Task[None]:
-    """Run *work* in an empty context, so that nothing of one visitor's language or caches gets to another.
-
-    With *at_once* it is run before this returns, as far as it does not wait, where Python can (3.12 and later).
-    """
-    if at_once and sys.version_info >= (3, 12):
-        task = asyncio.Task(work, loop=asyncio.get_running_loop(), context=Context(), eager_start=True)
-    else:
-        task = start(work, Context())
-    if not task.done():
-        _tasks.add(task)
-        task.add_done_callback(_tasks.discard)
+def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run *work* in an empty context, so that nothing of one visitor's language or caches gets to another."""
+    task = start(work, Context())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
     return task
 
 

@@ -367,19 +367,44 @@ async def test_what_waits_for_long_is_bounded_and_given_up_for_a_close() -> None
     assert recorder.sent == ["0", "websocket.close"]
 
 
-async def test_a_frame_that_has_not_to_wait_is_gone_at_once() -> None:
-    sent: list[str] = []
+async def test_a_send_that_waits_holds_up_no_other() -> None:
+    slow, sent, release = Recorder(), list[str](), asyncio.Event()
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message["text"])
+        if message["text"].startswith("slow"):
+            await release.wait()
 
-    outgoing = Outgoing(send, lambda: None)
-    for frame in ("1", "2"):
-        assert outgoing.put(frame, NOW)
-        if sys.version_info < (3, 12):
-            await _sent(outgoing)
-        assert outgoing.idle
-    assert sent == ["1", "2"]
+    pages = [Outgoing(send, slow.leave) for _ in range(2000)]
+    for number, page in enumerate(pages):
+        page.put(f"{'slow' if number % 500 == 7 else 'quick'} {number}", NOW)
+    while len(sent) < len(pages):
+        await asyncio.sleep(0)
+    assert [number for number, page in enumerate(pages) if not page.idle] == [7, 507, 1007, 1507]
+    pages[7].end()
+    pages[507].put("late", NOW)
+    release.set()
+    for page in pages:
+        await _sent(page)
+    assert sent[-1] == "late"
+    assert not slow.gone
+    assert pages[8].put_if_idle("again")
+    await _sent(pages[8])
+    assert sent[-1] == "again"
+
+
+async def test_a_frame_that_has_not_begun_is_dropped_at_the_end() -> None:
+    recorder = Recorder()
+    closed, ended = Outgoing(recorder.send, recorder.leave), Outgoing(recorder.send, recorder.leave)
+    for outgoing in (closed, ended):
+        outgoing.put("never", NOW)
+        outgoing.show(Changed({"live-1": "never"}))
+    closed.close(4000, "over")
+    ended.end()
+    await _sent(closed)
+    await _sent(ended)
+    assert recorder.sent == ["websocket.close"]
+    assert not recorder.gone
 
 
 async def test_a_peer_that_is_gone_is_reported() -> None:
@@ -394,11 +419,11 @@ async def _busy(recorder: Recorder) -> Outgoing:
     """What goes out to a page that is being sent a frame."""
     outgoing = Outgoing(recorder.send, recorder.leave)
     outgoing.put("0", NOW)
-    if sys.version_info < (3, 12):
-        await asyncio.sleep(0)  # the task begins
+    await asyncio.sleep(0)  # the send begins
     return outgoing
 
 
 async def _sent(outgoing: Outgoing) -> None:
-    assert outgoing._sender is not None
-    await outgoing._sender
+    async with asyncio.timeout(10):
+        while not outgoing.idle:
+            await asyncio.sleep(0)
