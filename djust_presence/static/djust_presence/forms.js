@@ -283,10 +283,11 @@
     /** Show new content of an element, by `patch(options)`, around what a person did. */
     function keepAround(target, patch) {
       const focus = rememberFocus();
-      const inside = [target, ...target.querySelectorAll(FIELDS)];
-      const fields = rememberFields(inside.filter((field) => field.matches(FIELDS)));
+      const region = bare(target);
+      const own = region.matches(FIELDS) ? [target] : [];
+      const fields = rememberFields([...own, ...region.querySelectorAll(FIELDS)]);
       const result = patch({ leave: composing, set: setHeld });
-      settleFields(target, fields);
+      settleFields(region, fields);
       restoreFocus(focus);
       return result;
     }
@@ -322,10 +323,10 @@
       return fields;
     }
 
-    function settleFields(target, fields) {
+    function settleFields(region, fields) {
       const kept = [];
       for (const [field, was] of fields) {
-        if (!target.contains(field)) continue;
+        if (!region.contains(field)) continue;
         const keep = isKept(field, was);
         if (keep && field.type === "radio") kept.push([field, was]);
         else settle(field, was, keep);

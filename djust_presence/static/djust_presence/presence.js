@@ -366,7 +366,7 @@
       );
       if (skipped) waiting.set(id, html);
       if (isLate) late.set(id, html);
-      paint(target);
+      paint(bare(target));
       if (typeof window.htmx?.process === "function") window.htmx.process(target);
     }
 
@@ -385,10 +385,8 @@
 
     /** Whether these are the regions of the page; "*" is of every page. */
     function isPageOf(ids) {
-      const here = Array.from(
-        document.querySelectorAll(REGIONS),
-        (region) => region.getAttribute(REGION) ?? region.id,
-      );
+      const regions = Array.from(document.querySelectorAll(REGIONS), bare);
+      const here = regions.map((region) => region.getAttribute(REGION) ?? region.id);
       return ids.includes("*") || (here.length === ids.length && here.every((id) => ids.includes(id)));
     }
 
