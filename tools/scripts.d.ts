@@ -27,6 +27,7 @@ interface Base {
 }
 
 interface Cursors {
+  /** The page may have got its first surface, or another. */
   rendered(): void;
   online(): void;
   offline(): void;
@@ -37,18 +38,25 @@ interface Cursors {
 interface LivePage {
   isLive(): boolean;
   send(text: string): void;
+  /** Show what has come and waits. */
   flush(): void;
+  /** Show what an element that was being edited has missed. */
   catchUp(): void;
 }
 
 interface Forms {
   answered(ref: number, error?: Refusal): void;
+  /** Call an event handler of the view. The promise is kept when it was handled, else it fails with an Error. */
   event(name: string, params?: object): Promise<void>;
+  /** The view is left for another. */
   forget(): void;
   hurry(): void;
   inform(): void;
+  /** Show new content of an element, by `patch(options)`, and return what that returns. */
   keepAround<T>(target: Element, patch: (options: PatchOptions) => T): T;
+  /** The socket is gone, and with it the answers that it owed. */
   lost(): void;
+  /** All that came is shown. */
   shown(): void;
 }
 

@@ -141,3 +141,22 @@ async def test_a_tbody_that_was_swapped_as_a_whole_is_patched(site: Site, page: 
     )
     await render(wire, page, "<tr><td>1</td></tr>")
     assert await page.locator("tbody").inner_html() == "<tr><td>1</td></tr>"
+
+
+@pytest.mark.parametrize("name", ["id", "matches", "contains", "querySelectorAll", "getAttribute"])
+async def test_a_form_that_is_a_region_is_patched_whatever_its_fields_are_named(
+    site: Site, page: Page, name: str
+) -> None:
+    fields = f'<input name="{name}"><input name="other" value="{{0}}"><b data-presence-color="red">{{0}}</b>'
+    wire = await visit(site, page, f'<form live-region="live-1">{fields.format(0)}</form>')
+    # Playwright's own actions ask a form for what is hidden here.
+    await page.evaluate("document.querySelector('input').focus()")
+    await page.keyboard.type("typed")
+    await render(wire, page, fields.format(1))
+    values = "Array.from(document.querySelectorAll('input'), ({ value }) => value)"
+    assert await page.evaluate(values) == ["typed", "1"]
+    bold = "document.querySelector('b')"
+    assert await page.evaluate(f"[{bold}.textContent, {bold}.style.cssText]") == [
+        "1",
+        "--presence-color: red;",
+    ]

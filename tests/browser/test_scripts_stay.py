@@ -383,6 +383,21 @@ async def test_an_element_that_the_pages_own_htmx_has_swapped_is_patched_and_not
     assert await page.locator("form").inner_html() == '<input name="a"><b>1</b>'
 
 
+async def test_what_was_swapped_in_a_form_is_patched_whatever_its_fields_are_named(
+    site: Site, page: Page
+) -> None:
+    html = '<form><input name="replaceChild"><b id="b">{}</b></form>'
+    wire = await visit(site, page, html.format(0))
+    await page.evaluate(
+        """() => {
+          document.querySelector("form").className = "mine";
+          document.querySelector("b").outerHTML = '<b id="b">swap</b>';
+        }"""
+    )
+    await render(wire, page, html.format(1))
+    await expect(page.locator("form.mine > b")).to_have_text("1")
+
+
 async def test_a_region_that_was_swapped_as_a_whole_is_patched(site: Site, page: Page) -> None:
     wire = await visit(site, page, "<p>0</p>")
     await page.evaluate(

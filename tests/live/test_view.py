@@ -69,7 +69,7 @@ def test_the_scripts_of_a_page_are_few_and_small(client: Client) -> None:
     names = re.findall(r'<script src="/static/([^"]+)"', client.get("/counter/").content.decode())
     assert len(names) <= 4
     files = [finders.find(name) for name in names]
-    assert sum(len(gzip.compress(Path(file).read_bytes())) for file in files if file) <= 25.5 * 1024
+    assert sum(len(gzip.compress(Path(file).read_bytes())) for file in files if file) <= 24 * 1024
     assert all(files)
 
 

@@ -31,28 +31,28 @@
 
   const script = document.currentScript;
   if (!(script instanceof HTMLScriptElement)) return;
-  const advice = script.getAttribute("data-advice");
+  const { advice, cursors: cursorsUrl, socketPrefix } = script.dataset;
   if (advice) warn(advice);
 
   /** @type {Parts} */
   const parts = (window.document[PARTS] ??= {});
   parts.base ??= make();
-  if (script.hasAttribute("data-cursors")) parts.base.cursorsUrl = script.getAttribute("data-cursors");
-  if (script.hasAttribute("data-socket-prefix")) {
+  parts.base.cursorsUrl = cursorsUrl ?? parts.base.cursorsUrl;
+  if (socketPrefix !== undefined) {
     parts.base.script = script;
     parts.presence?.();
   }
   parts.djust?.();
 
   function make() {
-    const shared = { bare, cursors, document, emit, offer, paint, plainColor, warn, HELP, SCRIPT_RETRY };
+    const tools = { bare, cursors, document, emit, offer, paint, plainColor, warn, HELP, SCRIPT_RETRY };
     /** @type {Base} */
-    const base = { ...shared, cursorsUrl: null, script: null };
+    const base = { ...tools, cursorsUrl: null, script: null };
     const { nonce } = script; // of the policy that the document goes on to have
     const painted = new Set();
     const { style } = document.createElement("i");
 
-    /** Tell the page. An element that has left it meanwhile cannot be heard, so the document speaks for it. */
+    /** An element that has left the page cannot be heard, so the document speaks for it. */
     function emit(type, detail = {}, source = window.document) {
       const speaker = bare(source).isConnected ? bare(source) : document;
       speaker.dispatchEvent(new CustomEvent(type, { bubbles: true, detail }));
@@ -86,10 +86,7 @@
       window.djustPresence[name] = value;
     }
 
-    /**
-     * Live cursors: a script of its own, loaded once the page has a surface for them. `send(frame)` takes what they
-     * say; they are told of changes to the page, of the connection, and of frames that are for them.
-     */
+    /** Live cursors: a script of its own, loaded once the page has a surface. `send(frame)` takes what they say. */
     function cursors(send) {
       let loaded = null;
       let tag = null;
@@ -114,7 +111,6 @@
       }
 
       return {
-        /** The page may have got its first surface, or another. */
         rendered() {
           if (loaded) loaded.rendered();
           else if (base.cursorsUrl && !tag && document.querySelector("live-cursors")) load();

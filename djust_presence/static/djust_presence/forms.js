@@ -6,7 +6,6 @@
   const parts = (window.document[Symbol.for("djust_presence.parts")] ??= {});
   if (parts.forms) return;
 
-  /** `page` is the live page: isLive(), send(text), and flush() and catchUp(), which show what waits. */
   parts.forms = (base, page) => {
     const { bare, document, emit, warn } = base;
     const PATCH = Symbol.for("djust_presence.patch");
@@ -41,10 +40,7 @@
       transmit(name, params, { name, element, sent });
     }
 
-    /**
-     * Call an event handler of the view. The promise is kept when it was handled, else it fails with an Error.
-     * @returns {Promise<void>}
-     */
+    /** @returns {Promise<void>} */
     function event(name, params = {}) {
       return new Promise((resolve, reject) => {
         const settle = (error) => {
@@ -84,7 +80,6 @@
       emit("presence-client:refused", { ref, name, ...error }, element);
     }
 
-    /** The socket is gone, and with it the answers that it owed. */
     function lost() {
       for (const ref of [...inFlight.keys()]) {
         answered(ref, { code: "lost", message: "The connection was lost before the answer came." });
@@ -93,7 +88,7 @@
 
     /** Not `disabled`, which would throw the focus to the body. */
     function hold(form) {
-      const buttons = [...bare(form).elements].filter((field) => ["submit", "image"].includes(field.type));
+      const buttons = fieldsOf(form, (field) => ["submit", "image"].includes(field.type));
       held.set(form, new Map(buttons.map((button) => [button, button.getAttribute(DISABLED)])));
       for (const button of buttons) button.setAttribute(DISABLED, "true");
     }
@@ -128,8 +123,8 @@
           .map((part) => part.trim())
           .filter(Boolean),
     };
-    Object.assign(HINTS, { integer: HINTS.int, number: HINTS.float, boolean: HINTS.bool });
-    Object.assign(HINTS, { object: HINTS.json, array: HINTS.json });
+    const { int: integer, float: number, bool: boolean, json } = HINTS;
+    Object.assign(HINTS, { integer, number, boolean, object: json, array: json });
 
     /** What the attributes with this prefix say: kebab-case names become snake_case. */
     function valuesOf(element, prefix) {
@@ -161,6 +156,8 @@
       return { name, args: Array.from(args, ([, arg]) => literal(arg)) };
     }
 
+    const fieldsOf = (form, are) => [...bare(form).elements].filter(are);
+
     /** The fields of a form, as text. What may have several values is a list, even of one. */
     function formValues(form, submitter) {
       const values = {};
@@ -169,7 +166,7 @@
         const texts = data.getAll(name).filter((value) => typeof value === "string");
         // The socket is known to be the page's own by its Origin: Django's token is of no use to a handler.
         if (!texts.length || name === "csrfmiddlewaretoken") continue;
-        const fields = [...bare(form).elements].filter((field) => field.name === name);
+        const fields = fieldsOf(form, (field) => field.name === name);
         const several = fields.length > 1 && fields.every((field) => field.type === "checkbox");
         values[name] = texts.length > 1 || several || fields.some(isMultiple) ? texts : texts[0];
       }
@@ -184,8 +181,8 @@
       return isMultiple(field) ? Array.from(field.selectedOptions, (option) => option.value) : field.value;
     }
 
-    function sendField(field, handler) {
-      sendEvent(field, handler, {
+    function sendField(field, element, attribute) {
+      sendEvent(field, bare(element).getAttribute(attribute), {
         value: fieldValue(field),
         field: field.dataset.field || field.name || field.id.replace(/^id_/, "") || null,
         ...valuesOf(field, "dj-value-"),
@@ -251,7 +248,7 @@
         ...valuesOf(form, "dj-value-"),
         _target: submitter?.name || submitter?.id || null,
       };
-      const fields = [...bare(form).elements].filter((field) => field.matches(FIELDS));
+      const fields = fieldsOf(form, (field) => field.matches(FIELDS));
       sendEvent(form, bare(form).getAttribute("dj-submit"), params, rememberFields(fields));
     }
 
@@ -264,7 +261,7 @@
       const element = field instanceof HTMLElement && bare(field).closest(`[${attribute}]`);
       if (!element) return;
       const quiet = attribute === "dj-input" && !isClicked(field) ? TYPING_DEBOUNCE : 0;
-      whenQuiet(element, attribute, field, quiet, () => sendField(field, bare(element).getAttribute(attribute)));
+      whenQuiet(element, attribute, field, quiet, () => sendField(field, element, attribute));
     }
 
     /** The view behind a socket that has just opened knows nothing of what was typed before. */
@@ -273,7 +270,7 @@
         if (!dirty || field.matches(":disabled, [type=hidden], [type=radio]:not(:checked)")) continue;
         for (const attribute of ["dj-input", "dj-change"]) {
           const element = field.closest(`[${attribute}]`);
-          if (element) sendField(field, bare(element).getAttribute(attribute));
+          if (element) sendField(field, element, attribute);
         }
       }
     }
@@ -283,15 +280,14 @@
     const handled = []; // the fields of each form that was handled, as they were sent
     let composing = null; // the element under an IME composition
 
-    /** Show new content of an element, by `patch(options)`, around what a person did. Returns what that returns. */
+    /** Show new content of an element, by `patch(options)`, around what a person did. */
     function keepAround(target, patch) {
       const focus = rememberFocus();
-      const fields = rememberFields([
-        ...(target.matches(FIELDS) ? [target] : []),
-        ...target.querySelectorAll(FIELDS),
-      ]);
+      const region = bare(target);
+      const own = region.matches(FIELDS) ? [target] : [];
+      const fields = rememberFields([...own, ...region.querySelectorAll(FIELDS)]);
       const result = patch({ leave: composing, set: setHeld });
-      settleFields(target, fields);
+      settleFields(region, fields);
       restoreFocus(focus);
       return result;
     }
@@ -321,26 +317,31 @@
         } else if (type === "checkbox" || type === "radio") {
           fields.set(field, { name, dirty: checked !== field.defaultChecked, checked });
         } else {
-          fields.set(field, { name, dirty: value !== initialValue(field), typed: true, value });
+          fields.set(field, { name, dirty: value !== initialValue(field), value });
         }
       }
       return fields;
     }
 
-    function settleFields(target, fields) {
-      const chosen = [];
+    function settleFields(region, fields) {
+      const kept = [];
       for (const [field, was] of fields) {
-        if (!target.contains(field)) continue;
-        const { selected, chosen: options, checked, typed } = was;
+        if (!region.contains(field)) continue;
         const keep = isKept(field, was);
-        if (selected) settleSelect(field, keep && selected, options);
-        else if (!typed) {
-          if (field.type === "radio" && keep) chosen.push([field, checked]);
-          else field.checked = keep ? checked : field.defaultChecked;
-        } else if (!keep) settleText(field);
+        if (keep && field.type === "radio") kept.push([field, was]);
+        else settle(field, was, keep);
       }
       // Last, as every checked radio button unchecks the others of its group.
-      for (const [radio, checked] of chosen) radio.checked = checked;
+      for (const [radio, was] of kept) settle(radio, was, true);
+    }
+
+    function settle(field, { selected, chosen, checked }, keep) {
+      if (selected) settleSelect(field, keep && selected, chosen);
+      else if (checked !== undefined) field.checked = keep ? checked : field.defaultChecked;
+      else if (!keep) {
+        const initial = initialValue(field);
+        if (field.value !== initial) field.value = initial;
+      }
     }
 
     /** Fields of a handled form take the server's content if they still hold what was sent. */
@@ -351,17 +352,7 @@
       const now = rememberFields(sent.keys());
       const changed = new Set();
       for (const [field, was] of sent) if (content(now.get(field)) !== content(was)) changed.add(choice(field));
-      for (const [field, { selected, typed }] of sent) {
-        if (changed.has(choice(field))) continue;
-        if (selected) settleSelect(field);
-        else if (!typed) field.checked = field.defaultChecked;
-        else settleText(field);
-      }
-    }
-
-    function settleText(field) {
-      const initial = initialValue(field);
-      if (field.value !== initial) field.value = initial;
+      for (const [field, was] of sent) if (!changed.has(choice(field))) settle(field, was, false);
     }
 
     /** Choose the options that were `chosen`, with these values, or else others of the same value. */
@@ -445,9 +436,7 @@
       inform,
       keepAround,
       lost,
-      /** All that came is shown. */
       shown: () => handled.splice(0).forEach(release),
-      /** The view is left for another. */
       forget: () => (handled.length = 0),
     };
   };

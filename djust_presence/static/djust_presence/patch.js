@@ -1,8 +1,8 @@
 /**
  * Patching by difference: shows a server's new HTML by applying what the server has changed since its last HTML.
  *
- * The last HTML is kept as a tree, the replica, whose nodes are tied to those of the page; what is tied to none is a
- * script's. New HTML is compared with the replica and not with the page: see docs/explanation/patching.md.
+ * The last HTML is kept as a tree, the replica, whose nodes are tied to those of the page. What is tied to none is a
+ * script's: see docs/explanation/patching.md.
  */
 (() => {
   "use strict";
@@ -13,54 +13,60 @@
   const PRESERVED = "[hx-preserve], [data-hx-preserve]"; // htmx takes these along to the next page
   const SHADOW = "template[shadowrootmode]";
   const MOST_CELLS = 4_000_000; // of a table for the alignment of two lists
-  // How alike two nodes are, of which none has an id of its own, by what they have in common.
+  // How alike two nodes without an id are, by what they have in common.
   const EQUAL = 32; // more than all of these
   const LIKENESS = Object.entries({ field: 6, tag: 4, content: 4, classes: 3, kind: 1 });
-  const START = /^<(?:[^">]|"[^"]*")*>/; // a start tag, as serialised
+  const START = /^(?:[^">]|"[^"]*")*/; // a start tag, as serialised, up to its end
 
   // --- The DOM, through its prototypes: a form's fields and a document's images hide what they are named after ---
 
-  const getter = (prototype, name) => {
+  const getter = ({ prototype }, name) => {
     const { get } = Object.getOwnPropertyDescriptor(prototype, name);
     return (node) => get.call(node);
   };
-  const method = (prototype, name) => {
+  const method = ({ prototype }, name) => {
     const { [name]: called } = prototype;
     return called && ((node, one, two, three) => called.call(node, one, two, three));
   };
 
-  const typeOf = getter(Node.prototype, "nodeType");
-  const childNodes = getter(Node.prototype, "childNodes");
-  const parentOf = getter(Node.prototype, "parentNode");
-  const firstOf = getter(Node.prototype, "firstChild");
-  const nextOf = getter(Node.prototype, "nextSibling");
-  const previousOf = getter(Node.prototype, "previousSibling");
-  const lastOf = getter(Node.prototype, "lastChild");
-  const documentOf = getter(Node.prototype, "ownerDocument");
-  const isConnected = getter(Node.prototype, "isConnected");
-  const insertBefore = method(Node.prototype, "insertBefore");
-  const removeChild = method(Node.prototype, "removeChild");
-  const isEqualNode = method(Node.prototype, "isEqualNode");
-  const contains = method(Node.prototype, "contains");
-  const nameOf = getter(Element.prototype, "localName");
-  const namespaceOf = getter(Element.prototype, "namespaceURI");
-  const attributesOf = getter(Element.prototype, "attributes");
-  const classesOf = getter(Element.prototype, "classList");
-  const shadowOf = getter(Element.prototype, "shadowRoot");
-  const outerOf = getter(Element.prototype, "outerHTML");
-  const isEditable = getter(HTMLElement.prototype, "isContentEditable");
-  const styleOfHtml = getter(HTMLElement.prototype, "style");
-  const attribute = method(Element.prototype, "getAttribute");
-  const attributeNames = method(Element.prototype, "getAttributeNames");
-  const removeAttribute = method(Element.prototype, "removeAttribute");
-  const removeAttributeNS = method(Element.prototype, "removeAttributeNS");
-  const setAttributeNS = method(Element.prototype, "setAttributeNS");
-  const matches = method(Element.prototype, "matches");
-  const attachShadow = method(Element.prototype, "attachShadow");
-  const moveBefore = method(Element.prototype, "moveBefore");
-  const find = method(Element.prototype, "querySelector");
-  const findAll = method(Element.prototype, "querySelectorAll");
-  const findAllIn = method(DocumentFragment.prototype, "querySelectorAll");
+  const typeOf = getter(Node, "nodeType");
+  const parentOf = getter(Node, "parentNode");
+  const firstOf = getter(Node, "firstChild");
+  const nextOf = getter(Node, "nextSibling");
+  const documentOf = getter(Node, "ownerDocument");
+  const isConnected = getter(Node, "isConnected");
+  const insertBefore = method(Node, "insertBefore");
+  const removeChild = method(Node, "removeChild");
+  const replaceChild = method(Node, "replaceChild");
+  const isEqualNode = method(Node, "isEqualNode");
+  const contains = method(Node, "contains");
+  const nameOf = getter(Element, "localName");
+  const namespaceOf = getter(Element, "namespaceURI");
+  const attributesOf = getter(Element, "attributes");
+  const classesOf = getter(Element, "classList");
+  const shadowOf = getter(Element, "shadowRoot");
+  const outerOf = getter(Element, "outerHTML");
+  const isEditable = getter(HTMLElement, "isContentEditable");
+  const styleOfHtml = getter(HTMLElement, "style");
+  const attribute = method(Element, "getAttribute");
+  const attributeNames = method(Element, "getAttributeNames");
+  const removeAttribute = method(Element, "removeAttribute");
+  const removeAttributeNS = method(Element, "removeAttributeNS");
+  const setAttributeNS = method(Element, "setAttributeNS");
+  const matches = method(Element, "matches");
+  const attachShadow = method(Element, "attachShadow");
+  const moveBefore = method(Element, "moveBefore");
+  const find = method(Element, "querySelector");
+  const findAll = method(Element, "querySelectorAll");
+  const findAllIn = method(DocumentFragment, "querySelectorAll");
+  const activeOf = getter(Document, "activeElement");
+  const bodyOf = getter(Document, "body");
+  const htmlOf = getter(Document, "documentElement");
+  const titleOf = getter(Document, "title");
+  const implementationOf = getter(Document, "implementation");
+  const adoptNode = method(Document, "adoptNode");
+  const importNode = method(Document, "importNode");
+  const dispatchEvent = method(EventTarget, "dispatchEvent");
 
   const all = (root, selector) => (isElement(root) ? findAll : findAllIn)(root, selector);
   const styleOf = (element) => (element instanceof HTMLElement ? styleOfHtml(element) : element.style);
@@ -69,30 +75,18 @@
   const isBlank = (node) => typeOf(node) === Node.TEXT_NODE && !/\S/.test(node.data);
   const isIgnored = (node) => isElement(node) && attribute(node, "dj-update") === "ignore";
 
-  /** The nodes from the first to the one before `end`, or to the last. */
-  function siblings(first, end = null) {
+  function children(parent) {
     const found = [];
-    for (let node = first; node !== end; node = nextOf(node)) found.push(node);
+    for (let node = firstOf(parent); node; node = nextOf(node)) found.push(node);
     return found;
   }
-  const children = (node) => siblings(firstOf(node));
-
-  /** A document as it is, whatever its elements are named. */
-  const bare = (document) =>
-    new Proxy(document, {
-      get(target, name) {
-        // What a script has defined there stands.
-        if (Object.getOwnPropertyDescriptor(target, name)?.configurable === false) return target[name];
-        const value = Reflect.get(Object.getPrototypeOf(target), name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
-  const page = bare(document);
 
   function remove(node) {
     const parent = parentOf(node);
     if (parent) removeChild(parent, node);
   }
+
+  const replace = (last, fresh) => replaceChild(parentOf(last), fresh, last);
 
   // --- Trusted Types: what the server has rendered, and nothing else ---
 
@@ -107,7 +101,7 @@
     }
   })();
 
-  /** Give `element` a copy of `attr`. A copied node keeps namespaces, and names that only parsers take. */
+  /** A copied node keeps namespaces, and names that only parsers take. */
   function copyAttribute(element, attr) {
     const { namespaceURI, localName, name, value } = attr;
     const type = types?.getAttributeType(nameOf(element), localName, namespaceOf(element), namespaceURI);
@@ -120,7 +114,7 @@
   const liveOf = new WeakMap(); // node of a replica → node of the page
   const copyOf = new WeakMap(); // and back
   const rootsOf = new WeakMap(); // element of a replica → the template in it that is the shadow root in the page
-  const inert = page.implementation.createHTMLDocument(""); // where replicas live: nothing loads or runs
+  const inert = implementationOf(document).createHTMLDocument(""); // where replicas live: nothing loads or runs
   let root; // the replica of the page
 
   function tie(copy, live) {
@@ -128,7 +122,6 @@
     copyOf.set(live, copy);
   }
 
-  /** Tie a tree to its copy. */
   function tieAll(copy, live) {
     tie(copy, live);
     if (copy instanceof HTMLTemplateElement) tieAll(copy.content, live.content);
@@ -141,17 +134,16 @@
     const live = liveOf.get(copy);
     if (copyOf.get(live) === copy) copyOf.delete(live);
     liveOf.delete(copy);
-    for (const child of childNodes(copy)) untie(child);
+    for (const child of children(copy)) untie(child);
   }
 
   /** Make an older replica the one of its nodes again. */
   function retie(copy) {
     const live = liveOf.get(copy);
     if (live) copyOf.set(live, copy);
-    for (const child of childNodes(copy)) retie(child);
+    for (const child of children(copy)) retie(child);
   }
 
-  /** A replica of what is in the page. */
   function replicate(live) {
     const copy = tidy(inert.importNode(live, true));
     tieAll(copy, live);
@@ -169,29 +161,32 @@
     template.setAttribute("shadowrootmode", shadow.mode);
     template.content.append(...children(shadow).map(replicate));
     insertBefore(copy, template, firstOf(copy));
+    tieRoot(template, shadow);
+  }
+
+  function tieRoot(template, shadow) {
     tie(template.content, shadow);
     liveOf.set(template, shadow);
-    rootsOf.set(copy, template);
+    rootsOf.set(parentOf(template), template);
   }
 
   function copyPage() {
-    const preserved = [...all(page.documentElement, PRESERVED)].map((live) => copyOf.get(live)).filter(Boolean);
-    root = replicate(page.documentElement);
+    const preserved = [...all(htmlOf(document), PRESERVED)].map((live) => copyOf.get(live)).filter(Boolean);
+    root = replicate(htmlOf(document));
     for (const last of preserved) {
-      parentOf(copyOf.get(liveOf.get(last))).replaceChild(last, copyOf.get(liveOf.get(last)));
+      replace(copyOf.get(liveOf.get(last)), last);
       retie(last);
     }
   }
 
-  /** A new replica of an element of the page, in the place of its last one. */
+  /** Replicate an element again, in the place of its last replica. */
   function renew(live) {
     const id = attribute(live, "id");
     const last = copyOf.get(live) ?? (id && find(root, `${nameOf(live)}[id="${CSS.escape(id)}"]`));
-    const parent = last && parentOf(last);
     if (last) untie(last);
     const copy = replicate(live);
-    if (parent) parent.replaceChild(copy, last);
-    else if (live === page.documentElement) root = copy;
+    if (last && parentOf(last)) replace(last, copy);
+    else if (live === htmlOf(document)) root = copy;
     return copy;
   }
 
@@ -217,11 +212,13 @@
   function isSame(one, other) {
     if (!isEqualNode(one, other)) return false;
     if (!hasTemplates) return true;
-    if (one instanceof HTMLTemplateElement) return isSame(one.content, other.content);
-    const templates = isTree(one) ? all(one, "template") : [];
-    if (!templates.length) return true;
-    const others = all(other, "template");
-    return Array.from(templates).every(({ content }, index) => isSame(content, others[index].content));
+    const [ones, others] = [one, other].map(templatesIn);
+    return ones.every(({ content }, index) => isSame(content, others[index].content));
+  }
+
+  function templatesIn(tree) {
+    if (tree instanceof HTMLTemplateElement) return [tree];
+    return isTree(tree) ? [...all(tree, "template")] : [];
   }
 
   function haveSameContent(one, other) {
@@ -229,9 +226,8 @@
     return ones.length === others.length && ones.every((node, index) => isSame(node, others[index]));
   }
 
-  // --- Which node is which: ids first, then what is in them, then likeness ---
+  // --- Which node is which ---
 
-  /** Whether two nodes can be the same one. */
   function areAlike(last, next) {
     if (typeOf(last) !== typeOf(next)) return false;
     return !isElement(last) || (areOfOneKind(last, next) && isIgnored(last) === isIgnored(next));
@@ -242,26 +238,33 @@
     namespaceOf(one) === namespaceOf(other) &&
     attribute(one, "is") === attribute(other, "is");
 
-  /** Elements by id; null where several have it, which is as good as none. */
-  function byId(tree) {
+  /** Things by key; null where several have it, which is as good as none. */
+  function byKey(things, keyOf) {
     const found = new Map();
-    for (const element of all(tree, "[id]")) {
-      const id = attribute(element, "id");
-      if (id) found.set(id, found.has(id) ? null : element);
+    for (const thing of things) {
+      const key = keyOf(thing);
+      if (key) found.set(key, found.has(key) ? null : thing);
     }
     return found;
   }
 
-  /** What is known by its id in a replica and in the new HTML, in whatever place. */
+  const idOf = (node) => isElement(node) && attribute(node, "id");
+
+  /** Note the element for all that is around it. */
+  function climb(element, around) {
+    for (let at = parentOf(element); at && !around.has(at); at = parentOf(at)) around.set(at, element);
+  }
+
+  /** What is known by its id in both, in whatever place. */
   function identify(copy, next) {
-    const [before, after] = [byId(copy), byId(next)];
+    const [before, after] = [copy, next].map((tree) => byKey(all(tree, "[id]"), idOf));
     const ids = {
       partners: new Map(), // element of the new HTML → of the replica
       wanted: new Set(), // these elements of the replica
-      holders: new Set(), // what of the replica is around them
+      holders: new Map(), // what of the replica is around them
       first: new Map(), // what of the new HTML is around one → the first that is in it
       hasOwnId: (node) => {
-        const id = isElement(node) && attribute(node, "id");
+        const id = idOf(node);
         const unique = id && before.get(id) !== null && after.get(id) !== null;
         return Boolean(unique && (before.get(id) === node || after.get(id) === node));
       },
@@ -271,24 +274,13 @@
       if (!last || !areOfOneKind(last, element)) continue;
       ids.partners.set(element, last);
       ids.wanted.add(last);
-      for (let at = parentOf(element); at && !ids.first.has(at); at = parentOf(at)) ids.first.set(at, element);
-      for (let at = parentOf(last); at && !ids.holders.has(at); at = parentOf(at)) ids.holders.add(at);
+      climb(element, ids.first);
+      climb(last, ids.holders);
     }
     return ids;
   }
 
-  /** The comparison of two trees. Where elements are in place, nobody asks for their ids. */
-  function compare(copy, next) {
-    let ids;
-    return {
-      get ids() {
-        return (ids ??= identify(copy, next));
-      },
-      emptied: [], // what has gone, with its parent, once nothing in it is wanted
-    };
-  }
-
-  /** Whether each node is the one in the same place, as far as this can be told at a glance. */
+  /** Whether each node is in its place, as far as this can be told at a glance. */
   function areInPlace(before, after, scope) {
     if (before.length !== after.length) return false;
     let unknown = 0;
@@ -296,16 +288,16 @@
       const last = before[index];
       if (!areAlike(last, next) || isBlank(last) !== isBlank(next)) return false;
       if (isBlank(next)) return true;
-      const id = isElement(next) && (attribute(next, "id") || null);
-      if (id && id !== attribute(last, "id")) return false;
+      const id = idOf(next);
+      if (id && id !== idOf(last)) return false;
       if (id && after.length > 1) return scope.ids.partners.get(next) === last;
       unknown += 1;
-      return unknown === 1 && (id || !isElement(last) || !attribute(last, "id"));
+      return unknown === 1 && (id || !idOf(last));
     });
   }
 
   /** Node of the new HTML → the one of the replica that it is. */
-  function match(copy, before, after, ids) {
+  function match(copy, before, after, places, ids) {
     const pairs = new Map();
     const free = new Set(before);
     const pair = (last, next) => {
@@ -323,14 +315,9 @@
         else rest.push(next);
       }
     }
-    if (rest.length)
-      align(
-        [...free].filter((node) => !isBlank(node) && !ids.hasOwnId(node)),
-        rest,
-        pair,
-      );
+    const others = [...free].filter((node) => !isBlank(node) && !ids.hasOwnId(node));
+    align(others, rest, pair);
     // Blank text goes with what it follows.
-    const places = new Map(before.map((node, index) => [node, index]));
     after.forEach((next, index) => {
       if (pairs.has(next) || !isBlank(next)) return;
       const blank = before[index ? (places.get(pairs.get(after[index - 1])) ?? -2) + 1 : 0];
@@ -341,27 +328,17 @@
 
   /** Pair what is equal and alone on both sides, in any order; then the rest in order, as alike as can be. */
   function align(before, after, pair) {
-    [before, after] = pairEnds(before, after, pair);
+    pairEnds(before, after, pair);
     if (!before.length || !after.length) return;
-    if (before.length === 1 && after.length === 1) {
-      if (areAlike(before[0], after[0])) pair(before[0], after[0]);
-      return;
-    }
     const numbers = new Map(); // texts are compared as numbers
     const number = (text) => {
-      const known = numbers.get(text);
-      if (known) return known;
-      numbers.set(text, numbers.size + 1);
-      return numbers.size;
+      if (!numbers.has(text)) numbers.set(text, numbers.size + 1);
+      return numbers.get(text);
     };
     const [olds, news] = [before, after].map((nodes) => nodes.map((node) => describe(node, number)));
-    const unique = [olds, news].map((sketches) => {
-      const found = new Map();
-      for (const sketch of sketches) found.set(sketch.whole, found.has(sketch.whole) ? null : sketch);
-      return found;
-    });
-    for (const [whole, old] of unique[0]) {
-      const next = old && unique[1].get(whole);
+    const [alone, nextAlone] = [olds, news].map((sketches) => byKey(sketches, ({ whole }) => whole));
+    for (const [whole, old] of alone) {
+      const next = old && nextAlone.get(whole);
       if (!next) continue;
       pair(old.node, next.node);
       old.paired = next.paired = true;
@@ -369,31 +346,30 @@
     alignInOrder(...[olds, news].map((sketches) => sketches.filter(({ paired }) => !paired)), pair);
   }
 
-  /** Pair what is equal at the ends, and one that went from one end to the other. Returns what is left. */
-  function pairEnds(before, after, pair) {
-    let [start, end, nextStart, nextEnd] = [0, before.length, 0, after.length];
-    const isIt = (last, next) => {
-      const isPair = start < end && nextStart < nextEnd && isSame(before[last], after[next]);
-      if (isPair) pair(before[last], after[next]);
-      return isPair;
-    };
-    const isAlone = (last) =>
-      [before, after].every((nodes) => nodes.filter((node) => isSame(node, before[last])).length === 1);
-    const trim = () => {
-      while (isIt(start, nextStart)) [start, nextStart] = [start + 1, nextStart + 1];
-      while (isIt(end - 1, nextEnd - 1)) [end, nextEnd] = [end - 1, nextEnd - 1];
-    };
-    trim();
-    if (end - start > 1 && nextEnd - nextStart > 1) {
-      if (isSame(before[end - 1], after[nextStart]) && isAlone(end - 1)) {
-        pair(before[--end], after[nextStart++]);
-        trim();
-      } else if (isSame(before[start], after[nextEnd - 1]) && isAlone(start)) {
-        pair(before[start++], after[--nextEnd]);
-        trim();
-      }
+  /** Take off both lists what is equal at their ends. Returns the last node taken off the end, or null. */
+  function trim(before, after, pair = (_last, _next) => {}) {
+    const most = Math.min(before.length, after.length);
+    let start = 0;
+    while (start < most && isSame(before[start], after[start])) pair(before[start], after[start++]);
+    for (const nodes of [before, after]) nodes.splice(0, start);
+    let end = null;
+    while (before.length && after.length && isSame(before.at(-1), after.at(-1))) {
+      end = before.pop();
+      pair(end, after.pop());
     }
-    return [before.slice(start, end), after.slice(nextStart, nextEnd)];
+    return end;
+  }
+
+  /** Pair what is equal at the ends, and one that went from one end to the other. */
+  function pairEnds(before, after, pair) {
+    trim(before, after, pair);
+    const isOnly = (one) =>
+      [before, after].every((nodes) => nodes.filter((node) => isSame(node, one)).length === 1);
+    if (before.length < 2 || after.length < 2) return;
+    if (isSame(before.at(-1), after[0]) && isOnly(after[0])) pair(before.pop(), after.shift());
+    else if (isSame(before[0], after.at(-1)) && isOnly(before[0])) pair(before.shift(), after.pop());
+    else return;
+    trim(before, after, pair);
   }
 
   function describe(node, number) {
@@ -403,7 +379,7 @@
     }
     const name = nameOf(node);
     const outer = outerOf(node);
-    const [tag] = START.exec(outer) ?? [outer];
+    const [tag] = START.exec(outer);
     const content = outer.slice(tag.length);
     const classes = attribute(node, "class");
     return {
@@ -411,7 +387,7 @@
       kind: number(`${namespaceOf(node)} ${name} ${attribute(node, "is")} ${isIgnored(node)}`),
       whole: number(outer),
       tag: number(tag),
-      content: content.length > name.length + "</>".length && number(content),
+      content: content.length > name.length + "></>".length && number(content),
       classes: classes && number(`class ${classes}`),
       field: fieldOf(node, number),
     };
@@ -428,26 +404,25 @@
   function likeness(old, next) {
     if (old.kind !== next.kind) return 0;
     if (old.whole === next.whole) return EQUAL;
-    return LIKENESS.reduce((sum, [key, worth]) => (old[key] && old[key] === next[key] ? sum + worth : sum), 0);
+    return sum((key) => old[key] && old[key] === next[key]);
   }
+
+  const sum = (has) => LIKENESS.reduce((total, [key, worth]) => (has(key) ? total + worth : total), 0);
 
   /** Whether no other alignment is better than that of the first with the first, and so on. */
   function isBestInPlace(olds, news) {
     const [some, others] = olds.length < news.length ? [olds, news] : [news, olds];
-    const [wholes, ...found] = ["whole", ...LIKENESS.map(([key]) => key)].map(
-      (key) => new Set(others.map((other) => other[key])),
-    );
+    const found = {};
+    for (const key of ["whole", ...LIKENESS.map(([key]) => key)]) {
+      found[key] = new Set(others.map((other) => other[key]));
+    }
     return some.every((one, index) => {
-      if (wholes.has(one.whole)) return likeness(one, others[index]) === EQUAL;
-      const most = LIKENESS.reduce(
-        (sum, [key, worth], at) => (one[key] && found[at].has(one[key]) ? sum + worth : sum),
-        0,
-      );
+      const most = found.whole.has(one.whole) ? EQUAL : sum((key) => one[key] && found[key].has(one[key]));
       return likeness(one, others[index]) === most;
     });
   }
 
-  /** The alignment of the greatest likeness in all, as sequences are aligned. */
+  /** Pair by the greatest likeness in all, as sequences are aligned. */
   function alignInOrder(olds, news, pair) {
     const width = news.length + 1;
     if (olds.length * news.length > MOST_CELLS || isBestInPlace(olds, news)) {
@@ -477,8 +452,7 @@
     const previous = new Map();
     for (const node of nodes) {
       if (!places.has(node)) continue;
-      const isLast = !ends.length || places.get(ends.at(-1)) < places.get(node);
-      let [low, high] = [isLast ? ends.length : 0, ends.length];
+      let [low, high] = [0, ends.length];
       while (low < high) {
         const middle = (low + high) >> 1;
         if (places.get(ends[middle]) < places.get(node)) low = middle + 1;
@@ -496,18 +470,17 @@
 
   let options;
   let result;
-  let hasTemplates; // whether what is compared has any
+  let hasTemplates;
 
   /** What of `parent` is or holds this node: a script may have wrapped it. Null if it is not in there. */
   function within(node, parent) {
-    const up = parentOf(node);
+    const up = node && parentOf(node);
     if (up === parent) return node;
     return up && !copyOf.has(up) ? within(up, parent) : null;
   }
 
-  /** Put a node before where `next` is, or at the end. */
   function place(node, parent, next) {
-    const before = next && within(next, parent);
+    const before = within(next, parent);
     if (node === before || (parentOf(node) === parent && nextOf(node) === before)) return;
     const moves = moveBefore && isElement(parent) && isConnected(parent) && isConnected(node);
     // A parser's document is connected, too.
@@ -517,88 +490,87 @@
 
   function patchTree(copy, next, live) {
     hasTemplates ||= [copy, next].some((tree) => all(tree, "template").length > 0);
-    const scope = compare(copy, next);
+    let ids;
+    const scope = {
+      emptied: [], // what has gone, with its parent, once nothing in it is wanted
+      // Where elements are in place, nobody asks for these.
+      get ids() {
+        return (ids ??= identify(copy, next));
+      },
+    };
     patchChildren(copy, next, live, scope);
     for (const [last, parent] of scope.emptied) drop(last, parent);
   }
 
   function patchChildren(copy, next, live, scope) {
     const template = rootsOf.get(copy);
-    if (!template) patchNodes(copy, next, live, scope);
-    else patchHost(copy, next, live, scope, template);
+    if (!template) {
+      patchNodes(copy, next, live, scope);
+      return;
+    }
+    // Its shadow root is a template of the replica and of the new HTML.
+    const source = children(next).find((node) => isElement(node) && matches(node, SHADOW));
+    const place = children(next).indexOf(source);
+    remove(template);
+    if (source) {
+      remove(source);
+      copyAttributes(template, source);
+      patchTree(template.content, source.content, liveOf.get(template));
+    } else rootsOf.delete(copy); // a script's own, or else it cannot be undone
+    patchNodes(copy, next, live, scope);
+    if (source) insertBefore(copy, template, children(copy)[place] ?? null);
   }
 
   function patchNodes(copy, next, live, scope) {
-    // What is equal at both ends is left as it is.
-    let [first, end, nextFirst, nextEnd] = [firstOf(copy), null, firstOf(next), null];
-    while (first && nextFirst && isSame(first, nextFirst)) {
-      first = nextOf(first);
-      nextFirst = nextOf(nextFirst);
-    }
-    if (!first && !nextFirst) return;
-    let [last, nextLast] = [lastOf(copy), lastOf(next)];
-    while (first !== end && nextFirst !== nextEnd && isSame(last, nextLast)) {
-      [end, nextEnd] = [last, nextLast];
-      last = previousOf(last);
-      nextLast = previousOf(nextLast);
-    }
+    let [before, after] = [copy, next].map(children);
+    let end = trim(before, after);
+    if (!before.length && !after.length) return;
     const isReplaced = dropReplacement(copy, live);
-    if (isReplaced) [first, end, nextFirst, nextEnd] = [firstOf(copy), null, firstOf(next), null];
-    const [before, after] = [siblings(first, end), siblings(nextFirst, nextEnd)];
-    const spot = { copy: end, parent: live, next: firstWithin(end, live), isReplaced, scope };
-    // From the end, as nodes are put before their next sibling: what a script put behind a node stays with it.
-    if (areInPlace(before, after, scope)) {
-      for (let index = after.length - 1; index >= 0; index -= 1) {
-        moveOn(spot, show(before[index], after[index], spot, live, false));
-      }
-      return;
+    if (isReplaced) {
+      [before, after] = [copy, next].map(children);
+      end = null;
     }
-    const { ids } = scope;
-    const pairs = match(copy, before, after, ids);
+    const spot = { copy: end, parent: live, next: firstWithin(end, live), isReplaced, scope };
+    const places = new Map(before.map((node, index) => [node, index]));
+    const pairs = areInPlace(before, after, scope)
+      ? new Map(after.map((node, index) => [node, before[index]]))
+      : match(copy, before, after, places, scope.ids);
     const taken = new Set(pairs.values());
     for (const node of before) {
-      if (taken.has(node) || ids.wanted.has(node)) continue;
-      if (ids.holders.has(node)) scope.emptied.push([node, live]);
+      if (taken.has(node) || scope.ids.wanted.has(node)) continue;
+      if (scope.ids.holders.has(node)) scope.emptied.push([node, live]);
       else drop(node, live);
     }
-    const places = new Map(before.map((node, index) => [node, index]));
-    const still = steady(
-      after.map((node) => pairs.get(node)),
-      places,
-    );
+    const known = after.map((node) => pairs.get(node));
+    const still = steady(known, places);
+    // From the end, as nodes are put before their next sibling: what a script put behind a node stays with it.
     for (const node of after.reverse()) {
-      const known = pairs.get(node);
-      if (!known) {
-        moveOn(spot, add(node, copy, spot));
-        continue;
-      }
-      const from = places.has(known) ? live : liveOf.get(parentOf(known));
-      const isMoved = !still.has(known);
-      if (isMoved) insertBefore(copy, known, spot.copy);
-      moveOn(spot, show(known, node, spot, from, isMoved));
+      const last = pairs.get(node);
+      if (last) {
+        const from = liveOf.get(parentOf(last));
+        const isMoved = !still.has(last);
+        if (isMoved) insertBefore(copy, last, spot.copy);
+        spot.copy = show(last, node, spot, from, isMoved);
+      } else spot.copy = add(node, copy, spot);
+      const shown = liveOf.get(spot.copy);
+      if (within(shown, live)) spot.next = shown;
     }
-  }
-
-  /** The next node goes before this one. */
-  function moveOn(spot, copy) {
-    spot.copy = copy;
-    const live = liveOf.get(copy);
-    if (live && within(live, spot.parent)) spot.next = live;
   }
 
   /** The first in the page of these nodes of a replica that is in `parent`. */
   function firstWithin(copy, parent) {
     for (let node = copy; node; node = nextOf(node)) {
       const live = liveOf.get(node);
-      if (live && within(live, parent)) return live;
+      if (within(live, parent)) return live;
     }
     return null;
   }
 
-  /** Show what is in the replica already, in its place and as it is in the new HTML; its replica then. */
-  function show(copy, next, { parent, next: nextLive, isReplaced, scope }, from, isMoved) {
+  /** Show what the replica has. Returns its replica then. */
+  function show(copy, next, spot, from, isMoved) {
+    const { parent, next: nextLive, isReplaced, scope } = spot;
     const live = liveOf.get(copy);
-    const here = live && from && within(live, from);
+    const here = within(live, from);
     if (here || (live && isConnected(live))) {
       // Elsewhere it was put by a script: there it stays.
       if (here && isMoved) place(from === parent ? here : live, parent, nextLive);
@@ -607,13 +579,11 @@
     }
     // A script has taken it away, and so it stays away until the server changes it.
     if (!isReplaced && isSame(copy, next)) return copy;
-    const other = swapped(next, parent);
-    if (other) {
+    if (swapped(next, parent)) {
+      const around = parentOf(copy);
       untie(copy);
-      const fresh = replicate(other);
-      parentOf(copy).replaceChild(fresh, copy);
-      update(fresh, next, other, scope);
-      return fresh;
+      remove(copy);
+      return add(next, around, spot);
     }
     if (live instanceof Text) dropTranslation(parent, nextLive);
     update(copy, next, live, scope);
@@ -633,7 +603,7 @@
     const fresh = insertBefore(copy, inert.importNode(next, !isShallow), nextCopy);
     // The parsed node itself: a copy of it would take up style attributes that a policy has refused.
     // In this document already, or else no custom element in its shadow roots would ever be defined.
-    const live = isShallow ? page.importNode(next, false) : page.adoptNode(next);
+    const live = isShallow ? importNode(document, next, false) : adoptNode(document, next);
     tieAll(fresh, live);
     if (isElement(fresh) && hasTemplates) {
       for (const template of all(fresh, SHADOW)) attach(template, liveOf.get(parentOf(template)));
@@ -644,13 +614,11 @@
     return fresh;
   }
 
-  /** What a script has put there in the place of an element of ours, under the same id. */
+  /** What a script has put in the place of an element of ours, under its id. */
   function swapped(next, parent) {
-    const id = isElement(next) && attribute(next, "id");
-    if (!id) return null;
-    const isIt = (node) =>
-      isElement(node) && !copyOf.has(node) && attribute(node, "id") === id && areOfOneKind(node, next);
-    return children(parent).find(isIt) ?? null;
+    const id = idOf(next);
+    const isIt = (node) => idOf(node) === id && !copyOf.has(node) && areOfOneKind(node, next);
+    return id && children(parent).find(isIt);
   }
 
   function drop(copy, parent) {
@@ -663,45 +631,39 @@
       remove(live);
       return;
     }
-    // What a script has put around it, or right behind it, is taken for a part of it.
-    if (unit !== live && !isAlone(unit)) unit = live;
-    if (isElement(live) && parent !== page.body) {
-      for (let behind; (behind = nextOf(unit)) instanceof Element && !copyOf.has(behind) && isAlone(behind); ) {
+    // What a script has put around it, or right behind it, is a part of it.
+    if (!isForeign(unit)) unit = live;
+    if (isElement(live) && parent !== bodyOf(document)) {
+      for (let behind; (behind = nextOf(unit)) instanceof Element && isForeign(behind); ) {
         remove(behind);
       }
     }
     remove(unit);
   }
 
-  /** Whether nothing of the server's is in there. */
-  function isAlone(live) {
-    return children(live).every((node) => !copyOf.has(node) && isAlone(node));
-  }
+  /** Whether nothing in there is the server's. */
+  const isForeign = (live) => !copyOf.has(live) && children(live).every(isForeign);
 
   /** Take away what a script has put in the place of all content. Returns whether it had. */
   function dropReplacement(copy, live) {
-    let hadContent = false;
-    for (let node = firstOf(copy); node; node = nextOf(node)) {
-      if (isBlank(node)) continue;
+    const isThere = (node) => {
       const shown = liveOf.get(node);
-      if (shown && (within(shown, live) || isConnected(shown))) return false;
-      if (swapped(node, live)) return false;
-      hadContent = true;
-    }
-    if (!hadContent) return false;
+      return (shown && (within(shown, live) || isConnected(shown))) || swapped(node, live);
+    };
+    const nodes = children(copy).filter((node) => !isBlank(node));
     const foreign = children(live).filter((node) => !copyOf.has(node));
-    if (foreign.every(isBlank)) return false;
+    if (!nodes.length || foreign.every(isBlank) || nodes.some(isThere)) return false;
     foreign.forEach(remove);
     return true;
   }
 
   /** Translators take a text away and put theirs before its place. */
   function dropTranslation(parent, nextLive) {
-    const next = nextLive && within(nextLive, parent);
-    for (;;) {
-      const node = next ? previousOf(next) : lastOf(parent);
-      if (!node || copyOf.has(node)) return;
-      if (!(node instanceof Text || node instanceof HTMLFontElement)) return;
+    const nodes = children(parent);
+    const next = within(nextLive, parent);
+    if (next) nodes.length = nodes.indexOf(next);
+    for (const node of nodes.reverse()) {
+      if (copyOf.has(node) || !(node instanceof Text || node instanceof HTMLFontElement)) return;
       remove(node);
     }
   }
@@ -713,16 +675,15 @@
       if (live.data !== next.data) live.data = next.data;
       return;
     }
-    const isFreed = () => isIgnored(copy) && !isIgnored(next);
-    if (isIgnored(live) && !isFreed()) return;
+    if (isIgnored(live) && (isIgnored(next) || !isIgnored(copy))) return;
     if (live === options.leave) {
       result.skipped = true;
       return;
     }
     patchAttributes(copy, next, live);
     if (live instanceof HTMLTextAreaElement) {
-      if (copy.defaultValue === next.defaultValue) return;
-      live.defaultValue = copy.defaultValue = next.defaultValue;
+      const { defaultValue } = next;
+      if (copy.defaultValue !== defaultValue) live.defaultValue = copy.defaultValue = defaultValue;
     } else if (live instanceof HTMLTemplateElement) patchTree(copy.content, next.content, live.content);
     else if (live instanceof HTMLElement && isEditable(live)) patchEditable(copy, next, live, scope);
     else patchChildren(copy, next, live, scope);
@@ -733,15 +694,13 @@
     if (haveSameContent(copy, next)) return;
     const now = tidy(inert.importNode(live, true));
     const isUntouched = haveSameContent(now, copy);
-    if (contains(live, page.activeElement)) {
+    if (contains(live, activeOf(document))) {
       if (isUntouched) result.late = true;
       else replaceContent(copy, children(inert.importNode(next, true)));
       return;
     }
-    if (isUntouched) {
-      const nodes = childNodes(live);
-      children(copy).forEach((node, index) => tieAll(node, nodes[index]));
-    } else {
+    if (isUntouched) tieAll(copy, live);
+    else {
       children(live).forEach(remove);
       replaceContent(copy, []);
     }
@@ -754,20 +713,6 @@
       remove(node);
     }
     for (const node of nodes) insertBefore(copy, node, null);
-  }
-
-  /** Patch an element with a shadow root, which is a template of the replica and of the new HTML. */
-  function patchHost(copy, next, live, scope, template) {
-    const source = children(next).find((node) => isElement(node) && matches(node, SHADOW));
-    const place = children(next).indexOf(source);
-    remove(template);
-    if (source) {
-      remove(source);
-      copyAttributes(template, source);
-      patchTree(template.content, source.content, liveOf.get(template));
-    } else rootsOf.delete(copy); // a script's own, or else it cannot be undone
-    patchNodes(copy, next, live, scope);
-    if (source) insertBefore(copy, template, childNodes(copy)[place] ?? null);
   }
 
   /** Make a template the shadow root of `host`, as a parser does. */
@@ -787,31 +732,22 @@
     }
     shadow.append(live.content);
     remove(live);
-    tie(copy.content, shadow);
-    liveOf.set(copy, shadow);
-    rootsOf.set(parentOf(copy), copy);
+    tieRoot(copy, shadow);
     for (const template of all(copy.content, SHADOW)) attach(template, liveOf.get(parentOf(template)));
   }
 
   // --- Attributes ---
 
   function patchAttributes(copy, next, live) {
-    const [names, nextNames] = [attributeNames(copy), attributeNames(next)];
-    if (!names.length && !nextNames.length) return;
-    const changed = nextNames.filter((name) => attribute(copy, name) !== attribute(next, name));
-    const gone = names.filter((name) => attribute(next, name) === null);
+    const names = new Set([copy, next].flatMap(attributeNames));
+    const changed = [...names].filter((name) => attribute(copy, name) !== attribute(next, name));
     for (const name of changed) {
-      const [last, value] = [attribute(copy, name), attribute(next, name)];
-      if (patchSpecial(copy, next, live, name, last, value)) continue;
-      if (attribute(live, name) !== value) copyAttribute(live, attributesOf(next).getNamedItem(name));
+      const value = attribute(next, name);
+      if (patchSpecial(copy, next, live, name, attribute(copy, name), value)) continue;
+      if (value === null) removeAttribute(live, name);
+      else if (attribute(live, name) !== value) copyAttribute(live, attributesOf(next).getNamedItem(name));
     }
-    for (const name of gone) {
-      if (!patchSpecial(copy, next, live, name, attribute(copy, name), null)) removeAttribute(live, name);
-    }
-    if (!changed.length && !gone.length) return;
-    if (names.length === nextNames.length && nextNames.every((name, index) => name === names[index])) {
-      for (const name of changed) copyAttribute(copy, attributesOf(next).getNamedItem(name));
-    } else copyAttributes(copy, next);
+    if (changed.length) copyAttributes(copy, next);
   }
 
   /** As in the new HTML, and in its order. */
@@ -857,35 +793,31 @@
 
   // --- Whole regions and pages ---
 
-  /** As a parser reads it inside such an element: rows in a table, shapes in an SVG. */
-  function parse(html, target) {
-    const around = inert.createElementNS(namespaceOf(target), nameOf(target));
-    around.innerHTML = policy.createHTML(html);
-    return settle(around);
-  }
-
   /** Parsed where no script runs, the content of noscript came out as elements, which would load their images. */
   function settle(source) {
     for (const noscript of all(source, "noscript")) noscript.textContent = noscript.innerHTML;
-    return tidy(source);
+    tidy(source);
   }
 
   /** The head stays as it is, but for the title: what is in there has been loaded. */
   function patchPage(html) {
-    const source = bare(new DOMParser().parseFromString(policy.createHTML(html), "text/html"));
-    const [next, body] = [source.documentElement, source.body];
+    const source = new DOMParser().parseFromString(policy.createHTML(html), "text/html");
+    const [next, body] = [htmlOf(source), bodyOf(source)];
     settle(next);
     return (copy) => {
-      if (/<html[\s>]/i.test(html)) patchAttributes(copy, next, page.documentElement);
-      const last = copyOf.get(page.body);
-      if (/<body[\s>]/i.test(html)) patchAttributes(last, body, page.body);
-      patchTitle(copy, source.title);
-      patchTree(last, body, page.body);
+      if (/<html[\s>]/i.test(html)) patchAttributes(copy, next, htmlOf(document));
+      const last = copyOf.get(bodyOf(document));
+      if (/<body[\s>]/i.test(html)) patchAttributes(last, body, bodyOf(document));
+      patchTitle(copy, titleOf(source));
+      patchTree(last, body, bodyOf(document));
     };
   }
 
   function patchRegion(html, target) {
-    const source = parse(html, target);
+    // As a parser reads it inside such an element: rows in a table, shapes in an SVG.
+    const source = inert.createElementNS(namespaceOf(target), nameOf(target));
+    source.innerHTML = policy.createHTML(html);
+    settle(source);
     return (copy) => patchTree(copy, source, target);
   }
 
@@ -893,21 +825,21 @@
     const last = find(copy, "head > title");
     if (!title || last?.textContent === title) return;
     if (last) last.textContent = title;
-    if (page.title !== title) Reflect.set(Document.prototype, "title", title, document);
+    if (titleOf(document) !== title) Reflect.set(Document.prototype, "title", title, document);
   }
 
   function patch(target, html, given = {}) {
     options = given;
     result = { skipped: false, late: false };
     hasTemplates = false;
-    const isPage = target === page.documentElement;
-    const [read, body] = isPage ? [patchPage, page.body] : [patchRegion, target];
+    const isPage = target === htmlOf(document);
+    const [read, body] = isPage ? [patchPage, bodyOf(document)] : [patchRegion, target];
     let apply = read(html, target);
     try {
       apply(copyOf.has(body) ? copyOf.get(target) : renew(target));
     } catch (error) {
       reportError(error);
-      // Compared with what is there by now, the page becomes what the server says, whatever stood in the way.
+      // Compared with what is there by now, the page becomes what the server says.
       apply = read(html, target);
       try {
         apply(renew(target));
@@ -926,5 +858,5 @@
     served: (element) => copyOf.get(element),
     scriptURL: (url) => policy.createScriptURL(url),
   };
-  page.dispatchEvent(new Event("djust_presence.patch"));
+  dispatchEvent(document, new Event("djust_presence.patch"));
 })();

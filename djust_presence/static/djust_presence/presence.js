@@ -80,11 +80,9 @@
       state = next;
       document.documentElement.dataset.presenceState = next;
       if (next === "live") {
-        cursors.online();
         for (const listener of listeners) listener.online();
         emit("presence-client:online");
       } else if (was === "live" || final) {
-        cursors.offline();
         for (const listener of listeners) listener.offline();
         emit("presence-client:offline", { code, final });
       }
@@ -99,23 +97,17 @@
 
     function connect() {
       clearTimeout(retryTimer);
-      if (isSwapped()) {
-        leave();
-        return;
-      }
+      if (isSwapped()) return leave();
       setState(everReady ? "reconnecting" : "connecting");
       openedUrl = socketUrl();
       socket = new WebSocket(openedUrl);
       socket.onopen = () => watch(silence());
       socket.onmessage = ({ data }) => {
-        if (isSwapped()) {
-          leave();
-          return;
-        }
+        if (isSwapped()) return leave();
         watch(silence());
         const message = JSON.parse(data);
         if (Object.hasOwn(receive, message.type)) receive[message.type](message);
-        else for (const listener of listeners) listener.receive(message);
+        else for (const listener of listeners) listener.receive?.(message);
       };
       socket.onclose = ({ code, reason }) => {
         const reload = code === CloseCode.LOG_IN && everReady;
@@ -128,7 +120,7 @@
       watch(CONNECT_TIMEOUT);
     }
 
-    /** Detach the socket, whose own close event may never come, and answer for what it still owed. */
+    /** Detach the socket, whose own close event may never come. */
     function forget(next, code) {
       const old = socket;
       socket = null;
@@ -143,12 +135,12 @@
     // --- The page's address and content ---
 
     let address; // {prefix, pathname, search} of the page's socket, whatever scripts make of `location`
-    let tag; // of the scripts, which the server has put into the page
+    let tag; // of base.js
     let content; // the page's regions, or the tag if it has none
 
     function arrive({ pathname, search }) {
       tag = base.script;
-      address = { prefix: tag.getAttribute("data-socket-prefix"), pathname, search };
+      address = { prefix: tag.dataset.socketPrefix, pathname, search };
       takeIn();
     }
 
@@ -187,7 +179,7 @@
 
     // --- The line: this socket, for the rooms of client.js ---
 
-    const listeners = [];
+    const listeners = [cursors];
     window.document[Symbol.for("djust_presence.line")] = {
       get live() {
         return state === "live";
@@ -222,28 +214,27 @@
     popover.setAttribute("popover", "manual");
     popover.append(document.createElement("slot"));
 
-    function placeStatus() {
-      const sheet = new CSSStyleSheet();
-      sheet.replaceSync(`
-        :host, presence-popover { display: contents }
-        presence-popover:popover-open {
-          display: block; inset: 0 auto auto 0; margin: 0; border: 0; padding: 0; overflow: visible;
-          background: none; color: inherit; pointer-events: none;
-        }
-        presence-popover::backdrop { display: none }
-      `);
-      const root = holder.attachShadow({ mode: "open" });
-      root.adoptedStyleSheets = [sheet];
-      root.append(popover);
-      status.setAttribute("role", "status"); // as a property it came to Firefox late
-      holder.append(status);
-      document.documentElement.append(holder);
-      document.addEventListener("toggle", onTopLayer, true);
-      document.addEventListener("fullscreenchange", onTopLayer);
-      // Not every browser has a toggle event for dialogs.
-      const opened = { subtree: true, attributeFilter: ["open"] };
-      new MutationObserver((records) => records.forEach(onTopLayer)).observe(document.documentElement, opened);
-    }
+    const topLayer = new CSSStyleSheet();
+    topLayer.replaceSync(`
+      :host, presence-popover { display: contents }
+      presence-popover:popover-open {
+        display: block; inset: 0 auto auto 0; margin: 0; border: 0; padding: 0; overflow: visible;
+        background: none; color: inherit; pointer-events: none;
+      }
+      presence-popover::backdrop { display: none }
+    `);
+    const root = holder.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [topLayer];
+    root.append(popover);
+    status.setAttribute("role", "status"); // as a property it came to Firefox late
+    holder.append(status);
+    // Outside the body, which may be patched or swapped as a whole. There from the start, so that it is read out.
+    document.documentElement.append(holder);
+    document.addEventListener("toggle", onTopLayer, true);
+    document.addEventListener("fullscreenchange", onTopLayer);
+    // Not every browser has a toggle event for dialogs.
+    const opened = { subtree: true, attributeFilter: ["open"] };
+    new MutationObserver((records) => records.forEach(onTopLayer)).observe(document.documentElement, opened);
 
     /** Put the note above all else, and into the modal dialog if there is one: whatever is around that is inert. */
     function raise() {
@@ -319,7 +310,6 @@
         }
         for (const [id, html] of Object.entries(rendered)) {
           late.delete(id);
-          waiting.delete(id);
           waiting.set(id, html);
         }
         flush();
@@ -341,7 +331,7 @@
     let uninformed = false; // whether the view may not know what was typed: it was mounted since
     let patcherTimer;
 
-    /** Show what has come, as far as that is possible now; when nothing is left, settle what waited for it. */
+    /** Show what has come, as far as that is possible now. */
     function flush() {
       const patcher = window.document[PATCH];
       if (!patcher && waiting.size) patcherTimer ??= setTimeout(warn, SCRIPT_RETRY, `${NO_PATCHER} ${HELP}`);
@@ -367,7 +357,7 @@
       if (!waiting.size) forms.shown();
     }
 
-    /** Show the new content of one region, or of the whole page for "*", around what a person did. */
+    /** Show one region, or the whole page for "*". */
     function patch(patcher, id, html) {
       const target = id === "*" ? document.documentElement : regionNamed(id);
       if (!target) return;
@@ -376,7 +366,7 @@
       );
       if (skipped) waiting.set(id, html);
       if (isLate) late.set(id, html);
-      paint(target);
+      paint(bare(target));
       if (typeof window.htmx?.process === "function") window.htmx.process(target);
     }
 
@@ -395,10 +385,8 @@
 
     /** Whether these are the regions of the page; "*" is of every page. */
     function isPageOf(ids) {
-      const here = Array.from(
-        document.querySelectorAll(REGIONS),
-        (region) => region.getAttribute(REGION) ?? region.id,
-      );
+      const regions = Array.from(document.querySelectorAll(REGIONS), bare);
+      const here = regions.map((region) => region.getAttribute(REGION) ?? region.id);
       return ids.includes("*") || (here.length === ids.length && here.every((id) => ids.includes(id)));
     }
 
@@ -443,9 +431,6 @@
     window.addEventListener("pageshow", ({ persisted }) => persisted && probe());
     // An open socket would keep the page out of the back/forward cache, and its person in the group.
     window.addEventListener("pagehide", () => state !== "stopped" && forget("reconnecting")?.close(1000));
-
-    // Outside the body, which may be patched or swapped as a whole. There from the start, so that it is read out.
-    placeStatus();
 
     arrive(loadedFrom());
     base.offer("event", forms.event);
