@@ -85,6 +85,9 @@ class Feed(OnDemand):
         feed.visitor = Visitor.of(request)
         if not sessions.finish(request):
             return HttpResponse(status=401)
+        # A socket keeps its request for hours, and of thousands even this counts: there is no page to show messages.
+        vars(request).pop("_messages", None)
+        request.resolver_match = None
         response = HttpResponse()
         request.go_live(feed, response)
         return response

@@ -43,8 +43,8 @@ class Limits:
         self._bytes = TokenBucket(BYTES_PER_SECOND, 2 * BYTES_PER_SECOND)
         self._flood = TokenBucket(FLOOD * FRAMES_PER_SECOND, 2 * FLOOD * FRAMES_PER_SECOND)
         self._flood_bytes = TokenBucket(FLOOD * BYTES_PER_SECOND, 2 * FLOOD * BYTES_PER_SECOND)
-        self._patience = TokenBucket(1, PATIENCE)
-        self._lines = TokenBucket(1, 1)
+        self._patience: TokenBucket | None = None  # few pages need it
+        self._lines: TokenBucket | None = None
 
     def judge(self, now: float, size: int, *, move: bool = False) -> Verdict:
         """Count a frame and return what to do with it.
@@ -62,8 +62,12 @@ class Limits:
 
     def blame(self, now: float, weight: float = 1) -> Verdict:
         """Count a frame that was no use, and return what to do with it."""
+        if self._patience is None:
+            self._patience = TokenBucket(1, PATIENCE)
         return Verdict.REFUSE if self._patience.take(now, amount=weight) else Verdict.CLOSE
 
     def may_log(self, now: float) -> bool:
         """Return whether a refusal gets a line in the log."""
+        if self._lines is None:
+            self._lines = TokenBucket(1, 1)
         return self._lines.take(now)

@@ -55,6 +55,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
     connection: Connection[Session]
     _outgoing: Outgoing
     _patience: asyncio.Timeout
+    _opening: asyncio.Task[None] | None = None
     _mounting = False  # or mounted
     _over = False
 
@@ -89,7 +90,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         ending = Ending.LOST
         try:
             async with asyncio.timeout(None) as self._patience:
-                opening = spawn(self._open(request))
+                self._opening = spawn(self._open(request))
                 ending = Ending.of(await self._read(receive))
         except TimeoutError:
             if not self._patience.expired():
@@ -100,8 +101,8 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         finally:
             self._over = True
             self._outgoing.end()
-            if not self._mounting:
-                opening.cancel()  # so that it waits for no lane
+            if self._opening and not self._mounting:
+                self._opening.cancel()  # so that it waits for no lane
             if stop := self.connection.end(ending):
                 await drained(stop)
 
@@ -134,6 +135,8 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
                     "Unexpected error as the socket of %.200r was opened.%s", self.path, left_out
                 )
             self.close(CloseCode.FAILED, "failed")
+        finally:
+            self._opening = None
 
     # Incoming
 
