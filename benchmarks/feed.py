@@ -22,6 +22,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=200)
     parser.add_argument("--joins", type=int, default=15)
+    parser.add_argument("--groups", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=1)
     options = vars(parser.parse_args())
     for _ in range(options.pop("rounds")):

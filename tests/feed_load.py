@@ -134,26 +134,31 @@ class Outcome:
     memory: float
 
 
-async def run(site: SiteServer, pages: int = 200, joins: int = 15) -> Outcome:
-    """Let *pages* watch a group, in which one joins after the other."""
+async def run(site: SiteServer, pages: int = 200, joins: int = 15, groups: int = 1) -> Outcome:
+    """Let *pages* watch *groups*, in one of which one joins after the other."""
     bare, room = isinstance(site, BareFeed), {"room": "r" * 16}
-    watching, taking_part = (
-        (room, room) if bare else (ticket(site, "crowd", watch=True), ticket(site, "crowd"))
-    )
+    taking_part = room if bare else ticket(site, "crowd")
+    watching = [] if bare else [ticket(site, "crowd", watch=True)]
+    watching += [ticket(site, f"crowd-{number}", watch=True) for number in range(1, groups) if not bare]
     async with AsyncExitStack() as stack:
         async with Client(site) as first:  # what a process makes once
-            if not bare:
-                await first.join(watching)
+            for issued in watching:
+                await first.join(issued)
         before = resident(site.pid)
         clients = []
         for _ in range(pages):
             client = await stack.enter_async_context(Client(site))
-            if not bare:
-                await client.join(watching)
+            for issued in watching:
+                await client.join(issued)
             clients.append(client)
         memory = (resident(site.pid) - before) / pages
         joiners = [await stack.enter_async_context(Client(site)) for _ in range(joins)]
-        person = {"id": "x" * 16, "joined_at": 1795741297.0607295}
+        person = {
+            "id": "x" * 16,
+            "joined_at": 1795741297.0607295,
+            "name": "Violet Gazelle",
+            "color": "#665bdc",
+        }
         diff = {"type": "diff", **room, "count": 1, "joins": [person]}
         delays = []
         cpu = loop_seconds(site.pid)

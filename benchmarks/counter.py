@@ -1,0 +1,71 @@
+"""What a site-wide counter costs while its text stays as it is: ``python -m benchmarks.counter``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from contextlib import AsyncExitStack, ExitStack
+
+from tests.feed_load import SITE, Client, loop_seconds, ticket
+from tests.servers import RedisServer, SiteServer, find_valkey_server
+
+__all__ = ["run"]
+
+
+async def run(
+    watching: SiteServer, elsewhere: SiteServer, pages: int, people: int, seconds: float
+) -> tuple[float, float, int]:
+    """Let *pages* of one process watch the number of *people* of another, where twenty a second come and go.
+
+    Returns the shares of a processor that the process of the pages takes before and during that, and the frames that they were sent.
+    """
+    async with AsyncExitStack() as stack:
+        taking_part = ticket(elsewhere, "site")
+        for number in range(people):
+            client = await stack.enter_async_context(Client(elsewhere))
+            await client.say(type="hello", visitor=f"{number:022}")
+            await client.join(taking_part, count=True)
+        only_watching = ticket(watching, "site", watch=True)
+        clients = []
+        for _ in range(pages):
+            clients.append(await stack.enter_async_context(Client(watching)))
+            await clients[-1].join(only_watching, count=True)
+        await asyncio.sleep(2)
+        cpu = loop_seconds(watching.pid)
+        await asyncio.sleep(seconds)
+        idle = (loop_seconds(watching.pid) - cpu) / seconds
+        known = sum(len(client.frames) for client in clients)
+        comers = [await stack.enter_async_context(Client(elsewhere)) for _ in range(20)]
+        cpu = loop_seconds(watching.pid)
+        ends = asyncio.get_running_loop().time() + seconds
+        turns = 0
+        while asyncio.get_running_loop().time() < ends:
+            for number, comer in enumerate(comers):
+                if turns % 2:
+                    await comer.say(type="leave", room=taking_part["room"])
+                else:
+                    await comer.say(type="hello", visitor=f"{people + number:022}")
+                    await comer.say(type="join", **taking_part, want={})
+                await asyncio.sleep(1 / 20)
+            turns += 1
+        share = (loop_seconds(watching.pid) - cpu) / (asyncio.get_running_loop().time() - ends + seconds)
+        return idle, share, sum(len(client.frames) for client in clients) - known
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", type=int, default=2000)
+    parser.add_argument("--people", type=int, default=1020)
+    parser.add_argument("--seconds", type=float, default=10)
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        url = stack.enter_context(RedisServer(find_valkey_server())).url()
+        sites = [stack.enter_context(SiteServer(SITE | {"REDIS_URL": url})) for _ in range(2)]
+        idle, share, frames = await run(*sites, **vars(options))
+        print(
+            f"{100 * share:.2f} % of a processor ({100 * idle:.2f} % with nobody coming), {frames} frames to {options.pages} pages"
+        )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
