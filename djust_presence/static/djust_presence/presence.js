@@ -85,7 +85,7 @@
         emit("presence-client:online");
       } else if (was === "live" || final) {
         cursors.offline();
-        for (const listener of listeners) listener.offline();
+        for (const listener of listeners) listener.offline(code, final);
         emit("presence-client:offline", { code, final });
       }
       const lost = next === "reconnecting" || (next === "connecting" && attempts >= PATIENCE);
@@ -106,7 +106,11 @@
       setState(everReady ? "reconnecting" : "connecting");
       openedUrl = socketUrl();
       socket = new WebSocket(openedUrl);
-      socket.onopen = () => watch(silence());
+      socket.onopen = () => {
+        // Its view may take long to be mounted; a proxy may let nothing else through.
+        clearTimeout(watchdog);
+        watchdog = setTimeout(ask, CONNECT_TIMEOUT - PROBE_TIMEOUT);
+      };
       socket.onmessage = ({ data }) => {
         if (isSwapped()) {
           leave();
@@ -288,13 +292,16 @@
       }, limit);
     }
 
+    /** Ask for a sign of life, which the server gives also while it mounts the view. */
+    function ask() {
+      send({ type: "ping" });
+      watch(PROBE_TIMEOUT);
+    }
+
     function probe() {
       if (state === "stopped") return;
       if (!socket) connect();
-      else if (state === "live") {
-        send({ type: "ping" });
-        watch(PROBE_TIMEOUT);
-      }
+      else if (state === "live") ask();
     }
 
     const receive = {
