@@ -13,11 +13,10 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.urls import get_resolver
-from django.utils.module_loading import import_string
 
 from .backends.options import Misconfigured
 from .backends.registry import get_backend
-from .conf import Settings, get_settings, name_of
+from .conf import FUNCTIONS, Settings, get_settings, imported, name_of
 
 MIN_LEASE_TTL = 3
 WSGI_RUNSERVERS = {"django.core", "django.contrib.staticfiles"}
@@ -47,7 +46,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
         *_check_times(settings),
         *_check_caches(settings),
         *_check_backend(settings),
-        *_check_authorize(settings),
+        *_check_functions(settings),
     ]
 
 
@@ -81,19 +80,19 @@ def _check_caches(settings: Settings) -> Iterator[CheckMessage]:
         )
 
 
-def _check_authorize(settings: Settings) -> Iterator[CheckMessage]:
-    if not isinstance(settings.authorize, str):
-        return
-    try:
-        fault = "" if callable(import_string(settings.authorize)) else "is no function"
-    except Exception as error:  # it is the project's code
-        fault = f"cannot be imported: {type(error).__name__}: {error}"
-    if fault:
-        yield Error(
-            f"DJUST_PRESENCE['AUTHORIZE'], {settings.authorize!r}, {fault}.",
-            hint="Let it name a function (request, key) by its dotted path, or set it to None.",
-            id="djust_presence.E017",
-        )
+def _check_functions(settings: Settings) -> Iterator[CheckMessage]:
+    for option, arguments in FUNCTIONS.items():
+        function = getattr(settings, option.lower())
+        try:
+            fault = "" if function is None or callable(imported(function)) else "is no function"
+        except Exception as error:  # it is the project's code
+            fault = f"cannot be imported: {type(error).__name__}: {error}"
+        if fault:
+            yield Error(
+                f"DJUST_PRESENCE[{option!r}], {function!r}, {fault}.",
+                hint=f"Let it name a function {arguments} by its dotted path, or set it to None.",
+                id="djust_presence.E017",
+            )
 
 
 def _check_backend(settings: Settings) -> Iterable[CheckMessage]:

@@ -10,8 +10,9 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 
-__all__ = ["Settings", "get_settings", "name_of", "on_change"]
+__all__ = ["FUNCTIONS", "Settings", "get_settings", "imported", "name_of", "on_change"]
 
 RENEWALS_PER_TTL = 6
 TIMEOUTS_PER_TTL = 2 * RENEWALS_PER_TTL
@@ -19,6 +20,7 @@ LOST_GRACE = 10.0
 ABOVE_ZERO = ("HEARTBEAT_INTERVAL", "TIMEOUT", "LEASE_TTL", "CURSOR_TIMEOUT")
 SECRET = ("LOCATION", "OPTIONS")
 ANONYMOUS = ("browser", "tab", "none")
+FUNCTIONS = {"AUTHORIZE": "(request, key)", "PAGE_CONTEXT": "(request)"}  # and what they take
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Settings:
     cursor_cache: str = "default"
     socket_prefix: str = ""
     authorize: str | Callable[..., Any] | None = None
+    page_context: str | Callable[..., Any] | None = None
     guest_names: bool = False
     public_meta: Sequence[str] = ("name", "color", "avatar", "status", "typing")
     anonymous: str = "browser"
@@ -90,6 +93,11 @@ def get_settings() -> Settings:
     return Settings(**values)
 
 
+def imported(function: Any) -> Any:
+    """Return the function that an option is, or is the dotted path of; None if it is None. Raises ``ImportError``."""
+    return import_string(function) if isinstance(function, str) else function
+
+
 def name_of(option: str) -> str:
     """What the project's settings call *option*: for messages."""
     if getattr(django_settings, "DJUST_PRESENCE", None) is None and (name := _name_in_djust(option)):
@@ -111,7 +119,7 @@ def _checked(name: str, value: Any) -> Any:
         raise ImproperlyConfigured(f"{name_of(name)} must be True or False, not {value!r}.")
     if name == "SOCKET_PREFIX" and value and not value.startswith("/"):
         raise ImproperlyConfigured(f"{name_of(name)} must begin with '/', but is {value!r}.")
-    if name == "AUTHORIZE" and not (value is None or callable(value) or (isinstance(value, str) and value)):
+    if name in FUNCTIONS and not (value is None or callable(value) or (isinstance(value, str) and value)):
         raise ImproperlyConfigured(
             f"{name_of(name)} must be None, a function, or the dotted path of one, not {value!r}."
         )

@@ -50,7 +50,11 @@ class Mysite(SiteServer):
 
     def _obey(self, words: list[str]) -> None:
         match words:
-            case ["python", "-m", "pip" | "uvicorn", *_] | ["python", "manage.py", "runserver"]:
+            case (
+                ["python", "-m", "pip" | "uvicorn", *_]
+                | ["python", "manage.py", "runserver"]
+                | ["gunicorn", *_]
+            ):
                 pass
             case ["python", *rest]:
                 self.run(*rest)

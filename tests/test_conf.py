@@ -29,6 +29,7 @@ DEFAULTS = {
     "CURSOR_CACHE": "default",
     "SOCKET_PREFIX": "",
     "AUTHORIZE": None,
+    "PAGE_CONTEXT": None,
     "GUEST_NAMES": False,
     "PUBLIC_META": ("name", "color", "avatar", "status", "typing"),
     "ANONYMOUS": "browser",
@@ -77,6 +78,10 @@ def test_settings_are_read_again_when_they_change() -> None:
         ({"SOCKET_PREFIX": "ws"}, r"\['SOCKET_PREFIX'\].*begin with '/'.*'ws'"),
         ({"GUEST_NAMES": 1}, r"\['GUEST_NAMES'\] must be True or False, not 1"),
         ({"AUTHORIZE": 1}, r"\['AUTHORIZE'\] must be None, a function, or the dotted path of one, not 1"),
+        (
+            {"PAGE_CONTEXT": 1},
+            r"\['PAGE_CONTEXT'\] must be None, a function, or the dotted path of one, not 1",
+        ),
         ({"PUBLIC_META": "name"}, r"\['PUBLIC_META'\] must be a list of keys of a meta, not 'name'"),
         ({"PUBLIC_META": [1]}, r"\['PUBLIC_META'\] must be a list of keys of a meta, not \[1\]"),
         ({"ANONYMOUS": "session"}, r"\['ANONYMOUS'\] must be 'browser', 'tab' or 'none', not 'session'"),

@@ -54,7 +54,9 @@ def test_a_page_needs_nothing_but_this_site(visitor: Visitor, path: str) -> None
     visitor.get("/as/katherine/")
     response = visitor.get(path)
     assert response.status == 200
-    assert response.headers["Content-Security-Policy"] == "default-src 'self'"
+    assert response.headers["Content-Security-Policy"] == (
+        "default-src 'self'; require-trusted-types-for 'script'; trusted-types djust_presence"
+    )
     page = response.read().decode()
     assert not re.search(r"""\sstyle=|\son\w+=|<style|(src|href)="(https?:)?//""", page)
     assert not re.search(r"<script(?![^>]*\ssrc=)", page)

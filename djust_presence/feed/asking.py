@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -84,7 +86,22 @@ class Asking:
 
 
 def _answers(rights: Sequence[Right]) -> Sequence[Answer]:
-    """Ask, in a thread, and let go of the sessions that were looked at."""
+    """Ask, in a thread: about all rights together, but for those of pages with surroundings, which are entered."""
+    pages: dict[int, list[Right]] = defaultdict(list)
+    for right in rights:
+        pages[id(right.request) if right.surroundings else 0].append(right)
+    found: dict[Right, Answer] = {}
+    for some in pages.values():
+        try:
+            with (some[0].surroundings or nullcontext)():
+                found |= zip(some, _finished(some), strict=True)
+        except Exception as error:  # of the surroundings
+            found |= dict.fromkeys(some, error)
+    return [found[right] for right in rights]
+
+
+def _finished(rights: Sequence[Right]) -> Sequence[Answer]:
+    """Ask, and let go of the sessions that were looked at."""
     found = answers(rights)
     for number, right in enumerate(rights):
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Self
@@ -20,6 +21,7 @@ from ..hosts.outgoing import encode
 from ..hosts.parts import OnDemand, offer
 from ..hosts.request import LiveRequest
 from ..hosts.socket import Socket
+from ..hosts.surroundings import Surroundings, surroundings_of
 from ..hosts.threads import spawn
 from ..hosts.users import refresh_users
 from ..identity import connection_id
@@ -57,11 +59,13 @@ class Feed(OnDemand):
         "_token",
         "request",
         "socket",
+        "surroundings",
         "visitor",
     )
 
     kinds: ClassVar[frozenset[str]] = frozenset({"hello", "join", "leave", "update", "send"})
     visitor: Visitor
+    surroundings: Surroundings | None
     socket: Socket
 
     def __init__(self, request: LiveRequest, identity: Identity | None = None) -> None:
@@ -82,7 +86,7 @@ class Feed(OnDemand):
         """Answer the request of a socket, in its thread: go live."""
         sessions.load(request)
         feed = cls(request, Identity.of(request))
-        feed.visitor = Visitor.of(request)
+        feed.visitor, feed.surroundings = Visitor.of(request), surroundings_of(request)
         if not sessions.finish(request):
             return HttpResponse(status=401)
         # A socket keeps its request for hours, and of thousands even this counts: there is no page to show messages.
@@ -101,14 +105,14 @@ class Feed(OnDemand):
     @classmethod
     def beside(cls, socket: Any) -> Self:
         feed = cls(socket.request.twin())
-        feed.socket = socket
+        feed.socket, feed.surroundings = socket, socket.behind.surroundings
         spawn(feed._find_out())
         return feed
 
     async def _find_out(self) -> None:
         """Find out who the visitor of a live page is, and begin."""
         try:
-            identity = await lanes.run(partial(_identify, self.request))
+            identity = await lanes.run(partial(_identify, self.request, self.surroundings or nullcontext))
         except Exception as error:
             if (left_out := user_code.line("rooms", type(error))) is not None:
                 logger.exception(
@@ -239,11 +243,12 @@ class Feed(OnDemand):
             room.send(event, frame.get("payload"))
 
 
-def _identify(request: LiveRequest) -> Identity:
-    try:
-        return Identity.of(request)
-    finally:
-        sessions.finish(request)
+def _identify(request: LiveRequest, surroundings: Surroundings) -> Identity:
+    with surroundings():
+        try:
+            return Identity.of(request)
+        finally:
+            sessions.finish(request)
 
 
 def _close_if_idle(feed: ref[Feed], since: float) -> None:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
 from ..calls import call
-from ..conf import get_settings
+from ..conf import get_settings, imported
+from ..hosts.surroundings import Surroundings
 from .tickets import Ticket
 
 __all__ = ["Answer", "Right", "answers", "authorize", "has_to_be_asked", "is_old"]
@@ -21,18 +21,16 @@ Answer = str | Exception  # empty if it is granted, else the protocol's code, or
 
 
 class Right(NamedTuple):
-    """The right that the sender of *request* has by *ticket*."""
+    """The right that the sender of *request* has by *ticket*. Outside of a request it is asked in *surroundings*."""
 
     request: HttpRequest
     ticket: Ticket
+    surroundings: Surroundings | None = None
 
 
 def authorize() -> Callable[[HttpRequest, str], Any] | None:
     """Return AUTHORIZE, sync or async; None if it is not set. Raises ``ImportError`` for a path that leads nowhere."""
-    function = get_settings().authorize
-    found: Callable[[HttpRequest, str], Any] | None = (
-        import_string(function) if isinstance(function, str) else function
-    )
+    found: Callable[[HttpRequest, str], Any] | None = imported(get_settings().authorize)
     return found
 
 
@@ -72,7 +70,7 @@ def _objects(tickets: set[Ticket]) -> Mapping[str, Any]:
 
 
 def _answer(right: Right, objects: Mapping[str, Any]) -> Answer:
-    request, ticket = right
+    request, ticket = right.request, right.ticket
     try:
         about = objects[ticket.key] if ticket.model else None
         if isinstance(about, Exception):

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from django.http import HttpRequest
 
 from ..hosts.outgoing import encode
+from ..hosts.surroundings import Surroundings
 from ..keys import opaque_id
 from ..rates import TokenBucket
 from ..state.json_text import encode as encode_json
@@ -34,6 +35,8 @@ class Page(Protocol):
 
     @property
     def request(self) -> HttpRequest: ...
+    @property
+    def surroundings(self) -> Surroundings | None: ...
     @property
     def user_id(self) -> str: ...
     @property
@@ -83,7 +86,8 @@ class Room:
 
     @property
     def right(self) -> Right:
-        return Right(self._page.request, self._next[0] if self._next else self._ticket)
+        ticket = self._next[0] if self._next else self._ticket
+        return Right(self._page.request, ticket, self._page.surroundings)
 
     @property
     def over(self) -> bool:

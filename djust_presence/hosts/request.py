@@ -25,6 +25,7 @@ from ..rates import LogLimit
 from ..tracker import Connection, Session
 from .access import Visitor
 from .sessions import received
+from .surroundings import Surroundings
 from .turns import Sender
 
 __all__ = [
@@ -63,6 +64,7 @@ class Behind(Protocol):
     """The object behind a socket, made by the view that answers its request."""
 
     visitor: Visitor
+    surroundings: Surroundings | None  # in which the visitor is checked, by themselves; None: with others
 
     def begin(self, socket: Any) -> None:
         """The socket is open: add what takes in its frames by ``socket.add(part)``."""

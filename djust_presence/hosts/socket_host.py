@@ -9,14 +9,16 @@ from typing import Any
 
 from ..codes import CloseCode
 from ..tracker import SESSIONS_PER_HOP, Connection, Session, chunks
-from .access import current_users
+from .access import Access, Visitor, current_users
 from .base import Host
 from .checks import Failures
 from .lanes import lanes
 from .log_ins import ENDED
 from .outgoing import PING, encode
 from .parts import offered
+from .request import Behind
 from .socket import Socket
+from .surroundings import Surroundings
 
 __all__ = ["SocketHost"]
 
@@ -56,14 +58,13 @@ class SocketHost(Host):
     async def check(self, connections: Sequence[Connection[Session]]) -> None:
         """Close the sockets of users who are logged out, deactivated or gone; refresh the users of the others."""
         sockets = [socket for socket in map(_socket, connections) if socket.behind]
-        staying = [socket for socket in sockets if self.is_alone(socket)]
-        together = {
-            socket: socket.behind for socket in sockets if socket.behind and not self.is_alone(socket)
-        }
-        visitors = {behind.visitor for behind in together.values()}
-        access = await lanes.run(partial(current_users, visitors))
-        for some in chunks(list(together.items()), SESSIONS_PER_HOP):
-            for socket, behind in some:
+        staying = [socket for socket in sockets if self.has_turns(socket)]
+        asked = [
+            (socket, socket.behind) for socket in sockets if socket.behind and not self.has_turns(socket)
+        ]
+        found = await lanes.run(partial(_access, [behind for _, behind in asked]))
+        for some in chunks([*zip(asked, found, strict=True)], SESSIONS_PER_HOP):
+            for (socket, behind), access in some:
                 if error := access.errors.get(behind.visitor):
                     self.check_failed(socket, error)
                 elif behind.visitor not in access.users:
@@ -78,11 +79,15 @@ class SocketHost(Host):
                         staying.append(socket)
             await asyncio.sleep(0)
         await self.check_more(staying)
-        for kind in offered():
-            await kind.check([part for socket in staying for part in socket.parts if isinstance(part, kind)])
+        await self.check_parts([socket for socket in staying if not self.has_turns(socket)])
 
-    def is_alone(self, socket: Socket) -> bool:
-        """Return whether the visitor is not to be checked together with others, but by :meth:`check_more`."""
+    async def check_parts(self, sockets: Sequence[Socket]) -> None:
+        """Check access to what parts of *sockets* show, after that of their visitors."""
+        for kind in offered():
+            await kind.check([part for socket in sockets for part in socket.parts if isinstance(part, kind)])
+
+    def has_turns(self, socket: Socket) -> bool:
+        """Return whether :meth:`check_more` checks the visitor, in a turn of the view, and then the parts."""
         return False
 
     async def check_more(self, sockets: Sequence[Socket]) -> None:
@@ -98,6 +103,22 @@ class SocketHost(Host):
         """Nobody knows whether the visitor may stay."""
         if not socket.over and self._failures.failed(socket, _kind(socket), f"at {socket.path!r}", error):
             socket.close(CloseCode.RETRY, "unchecked")
+
+
+def _access(pages: Sequence[Behind]) -> list[Access]:
+    """Check the visitors of *pages*: in the surroundings of their page, where it has some, else together."""
+    together = current_users({page.visitor for page in pages if not page.surroundings})
+    return [
+        _access_within(page.surroundings, page.visitor) if page.surroundings else together for page in pages
+    ]
+
+
+def _access_within(surroundings: Surroundings, visitor: Visitor) -> Access:
+    try:
+        with surroundings():
+            return current_users({visitor})
+    except Exception as error:
+        return Access({}, {visitor: error})
 
 
 def _kind(socket: Socket) -> Hashable:

@@ -39,10 +39,12 @@ class Check:
     async def run(self, code: ViewCode, socket: Socket | None) -> None:
         """In the turn of the view; close *socket* if its visitor may no longer see the page."""
         try:
-            verdict = await lanes.run(partial(code.check, self._visitor))
+            verdict, user = await lanes.run(partial(code.check, self._visitor))
         except BaseException:
             self.done.cancel()
             raise
+        if socket and user is not None:
+            socket.user_is(user)  # for what is beside the view
         self.done.set_result(verdict if isinstance(verdict, Exception) else None)
         if verdict is None or isinstance(verdict, Exception):
             return

@@ -54,6 +54,16 @@ class Update(NamedTuple):
     stale: bool = False  # whether it has still to be rendered
 
 
+class Verdict(NamedTuple):
+    """The code to close a page with that may not be seen any longer, or the error that hides that; else None.
+
+    *user* is that of the visitor as fetched just now, if they were checked.
+    """
+
+    code: CloseCode | Exception | None
+    user: Any = None
+
+
 def mount(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
     """Mount *view*, over HTTP or on a socket. Raises ``Answered``, and what user code raises."""
     # Loaded here, as async code could not: both ask the database when they are first looked at.
@@ -164,29 +174,27 @@ class ViewCode:
         )
         return Update(pushed=self.take_pushed(), ended=ended, stale=stale)
 
-    def check(self, visitor: Visitor | None) -> CloseCode | Exception | None:
-        """Return the code to close the page with if it may not be seen any longer, or the error that hides that.
-
-        A *visitor* is checked too, in what surrounds the view.
-        """
+    def check(self, visitor: Visitor | None) -> Verdict:
+        """Find out if the page may still be seen. A *visitor* is checked too, in what surrounds the view."""
+        user: Any = None
         try:
             with self._surroundings():
                 try:
                     if visitor:
                         access = current_users({visitor})
                         if error := access.errors.get(visitor):
-                            return error
+                            return Verdict(error)
                         if visitor not in access.users:
-                            return CloseCode.LOG_IN
+                            return Verdict(CloseCode.LOG_IN)
                         if (user := access.users[visitor]) is not None:
                             refresh_users(self._request, user)
-                    return self._ask()
+                    return Verdict(self._ask(), user)
                 finally:
                     sessions.finish(self._request)
         except PermissionDenied:
-            return CloseCode.FORBIDDEN
+            return Verdict(CloseCode.FORBIDDEN)
         except Exception as error:
-            return error
+            return Verdict(error)
 
     def _ask(self) -> CloseCode | Exception | None:
         user = getattr(self._request, "user", None)

@@ -15,6 +15,7 @@ from ..hosts.lanes import lanes
 from ..hosts.outgoing import Changed
 from ..hosts.socket import Socket
 from ..hosts.socket_host import SocketHost
+from ..hosts.threads import spawn
 from ..rates import user_code
 from ..tracker import Refresh, Session
 from .access import Check, has_tests
@@ -95,7 +96,7 @@ class LiveHost(SocketHost):
         asked = {
             socket: page
             for socket in sockets
-            if isinstance(page := socket.behind, LivePage) and (self.is_alone(socket) or _asks(page.view))
+            if isinstance(page := socket.behind, LivePage) and (page.surroundings or _asks(page.view))
         }
         await super().check_more([socket for socket in sockets if socket not in asked])
         hanging = False
@@ -107,16 +108,16 @@ class LiveHost(SocketHost):
             elif hanging := hanging or not await self._slots.free():
                 self.check_failed(socket, TimeoutError("The access checks of other pages hang."))
             elif not page.over:
-                check = Check(page.visitor if self.is_alone(socket) else None)
+                check = Check(page.visitor if page.surroundings else None)
                 check.done.add_done_callback(partial(self._answered, socket))
                 self._asked[socket] = check
                 if not page.busy:
                     self._slots.take(check.done)
                 page.check(check)
 
-    def is_alone(self, socket: Socket) -> bool:
+    def has_turns(self, socket: Socket) -> bool:
         page = socket.behind
-        return isinstance(page, LivePage) and type(page.view).live_context is not LiveView.live_context
+        return isinstance(page, LivePage) and page.surroundings is not None
 
     def _answered(self, socket: Socket, done: asyncio.Future[Exception | None]) -> None:
         if done.cancelled():
@@ -125,6 +126,8 @@ class LiveHost(SocketHost):
             self.check_failed(socket, error)
         else:
             self.check_worked(socket)
+            if self.has_turns(socket):
+                spawn(self.check_parts([socket]))
 
 
 live_host = LiveHost()

@@ -21,6 +21,7 @@ from ..hosts.outgoing import encode
 from ..hosts.pointer import PagePointer
 from ..hosts.request import LiveRequest
 from ..hosts.socket import Socket
+from ..hosts.surroundings import Surroundings
 from ..hosts.threads import own_thread, spawn
 from ..hosts.turns import Sender
 from ..hosts.users import refresh_users
@@ -59,6 +60,7 @@ class LivePage:
         "session",
         "slow",
         "socket",
+        "surroundings",
         "view",
         "visitor",
     )
@@ -66,8 +68,8 @@ class LivePage:
     kinds = frozenset({"event", "page", "cursor", "cursors"})
     visitor: Visitor
 
-    def __init__(self, view: Any, request: LiveRequest) -> None:
-        self.view = view
+    def __init__(self, view: Any, request: LiveRequest, surroundings: Surroundings | None) -> None:
+        self.view, self.surroundings = view, surroundings
         self.socket: Socket | None = None
         self.slow = False  # whether the view took long over the last move
         self.code = ViewCode(view, request)
@@ -146,14 +148,12 @@ class LivePage:
         except ValueError as error:
             self._refuse("bad-frame", str(error))
             return
-        if len(self._inbox) >= MAX_WAITING_EVENTS or self._bytes_waiting() + size > MAX_WAITING_BYTES:
+        waiting = sum(one.size for one in self._inbox)
+        if len(self._inbox) >= MAX_WAITING_EVENTS or waiting + size > MAX_WAITING_BYTES:
             self._refuse("too-many", "Too many events are waiting.", event.ref)
         else:
             self._inbox.append(event)
             self._go_on()
-
-    def _bytes_waiting(self) -> int:
-        return sum(event.size for event in self._inbox)
 
     def _owe_page(self) -> None:
         """The browser's page has other regions: the next refresh sends it whole."""

@@ -15,6 +15,7 @@ from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
 from ..hosts import sessions
 from ..hosts.outgoing import encode
 from ..hosts.request import LiveRequest
+from ..hosts.surroundings import Surroundings, surroundings_of
 from ..mixins import presence_of
 from .access import passes_tests
 from .advice import CountShown, advice_for_view
@@ -77,9 +78,11 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
         """Return a context for all that runs for this page after ``mount``: handlers, callbacks, rendering.
 
         Language, time zone, URLconf and script prefix are as in ``mount`` by themselves. This is for what else a
-        project's middleware sets up around its views, as the tenant of a request.
+        project's middleware sets up around its views, as the tenant of a request; by default what ``PAGE_CONTEXT``
+        returns.
         """
-        return nullcontext()
+        surroundings = surroundings_of(self.request)
+        return surroundings() if surroundings else nullcontext()
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Mount and render: the page for a browser, or what is live of it for the page's socket."""
@@ -87,7 +90,7 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
         response: HttpResponse
         try:
             if isinstance(request, LiveRequest):
-                self._live = LivePage(self, request)
+                self._live = LivePage(self, request, _surroundings(self))
                 response = self._live.mount(*args, **kwargs)
             else:
                 sessions.welcome(request)
@@ -106,3 +109,9 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
             with suppress(Answered):
                 mount(self, request, *args, **kwargs)
         return super().dispatch(request, *args, **kwargs)
+
+
+def _surroundings(view: LiveView) -> Surroundings | None:
+    if type(view).live_context is LiveView.live_context:
+        return surroundings_of(view.request)
+    return view.live_context

@@ -7,11 +7,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
+POLICY = "default-src 'self'; require-trusted-types-for 'script'; trusted-types djust_presence"
+
 
 class ContentSecurityPolicyMiddleware(MiddlewareMixin):
-    """Forbid everything that does not come from this site. Django's own debug pages are left to work."""
+    """Forbid everything that does not come from this site, and HTML that no known script has made. Django's own debug pages are left to work."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not (settings.DEBUG and response.status_code in (404, 500)):
-            response.headers["Content-Security-Policy"] = "default-src 'self'"
+            response.headers["Content-Security-Policy"] = POLICY
         return response

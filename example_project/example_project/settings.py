@@ -62,7 +62,11 @@ MIDDLEWARE = [
 if django.VERSION >= (6, 0):
     from django.utils.csp import CSP
 
-    SECURE_CSP = {"default-src": [CSP.SELF]}
+    SECURE_CSP = {
+        "default-src": [CSP.SELF],
+        "require-trusted-types-for": ["'script'"],
+        "trusted-types": ["djust_presence"],
+    }
     MIDDLEWARE[1] = "django.middleware.csp.ContentSecurityPolicyMiddleware"
 
 if not DEBUG:

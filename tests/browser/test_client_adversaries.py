@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import pytest_asyncio
@@ -39,21 +39,24 @@ async def in_state(page: Page, state: str, bound: float) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.parametrize("path", ["/", "/live/"])
 @pytest.mark.parametrize("mode", ["kill", "refuse", "swallow"])
 async def test_behind_a_proxy_that_breaks_sockets_a_page_is_live_and_comes_back_to_them(
-    server: AnyPageServer, new_page: NewPage, mode: str
+    server: AnyPageServer, new_page: NewPage, mode: str, path: str
 ) -> None:
     new_page.allow("WebSocket connection to")
-    watcher = await watching(server, new_page, mode)
+    doc = mode + path.strip("/")
+    watcher = await watching(server, new_page, doc)
     async with Proxy(server.port, mode) as proxy:
         page = await new_page()
         began = time.monotonic()
-        await page.goto(f"{proxy.url}/?doc={mode}", wait_until="commit")
+        await page.goto(f"{proxy.url}{path}?doc={doc}", wait_until="commit")
         await in_state(page, "polling", LIVE)
         assert time.monotonic() - began < LIVE
         await expect(page.locator(".presence-avatar")).to_have_count(1)
-        assert await watcher.evaluate("log") == [["join", "Guest"]]
-        assert proxy.sockets == 2
+        await eventually(watcher, "log", [["join", "Guest"]])
+        if path == "/":
+            assert proxy.sockets == 2
         proxy.mode = "pass"
         await in_state(page, "live", BACK)
         await asyncio.sleep(2.5)  # longer than GRACE, after which the goodbye by polling would show
@@ -62,13 +65,15 @@ async def test_behind_a_proxy_that_breaks_sockets_a_page_is_live_and_comes_back_
         await expect(page.locator(".presence-avatar")).to_have_count(1)
 
 
+@pytest.mark.parametrize("path", ["/", "/live/"])
 async def test_sockets_that_work_no_more_are_left_for_polling_unseen(
-    server: AnyPageServer, new_page: NewPage
+    server: AnyPageServer, new_page: NewPage, path: str
 ) -> None:
     new_page.allow("WebSocket connection to")
-    watcher = await watching(server, new_page, "lost")
+    doc = "lost" + path.strip("/")
+    watcher = await watching(server, new_page, doc)
     async with Proxy(server.port, "pass") as proxy:
-        page = await live(await new_page(), proxy.url + "/?doc=lost")
+        page = await live(await new_page(), f"{proxy.url}{path}?doc={doc}")
         await eventually(watcher, "log.length", 1)
         await asyncio.sleep(5.2)  # it has lived
         proxy.mode = "refuse"
@@ -123,6 +128,41 @@ async def test_pages_of_both_kinds_of_server_are_one_group(
     )
     assert await ada.evaluate("window.same")
     await eventually(watcher, "log.at(-1)", ["leave", "ada"])
+
+
+async def test_a_live_page_is_counted_with_pages_that_poll_whichever_server_is_killed(
+    pair: tuple[AnyPageServer, AnyPageServer], new_page: NewPage
+) -> None:
+    new_page.allow("WebSocket connection to|Failed to load resource")
+    asgi, wsgi = pair
+    watcher = await watching(asgi, new_page, "mixed")
+    view, plain, poller = pages = [await new_page() for _ in range(3)]
+    await live(view, asgi.url + "/live/?doc=mixed")
+    await live(plain, asgi.url + "/?doc=mixed")
+    await poller.goto(wsgi.url + "/?doc=mixed")
+    await in_state(poller, "polling", LIVE)
+    await same_count(pages, 3)
+    for server in (asgi, wsgi):
+        await asyncio.sleep(5.2)  # the sockets have lived
+        await asyncio.to_thread(server.kill)
+        lost = [view, plain, watcher] if server is asgi else [poller]
+        if server is wsgi:
+            await poller.evaluate("window.dispatchEvent(new Event('online'))")
+        for page in lost:
+            await in_state(page, "reconnecting", LIVE)
+        await asyncio.to_thread(server.start)
+        for page in lost:
+            await in_state(page, "live" if server is asgi else "polling", BACK)
+        await same_count(pages, 3)
+    assert await watcher.evaluate("log") == [["join", "Guest"]] * 3
+    await view.close()
+    await same_count([plain, poller], 2)
+
+
+async def same_count(pages: Sequence[Page], number: int) -> None:
+    for page in pages:
+        await expect(page.locator(".presence-avatar")).to_have_count(number, timeout=20_000)
+        await expect(page.locator("presence-count")).to_have_text(str(number), timeout=20_000)
 
 
 async def test_a_restart_of_the_server_is_seen_by_nobody(

@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from tests.browser.any_page import AnyPageServer
 from tests.browser.conftest import NewPage
 from tests.browser.harness import FEED_STATE, events, eventually, listen
-from tests.browser.harness.libraries import libraries
+from tests.browser.harness.axe import examined
 
 QUICK = {"open": 4, "life": 1, "retry": 1.5, "delay": 0.5}
 WATCH = """
@@ -244,16 +244,6 @@ async def test_a_page_with_all_elements_is_accessible(server: AnyPageServer, new
     page = pages[0]
     await count(page, 4)
     await expect(page.locator(".presence-more")).to_have_text("+2")
-    axe = libraries()["axe.js"].read_text()
-    await page.evaluate(axe)  # by the debugger, as the policy lets no other script in
-    results = await page.evaluate("axe.run()")
-    serious = [
-        f"{violation['id']}: {node['html']}"
-        for violation in results["violations"]
-        if violation["impact"] in ("serious", "critical")
-        for node in violation["nodes"]
-    ]
-    assert serious == []
-    assert {"aria-required-children", "aria-required-parent", "role-img-alt"} <= {
-        rule["id"] for rule in results["passes"]
-    }
+    found = await examined(page)
+    assert found.serious == []
+    assert {"aria-required-children", "aria-required-parent", "role-img-alt"} <= found.passed

@@ -469,6 +469,7 @@ async def test_a_page_that_is_prerendered_is_not_there_yet(feed: FeedSite, page:
     await let_in(await ready(feed, page), count=3)
 
 
+# As presence.js of a live page offers it.
 LINE = """
 document[Symbol.for("djust_presence.line")] = {
   live: false,
@@ -504,3 +505,75 @@ async def test_on_a_live_page_its_socket_is_used(feed: FeedSite, page: Page) -> 
     await asyncio.sleep(0.5)
     assert feed.unclaimed_wires == 0
     assert feed.polls.empty()
+
+
+async def of_live_page(feed: FeedSite, page: Page) -> None:
+    """Open a live page, whose socket the test plays in the page; the client has turned to it."""
+    await page.add_init_script(LINE)
+    await go(feed, page)
+    await eventually(page, "!!window.listener")
+
+
+async def frames(page: Page) -> list[str]:
+    types: list[str] = await page.evaluate("sent.splice(0).map(({ type }) => type)")
+    return types
+
+
+async def test_a_live_page_whose_socket_does_not_open_polls_until_it_does(feed: FeedSite, page: Page) -> None:
+    feed.script = feed.tag({**QUICK, "person": 0, "fall": 0.5})
+    await of_live_page(feed, page)
+    (await feed.poll()).answer(GRANTED, every=60)
+    await eventually(page, FEED_STATE, "polling")
+    await page.evaluate("listener.online()")
+    assert await frames(page) == ["hello"]
+    await page.evaluate("listener.offline(1006, false)")  # it has not lived
+    await page.evaluate("listener.online()")
+    await eventually(page, FEED_STATE, "live")
+    assert await frames(page) == ["hello", "join"]
+    assert feed.goodbyes == []
+    await page.evaluate("listener.receive({ type: 'joined', room: 'r' })")
+    await page.evaluate("listener.receive({ type: 'state', room: 'r', count: 5 })")
+    await eventually(page, TEXT, "5")
+    async for _ in turns():
+        if feed.goodbyes:
+            break
+    (goodbye,) = feed.goodbyes
+    assert goodbye["seq"] == "s"
+    assert feed.unclaimed_wires == 0  # the live page tries its own socket, nobody another one
+
+
+async def test_a_live_page_whose_sockets_die_at_once_polls(feed: FeedSite, page: Page) -> None:
+    await of_live_page(feed, page)
+    for code in (None, None, 1006, 1006):  # twice it went on to another live page
+        await page.evaluate("listener.online()")
+        await page.evaluate("(code) => listener.offline(code, false)", code)
+        assert feed.polls.empty()
+    (await feed.poll()).answer(GRANTED)
+    await eventually(page, FEED_STATE, "polling")
+    assert feed.unclaimed_wires == 0
+
+
+async def test_a_live_page_that_may_not_be_seen_stops_its_elements_too(feed: FeedSite, page: Page) -> None:
+    await of_live_page(feed, page)
+    await page.evaluate("listener.online()")
+    await page.evaluate("listener.offline(4403, true)")
+    await eventually(page, FEED_STATE, "stopped")
+
+
+async def test_where_a_script_takes_a_live_page_away_elements_have_a_socket_of_their_own_until_it_is_back(
+    feed: FeedSite, page: Page
+) -> None:
+    await of_live_page(feed, page)
+    await page.evaluate("listener.online()")
+    await page.evaluate("listener.offline(null, true)")
+    wire = await ready(feed, page)
+    await let_in(wire, count=4)
+    await eventually(page, TEXT, "4")
+    await page.evaluate("sent.splice(0)")
+    await page.evaluate("listener.online()")
+    await eventually(page, "sent.map(({ type }) => type).join()", "hello,join")
+    await page.evaluate("listener.receive({ type: 'joined', room: 'r' })")
+    assert await wire.gone() == 1000
+    await page.evaluate("listener.receive({ type: 'state', room: 'r', count: 6 })")
+    await eventually(page, TEXT, "6")
+    assert await page.evaluate(FEED_STATE) == "live"

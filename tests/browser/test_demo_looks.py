@@ -86,6 +86,26 @@ async def test_nine_people_fit_on_a_phone(
         assert await page.evaluate(CUT) == []
 
 
+@pytest.mark.parametrize("person", ["ada", "guest"])
+async def test_the_header_is_one_line(demo: SiteServer, new_page: NewPage, person: str) -> None:
+    page = await enter(
+        await new_page(viewport={"width": 1400, "height": 800}), demo, "/whiteboard/n/", person
+    )
+    await page.locator("presence-count").evaluate(
+        "one => (one.style = 'display: inline-block; width: 2.5em')"
+    )
+    for path in ("", "/any/"):
+        if path:
+            await page.goto(demo.url + path)
+        for width in (1024, 1100, 1152, 1200, 1280, 1400):
+            await page.set_viewport_size({"width": width, "height": 800})
+            tops = await page.evaluate(
+                "['.top > nav', '.top > .who'].map((one) => document.querySelector(one).getBoundingClientRect().bottom)"
+            )
+            assert abs(tops[0] - tops[1]) < 10, width
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 async def test_a_whiteboard_takes_more_than_a_third_of_a_phone(demo: SiteServer, new_page: NewPage) -> None:
     page = await enter(await new_page(viewport=PHONE), demo, "/whiteboard/phone/")
     box = await page.locator("#drawing").bounding_box()

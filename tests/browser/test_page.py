@@ -210,6 +210,29 @@ async def test_a_connection_that_hangs_is_given_up(site: Site, page: Page, new_p
     site.accepting.set()
 
 
+async def test_a_socket_in_which_nothing_is_heard_is_given_up_and_one_whose_view_takes_long_is_not(
+    site: Site, page: Page
+) -> None:
+    wire = await paused(site, page)
+    await eventually(page, "window.opens", 1)
+    await page.clock.run_for(6000)
+    assert await wire.read() == {"type": "ping"}
+    await wire.send("pong")
+    await wire.send("ping")
+    assert await wire.read() == {"type": "pong"}
+    await page.clock.run_for(30_000)
+    assert await page.evaluate(SOCKETS) == 1
+    await closed(wire, page, 1012)
+    await page.clock.run_for(500)
+    silent = await site.wire()
+    await eventually(page, "window.opens", 2)
+    await page.clock.run_for(6000)
+    assert await silent.read() == {"type": "ping"}
+    await page.clock.run_for(4000)
+    await page.clock.run_for(1000)
+    assert await page.evaluate(SOCKETS) == 3
+
+
 async def test_a_restarted_server_gets_its_pages_back_with_what_was_typed(
     site: Site, page: Page, new_page: NewPage
 ) -> None:

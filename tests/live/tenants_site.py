@@ -31,14 +31,23 @@ MIDDLEWARE = [
     "tests.live.tenants.urls.by_token",
 ]
 ROOT_URLCONF = PUBLIC_SCHEMA_URLCONF = "tests.live.tenants.urls"
-DJUST_PRESENCE = {"REAUTH_INTERVAL": 0.5}
+DJUST_PRESENCE = {
+    "REAUTH_INTERVAL": 0.5,
+    "AUTHORIZE": "tests.live.tenants.urls.may_join",
+    "PAGE_CONTEXT": "tests.live.tenants.urls.tenant_of",
+}
+PLAIN = '{% presence "site" %}{% presence object %}{% presence_script %}'
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "OPTIONS": {
             "loaders": [
-                ("django.template.loaders.locmem.Loader", {"watch.html": "{% live %}page{% endlive %}"})
+                (
+                    "django.template.loaders.locmem.Loader",
+                    {"watch.html": "{% live %}page{% endlive %}", "plain.html": PLAIN},
+                )
             ],
+            "context_processors": ["django.template.context_processors.request"],
             "builtins": ["djust_presence.templatetags.djust_presence"],
         },
     },

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.live_pages import Person
+from tests.live_pages import LivePage, Person
 from tests.servers import SiteServer
 
 from .test_open_users import Watching, watching
@@ -24,7 +25,8 @@ for schema, domain in {HOSTS}.items():
     tenant = Tenant.objects.create(schema_name=schema)
     Domain.objects.create(domain=domain, tenant=tenant, is_primary=True)
     with schema_context(schema):
-        from django.contrib.auth.models import User
+        from django.contrib.auth.models import Group, User
+        assert Group.objects.create(name="all").pk == 1
         assert User.objects.create_user({{"a": "ada", "b": "bea"}}[schema], password="secret").pk == 1
 """
 
@@ -100,6 +102,56 @@ async def test_a_visitor_is_checked_among_the_people_of_their_tenant(site: Tenan
 async def names(*pages: Watching) -> list[tuple[str, str]]:
     seen = [await page.look() for page in pages]
     return [(one["username"], one["first_name"]) for one in seen]
+
+
+class Reader(LivePage):
+    """A page on which somebody is in the rooms of an ordinary page, by its own socket or by that of a live page."""
+
+    async def open(self) -> None:
+        html = await asyncio.to_thread(self.person.get, self.site, "/plain/")
+        self.rooms = re.findall(r'<presence-room room="([^"]+)" ticket="([^"]+)"', html)
+        await super().open()
+        for room, ticket in self.rooms:
+            await self.send(type="join", room=room, ticket=ticket, want={"list": True})
+        await self.until(lambda: len(self.of("state")) == 2)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [frame for frame in self.frames if frame["type"] == kind]
+
+    async def until_refused(self, which: int, code: str) -> None:
+        refusal = {"type": "refused", "room": self.rooms[which][0], "code": code}
+        await self.until(lambda: refusal in self.frames)
+
+
+@pytest.mark.parametrize("path", ["/presence/", "/quiet/", "/plainly-live/"])
+async def test_rights_to_rooms_are_asked_in_the_tenant_of_their_page(site: TenantsSite, path: str) -> None:
+    site.allow("Not Found: /presence/|Upgrade Required: /presence/")
+    tenants = {schema: Tenant(site, host) for schema, host in HOSTS.items()}
+    people = {schema: Person(tenant) for schema, tenant in tenants.items()}
+    for schema, name in (("a", "ada"), ("b", "bea")):
+        await asyncio.to_thread(people[schema].get, tenants[schema], f"/log-in/{name}/")
+    try:
+        async with (
+            Reader(tenants["a"], path, people["a"]) as ada,
+            Reader(tenants["b"], path, people["b"]) as bea,
+        ):
+            site.sql("DELETE FROM a.auth_group")
+            await ada.until_refused(1, "gone")
+            site.sql("UPDATE a.auth_user SET first_name = 'Out'")
+            await ada.until_refused(0, "forbidden")
+            site.sql("UPDATE a.auth_user SET is_active = false")
+            await ada.until_closed()
+            assert ada.close_code == 4401
+            await asyncio.sleep(1)  # checks go on
+            assert bea.of("refused") == []
+            site.sql("DELETE FROM b.auth_group")
+            await bea.until_refused(1, "gone")
+    finally:
+        site.sql("UPDATE a.auth_user SET is_active = true, first_name = ''")
+        for schema in HOSTS:
+            site.sql(
+                f"INSERT INTO {schema}.auth_group VALUES (1, 'all') ON CONFLICT (id) DO UPDATE SET name = 'all'"
+            )
 
 
 async def test_a_tenant_whose_schema_is_away_costs_no_other_tenant_its_checks(site: TenantsSite) -> None:

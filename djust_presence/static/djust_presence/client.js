@@ -32,7 +32,8 @@ const times = {
   life: 5, // a socket that lives so long works
   delay: 1, // the longest pause before another try, doubled each time
   longest: 4, // up to this
-  fall: 6, // without a connection, until a page whose sockets have worked polls: others are not to see it go
+  fall: 6, // without a connection, until a page polls whose sockets have worked, or that waits for a live page's:
+  // others are not to see it go
   again: 1, // before the socket is opened again after a log-out: this, or up to twice as long
   retry: 60, // before a page that polls tries a socket, doubled each time
   rarest: 600, // up to this
@@ -49,7 +50,7 @@ const times = {
 const FINAL = [4400, 4403, 4404, 4408]; // as in codes.py
 const LOG_IN = 4401;
 const FAILED = 4500;
-const NO_MISSES = [1012, 4000]; // a server that stops, or has heard nothing
+const NO_MISSES = [null, 1012, 4000]; // a live page that goes on to another; a server that stops, or has heard nothing
 const MISSES = 2; // in a row, after which the page polls
 const LATER_MISSES = 6; // where a socket has lived: it may be a restart
 const MOST_NEWS = 8;
@@ -117,17 +118,22 @@ function connect() {
   else if (settings.feed === undefined) {
     setState("stopped");
     warn("put {% presence_script %} into the page: its elements are not live.");
-  } else if (!(line = hostLine())) {
+  } else {
     setState(state === "idle" ? "connecting" : "reconnecting");
-    const patience = lived || !misses ? times.open : times.open / 2; // where none has ever worked, none may come through
-    if (settings.socket && misses < (lived ? LATER_MISSES : MISSES)) line = openSocket(patience);
-    else {
+    const own = hostLine();
+    if (!mayHaveSocket() || !(own || settings.socket)) {
       line = openPolling();
       line.sync();
       tryLater();
-    }
+    } else if (own) {
+      line = own;
+      if (own.ready) opened(own);
+      else fallTimer ??= after(times.fall, fall);
+    } else line = openSocket(lived || !misses ? times.open : times.open / 2); // where none has worked, none may come through
   }
 }
+
+const mayHaveSocket = () => misses < (lived ? LATER_MISSES : MISSES);
 
 function openSocket(patience) {
   const url = address(settings.socket);
@@ -135,7 +141,6 @@ function openSocket(patience) {
   /** @type {WebSocket | null} */
   let socket = new WebSocket(url);
   let ping = 30;
-  let life;
   let watchdog;
 
   /** A server that stays silent for so long is dead: `readyState` would not say so, nor a close event come. */
@@ -151,12 +156,12 @@ function openSocket(patience) {
     old.onmessage = old.onclose = null;
     old.close(1000);
     clearTimeout(watchdog);
-    clearTimeout(life);
     ended(mine, code);
   }
 
   const mine = {
-    ...{ live: true, ready: false, since: Infinity, asked: new Map(), before: null, bye: () => end(1000) },
+    ...{ live: true, ready: false, since: Infinity, asked: new Map(), before: null, pause() {} },
+    bye: () => end(1000),
     sync: () => mine.ready && ask(mine),
     send: (frame) => socket?.send(JSON.stringify(frame)),
     wake() {
@@ -171,13 +176,6 @@ function openSocket(patience) {
     if (frame.type === "ping") mine.send({ type: "pong" });
     else if (frame.type === "ready") {
       ping = frame.ping ?? ping;
-      mine.since = now();
-      life = after(times.life, () => {
-        lived = isPerson = true;
-        loggedOut = false;
-        misses = 0;
-        if (trial === mine) takeOver(mine);
-      });
       opened(mine);
     } else take(mine, frame);
     if (mine.ready) watch(2 * ping + 5);
@@ -188,6 +186,13 @@ function openSocket(patience) {
 
 function opened(mine) {
   mine.ready = true;
+  mine.since = now();
+  mine.life = after(times.life, () => {
+    lived = isPerson = true;
+    loggedOut = false;
+    misses = 0;
+    if (trial === mine) takeOver(mine);
+  });
   mine.asked.clear();
   const own = visitor();
   if (own) mine.send({ type: "hello", visitor: own });
@@ -200,6 +205,8 @@ function opened(mine) {
 }
 
 function ended(mine, code) {
+  clearTimeout(mine.life);
+  if (line?.before === mine) line.before = null;
   if (!started) return;
   if (mine === trial) {
     trial = null;
@@ -247,7 +254,7 @@ function fall() {
 function takeOver(mine) {
   trial = null;
   trials = 0;
-  line.pause();
+  line?.pause();
   mine.before = line;
   line = mine;
   setState("live");
@@ -261,10 +268,10 @@ function settle(mine) {
   mine.before = null;
 }
 
-/** While the page polls, try a socket now and then, when somebody looks at it. */
+/** While the page polls, try a socket now and then, when somebody looks at it. A live page tries its own. */
 function tryLater(seconds = Math.min(times.retry * 2 ** trials++, times.rarest)) {
   clearTimeout(trialTimer);
-  if (!settings.socket) return;
+  if (!settings.socket || hostLine()) return;
   trialTimer = after(seconds * (0.8 + 0.4 * Math.random()), () => {
     trialTimer = undefined;
     if (isVisible()) trial = openSocket(times.open);
@@ -415,27 +422,41 @@ function watchForPerson() {
 
 let host;
 
-/** The line that presence.js of a live page offers: its socket. */
+/** The line that presence.js of a live page offers: its socket. None while a script has taken that page away. */
 function hostLine() {
   const offered = document[Symbol.for("djust_presence.line")];
-  if (!offered || host) return host;
-  const mine = {
-    ...{ live: true, ready: false, asked: new Map(), bye() {}, wake() {} },
-    sync: () => mine.ready && ask(mine),
-    send: (frame) => offered.send(frame),
-  };
-  host = mine;
-  setState("connecting");
-  offered.listen({
-    online: () => opened(mine),
-    offline() {
-      mine.ready = false;
-      setState("reconnecting");
-    },
-    receive: (frame) => take(mine, frame),
-  });
-  if (offered.live) queueMicrotask(() => opened(mine));
-  return host;
+  if (offered && !host) {
+    host = {
+      ...{ live: true, ready: offered.live, left: false, asked: new Map(), bye() {}, pause() {}, wake() {} },
+      sync: () => host.ready && ask(host),
+      send: (frame) => offered.send(frame),
+    };
+    offered.listen({ online: hostOnline, offline: hostOffline, receive: (frame) => take(host, frame) });
+  }
+  return host?.left ? null : host;
+}
+
+function hostOnline() {
+  host.left = false;
+  host.ready = true;
+  if (!started) return;
+  if (!line && mayHaveSocket()) {
+    clearTimeout(retryTimer);
+    retryTimer = undefined;
+    line = host;
+  } else if (line !== host) {
+    trial?.bye();
+    clearTimeout(trialTimer);
+    trial = host;
+  }
+  opened(host);
+}
+
+function hostOffline(code, final) {
+  host.left = final && code === null;
+  host.ready = false;
+  host.asked.clear();
+  ended(host, code);
 }
 
 // --- Rooms: what the page knows of its groups ------------------------------------------------------------

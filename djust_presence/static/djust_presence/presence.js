@@ -83,7 +83,7 @@
         for (const listener of listeners) listener.online();
         emit("presence-client:online");
       } else if (was === "live" || final) {
-        for (const listener of listeners) listener.offline();
+        for (const listener of listeners) listener.offline(code, final);
         emit("presence-client:offline", { code, final });
       }
       const lost = next === "reconnecting" || (next === "connecting" && attempts >= PATIENCE);
@@ -101,7 +101,11 @@
       setState(everReady ? "reconnecting" : "connecting");
       openedUrl = socketUrl();
       socket = new WebSocket(openedUrl);
-      socket.onopen = () => watch(silence());
+      socket.onopen = () => {
+        // Its view may take long to be mounted; a proxy may let nothing else through.
+        clearTimeout(watchdog);
+        watchdog = setTimeout(ask, CONNECT_TIMEOUT - PROBE_TIMEOUT);
+      };
       socket.onmessage = ({ data }) => {
         if (isSwapped()) return leave();
         watch(silence());
@@ -279,13 +283,16 @@
       }, limit);
     }
 
+    /** Ask for a sign of life, which the server gives also while it mounts the view. */
+    function ask() {
+      send({ type: "ping" });
+      watch(PROBE_TIMEOUT);
+    }
+
     function probe() {
       if (state === "stopped") return;
       if (!socket) connect();
-      else if (state === "live") {
-        send({ type: "ping" });
-        watch(PROBE_TIMEOUT);
-      }
+      else if (state === "live") ask();
     }
 
     const receive = {

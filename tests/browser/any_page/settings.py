@@ -16,6 +16,7 @@ ROOT_URLCONF = "tests.browser.any_page.urls"
 ASGI_APPLICATION = "tests.browser.any_page.asgi.application"
 MIDDLEWARE = ["tests.browser.any_page.urls.strict_policy", *USUAL]
 TEMPLATES = [PLAIN[0] | {"DIRS": [Path(__file__).resolve().parent / "templates"]}]
+STATICFILES_DIRS = [os.environ["STATIC"]] if "STATIC" in os.environ else []
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["DB"]}}
 REDIS_URL = os.environ.get("REDIS_URL", "")
 

@@ -60,6 +60,7 @@ class Board(PresenceMixin, LiveView):
     def mount(self, request: HttpRequest) -> None:
         self.clicks = 0
         self.times = TIMES
+        self.doc = f"doc:{request.GET.get('doc', '')}"
         self.track_presence()
 
     @event_handler()

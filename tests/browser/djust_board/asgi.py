@@ -12,9 +12,12 @@ http = ASGIStaticFilesHandler(get_asgi_application())
 from djust.routing import DjustMiddlewareStack  # noqa: E402
 from djust.websocket import LiveViewConsumer  # noqa: E402
 
+from djust_presence.live import LiveViewConsumer as PresenceConsumer  # noqa: E402
 from djust_presence.live import lifespan  # noqa: E402
 
-sockets = URLRouter([path("ws/live/", LiveViewConsumer.as_asgi())])
+sockets = URLRouter(
+    [path("ws/live/", LiveViewConsumer.as_asgi()), path("presence/", PresenceConsumer.as_asgi())]
+)
 application = ProtocolTypeRouter(
     {"http": http, "websocket": DjustMiddlewareStack(sockets), "lifespan": lifespan}
 )

@@ -6,13 +6,14 @@ import asyncio
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import include, path
 from djust import LiveView
 from djust.decorators import event_handler
 
 from djust_presence import LiveCursorMixin
 
 released = asyncio.Event()
+TIMES = {"person": 0, "retry": 2}
 
 
 class BoardView(LiveCursorMixin, LiveView):
@@ -20,6 +21,8 @@ class BoardView(LiveCursorMixin, LiveView):
     presence_key = "board"
     presence_unique_per_connection = True
     script = True
+    tags = False
+    times = TIMES
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
         self.track_presence(meta={"name": "Somebody", "color": "rgb(1, 2, 3)"})
@@ -48,5 +51,7 @@ def nothing(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", BoardView.as_view()),
     path("bare/", BoardView.as_view(script=False)),
+    path("tags/", BoardView.as_view(tags=True)),
+    path("presence/", include("djust_presence.urls")),
     path("favicon.ico", nothing),
 ]

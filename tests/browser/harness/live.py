@@ -12,11 +12,12 @@ SOCKETS = "window.sockets"
 
 # Counts the sockets that a page opens and loses, and takes the chance out of its delays.
 COUNTED = """
-window.sockets = window.closes = 0;
+window.sockets = window.opens = window.closes = 0;
 window.WebSocket = class extends WebSocket {
   constructor(...args) {
     super(...args);
     window.sockets += 1;
+    this.addEventListener("open", () => window.opens += 1);
     this.addEventListener("close", () => window.closes += 1);
   }
 };

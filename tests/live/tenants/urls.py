@@ -6,9 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.shortcuts import render
+from django.urls import include, path
 from django_tenants.utils import tenant_context
 
 from tests.live.accounts.urls import Quiet, Watch, log_in
@@ -32,6 +33,10 @@ class TenantQuiet(OfTenant, Quiet):
     pass
 
 
+class PlainlyLive(Quiet):
+    """Leaves it to PAGE_CONTEXT."""
+
+
 def by_token(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware that knows people by a token, without a session."""
 
@@ -49,7 +54,27 @@ def give_token(request: HttpRequest, token: str) -> HttpResponse:
     return response
 
 
+def tenant_of(request: Any) -> AbstractContextManager[Any]:
+    """PAGE_CONTEXT, as the guide to access says."""
+    context: AbstractContextManager[Any] = tenant_context(request.tenant)
+    return context
+
+
+def may_join(request: HttpRequest, key: str) -> bool:
+    """AUTHORIZE: nobody whom their tenant, and the request, calls "Out"."""
+    user: Any = request.user
+    return {user.first_name, User.objects.get(pk=user.pk).first_name} != {"Out"}
+
+
+def show(request: HttpRequest) -> HttpResponse:
+    """An ordinary page, with the room of an object of the tenant's."""
+    return render(request, "plain.html", {"object": Group.objects.get()})
+
+
 urlpatterns = [
+    path("presence/", include("djust_presence.urls")),
+    path("plain/", show),
+    path("plainly-live/", PlainlyLive.as_view()),
     path("watch/", TenantWatch.as_view()),
     path("quiet/", TenantQuiet.as_view()),
     path("log-in/<username>/", log_in),
