@@ -124,4 +124,5 @@ async def test_a_group_that_this_process_serves_is_read_from_memory(reads: Reads
     source = "{% presence_avatars key %}{% presence_count key %}" + DOTS
     async with presence_of_test(), Visitor("ada").opens("/room/") as page:
         await page.until("1 here")
+        await asyncio.to_thread(reads, source, "room")  # meanwhile the others are told of the page
         assert await asyncio.to_thread(reads, source, "room") == []
