@@ -158,7 +158,7 @@ async def test_a_page_that_takes_nothing_in_for_long_is_cut_off() -> None:
         (session,) = sessions()
         consumer: Any = _consumer(session)
         page.reads.clear()
-        while len(consumer._presence_outgoing._frames) < MAX_WAITING_FRAMES:
+        while len(consumer._presence_outgoing._waiting) < MAX_WAITING_FRAMES:
             session.host.broadcast([session], "many", None)
             await asyncio.sleep(0)
         assert session.open
