@@ -198,7 +198,7 @@ async def test_a_partial_that_is_swapped_in_and_out_joins_and_leaves(
 async def test_on_a_live_page_the_servers_rendering_and_the_elements_do_not_fight(
     server: AnyPageServer, new_page: NewPage
 ) -> None:
-    page = await live(await new_page(), server.url + "/live/")
+    page = await live(await new_page(), server.url + "/live/?doc=live")
     await expect(page.locator("html")).to_have_attribute("data-presence-state", "live")
     others = [await live(await new_page(), server.url + "/?doc=live") for _ in range(2)]
     number, avatars = page.locator("presence-count"), page.locator(".presence-avatar")
