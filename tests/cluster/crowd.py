@@ -142,9 +142,13 @@ class Crowd:
         finally:
             self._moving -= 1
 
-    async def change_tabs(self) -> None:
-        """In each room, one of those with two tabs closes one, and opens another."""
+    async def change_tabs(self, grace: float) -> None:
+        """In each room, one of those with two tabs closes one and, when *grace* seconds are over, opens another.
+
+        If it came sooner, it would take over the connection of the first, and the store would hear of neither.
+        """
         await asyncio.gather(*map(self.leave, self.second))
+        await asyncio.sleep(2 * grace)
         self.second = [RoomPage(page.site, page.room, page.user) for page in self.second]
         await asyncio.gather(*map(self.enter, self.second))
 

@@ -20,6 +20,7 @@ from tests.servers import RedisServer, SiteServer
 
 RENEWAL = LEASE_TTL / 6
 HOLD = LEASE_TTL / 2
+GRACE = 0.2
 HEALED = 2 * RENEWAL + HOLD + 8  # two renewals and a hold; the rest is patience
 
 Spoil = Callable[[StoreReader, str], object]
@@ -32,7 +33,7 @@ def store(redis: RedisServer) -> StoreReader:
 
 @pytest.fixture
 def sites(start_pair: StartPair) -> tuple[SiteServer, SiteServer]:
-    return start_pair(settings="tests.cluster.rooms_settings", GRACE=0.2, DRAIN_GRACE=1)
+    return start_pair(settings="tests.cluster.rooms_settings", GRACE=GRACE, DRAIN_GRACE=1)
 
 
 def loses(*names: str) -> Spoil:
@@ -117,7 +118,7 @@ async def test_what_a_store_has_lost_is_made_good_while_people_come_and_go(
                 spoil(store, room)
             began = time.monotonic()
             fresh = [RoomPage(sites[n % 2], room, f"{room}-late") for n, room in enumerate(rooms)]
-            await asyncio.gather(*map(crowd.enter, fresh), crowd.change_tabs())
+            await asyncio.gather(*map(crowd.enter, fresh), crowd.change_tabs(GRACE))
             await asyncio.sleep(max(0, began + 2 * RENEWAL - time.monotonic()))
             try:
                 await crowd.until_right(HEALED)
