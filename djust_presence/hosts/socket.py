@@ -247,11 +247,6 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
     def over(self) -> bool:
         return self._over
 
-    @property
-    def idle(self) -> bool:
-        """True if nothing is being sent."""
-        return not self._over and self._outgoing.idle
-
     def put(self, frame: str) -> None:
         """Send *frame* when its turn comes."""
         if not self._over and not self._outgoing.put(frame, monotonic()):
