@@ -19,7 +19,8 @@ from tests.djust.pages import DjustVisitor, djust_site
 from tests.feed.site import attributes
 from tests.feed.site import urlpatterns as feed
 
-pytestmark = pytest.mark.urls(__name__)
+# Channels looks after database connections at every frame
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
 
 PAGE = """{% load djust_presence %}<html><head>{% presence_script %}</head><body>
 <div dj-root>{% load djust_presence %}{% presence_count "site" %}{% presence_dot 7 "site" %}
