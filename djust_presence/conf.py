@@ -19,6 +19,7 @@ TIMEOUTS_PER_TTL = 2 * RENEWALS_PER_TTL
 LOST_GRACE = 10.0
 ABOVE_ZERO = ("HEARTBEAT_INTERVAL", "TIMEOUT", "LEASE_TTL", "CURSOR_TIMEOUT")
 SECRET = ("LOCATION", "OPTIONS")
+LISTS = {"PUBLIC_META": "keys of a meta", "SHARED_TAGS": "template libraries"}  # and of what
 ANONYMOUS = ("browser", "tab", "none")
 FUNCTIONS = {"AUTHORIZE": "(request, key)", "PAGE_CONTEXT": "(request)"}  # and what they take
 
@@ -43,6 +44,7 @@ class Settings:
     authorize: str | Callable[..., Any] | None = None
     page_context: str | Callable[..., Any] | None = None
     guest_names: bool = False
+    shared_tags: Sequence[str] = ()
     public_meta: Sequence[str] = ("name", "color", "avatar", "status", "typing")
     anonymous: str = "browser"
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -123,9 +125,9 @@ def _checked(name: str, value: Any) -> Any:
         raise ImproperlyConfigured(
             f"{name_of(name)} must be None, a function, or the dotted path of one, not {value!r}."
         )
-    if name == "PUBLIC_META":
+    if name in LISTS:
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-            raise ImproperlyConfigured(f"{name_of(name)} must be a list of keys of a meta, not {value!r}.")
+            raise ImproperlyConfigured(f"{name_of(name)} must be a list of {LISTS[name]}, not {value!r}.")
         return tuple(value)
     if name == "ANONYMOUS" and value not in ANONYMOUS:
         raise ImproperlyConfigured(f"{name_of(name)} must be 'browser', 'tab' or 'none', not {value!r}.")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter, get_default_application
 from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
+from django.template import Template, TemplateDoesNotExist, TemplateSyntaxError, engines
+from django.template.backends.django import DjangoTemplates
+from django.template.loader import get_template
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.views.generic import View
 
@@ -19,6 +23,9 @@ from .backends.registry import get_backend
 from .conf import name_of
 from .live import LiveView
 from .live.advice import is_live
+from .live.libraries import unknown_libraries
+from .live.parts import reasons_of
+from .live.reading import Reason
 from .mixins import PresenceMixin
 
 ROUTES = 'ProtocolTypeRouter({"http": get_asgi_application(), "websocket": LiveViewConsumer.as_asgi()})'
@@ -63,6 +70,55 @@ def check_any_page(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
             hint=f"Set {name_of('BACKEND')} to 'redis', or serve an ASGI_APPLICATION.",
             id="djust_presence.W009",
         )
+    ]
+
+
+@register("djust_presence")
+def check_shared_tags(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that what is said to be shared are template libraries."""
+    try:
+        unknown = {
+            name
+            for engine in engines.all()
+            if isinstance(engine, DjangoTemplates)
+            for name in unknown_libraries(engine.engine)
+        }
+    except ImproperlyConfigured:  # said by check_settings, or by Django
+        return []
+    return [
+        Error(
+            f"DJUST_PRESENCE['SHARED_TAGS'] names {name!r}, which is no template library.",
+            hint="Name libraries as {% load %} does, or by the dotted path of their module.",
+            id="djust_presence.E018",
+        )
+        for name in sorted(unknown)
+    ]
+
+
+@register("djust_presence", deploy=True)
+def check_shared_parts(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Say which parts of live pages each page renders by itself, and why."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    views = [
+        view for view in dict.fromkeys(_routed(get_resolver().url_patterns)) if issubclass(view, LiveView)
+    ]
+    found: dict[str, tuple[Reason, ...]] = {}
+    for name in dict.fromkeys(
+        view.template_name for view in views if view.share_parts and view.template_name
+    ):
+        with suppress(TemplateDoesNotExist, TemplateSyntaxError):
+            template = getattr(get_template(name), "template", None)
+            if isinstance(template, Template):
+                found |= reasons_of(template)
+    return [
+        Info(
+            f"Each page renders the live part {name!r} by itself, as it has {', '.join(map(str, reasons))}.",
+            hint="If it could be the same for all readers, docs/how-to/cheap-refreshes.md says how; if not, say "
+            "share_parts = False in its view.",
+            id="djust_presence.I001",
+        )
+        for name, reasons in found.items()
     ]
 
 

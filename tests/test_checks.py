@@ -111,6 +111,12 @@ def test_a_project_that_sets_nothing_is_passed_over_in_silence(settings: Setting
         ({"AUTHORIZE": "tests.test_checks.no_such_name"}, "E017", "cannot be imported", "dotted path"),
         ({"AUTHORIZE": "tests.test_checks.REDIS"}, "E017", "is no function", "dotted path"),
         ({"PAGE_CONTEXT": "no.such.module"}, "E017", "'no.such.module', cannot be imported", "(request)"),
+        (
+            {"SHARED_TAGS": ["i18n", "no.such"]},
+            "E018",
+            "'no.such', which is no template library",
+            "{% load %}",
+        ),
         ({"LEASE_TTL": 2.9}, "E004", "below 3 seconds", "at least 3"),
         ({"CURSOR_CACHE": "curses"}, "E008", "'curses'", "default"),
     ],

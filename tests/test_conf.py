@@ -32,6 +32,7 @@ DEFAULTS = {
     "PAGE_CONTEXT": None,
     "GUEST_NAMES": False,
     "PUBLIC_META": ("name", "color", "avatar", "status", "typing"),
+    "SHARED_TAGS": (),
     "ANONYMOUS": "browser",
     "OPTIONS": {},
 }
@@ -83,6 +84,10 @@ def test_settings_are_read_again_when_they_change() -> None:
             r"\['PAGE_CONTEXT'\] must be None, a function, or the dotted path of one, not 1",
         ),
         ({"PUBLIC_META": "name"}, r"\['PUBLIC_META'\] must be a list of keys of a meta, not 'name'"),
+        (
+            {"SHARED_TAGS": "humanize"},
+            r"\['SHARED_TAGS'\] must be a list of template libraries, not 'humanize'",
+        ),
         ({"PUBLIC_META": [1]}, r"\['PUBLIC_META'\] must be a list of keys of a meta, not \[1\]"),
         ({"ANONYMOUS": "session"}, r"\['ANONYMOUS'\] must be 'browser', 'tab' or 'none', not 'session'"),
         ({"GUEST_NAMES": "False"}, r"\['GUEST_NAMES'\] must be True or False, not 'False'"),

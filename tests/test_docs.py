@@ -126,7 +126,7 @@ def test_the_checks_page_has_every_check() -> None:
     ids = {
         f"djust_presence.{number}"
         for source in sources
-        for number in re.findall(r'"(?:djust_presence\.)?([EW]\d{3})"', source.read_text())
+        for number in re.findall(r'"(?:djust_presence\.)?([EIW]\d{3})"', source.read_text())
     }
     assert set(table("checks.md", "System checks")) == ids
 

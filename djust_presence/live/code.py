@@ -28,6 +28,7 @@ from ..hosts.users import refresh_users
 from ..mixins import presence_of
 from ..rates import user_code
 from .generic import prepare
+from .memo import Memo
 from .rendering import Shown, render
 
 if TYPE_CHECKING:
@@ -120,9 +121,14 @@ class ViewCode:
         return None
 
     def update(
-        self, refreshes: Sequence[Refresh], *, event: bool = False, failure: Failure | None = None
+        self,
+        refreshes: Sequence[Refresh],
+        *,
+        event: bool = False,
+        failure: Failure | None = None,
+        memo: Memo | None = None,
     ) -> Update:
-        """Give the view its news, render it, and find out which regions differ."""
+        """Give the view its news, render it, and find out which regions differ; parts may be in *memo*."""
         view, regions, ended = self.view, Changed(), False
         try:
             with self._surroundings():
@@ -130,7 +136,7 @@ class ViewCode:
                     if presence := presence_of(view):
                         for refresh in refreshes:
                             presence.take_in(refresh)
-                    regions = self.shown.refresh(view)
+                    regions = self.shown.refresh(view, memo)
                 except Exception as error:
                     if (left_out := self._line("render", error)) is not None:
                         logger.exception(

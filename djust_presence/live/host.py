@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextvars import Context
 from functools import partial
 from weakref import WeakKeyDictionary
 
 from ..codes import CloseCode
 from ..hosts.checks import Slots
 from ..hosts.lanes import lanes
-from ..hosts.outgoing import Changed
 from ..hosts.socket import Socket
 from ..hosts.socket_host import SocketHost
 from ..hosts.threads import spawn
@@ -20,6 +19,7 @@ from ..rates import user_code
 from ..tracker import Refresh, Session
 from .access import Check, has_tests
 from .code import Update
+from .memo import Memo
 from .page import LivePage
 from .view import LiveView
 
@@ -27,44 +27,14 @@ __all__ = ["LiveHost", "live_host"]
 
 logger = logging.getLogger("djust_presence")
 
-MAX_SHARED = 32  # different regions kept: these may be whole pages
-
-
-class Shared:
-    """Makes equal regions of many pages the same, so that they are encoded once and wait in memory once.
-
-    They are kept no longer than refreshes are under way.
-    """
-
-    def __init__(self) -> None:
-        self._uses: set[object] = set()
-        self._regions: dict[tuple[tuple[str, str], ...], Changed] = {}
-
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        use = object()
-        self._uses.add(use)
-        try:
-            yield
-        finally:
-            self._uses.discard(use)
-            if not self._uses:
-                self._regions.clear()
-
-    def update(self, update: Update) -> Update:
-        """*update*, with the regions of the first that was equal. For any thread."""
-        if len(self._regions) >= MAX_SHARED:
-            self._regions.clear()
-        regions = self._regions.setdefault(tuple(update.regions.items()), update.regions)
-        return update._replace(regions=regions)
-
 
 class LiveHost(SocketHost):
     """Owns sessions whose owner is a :class:`LivePage`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._shared = Shared()
+        # Of the refresh that begins in this turn of a loop.
+        self._memos: WeakKeyDictionary[asyncio.AbstractEventLoop, Memo] = WeakKeyDictionary()
         self._slots = Slots()
         self._asked: WeakKeyDictionary[Socket, Check] = WeakKeyDictionary()
 
@@ -79,8 +49,7 @@ class LiveHost(SocketHost):
             return
         updates = [Update()] * len(work)
         try:
-            with self._shared.used():
-                updates = await lanes.run(partial(self._update_all, work), refresh=True)
+            updates = await lanes.run(partial(_update_all, work, self._memo_of_turn()), refresh=True)
         except Exception as error:
             if (left_out := user_code.line("refresh", type(error))) is not None:
                 logger.exception("%s live views could not be refreshed.%s", len(work), left_out)
@@ -88,8 +57,14 @@ class LiveHost(SocketHost):
             for (page, _), update in zip(work, updates, strict=True):
                 page.end_refresh(update)
 
-    def _update_all(self, work: Sequence[tuple[LivePage, list[Refresh]]]) -> list[Update]:
-        return [self._shared.update(page.code.update(refreshes)) for page, refreshes in work]
+    def _memo_of_turn(self) -> Memo:
+        """Return the memo of all hops that begin in this turn of the loop: they are one refresh."""
+        loop = asyncio.get_running_loop()
+        memo = self._memos.get(loop)
+        if memo is None:
+            memo = self._memos[loop] = Memo()
+            loop.call_soon(self._memos.pop, loop, None, context=Context())
+        return memo
 
     async def check_more(self, sockets: Sequence[Socket]) -> None:
         """Have the views asked that have a say in who may see them, in their turns and a few at a time."""
@@ -131,6 +106,15 @@ class LiveHost(SocketHost):
 
 
 live_host = LiveHost()
+
+
+def _update_all(work: Sequence[tuple[LivePage, list[Refresh]]], memo: Memo) -> list[Update]:
+    updates = []
+    for page, refreshes in work:
+        shares = page.view.share_parts and page.surroundings is None
+        update = page.code.update(refreshes, memo=memo if shares else None)
+        updates.append(update._replace(regions=memo.share(update.regions)))
+    return updates
 
 
 def _asks(view: LiveView) -> bool:

@@ -21,6 +21,7 @@ from ..calls import call
 from ..hosts.outgoing import WHOLE, Changed
 from ..hosts.request import template_response_middleware
 from .elements import PLAIN, Element
+from .memo import Memo, digest
 from .placing import Tagged, check_page
 
 __all__ = [
@@ -63,19 +64,24 @@ class Part(NamedTuple):
     engine: Engine
     name: str
 
-    def render(self, context: Mapping[str, Any], request: HttpRequest) -> str:
+    def render(self, context: Mapping[str, Any], request: HttpRequest, memo: Memo | None = None) -> str:
         """Its html for a view's *context*. Raises ``TemplateDoesNotExist``."""
         template = self.engine.get_template(self.name)
-        return template.render(make_context(dict(context), request, autoescape=self.engine.autoescape))
+
+        def render() -> str:
+            return template.render(make_context(dict(context), request, autoescape=self.engine.autoescape))
+
+        return memo.render(template, context, render) if memo else render()
 
 
 class Regions:
     """Collects the live regions of one rendering. Parts get *context* as it is by now, and *request*."""
 
-    def __init__(self, context: Mapping[str, Any], request: HttpRequest) -> None:
+    def __init__(self, context: Mapping[str, Any], request: HttpRequest, memo: Memo | None = None) -> None:
         # Copied: what render_to_response adds is not there when a part is rendered by itself.
         self.context = dict(context)
         self._request = request
+        self._memo = memo
         self._inside: Place | None = None
         self._times: Counter[str] = Counter()
         self.html: dict[str, str] = {}
@@ -121,7 +127,8 @@ class Regions:
         """Render *part* as the next region. Not *fixed*: the page has to say which one it is each time."""
         if fixed:
             self.parts.append(part)
-        return self.add(part.place, part.page, partial(part.render, self.context, self._request), element)
+        render = partial(part.render, self.context, self._request, self._memo)
+        return self.add(part.place, part.page, render, element)
 
 
 _active: ContextVar[Regions | None] = ContextVar("djust_presence.regions", default=None)
@@ -197,7 +204,7 @@ def _respond(view: Any, csrf_token: str) -> tuple[HttpResponse, Regions]:
 
 
 def _render_parts(
-    view: Any, parts: tuple[Part, ...], csrf_token: str, template: Any
+    view: Any, parts: tuple[Part, ...], csrf_token: str, template: Any, memo: Memo | None
 ) -> Mapping[str, str] | None:
     """The html that *parts* would have in ``render(view, csrf_token)``; None if middleware has taken another template."""
     context = None
@@ -206,7 +213,7 @@ def _render_parts(
         if getattr(response, "template_name", None) != template:
             return None
         context = processed.context
-    regions = Regions(_context(view, csrf_token) if context is None else context, view.request)
+    regions = Regions(_context(view, csrf_token) if context is None else context, view.request, memo)
     with _collecting(regions):
         for part in parts:
             regions.add_part(part, fixed=True)
@@ -244,13 +251,13 @@ class Shown:
         regions, self._unsent = self._unsent, Changed()
         return regions
 
-    def refresh(self, view: Any) -> Changed:
+    def refresh(self, view: Any, memo: Memo | None = None) -> Changed:
         """Render *view* anew, and return what differs; that counts as shown from here on.
 
-        Of a page that started with nothing but parts these alone are rendered.
+        Of a page that started with nothing but parts these alone are rendered, or taken from *memo*.
         """
         if self._parts and not self._owes_page:
-            regions = _render_parts(view, self._parts, self.csrf_token, self._template)
+            regions = _render_parts(view, self._parts, self.csrf_token, self._template, memo)
             if regions is not None:
                 return self._differing(regions)
         return self.update(render(view, self.csrf_token))
@@ -282,8 +289,4 @@ class Shown:
 
 
 def _digests(regions: Mapping[str, str]) -> dict[str, bytes]:
-    return {name: _digest(html) for name, html in regions.items()}
-
-
-def _digest(html: str) -> bytes:
-    return blake2b(html.encode(errors="surrogatepass"), digest_size=16).digest()
+    return {name: digest(html) for name, html in regions.items()}

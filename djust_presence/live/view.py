@@ -39,6 +39,8 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
     ``class TicketView(LiveView, DetailView)``.
     """
 
+    share_parts: bool = True  # whether parts may be rendered once for all pages that show the same
+
     _live: LivePage | None = None  # on a live connection
 
     def mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -23,6 +23,8 @@ from ..feed.tags import TAGS, request_of
 from ..live import LiveView
 from ..live.advice import advice_for_ordinary, is_live
 from ..live.elements import NAMES, PLAIN, REFUSED, Element
+from ..live.nodes import READERS, binding
+from ..live.parts import LivePart
 from ..live.placing import Tagged
 from ..live.rendering import Part, Place, active_regions
 from ..live.script import advice_script, djust_script
@@ -72,7 +74,7 @@ class LiveNode(Node):
         return regions.add(self.place, page, partial(self.nodelist.render, context), element or PLAIN)
 
 
-class LivePartNode(Node):
+class LivePartNode(LivePart):
     def __init__(
         self,
         place: Place,
@@ -203,6 +205,9 @@ class LiveCursorsNode(Node):
                 f"{LONGEST_NAME} characters, not {name!r}."
             )
         return name
+
+
+READERS[LiveCursorsNode] = binding()
 
 
 @register.tag

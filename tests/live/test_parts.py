@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -21,9 +20,7 @@ from django.template.response import TemplateResponse
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from djust_presence.hosts.outgoing import Changed, encode
-from djust_presence.live.code import Update
-from djust_presence.live.host import MAX_SHARED, Shared
+from djust_presence.hosts.outgoing import encode
 from djust_presence.live.rendering import render
 
 from . import views
@@ -494,30 +491,6 @@ def encodings() -> Iterator[list[str]]:
         yield kinds
     finally:
         sys.setprofile(None)
-
-
-def test_equal_regions_are_one_while_refreshes_are_under_way_and_then_let_go() -> None:
-    shared = Shared()
-    with shared.used():
-        with shared.used():
-            first = shared.update(Update(Changed(a="1", b="2"), pushed=["x"]))
-            again = shared.update(Update(Changed(a="1", b="2"), failure="failed"))
-        other = shared.update(Update(Changed(a="1", b="3")))
-        last = shared.update(Update(Changed(a="1", b="2")))
-        assert first.regions is again.regions is last.regions
-        assert (first.pushed, first.failure, again.pushed, again.failure) == (["x"], None, (), "failed")
-        assert other.regions == {"a": "1", "b": "3"}
-        kept = weakref.ref(first.regions)
-        del first, again, last
-        assert kept()
-    assert not kept()
-
-
-def test_few_different_regions_are_kept_however_long_refreshes_go_on() -> None:
-    shared = Shared()
-    with shared.used():
-        kept = [weakref.ref(shared.update(Update(Changed(a=str(n)))).regions) for n in range(1000)]
-        assert 0 < sum(ref() is not None for ref in kept) <= MAX_SHARED
 
 
 # Wrong use

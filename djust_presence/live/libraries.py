@@ -1,0 +1,65 @@
+"""The template libraries whose tags and filters depend on nothing but their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from django.template import Engine, Library, Node
+from django.template import defaultfilters as builtin_filters
+from django.template.library import InvalidTemplateLibrary, import_library
+from django.templatetags import i18n, l10n, tz
+
+from ..conf import get_settings
+
+__all__ = ["Shared", "shared_libraries", "unknown_libraries"]
+
+# Filters of Django's that give something else each time.
+CHANGING = frozenset({"random", "timesince", "timeuntil"})
+
+
+class Shared(NamedTuple):
+    """Filters, and functions and modules of tags, that may be in parts which pages share; functions by their id."""
+
+    filters: frozenset[int]
+    tags: frozenset[int] = frozenset()
+    modules: frozenset[str] = frozenset()
+
+    def has_tag(self, node: Node) -> bool:
+        """Return whether *node* is of a tag of a project's library."""
+        function = getattr(node, "func", None)
+        return type(node).__module__ in self.modules if function is None else id(function) in self.tags
+
+
+_own = frozenset(
+    id(function)
+    for library in (builtin_filters.register, i18n.register, l10n.register, tz.register)
+    for name, function in library.filters.items()
+    if name not in CHANGING
+)
+
+
+def shared_libraries(engine: Engine) -> Shared:
+    """Return what is shared of the templates of *engine*: what Django has, and the project's SHARED_TAGS."""
+    filters, tags, modules = set(_own), set[int](), set[str]()
+    for path, library in _named(engine):
+        if library is not None:
+            modules.add(path)
+            filters.update(map(id, library.filters.values()))
+            tags.update(id(getattr(compile, "__wrapped__", compile)) for compile in library.tags.values())
+    return Shared(frozenset(filters), frozenset(tags), frozenset(modules))
+
+
+def unknown_libraries(engine: Engine) -> list[str]:
+    """Return the SHARED_TAGS that are no libraries of *engine*."""
+    return [path for path, library in _named(engine) if library is None]
+
+
+def _named(engine: Engine) -> Iterator[tuple[str, Library | None]]:
+    libraries: dict[str, str] = engine.libraries
+    for name in get_settings().shared_tags:
+        path = libraries.get(name, name)
+        try:
+            yield path, import_library(path)
+        except InvalidTemplateLibrary:
+            yield name, None

@@ -1,0 +1,129 @@
+"""The renderings of one refresh: pages whose part shows the same take what the first of them has rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+from django.template import Engine
+
+from ..hosts.outgoing import Changed
+from ..hosts.threads import Ambient
+from .nodes import ATTRIBUTES, Reading, read
+from .values import Same, Unshareable, fingerprint
+
+__all__ = ["MAX_KEPT", "Memo", "digest"]
+
+MAX_KEPT = 32  # different renderings, and different regions: these may be whole pages
+BUILTINS = frozenset({"True", "False", "None"})  # in any context
+
+# Django's context processors: the variables of each that are not the same for all who have the same language, time
+# zone and address space.
+OF_REQUEST: Mapping[str, frozenset[str]] = {
+    "django.contrib.auth.context_processors.auth": frozenset({"user", "perms"}),
+    "django.contrib.messages.context_processors.messages": frozenset({"messages", "DEFAULT_MESSAGE_LEVELS"}),
+    "django.template.context_processors.csp": frozenset({"csp_nonce"}),
+    "django.template.context_processors.csrf": frozenset({"csrf_token"}),
+    "django.template.context_processors.debug": frozenset({"debug", "sql_queries"}),
+    "django.template.context_processors.i18n": frozenset(),
+    "django.template.context_processors.media": frozenset(),
+    "django.template.context_processors.request": frozenset({"request"}),
+    "django.template.context_processors.static": frozenset(),
+    "django.template.context_processors.tz": frozenset(),
+}
+
+
+class SharedHtml(str):
+    """What several pages show in a part."""
+
+    @cached_property
+    def digest(self) -> bytes:
+        return _digest(self)
+
+
+def digest(html: str) -> bytes:
+    return html.digest if isinstance(html, SharedHtml) else _digest(html)
+
+
+def _digest(html: str) -> bytes:
+    return blake2b(html.encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+class Memo:
+    """Made for one refresh, and gone with it. For any thread."""
+
+    def __init__(self) -> None:
+        self._html: dict[Hashable, SharedHtml] = {}
+        self._regions: dict[tuple[tuple[str, str], ...], Changed] = {}
+        self._readings: dict[Same, tuple[Reading, frozenset[str] | None]] = {}
+
+    def render(self, template: Any, context: Mapping[str, Any], render: Callable[[], str]) -> str:
+        """Return the html that *render* gives of a compiled *template*, or gave another page of which it is the same.
+
+        *context* has the view's variables.
+        """
+        key = self._key(template, context)
+        if key is None:
+            return render()
+        html = self._html.get(key)
+        if html is None:
+            html = SharedHtml(render())
+            if len(self._html) >= MAX_KEPT:
+                self._html.clear()
+            self._html[key] = html
+        return html
+
+    def _key(self, template: Any, context: Mapping[str, Any]) -> Hashable | None:
+        """Return what the html depends on, None if that is not known."""
+        reading, of_request = self._read(template)
+        if reading.reasons:
+            return None
+        names = tuple(name for name in reading.names if name in context)
+        missing = set(reading.names).difference(names, BUILTINS)
+        if missing and (of_request is None or missing & (of_request | ATTRIBUTES)):
+            return None
+        try:
+            values = fingerprint(context[name] for name in names)
+        except Unshareable:
+            return None
+        return Same(template), _ambient(), names, values
+
+    def _read(self, template: Any) -> tuple[Reading, frozenset[str] | None]:
+        same = Same(template)
+        found = self._readings.get(same)
+        if found is None:
+            found = self._readings[same] = read(template), _of_request(template.engine)
+        return found
+
+    def share(self, regions: Changed) -> Changed:
+        """Return *regions*, or those that were equal: they are encoded once, and wait in memory once."""
+        if len(self._regions) >= MAX_KEPT:
+            self._regions.clear()
+        return self._regions.setdefault(tuple(regions.items()), regions)
+
+
+def _ambient() -> Hashable:
+    """Return the settings of middleware as they are; equal time zones may have different names."""
+    ambient = Ambient.capture()
+    urlconf: Any = ambient.urlconf
+    return (
+        ambient.language,
+        Same(ambient.zone),
+        urlconf if isinstance(urlconf, str) else Same(urlconf),
+        ambient.script_prefix,
+    )
+
+
+def _of_request(engine: Engine) -> frozenset[str] | None:
+    """Return the variables that context processors take from the request; None if some are not known."""
+    found: frozenset[str] = frozenset()
+    for function in engine.template_context_processors:
+        names = OF_REQUEST.get(
+            f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+        )
+        if names is None:
+            return None
+        found |= names
+    return found
