@@ -11,11 +11,19 @@ from asgiref.sync import AsyncToSync, async_to_sync
 
 from .background import Lasting
 
-__all__ = ["awaited", "call"]
+__all__ = ["awaited", "call", "defaults", "is_default"]
 
 T = TypeVar("T")
 
 CANCELLED = "It awaited something that was cancelled."
+
+
+defaults: set[object] = set()  # callbacks of ours, which need not be called with what it takes time to make
+
+
+def is_default(callback: object) -> bool:
+    """Return whether *callback*, a method, is one that nobody has overridden."""
+    return getattr(callback, "__func__", None) in defaults
 
 
 def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 
 from .backends.registry import get_backend
 from .bus import publish
+from .calls import defaults
 from .keys import fill_in
 from .state.events import Event
 from .state.records import decode_meta
@@ -176,6 +177,16 @@ class PresenceMixin:
     def _on_presence_change(self, **kwargs: Any) -> Any:
         """Once per refresh, after the callbacks, with ``joins``, ``leaves``, ``updates`` and ``online_count``."""
         self.online_count = kwargs["online_count"]
+
+
+defaults.update(
+    {
+        PresenceMixin.handle_presence_join,
+        PresenceMixin.handle_presence_leave,
+        PresenceMixin.handle_presence_update,
+        PresenceMixin._on_presence_change,
+    }
+)
 
 
 def presence_of(view: object) -> ViewPresence | None:

@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 from django.utils.translation import gettext
 
-from .calls import call
+from .calls import call, is_default
 from .errors import PresenceError
 from .identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from .keys import arguments_of, checked_key
 from .rates import user_code
 from .state.audience import Intent, overlay
+from .state.listing import presences
 from .state.outbox import Wish
 from .state.records import Member, Step, What, decode_meta, record
-from .state.records import records as records_of
 from .tracker import Refresh, Session, in_loop, lookup
 
 __all__ = ["TRACK", "WATCH", "Record", "ViewPresence"]
@@ -102,19 +102,20 @@ class ViewPresence:
             self.view.online_count = self.count()
 
     def take_in(self, refresh: Refresh) -> None:
-        """Give the view its news, in a thread before it is rendered."""
+        """Give the view its news, in a thread before it is rendered. A callback that is the mixin's gets no records."""
         changes: dict[str, list[Record]] = {"joins": [], "leaves": [], "updates": []}
+        lists = not is_default(change := self.view._on_presence_change)
         for entry in refresh.entries:
             if not isinstance(entry, Step):
-                with self._logged(handle := self.view.handle_presence_event):  # type: ignore[attr-defined]
-                    call(handle, entry.name, entry.payload)
+                self.call(self.view.handle_presence_event, entry.name, entry.payload)  # type: ignore[attr-defined]
             elif entry.what in CALLBACKS:
                 name, kwarg = CALLBACKS[entry.what]
-                with self._logged(callback := getattr(self.view, name)):
+                if not is_default(callback := getattr(self.view, name)):
+                    self.call(callback, _record(entry))
+                if lists:
                     changes[kwarg].append(_record(entry))
-                    call(callback, _record(entry))
         count = self.session.count() if self.session else self.view.online_count
-        self.call(self.view._on_presence_change, **changes, online_count=count)
+        self.call(change, **changes, online_count=count)
 
     def call(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Call user code; its error is logged."""
@@ -263,15 +264,15 @@ class ViewPresence:
         key, session = self._read()
         if session:
             session.look(key)
-            return _records(session.members())
-        return _records(overlay(lookup.members(key), None, self._reader))
+            return presences(session.members(), gettext("Guest"))
+        return presences(overlay(lookup.members(key), None, self._reader), gettext("Guest"))
 
     async def arecords(self) -> list[Record]:
         key, session = self._read()
         if session:
             await session.alook(key)
-            return _records(session.members())
-        return _records(overlay(await lookup.amembers(key), None, self._reader))
+            return presences(session.members(), gettext("Guest"))
+        return presences(overlay(await lookup.amembers(key), None, self._reader), gettext("Guest"))
 
     def count(self) -> int:
         key, session = self._read()
@@ -294,7 +295,3 @@ class ViewPresence:
 
 def _record(step: Step) -> Record:
     return record(step.user, step.member, gettext("Guest"))
-
-
-def _records(members: Mapping[str, Member]) -> list[Record]:
-    return records_of(members, gettext("Guest"))

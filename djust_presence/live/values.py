@@ -12,6 +12,8 @@ from django.utils import translation
 from django.utils.functional import Promise, lazy
 from django.utils.safestring import SafeString
 
+from ..state.listing import Presences
+
 __all__ = ["Same", "Unshareable", "fingerprint"]
 
 MAX_DEPTH = 32
@@ -68,7 +70,9 @@ class _Copy:
         )
 
     def _of(self, value: Any, kind: type, depth: int) -> Hashable:
-        if kind is list or kind is tuple:
+        if kind is Presences and value.untouched:
+            return Same(value.untouched)  # made once, so that nobody has to compare all records
+        if kind in (list, tuple, Presences):
             return self.of_all(tuple(value), depth)
         if kind is dict:
             items = tuple(value.items())

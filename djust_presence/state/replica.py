@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from .listing import Members
 from .records import NOWHERE, Change, Member, Place, Snapshot, Step
 
 NEVER = float("-inf")
@@ -34,11 +35,14 @@ class Replica:
     """
 
     __slots__ = (
+        "_begun",
+        "_ended",
         "_held",
         "_members",
         "_moves",
         "_over",
         "_request",
+        "_shown",
         "_suspect",
         "hold",
         "place",
@@ -55,6 +59,8 @@ class Replica:
         self.settling = NEVER  # no leave is let out until then, and until a renewal on time
         self.unsure = False  # something may be missing of which no message comes
         self._members: dict[str, Member] = {}
+        self._begun = self._ended = 0  # changes of these
+        self._shown = (-1, Members({}))  # after so many of them
         self._held: set[str] = set()  # those of them whom the store does not list
         self._over: deque[str] = deque(maxlen=LIVES)
         self._moves = 0
@@ -67,8 +73,15 @@ class Replica:
     def count(self) -> int:
         return len(self._members)
 
-    def shown(self) -> dict[str, Member]:
-        return self._members.copy()
+    def shown(self) -> Members:
+        """Return the members, to be read: the same object as long as they stay the same."""
+        ended, (changes, shown) = self._ended, self._shown
+        if changes == self._begun:
+            return shown
+        shown = Members(self._members)
+        if self._begun == ended:  # else it was copied while they changed
+            self._shown = ended, shown
+        return shown
 
     def member(self, user: str) -> Member | None:
         return self._members.get(user)
@@ -100,6 +113,7 @@ class Replica:
     def _fold(self, change: Change) -> list[Step]:
         before = {user: self._members.get(user) for user in change.records}
         self._move(change.place)
+        self._begun += 1
         for user, member in change.records.items():
             if member:
                 self._members[user] = member
@@ -110,6 +124,7 @@ class Replica:
             else:
                 self._members.pop(user, None)
                 self._held.discard(user)
+        self._ended += 1
         return self._steps(before)
 
     def _move(self, place: Place) -> None:
@@ -177,7 +192,9 @@ class Replica:
         else:
             self._held = self._held - members.keys()
         members |= {user: member for user, member in before.items() if user in self._held}
+        self._begun += 1
         self._members = members
+        self._ended += 1
         # A tag that fits nothing: should the old copy come back, it is not taken for what is here.
         self._move(place or self.place._replace(tag=""))
         steps = self._steps(dict.fromkeys(members) | before) if self.ready else []

@@ -22,6 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from djust_presence.live.values import Unshareable, fingerprint
+from djust_presence.state.listing import Members, presences
+from djust_presence.state.records import Member
 
 
 class Text(str):
@@ -187,6 +189,21 @@ def test_a_fingerprint_does_not_change_with_its_value() -> None:
     before = of(value)
     value["a"][1]["b"] = 3
     assert of(value) != before == of({"a": [1, {"b": 2}]})
+
+
+def test_a_list_of_who_is_present_is_compared_by_what_it_was_made_of() -> None:
+    members = Members({f"user {n}": Member(1, float(n), '{"color":"teal"}') for n in range(3)})
+    one, other = presences(members, "Guest"), presences(members, "Guest")
+    assert of(one) == of(other) != of(presences(members, "Gast"))
+    other[1]["color"] = "red"
+    assert of(one) != of(other)
+    one[1]["color"] = "red"
+    assert of(one) == of(other)
+    other[2]["meta"]["color"] = "red"
+    assert of(one) != of(other)
+    other.append({"id": object()})
+    with pytest.raises(Unshareable):
+        of(other)
 
 
 scalars = st.one_of(

@@ -375,6 +375,20 @@ def test_any_changes_in_any_order_end_in_the_state_of_the_store(
     assert not replica.compare(store.place("g"), 5 * HOLD)
 
 
+def test_the_members_are_one_object_until_they_change() -> None:
+    replica = Replica(HOLD)
+    answered(replica, snapshot(1, ada=ADA))
+    first = replica.shown()
+    assert replica.shown() is first
+    replica.apply(change(2, bob=BOB), 0.0)
+    second = replica.shown()
+    assert (first, second) == ({"ada": ADA}, {"ada": ADA, "bob": BOB})
+    assert replica.shown() is second
+    replica.ask()
+    answered(replica, snapshot(3, ada=ADA))
+    assert replica.shown() == {"ada": ADA}
+
+
 def test_reads_from_another_thread_see_whole_steps() -> None:
     crowd = {f"user {n}": BOB for n in range(50)}
     replica = Replica(HOLD)
@@ -399,6 +413,7 @@ def test_reads_from_another_thread_see_whole_steps() -> None:
         stop.set()
         reader.join()
         sys.setswitchinterval(interval)
+    assert replica.shown().keys() == crowd.keys() | {"ada"}
     assert seen == {(51, 51, True)}
 
 

@@ -1,0 +1,100 @@
+"""The records of a group: made once while it stays as it is, and copied for those who do something with them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from .records import Member, decode_meta, records
+
+__all__ = ["Listing", "Members", "Presences", "presences"]
+
+Record = dict[str, Any]
+
+# What of a list neither hands out its items nor changes it.
+HARMLESS = frozenset(
+    {"__class_getitem__", "__getattribute__", "__hash__", "__init__", "__len__", "__new__", "__sizeof__"}
+)
+
+
+class Listing:
+    """Records that nobody may change, oldest first."""
+
+    __slots__ = ("_copies", "records")
+
+    def __init__(self, members: Mapping[str, Member], guest: str) -> None:
+        self.records = records(members, guest)
+        nested = {user for user, member in members.items() if decode_meta(member.meta).nested}
+        self._copies = [copy.deepcopy if one["id"] in nested else _copy for one in self.records]
+
+    def copies(self) -> list[Record]:
+        return [copy(record) for copy, record in zip(self._copies, self.records, strict=True)]
+
+
+def _copy(record: Record) -> Record:
+    made = record.copy()
+    made["meta"] = made["meta"].copy()
+    return made
+
+
+class Members(dict[str, Member]):
+    """The members of a group at one time, with their records by the name of those who have none."""
+
+    __slots__ = ("listings",)
+
+    def __init__(self, members: Mapping[str, Member]) -> None:
+        super().__init__(members)
+        self.listings: dict[str, Listing] = {}
+
+
+class Presences(list[Record]):
+    """The records of a *listing* for one caller, who may change them: they are copied at the first use of the list."""
+
+    __slots__ = ("_listing",)
+
+    def __init__(self, listing: Listing) -> None:
+        super().__init__(listing.records)
+        self._listing: Listing | None = listing
+
+    @property
+    def untouched(self) -> Listing | None:
+        """The listing that it still is, if nobody has used it."""
+        return self._listing
+
+    def own(self) -> None:
+        if self._listing is not None:
+            list.__setitem__(self, slice(None), self._listing.copies())
+            self._listing = None
+
+    def __radd__(self, other: list[Any]) -> list[Any]:
+        self.own()
+        return list.__add__(other, self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+
+def _owning(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(self: Presences, /, *args: Any, **kwargs: Any) -> Any:
+        self.own()
+        return method(self, *args, **kwargs)
+
+    return call
+
+
+for _name, _method in vars(list).items():
+    if callable(_method) and _name not in HARMLESS:
+        setattr(Presences, _name, _owning(_method))
+
+
+def presences(members: Mapping[str, Member], guest: str) -> list[Record]:
+    """Return the records of *members*, oldest first, for one caller. *guest* is the name of those who have none."""
+    if not isinstance(members, Members):
+        return Presences(Listing(members, guest))
+    listing = members.listings.get(guest)
+    if listing is None:
+        listing = members.listings[guest] = Listing(members, guest)
+    return Presences(listing)
