@@ -23,7 +23,7 @@ from ..hosts import sessions
 from ..hosts.access import Visitor, current_users
 from ..hosts.outgoing import Changed
 from ..hosts.request import LiveRequest
-from ..hosts.threads import Ambient
+from ..hosts.threads import Ambient, Ambients
 from ..hosts.users import refresh_users
 from ..mixins import presence_of
 from ..rates import user_code
@@ -146,6 +146,10 @@ class ViewCode:
         except Exception as error:
             self._surroundings_failed(error)
         return Update(regions, self.take_pushed(), failure, ended)
+
+    def update_among(self, ambients: Ambients, refreshes: Sequence[Refresh], memo: Memo | None) -> Update:
+        """The same for one of many pages in a thread."""
+        return ambients.run(self._ambient, self.update, refreshes, memo=memo)
 
     def move(self, position: Position) -> Update:
         """Let the view's own ``cursor_move`` take a move in. It is rendered only if it has changed by that."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.utils.html import conditional_escape, format_html
@@ -34,6 +35,8 @@ class Element(NamedTuple):
 
     def start(self, region: str | None) -> SafeString:
         """Return its start tag. It has the id *region* unless it has one of its own; None if it is no region."""
+        if region is not None and self.name == REGION and not self.attributes:
+            return _plain(region)
         attributes = dict(self.attributes)
         if region is not None:
             own = {} if self.name == REGION else {REGION: region}
@@ -47,10 +50,16 @@ class Element(NamedTuple):
 
     @property
     def end(self) -> SafeString:
-        return format_html("</{}>", self.name)
+        return SafeString(f"</{self.name}>")  # one of a few names
 
 
 PLAIN = Element()
+
+
+@lru_cache(maxsize=1024)
+def _plain(region: str) -> SafeString:
+    """Return the start tag of a region that is no element of a page."""
+    return format_html('<{} id="{}">', REGION, region)
 
 
 def _markup(attribute: tuple[str, Any]) -> str:

@@ -14,7 +14,7 @@ from ..hosts.checks import Slots
 from ..hosts.lanes import lanes
 from ..hosts.socket import Socket
 from ..hosts.socket_host import SocketHost
-from ..hosts.threads import spawn
+from ..hosts.threads import Ambients, spawn
 from ..rates import user_code
 from ..tracker import Refresh, Session
 from .access import Check, has_tests
@@ -109,10 +109,10 @@ live_host = LiveHost()
 
 
 def _update_all(work: Sequence[tuple[LivePage, list[Refresh]]], memo: Memo) -> list[Update]:
-    updates = []
+    updates, ambients = [], Ambients()
     for page, refreshes in work:
         shares = page.view.share_parts and page.surroundings is None
-        update = page.code.update(refreshes, memo=memo if shares else None)
+        update = page.code.update_among(ambients, refreshes, memo if shares else None)
         updates.append(update._replace(regions=memo.share(update.regions)))
     return updates
 

@@ -12,7 +12,7 @@ from django.templatetags import i18n, l10n, tz
 
 from ..conf import get_settings
 
-__all__ = ["Shared", "shared_libraries", "unknown_libraries"]
+__all__ = ["OWN_FILTERS", "Shared", "shared_libraries", "unknown_libraries"]
 
 # Filters of Django's that give something else each time.
 CHANGING = frozenset({"random", "timesince", "timeuntil"})
@@ -31,7 +31,7 @@ class Shared(NamedTuple):
         return type(node).__module__ in self.modules if function is None else id(function) in self.tags
 
 
-_own = frozenset(
+OWN_FILTERS = frozenset(
     id(function)
     for library in (builtin_filters.register, i18n.register, l10n.register, tz.register)
     for name, function in library.filters.items()
@@ -41,7 +41,7 @@ _own = frozenset(
 
 def shared_libraries(engine: Engine) -> Shared:
     """Return what is shared of the templates of *engine*: what Django has, and the project's SHARED_TAGS."""
-    filters, tags, modules = set(_own), set[int](), set[str]()
+    filters, tags, modules = set(OWN_FILTERS), set[int](), set[str]()
     for path, library in _named(engine):
         if library is not None:
             modules.add(path)

@@ -8,9 +8,10 @@ from hashlib import blake2b
 from typing import Any
 
 from django.template import Engine
+from django.urls import get_script_prefix, get_urlconf
+from django.utils import timezone, translation
 
 from ..hosts.outgoing import Changed
-from ..hosts.threads import Ambient
 from .nodes import ATTRIBUTES, Reading, read
 from .values import Same, Unshareable, fingerprint
 
@@ -88,7 +89,8 @@ class Memo:
             values = fingerprint(context[name] for name in names)
         except Unshareable:
             return None
-        return Same(template), _ambient(), names, values
+        surroundings = _ambient(), _address() if reading.located or missing else None
+        return Same(template), surroundings, names, values
 
     def _read(self, template: Any) -> tuple[Reading, frozenset[str] | None]:
         same = Same(template)
@@ -105,15 +107,13 @@ class Memo:
 
 
 def _ambient() -> Hashable:
-    """Return the settings of middleware as they are; equal time zones may have different names."""
-    ambient = Ambient.capture()
-    urlconf: Any = ambient.urlconf
-    return (
-        ambient.language,
-        Same(ambient.zone),
-        urlconf if isinstance(urlconf, str) else Same(urlconf),
-        ambient.script_prefix,
-    )
+    """Return language and time zone as they are; equal time zones may have different names."""
+    return translation.get_language(), Same(timezone.get_current_timezone())
+
+
+def _address() -> Hashable:
+    urlconf: Any = get_urlconf()
+    return urlconf if isinstance(urlconf, str) else Same(urlconf), get_script_prefix()
 
 
 def _of_request(engine: Engine) -> frozenset[str] | None:

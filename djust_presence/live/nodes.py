@@ -28,6 +28,17 @@ def binding(*attributes: str) -> NodeReader:
     return read
 
 
+def _located(*attributes: str) -> NodeReader:
+    """The same of a node that depends on URLconf or script prefix."""
+    read = binding(*attributes)
+
+    def read_located(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
+        reader.located = True
+        return read(reader, node, scope)
+
+    return read_located
+
+
 def _nothing(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
     return NOTHING
 
@@ -99,7 +110,7 @@ def _url(reader: Reader, node: defaulttags.URLNode, scope: Scope) -> Collection[
     name = literal(node.view_name)
     if name is None or ":" in name:
         reader.refuse(f"{{% url {node.view_name} %}}, which depends on the request", node, scope)
-    return binding("asvar")(reader, node, scope)
+    return _located("asvar")(reader, node, scope)
 
 
 def _block_translate(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
@@ -193,8 +204,8 @@ READERS.update(
         i18n.LanguageNode: binding(),
         i18n.TranslateNode: binding("asvar"),
         localization.LocalizeNode: binding(),
-        static.PrefixNode: binding("varname"),
-        static.StaticNode: binding("varname"),
+        static.PrefixNode: _located("varname"),
+        static.StaticNode: _located("varname"),
         tz.GetCurrentTimezoneNode: binding("variable"),
         tz.LocalTimeNode: binding(),
         tz.TimezoneNode: binding(),

@@ -13,7 +13,7 @@ from django.template.context import RequestContext
 from django.template.library import InclusionNode, TagHelperNode
 
 from ..conf import on_change
-from .libraries import Shared, shared_libraries
+from .libraries import OWN_FILTERS, Shared, shared_libraries
 
 __all__ = [
     "ATTRIBUTES",
@@ -67,11 +67,15 @@ class Found(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """The variables of the view's context that a template shows, and the reasons not to share it; with *found* in it."""
+    """The variables of the view's context that a template shows, and the reasons not to share it; with *found* in it.
+
+    *located*: it may depend on URLconf and script prefix.
+    """
 
     names: tuple[str, ...]
     reasons: tuple[Reason, ...]
-    found: tuple[Found, ...] = ()
+    found: tuple[Found, ...]
+    located: bool
 
     def is_current(self, engine: Engine) -> bool:
         """Return whether what was found would be found again."""
@@ -99,6 +103,7 @@ class Reader:
         self.engine = engine
         self.shared = shared
         self.names: set[str] = set()
+        self.located = False
         self.reasons: dict[Reason, None] = {}
         self.found: list[Found] = []
         self.extended: tuple[Origin, ...] = ()  # templates that the one at hand is extended by
@@ -136,6 +141,7 @@ class Reader:
 
     def _shared(self, node: Any, scope: Scope) -> Iterable[str]:
         """Read a node of a project's library that depends on nothing but its arguments."""
+        self.located = True
         self.uses(getattr(node, "__dict__", None), node, scope)
         if not isinstance(
             node, TagHelperNode
@@ -173,6 +179,7 @@ class Reader:
             case FilterExpression():
                 self.uses(value.var, node, scope)
                 for function, arguments in value.filters:
+                    self.located |= id(function) not in OWN_FILTERS
                     if id(function) not in self.shared.filters:
                         self.refuse(f"the filter {getattr(function, '_filter_name', function)}", node, scope)
                     self.uses([one for is_variable, one in arguments if is_variable], node, scope)
@@ -234,7 +241,9 @@ def read(template: Any) -> Reading:
             reader.reasons[
                 Reason(f"what is in it, for {type(error).__name__}: {error}", _name(template), 0)
             ] = None
-        reading = Reading(tuple(sorted(reader.names)), tuple(reader.reasons), tuple(reader.found))
+        reading = Reading(
+            tuple(sorted(reader.names)), tuple(reader.reasons), tuple(reader.found), reader.located
+        )
         _readings[template] = reading
     return reading
 
