@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextvars import Context
 from functools import partial
@@ -11,21 +10,16 @@ from weakref import WeakKeyDictionary
 
 from ..codes import CloseCode
 from ..hosts.checks import Slots
-from ..hosts.lanes import lanes
 from ..hosts.socket import Socket
 from ..hosts.socket_host import SocketHost
-from ..hosts.threads import Ambients, spawn
-from ..rates import user_code
+from ..hosts.threads import spawn
 from ..tracker import Refresh, Session
 from .access import Check, has_tests
-from .code import Update
-from .memo import Memo
+from .hops import Hop, Hops
 from .page import LivePage
 from .view import LiveView
 
 __all__ = ["LiveHost", "live_host"]
-
-logger = logging.getLogger("djust_presence")
 
 
 class LiveHost(SocketHost):
@@ -33,13 +27,12 @@ class LiveHost(SocketHost):
 
     def __init__(self) -> None:
         super().__init__()
-        # Of the refresh that begins in this turn of a loop.
-        self._memos: WeakKeyDictionary[asyncio.AbstractEventLoop, Memo] = WeakKeyDictionary()
+        self._hops: WeakKeyDictionary[asyncio.AbstractEventLoop, Hops] = WeakKeyDictionary()
         self._slots = Slots()
         self._asked: WeakKeyDictionary[Socket, Check] = WeakKeyDictionary()
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
-        """Let the views of *sessions* take in their news, and render them, all in one hop. Never raises."""
+        """Let the views of *sessions* take in their news, and render them. Never raises."""
         work: list[tuple[LivePage, list[Refresh]]] = []
         for session in sessions:
             page: LivePage = session.owner
@@ -47,24 +40,16 @@ class LiveHost(SocketHost):
                 work.append((page, refreshes))
         if not work:
             return
-        updates = [Update()] * len(work)
-        try:
-            updates = await lanes.run(partial(_update_all, work, self._memo_of_turn()), refresh=True)
-        except Exception as error:
-            if (left_out := user_code.line("refresh", type(error))) is not None:
-                logger.exception("%s live views could not be refreshed.%s", len(work), left_out)
-        finally:
-            for (page, _), update in zip(work, updates, strict=True):
-                page.end_refresh(update)
+        await self._hops_of_turn().run(Hop(work))
 
-    def _memo_of_turn(self) -> Memo:
-        """Return the memo of all hops that begin in this turn of the loop: they are one refresh."""
+    def _hops_of_turn(self) -> Hops:
+        """Return those that begin in this turn of the loop: they are one refresh."""
         loop = asyncio.get_running_loop()
-        memo = self._memos.get(loop)
-        if memo is None:
-            memo = self._memos[loop] = Memo()
-            loop.call_soon(self._memos.pop, loop, None, context=Context())
-        return memo
+        hops = self._hops.get(loop)
+        if hops is None:
+            hops = self._hops[loop] = Hops()
+            loop.call_soon(self._hops.pop, loop, None, context=Context())
+        return hops
 
     async def check_more(self, sockets: Sequence[Socket]) -> None:
         """Have the views asked that have a say in who may see them, in their turns and a few at a time."""
@@ -106,15 +91,6 @@ class LiveHost(SocketHost):
 
 
 live_host = LiveHost()
-
-
-def _update_all(work: Sequence[tuple[LivePage, list[Refresh]]], memo: Memo) -> list[Update]:
-    updates, ambients = [], Ambients()
-    for page, refreshes in work:
-        shares = page.view.share_parts and page.surroundings is None
-        update = page.code.update_among(ambients, refreshes, memo if shares else None)
-        updates.append(update._replace(regions=memo.share(update.regions)))
-    return updates
 
 
 def _asks(view: LiveView) -> bool:

@@ -324,7 +324,7 @@ def test_a_node_that_cannot_be_read_keeps_nobody_from_rendering() -> None:
 
 
 def test_pages_in_other_languages_zones_and_address_spaces_do_not_share() -> None:
-    engine = make_engine(it="{% trans 'Yes' %}{{ when|date:'H e T' }}{{ n }}{% url 'login' %}")
+    engine = make_engine(it="{% trans 'Yes' %}{{ when|date:'H e T' }}{{ n }}{% url 'counter' as x %}{{ x }}")
     shared, own = Refresh(engine, "it", shares=True), Refresh(engine, "it", shares=False)
     surroundings = [
         (language, zone, urlconf, prefix)
