@@ -29,7 +29,7 @@ class Page:
     """As much of a live page as its refresh needs."""
 
     def __init__(self, wait: threading.Event | None = None, error: Exception | None = None) -> None:
-        self.view = LiveView()
+        self.view, self.surroundings = LiveView(), None
         self.code = Code(wait, error)
         self.ended: list[Any] = []
 
