@@ -35,7 +35,7 @@ export DJUST := 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test soak soak-outages lint format docs screenshot browser clean
+.PHONY: help demo serve test soak soak-outages bench bench-full compare lint format docs screenshot browser clean
 
 help:
 	@echo 'make demo      the example site at http://$(HOST):$(PORT)/     HOST= PORT= REDIS_URL= PYTHON='
@@ -44,6 +44,9 @@ help:
 	@echo 'make test      the test suite                                  ARGS="-k name" JOBS= SKIP_BROWSER=1 PYTHON='
 	@echo 'make soak      the long exploration, for minutes'
 	@echo 'make soak-outages   real servers lose the store, the layer, their sockets   RUNS= SEED='
+	@echo 'make bench     what it costs, beside peers, in minutes         ARGS="--only join --match counter"'
+	@echo 'make bench-full     all sizes and scenarios, in hours'
+	@echo 'make compare   what becomes of a killed client, a second tab, a flushed Redis: here and at peers'
 	@echo 'make lint      ruff and mypy; biome and tsc for JavaScript, if there is npm'
 	@echo 'make format    what ruff and biome can put right by themselves'
 	@echo 'make docs      the documentation, into docs/_build/html'
@@ -68,6 +71,15 @@ soak: $(call stamp,$(TEST_EXTRAS))
 
 soak-outages: $(call stamp,$(TEST_EXTRAS))
 	OUTAGE_RUNS=$(RUNS) OUTAGE_SEED=$(SEED) $(BIN)/python -m pytest -m soak -v tests/outages $(ARGS)
+
+bench: $(call stamp,bench)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-full: $(call stamp,bench)
+	$(BIN)/python -m benchmarks --full $(ARGS)
+
+compare: $(call stamp,bench)
+	$(BIN)/python -m benchmarks.compare $(ARGS)
 
 lint: $(call stamp,$(TEST_EXTRAS)) $(if $(NPM),node_modules/.installed)
 	$(BIN)/ruff check .

@@ -24,8 +24,8 @@ async def main() -> None:
     parser.add_argument("--rate", type=float, default=20, help="moves a second of each")
     parser.add_argument("--seconds", type=float, default=5)
     options = vars(parser.parse_args())
-    with BareServer() as site:
-        show("bare application", await run(site, "/", **options))
+    with BareServer() as bare:
+        show("bare application", await run(bare, "/", **options))
     for store in ("memory", "redis"):
         for name, path in ("default handler", "/board/1/"), ("the guide's handler", "/own/1/"):
             with ExitStack() as stack:

@@ -1,0 +1,107 @@
+"""The parent's side of a load client."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from tests.servers import ROOT
+
+from .pages import Page
+
+__all__ = ["Crowd", "Known"]
+
+AT_ONCE = 50
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Known:
+    """When each page knew of a change, sorted, and how many never did."""
+
+    known: list[float]
+    missing: int
+
+    def after(self, began: float) -> list[float]:
+        """Seconds from *began* to each."""
+        return [one - began for one in self.known]
+
+
+class Crowd:
+    """Pages without browsers, in a process of their own, which ends with the ``with`` block."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.load"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _call(self, do: str, **arguments: Any) -> Any:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"The load client ended at {do}: see its traceback above.")
+        return json.loads(line)
+
+    def open(self, name: str, pages: Sequence[Page], at_once: int = AT_ONCE) -> float:
+        """Open *pages* under a name, wait until all are open, and return when that began.
+
+        Raises ``ConnectionError`` if any could not be opened.
+        """
+        answer = self._call("open", name=name, pages=[page.as_json() for page in pages], at_once=at_once)
+        if answer["failures"]:
+            raise ConnectionError(f"Pages could not be opened: {answer['failures']}")
+        return float(answer["began"])
+
+    def expect(self, *names: str, pattern: str) -> None:
+        """Look for *pattern* in what comes to these pages from here on, and count what they are sent."""
+        self._call("expect", names=names, pattern=pattern)
+
+    def until(self, *names: str, patience: float = PATIENCE) -> Known:
+        """Wait until all these pages have what is expected, at most *patience* seconds."""
+        return Known(**self._call("until", names=names, patience=patience))
+
+    def sent(self, *names: str) -> dict[str, int]:
+        """The frames and bytes that have come to these pages since `expect`."""
+        answer: dict[str, int] = self._call("sent", names=names)
+        return answer
+
+    def say(self, name: str, text: str, number: int = 0) -> float:
+        """Let one page say something, and return when it did."""
+        return float(self._call("say", name=name, number=number, text=text))
+
+    def close(self, name: str, *, abort: bool = False, only: int | None = None) -> None:
+        """Close the pages of a set, or one of them; with *abort*, without a word."""
+        self._call("close", name=name, abort=abort, only=only)
+
+    def codes(self, name: str) -> list[int | None]:
+        """The close codes of the pages of a set; None for those that are open."""
+        answer: list[int | None] = self._call("codes", name=name)
+        return answer
+
+    def probe(self, name: str, text: str, answer: str, every: float = 0.01) -> None:
+        """Let the first page of a set say *text* again and again, each time *every* seconds after the answer."""
+        self._call("probe", name=name, text=text, answer=answer, every=every)
+
+    def probed(self) -> list[float]:
+        """End the probe, and return the seconds that each answer took, sorted."""
+        answer: list[float] = self._call("probed")
+        return answer

@@ -1,0 +1,104 @@
+"""A way of showing who is here, and the processes that serve it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tests.servers import ROOT, RedisServer, Server
+
+from ..pages import Page
+
+__all__ = ["Application", "Driver", "NotAvailable"]
+
+SITES = "benchmarks.sites"
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+class NotAvailable(Exception):
+    """It cannot be measured here; the message says why."""
+
+
+class Application(Server):
+    """An ASGI application of `benchmarks.sites`, served by one process of uvicorn."""
+
+    def __init__(
+        self, site: str, variables: dict[str, str], python: str = sys.executable, port: int | None = None
+    ) -> None:
+        super().__init__(port)
+        self.site, self.variables, self.python = site, variables, python
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--ws-per-message-deflate", "false"]
+        return [
+            *(self.python, "-m", "uvicorn", *options, "--log-level", "warning"),
+            *("--timeout-graceful-shutdown", "5", f"{SITES}.{self.site}:application"),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+        return inherited | {"PYTHONPATH": str(ROOT)} | self.variables
+
+    def answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        except OSError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+
+class Driver:
+    """One way; subclasses say what differs.
+
+    *largest* is the number of pages above which a join takes so long that nobody would wait for the measurement.
+    """
+
+    name: str
+    stores: tuple[str, ...] = ("memory", "redis")
+    largest = 5000
+    site: str
+    settings = ""
+
+    def python(self) -> str:
+        """The interpreter that has what this needs. Raises `NotAvailable` if there can be none."""
+        return sys.executable
+
+    def variables(self) -> dict[str, str]:
+        """What of the server's environment differs from driver to driver."""
+        return {}
+
+    def server(
+        self, store: RedisServer | None, variables: Mapping[str, str] = EMPTY, port: int | None = None
+    ) -> Application:
+        """A server process, not started yet. Several on one store serve the same groups."""
+        own = {"DJANGO_SETTINGS_MODULE": f"{SITES}.{self.settings or 'settings'}"}
+        if store:
+            own["REDIS_URL"] = store.url()
+        return Application(self.site, {**own, **self.variables(), **variables}, self.python(), port)
+
+    def page(self, server: Application, group: str, number: int) -> Page:
+        """A page that takes part in *group*, for a visitor who has this number."""
+        raise NotImplementedError
+
+    def knows(self, count: int) -> str:
+        """A regular expression for what a page is sent that learns that *count* are here."""
+        return rf"\b{count} online\b"
+
+    def probe(self) -> tuple[str, str]:
+        """What an open page may say, and the regular expression of the answer; raises `NotAvailable`."""
+        raise NotAvailable("its pages have nothing to say")
+
+
+def socket_url(server: Application, path: str) -> str:
+    return f"ws://127.0.0.1:{server.port}{path}"

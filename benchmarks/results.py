@@ -1,0 +1,110 @@
+"""Results: samples of what was measured, as JSON and as tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from tests.servers import ROOT
+
+from .machine import facts
+
+__all__ = ["FOLDER", "UNITS", "Result", "Results", "cell", "rows"]
+
+FOLDER = ROOT / "benchmarks" / "results"
+
+# What each measure is called in a table; the samples are in these units.
+UNITS = {
+    "cpu": "CPU, ms",
+    "last": "last page knows, ms",
+    "frames": "frames",
+    "bytes": "KiB sent",
+    "memory": "KiB a page",
+    "commands": "store commands",
+    "p50": "p50, ms",
+    "p99": "p99, ms",
+    "core": "% of a core",
+    "rate": "frames/s a page",
+    "traffic": "KiB/s a page",
+    "took": "took, ms",
+    "ratio": "of a PING",
+}
+
+
+@dataclass
+class Result:
+    """Samples of one driver in one case of a scenario; *note* says why there are none, or what to know of them."""
+
+    scenario: str
+    case: str
+    driver: str
+    store: str
+    samples: dict[str, list[float]] = field(default_factory=dict)
+    note: str = ""
+
+    def add(self, samples: dict[str, list[float]]) -> None:
+        for name, values in samples.items():
+            self.samples.setdefault(name, []).extend(round(value, 4) for value in values)
+
+
+@dataclass
+class Results:
+    """All results of a run, and the machine that they are of."""
+
+    results: list[Result]
+    machine: dict[str, Any]
+    when: str
+
+    @classmethod
+    def begin(cls) -> Results:
+        return cls([], facts(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M"))
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        found = json.loads(path.read_text())
+        return cls([Result(**one) for one in found["results"]], found["machine"], found["when"])
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+
+
+def cell(values: list[float]) -> str:
+    """The median of samples, and the quarters around it where there are enough and they differ."""
+    if not values:
+        return ""
+    middle = median(values)
+    if len(values) < 4:
+        return number(middle)
+    low, _, high = quantiles(values, n=4)
+    return (
+        number(middle)
+        if number(low) == number(high)
+        else f"{number(middle)} ({number(low)} to {number(high)})"
+    )
+
+
+def number(value: float) -> str:
+    """A number with three digits that count."""
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def rows(results: Iterable[Result]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """The tables of results: scenario, heads and cells of each."""
+    for scenario, group in groupby(results, lambda one: one.scenario):
+        found = list(group)
+        measures = [name for name in UNITS if any(name in one.samples for one in found)]
+        cells = [
+            [one.case, one.driver, one.store]
+            + ([cell(one.samples.get(name, [])) for name in measures] if one.samples else [one.note])
+            for one in found
+        ]
+        yield scenario, ["", "", "store", *(UNITS[name] for name in measures)], cells

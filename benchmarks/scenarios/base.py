@@ -1,0 +1,110 @@
+"""A scenario: the cases in which drivers are put beside each other, and what one turn of one of them measures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from tests.servers import RedisServer, find_valkey_server
+
+from ..crowd import Crowd
+from ..drivers import Driver
+from ..drivers.base import EMPTY, Application
+from ..machine import cpu, resident
+from ..results import Result
+
+__all__ = ["Case", "Scenario", "Stage", "fill", "stage"]
+
+SETTLE = 0.2  # seconds after which nothing of a change is under way any more
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is put beside each other: *drivers*, by turns, each on all of *stores* that it has, with *size* pages."""
+
+    name: str
+    drivers: Sequence[Driver]
+    size: int
+    stores: tuple[str, ...] = ("memory", "redis")
+    processes: int = 1
+    rounds: int = 1
+
+
+class Scenario:
+    """Subclasses name themselves, list their cases and measure."""
+
+    name: str
+
+    def cases(self, full: bool) -> list[Case]:
+        """The cases of a short or of a full run."""
+        raise NotImplementedError
+
+    def measure(self, case: Case, driver: Driver, store: str) -> dict[str, list[float]]:
+        """Samples by the names of `results.UNITS`, of one turn. Raises `NotAvailable`."""
+        raise NotImplementedError
+
+    def begin(self, case: Case, driver: Driver, store: str) -> Result:
+        return Result(self.name, case.name, driver.name, store)
+
+
+@dataclass
+class Stage:
+    """What a turn is measured on: the servers, their store and load clients."""
+
+    driver: Driver
+    servers: list[Application]
+    store: RedisServer | None
+    crowd: Crowd
+    others: Crowd
+
+    def cpu(self) -> float:
+        """The seconds of processors that the servers, without the store, have taken so far."""
+        return cpu(self.servers)
+
+    def resident(self) -> int:
+        """Their memory in KiB."""
+        return resident(self.servers)
+
+    def open(self, name: str, count: int, group: str = "crowd", at_once: int = 50, first: int = 0) -> float:
+        """Open pages, by turns on each server, for visitors that are numbered from *first* on."""
+        pages = [
+            self.driver.page(self.servers[number % len(self.servers)], group, number)
+            for number in range(first, first + count)
+        ]
+        return self.crowd.open(name, pages, at_once)
+
+    def settle(self) -> None:
+        """Wait until the servers have nothing to do."""
+        before = self.cpu()
+        for _ in range(100):
+            time.sleep(SETTLE)
+            now = self.cpu()
+            if now - before < SETTLE / 20:
+                return
+            before = now
+
+
+@contextmanager
+def stage(
+    driver: Driver, store: str, processes: int = 1, variables: Mapping[str, str] = EMPTY
+) -> Iterator[Stage]:
+    """Start servers and load clients, and end them."""
+    with ExitStack() as stack:
+        redis = stack.enter_context(RedisServer(find_valkey_server())) if store == "redis" else None
+        servers = [stack.enter_context(driver.server(redis, variables)) for _ in range(processes)]
+        crowd, others = stack.enter_context(Crowd()), stack.enter_context(Crowd())
+        yield Stage(driver, servers, redis, crowd, others)
+
+
+def fill(on: Stage, count: int) -> float:
+    """Fill the group with *count* pages, and return the KiB that the servers take for each.
+
+    The first page comes before, and brings what all pages share.
+    """
+    on.open("first", 1, first=count)
+    before = on.resident()
+    on.open("crowd", count)
+    on.settle()
+    return (on.resident() - before) / count

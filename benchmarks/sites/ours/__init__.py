@@ -1,0 +1,3 @@
+"""A site with this package: live views, tags on ordinary pages, a consumer."""
+
+from __future__ import annotations
