@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -61,12 +62,13 @@ class Crowd:
             raise RuntimeError(f"The load client ended at {do}: see its traceback above.")
         return json.loads(line)
 
-    def open(self, name: str, pages: Sequence[Page], at_once: int = AT_ONCE) -> float:
+    def open(self, name: str, pages: Sequence[Page], at_once: int = AT_ONCE, *, keep: bool = False) -> float:
         """Open *pages* under a name, wait until all are open, and return when that began.
 
         Raises ``ConnectionError`` if any could not be opened.
         """
-        answer = self._call("open", name=name, pages=[page.as_json() for page in pages], at_once=at_once)
+        recipes = [page.as_json() for page in pages]
+        answer = self._call("open", name=name, pages=recipes, at_once=at_once, keep=keep)
         if answer["failures"]:
             raise ConnectionError(f"Pages could not be opened: {answer['failures']}")
         return float(answer["began"])
@@ -91,6 +93,20 @@ class Crowd:
     def close(self, name: str, *, abort: bool = False, only: int | None = None) -> None:
         """Close the pages of a set, or one of them; with *abort*, without a word."""
         self._call("close", name=name, abort=abort, only=only)
+
+    def heard(self, name: str) -> list[str]:
+        """All that has come to the first page of a set, which was opened to *keep* that."""
+        answer: list[str] = self._call("heard", name=name)
+        return answer
+
+    def freeze(self) -> None:
+        """Let the pages hang, with their connections open."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """End the process that the pages are in (SIGKILL)."""
+        self._process.kill()
+        self._process.wait()
 
     def codes(self, name: str) -> list[int | None]:
         """The close codes of the pages of a set; None for those that are open."""

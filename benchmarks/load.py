@@ -14,23 +14,19 @@ import websockets
 
 from .pages import Page
 from .polling import Poller
+from .receiving import Receiver
 
 __all__ = ["Load", "Socket"]
 
 OPENING = 120.0  # seconds
 
 
-class Socket:
-    """The socket of an open page, and counts of what came over it."""
+class Socket(Receiver):
+    """The socket of an open page."""
 
     def __init__(self, page: Page) -> None:
+        super().__init__()
         self.page = page
-        self.frames = 0
-        self.bytes = 0
-        self.last = 0.0  # when the last frame came
-        self.known = 0.0  # when the first frame came that has what is expected
-        self.expected: re.Pattern[bytes] | None = None
-        self.close_code: int | None = None
         self._answers = [(re.compile(found.encode()), reply) for found, reply in page.answers.items()]
         self._ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,14 +65,6 @@ class Socket:
         for task in self._tasks:
             task.cancel()
         self._socket.transport.abort()
-
-    def take(self, data: bytes) -> None:
-        """Count what came, and look whether it is what is expected."""
-        self.last = time.perf_counter()
-        self.frames += 1
-        self.bytes += len(data)
-        if self.expected and not self.known and self.expected.search(data):
-            self.known = self.last
 
     async def _read(self) -> None:
         ready = re.compile(self.page.ready.encode())
@@ -129,7 +117,7 @@ class Load:
         self._began = 0.0
         self._before = (0, 0)
 
-    async def open(self, name: str, pages: list[dict[str, Any]], at_once: int) -> dict[str, Any]:
+    async def open(self, name: str, pages: list[dict[str, Any]], at_once: int, keep: bool) -> dict[str, Any]:
         """Open pages, *at_once* at a time, and wait until all are. Returns when that began, and failures."""
         turns = asyncio.Semaphore(at_once)
         failures: list[str] = []
@@ -138,6 +126,8 @@ class Load:
         async def enter(recipe: dict[str, Any]) -> None:
             page = Page(**recipe)
             socket = Poller(page) if page.url.startswith("http") else Socket(page)
+            if keep:
+                socket.heard = []
             async with turns:
                 try:
                     await socket.open()
@@ -170,6 +160,10 @@ class Load:
         """Frames and bytes that have come to these pages since `expect`."""
         frames, size = self._counts(names)
         return {"frames": frames - self._before[0], "bytes": size - self._before[1]}
+
+    async def heard(self, name: str) -> list[str]:
+        """Return all that has come to the first of these pages, which were opened to *keep* that."""
+        return [data.decode() for data in self._sets[name][0].heard or ()]
 
     async def say(self, name: str, number: int, text: str) -> float:
         """Let one page say something; returns when it did."""

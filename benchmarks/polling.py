@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from .pages import Page
+from .receiving import Receiver
 
 __all__ = ["Poller"]
 
 
-class Poller:
+class Poller(Receiver):
     """Polls by itself as the page's script does, or when it is told to `say` something, and counts the answers."""
 
     def __init__(self, page: Page) -> None:
+        super().__init__()
         self.page = page
-        self.frames = 0
-        self.bytes = 0
-        self.last = 0.0
-        self.known = 0.0
-        self.expected: re.Pattern[bytes] | None = None
-        self.close_code: int | None = None
         self._address = urlsplit(page.url)
         self._body: dict[str, Any] = json.loads(page.says[0])
         self._turn = asyncio.Lock()
@@ -58,17 +52,13 @@ class Poller:
         """Send what is known, take the news in, and return the seconds until the next poll."""
         async with self._turn:
             data = await self._post(json.dumps(self._body))
-            self.last = time.perf_counter()
-            self.frames += 1
-            self.bytes += len(data)
+            self.take(data)
             answer = json.loads(data or b"{}")
             for room in self._body["rooms"]:
                 news = answer.get("rooms", {}).get(room["room"], {})
                 room |= {name: news[name] for name in ("tag", "ticket") if name in news}
             if "seq" in answer:
                 self._body["seq"] = answer["seq"]
-            if self.expected and not self.known and self.expected.search(data):
-                self.known = self.last
             return float(answer.get("every", 1))
 
     async def _post(self, body: str) -> bytes:

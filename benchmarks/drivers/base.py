@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
+from http.cookiejar import CookieJar
 from types import MappingProxyType
+from typing import Self
+from urllib.request import HTTPCookieProcessor, build_opener
 
 from tests.servers import ROOT, RedisServer, Server
 
@@ -30,6 +34,7 @@ class Application(Server):
     ) -> None:
         super().__init__(port)
         self.site, self.variables, self.python = site, variables, python
+        self.migrates = False
 
     @property
     def url(self) -> str:
@@ -45,6 +50,12 @@ class Application(Server):
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
         return inherited | {"PYTHONPATH": str(ROOT)} | self.variables
+
+    def start(self) -> Self:
+        if self.migrates:
+            command = [self.python, "-m", "django", "migrate", "--verbosity", "0"]
+            subprocess.run(command, cwd=self.directory, env=self.environment(), check=True)
+        return super().start()
 
     def answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -69,6 +80,7 @@ class Driver:
     largest = 5000
     site: str
     settings = ""
+    migrates = False  # whether it needs tables
 
     def python(self) -> str:
         """The interpreter that has what this needs. Raises `NotAvailable` if there can be none."""
@@ -85,19 +97,36 @@ class Driver:
         own = {"DJANGO_SETTINGS_MODULE": f"{SITES}.{self.settings or 'settings'}"}
         if store:
             own["REDIS_URL"] = store.url()
-        return Application(self.site, {**own, **self.variables(), **variables}, self.python(), port)
+        server = Application(self.site, {**own, **self.variables(), **variables}, self.python(), port)
+        server.migrates = self.migrates
+        return server
 
     def page(self, server: Application, group: str, number: int) -> Page:
         """A page that takes part in *group*, for a visitor who has this number."""
         raise NotImplementedError
 
-    def knows(self, count: int) -> str:
+    def shows(self, count: str = r"(\d+)") -> str:
         """A regular expression for what a page is sent that learns that *count* are here."""
         return rf"\b{count} online\b"
+
+    def tab(self, server: Application, group: str, session: str) -> Page:
+        """A page of one and the same visitor; *session* is what `session` has returned, of whichever server."""
+        raise NotAvailable("it has no visitors")
+
+    def session(self, server: Application) -> str:
+        """What tells a visitor from others, as a new one gets it."""
+        return "visitor"
 
     def probe(self) -> tuple[str, str]:
         """What an open page may say, and the regular expression of the answer; raises `NotAvailable`."""
         raise NotAvailable("its pages have nothing to say")
+
+
+def cookies(server: Application, path: str) -> str:
+    """The cookies that a new visitor gets with a page."""
+    jar = CookieJar()
+    with build_opener(HTTPCookieProcessor(jar)).open(server.url + path, timeout=30):
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
 
 def socket_url(server: Application, path: str) -> str:

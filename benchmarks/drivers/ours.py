@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Any
 
 from ..pages import Page
-from .base import Application, Driver, NotAvailable, socket_url
+from .base import Application, Driver, NotAvailable, cookies, socket_url
 
 __all__ = ["OURS", "Consumer", "Feed", "LivePage", "Polling"]
 
@@ -30,6 +31,13 @@ class LivePage(Ours):
     def page(self, server: Application, group: str, number: int) -> Page:
         path = f"/{self.path}/{group}/?name=Visitor+{number}"
         return Page(socket_url(server, path), server.url, ready='"type":"render"', answers=PONG)
+
+    def session(self, server: Application) -> str:
+        return cookies(server, "/tabs/anywhere/")
+
+    def tab(self, server: Application, group: str, session: str) -> Page:
+        page = self.page(server, group, 0)
+        return replace(page, url=socket_url(server, f"/tabs/{group}/"), cookie=session)
 
     def probe(self) -> tuple[str, str]:
         return '{"type":"event","ref":1,"name":"nothing"}', '"ack"'
@@ -71,8 +79,14 @@ class Feed(Ours):
         return self._tickets[at]
 
     def page(self, server: Application, group: str, number: int) -> Page:
+        return self.tab(server, group, token_urlsafe(16))
+
+    def session(self, server: Application) -> str:
+        return token_urlsafe(16)
+
+    def tab(self, server: Application, group: str, session: str) -> Page:
         join = {"type": "join", **self.ticket(server, group), "want": {self.want: True}}
-        hello = {"type": "hello", "visitor": token_urlsafe(16)}
+        hello = {"type": "hello", "visitor": session}
         return Page(
             socket_url(server, "/presence/"),
             server.url,
@@ -81,7 +95,7 @@ class Feed(Ours):
             answers=PONG,
         )
 
-    def knows(self, count: int) -> str:
+    def shows(self, count: str = r"(\d+)") -> str:
         return rf'"count":{count}\b'
 
     def probe(self) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 from tests.servers import RedisServer, find_valkey_server
 
@@ -13,6 +14,7 @@ from ..crowd import Crowd
 from ..drivers import Driver
 from ..drivers.base import EMPTY, Application
 from ..machine import cpu, resident
+from ..pages import Page
 from ..results import Result
 
 __all__ = ["Case", "Scenario", "Stage", "fill", "stage"]
@@ -67,13 +69,12 @@ class Stage:
         """Their memory in KiB."""
         return resident(self.servers)
 
-    def open(self, name: str, count: int, group: str = "crowd", at_once: int = 50, first: int = 0) -> float:
-        """Open pages, by turns on each server, for visitors that are numbered from *first* on."""
-        pages = [
+    def pages(self, count: int, first: int = 0, group: str = "crowd") -> list[Page]:
+        """Pages by turns on each server, for visitors that are numbered from *first* on."""
+        return [
             self.driver.page(self.servers[number % len(self.servers)], group, number)
             for number in range(first, first + count)
         ]
-        return self.crowd.open(name, pages, at_once)
 
     def settle(self) -> None:
         """Wait until the servers have nothing to do."""
@@ -93,7 +94,9 @@ def stage(
     """Start servers and load clients, and end them."""
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer(find_valkey_server())) if store == "redis" else None
-        servers = [stack.enter_context(driver.server(redis, variables)) for _ in range(processes)]
+        folder = stack.enter_context(TemporaryDirectory())
+        shared = {"DB": f"{folder}/db.sqlite3", **variables}
+        servers = [stack.enter_context(driver.server(redis, shared)) for _ in range(processes)]
         crowd, others = stack.enter_context(Crowd()), stack.enter_context(Crowd())
         yield Stage(driver, servers, redis, crowd, others)
 
@@ -103,8 +106,8 @@ def fill(on: Stage, count: int) -> float:
 
     The first page comes before, and brings what all pages share.
     """
-    on.open("first", 1, first=count)
+    on.crowd.open("first", on.pages(1, first=count))
     before = on.resident()
-    on.open("crowd", count)
+    on.crowd.open("crowd", on.pages(count))
     on.settle()
     return (on.resident() - before) / count

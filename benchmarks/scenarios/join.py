@@ -6,6 +6,7 @@ import time
 
 from ..drivers import Driver
 from ..drivers.ours import OURS
+from ..drivers.peers import PEERS
 from ..drivers.plain import PLAIN
 from ..wire import Wire
 from .base import SETTLE, Case, Scenario, fill, stage
@@ -24,6 +25,7 @@ class Join(Scenario):
             PLAIN["bare"],
             *(OURS[name] for name in ("counter", "feed", "count", "consumer")),
             PLAIN["naive"],
+            *PEERS.values(),
         ]
         sizes = (50, 200, 1000, 5000) if full else (200, 1000)
         return [
@@ -38,9 +40,10 @@ class Join(Scenario):
             samples["memory"] = [fill(on, case.size)]
             for number in range(self.joins):
                 here = case.size + 1 + number
-                on.crowd.expect("crowd", pattern=driver.knows(here + 1))
+                joiner = on.pages(1, first=here)
+                on.crowd.expect("crowd", pattern=driver.shows(str(here + 1)))
                 used = on.cpu()
-                began = on.open(f"joiner {number}", 1, first=here)
+                began = on.crowd.open(f"joiner {number}", joiner)
                 known = on.crowd.until("crowd")
                 if known.missing:
                     raise RuntimeError(f"{known.missing} pages did not hear of a join.")
@@ -51,8 +54,9 @@ class Join(Scenario):
                 samples["frames"].append(sent["frames"])
                 samples["bytes"].append(sent["bytes"] / 1024)
             if on.store:
+                joiner = on.pages(1, first=here + 1)
                 with Wire(on.store) as wire:
-                    on.open("joiner on the wire", 1, first=here + 1)
+                    on.crowd.open("joiner on the wire", joiner)
                     time.sleep(SETTLE)
                     samples["commands"].append(wire.take().total())
         return samples

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from djust_presence import LiveView, PresenceMixin, event_handler
 
-__all__ = ["Counter", "List", "ListOfMine", "anybody"]
+__all__ = ["Counter", "List", "ListOfMine", "Tabs", "anybody"]
 
 
 def anybody(request: HttpRequest, key: str) -> bool:
@@ -29,6 +29,12 @@ class Counter(PresenceMixin, LiveView):
     @event_handler()
     def nothing(self) -> None:
         pass
+
+
+class Tabs(Counter):
+    """A visitor is a session, whatever the number of tabs."""
+
+    presence_unique_per_connection = False
 
 
 class List(Counter):
