@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .drivers import NotAvailable
-from .machine import raise_limit
+from .machine import end_politely, raise_limit
 from .results import FOLDER, Result, Results, rows
 from .scenarios import SCENARIOS, Case, Scenario
 
@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--match", default="", help="only drivers whose name has this")
     parser.add_argument("--results", type=Path, help="the file to write (default: by the kind of run)")
     options = parser.parse_args()
+    end_politely()
     raise_limit(FILES)
     results = Results.begin()
     for name in options.only:

@@ -12,6 +12,7 @@ from .drivers import Driver, NotAvailable
 from .drivers.ours import OURS
 from .drivers.peers import PEERS
 from .drivers.plain import PLAIN
+from .machine import end_politely
 from .results import FOLDER, Result, Results
 
 __all__ = ["COMPARED", "NAME", "run"]
@@ -45,7 +46,11 @@ def run(drivers: Iterable[Driver], names: Iterable[str]) -> list[Result]:
     """Try each behaviour of each driver, several at once."""
     pairs = [(driver, name) for name in names for driver in drivers]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda pair: cell(*pair), pairs))
+        try:
+            return list(pool.map(lambda pair: cell(*pair), pairs))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def main() -> None:
@@ -53,6 +58,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=BEHAVIOURS, default=[*BEHAVIOURS], metavar="BEHAVIOUR")
     parser.add_argument("--match", default="", help="only what has this in its name")
     options = parser.parse_args()
+    end_politely()
     drivers = [driver for driver in COMPARED if options.match in driver.name]
     results = Results.begin()
     for driver in tuple(drivers):

@@ -62,13 +62,23 @@ class Crowd:
             raise RuntimeError(f"The load client ended at {do}: see its traceback above.")
         return json.loads(line)
 
-    def open(self, name: str, pages: Sequence[Page], at_once: int = AT_ONCE, *, keep: bool = False) -> float:
+    def open(
+        self,
+        name: str,
+        pages: Sequence[Page],
+        at_once: int = AT_ONCE,
+        *,
+        keep: bool = False,
+        pattern: str = "",
+    ) -> float:
         """Open *pages* under a name, wait until all are open, and return when that began.
+
+        With *keep*, what comes can be `heard`. *pattern* is what they expect, as in `expect`.
 
         Raises ``ConnectionError`` if any could not be opened.
         """
         recipes = [page.as_json() for page in pages]
-        answer = self._call("open", name=name, pages=recipes, at_once=at_once, keep=keep)
+        answer = self._call("open", name=name, pages=recipes, at_once=at_once, keep=keep, pattern=pattern)
         if answer["failures"]:
             raise ConnectionError(f"Pages could not be opened: {answer['failures']}")
         return float(answer["began"])
@@ -107,6 +117,11 @@ class Crowd:
         """End the process that the pages are in (SIGKILL)."""
         self._process.kill()
         self._process.wait()
+
+    def poll(self, name: str, at_once: int = 4) -> list[float]:
+        """Let each page of a set poll once, and return the seconds that each poll took."""
+        answer: list[float] = self._call("poll", name=name, at_once=at_once)
+        return answer
 
     def codes(self, name: str) -> list[int | None]:
         """The close codes of the pages of a set; None for those that are open."""

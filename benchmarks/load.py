@@ -117,8 +117,13 @@ class Load:
         self._began = 0.0
         self._before = (0, 0)
 
-    async def open(self, name: str, pages: list[dict[str, Any]], at_once: int, keep: bool) -> dict[str, Any]:
-        """Open pages, *at_once* at a time, and wait until all are. Returns when that began, and failures."""
+    async def open(
+        self, name: str, pages: list[dict[str, Any]], at_once: int, keep: bool, pattern: str
+    ) -> dict[str, Any]:
+        """Open pages, *at_once* at a time, and wait until all are. Returns when that began, and failures.
+
+        They expect *pattern*, if there is one.
+        """
         turns = asyncio.Semaphore(at_once)
         failures: list[str] = []
         opened = self._sets.setdefault(name, [])
@@ -126,8 +131,8 @@ class Load:
         async def enter(recipe: dict[str, Any]) -> None:
             page = Page(**recipe)
             socket = Poller(page) if page.url.startswith("http") else Socket(page)
-            if keep:
-                socket.heard = []
+            socket.heard = [] if keep else None
+            socket.expected = re.compile(pattern.encode()) if pattern else None
             async with turns:
                 try:
                     await socket.open()
@@ -160,6 +165,18 @@ class Load:
         """Frames and bytes that have come to these pages since `expect`."""
         frames, size = self._counts(names)
         return {"frames": frames - self._before[0], "bytes": size - self._before[1]}
+
+    async def poll(self, name: str, at_once: int) -> list[float]:
+        """Let each page of a set say something once, *at_once* at a time; return how long each answer took."""
+        turns = asyncio.Semaphore(at_once)
+
+        async def one(socket: Socket | Poller) -> float:
+            async with turns:
+                began = time.perf_counter()
+                await socket.say("")
+                return time.perf_counter() - began
+
+        return list(await asyncio.gather(*map(one, self._sets[name])))
 
     async def heard(self, name: str) -> list[str]:
         """Return all that has come to the first of these pages, which were opened to *keep* that."""

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from typing import Any
 
 from tests.servers import ROOT, Server
 
-__all__ = ["cpu", "facts", "raise_limit", "resident"]
+__all__ = ["cpu", "end_politely", "facts", "raise_limit", "resident"]
 
 PACKAGES = ("django", "channels", "channels-redis", "redis", "uvicorn", "websockets")
 
@@ -50,6 +51,11 @@ def resident(servers: Iterable[Server]) -> int:
             status = Path(f"/proc/{pid}/status").read_text()
             found += int(status.split("VmRSS:")[1].split()[0])
     return found
+
+
+def end_politely() -> None:
+    """Take SIGTERM as Ctrl-C, so that servers end with what has started them."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def raise_limit(files: int) -> int:

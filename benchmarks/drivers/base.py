@@ -69,6 +69,23 @@ class Application(Server):
         return True
 
 
+class WSGIApplication(Application):
+    """The same by WSGI: two processes of gunicorn, with four threads each."""
+
+    def command(self) -> list[str]:
+        options = [
+            "--workers",
+            "2",
+            "--threads",
+            "4",
+            "--keep-alive",
+            "60",
+            "--bind",
+            f"127.0.0.1:{self.port}",
+        ]
+        return [self.python, "-m", "gunicorn", *options, f"{SITES}.{self.site}:application"]
+
+
 class Driver:
     """One way; subclasses say what differs.
 
@@ -77,10 +94,11 @@ class Driver:
 
     name: str
     stores: tuple[str, ...] = ("memory", "redis")
-    largest = 5000
+    largest = 10_000
     site: str
     settings = ""
     migrates = False  # whether it needs tables
+    serves: type[Application] = Application
 
     def python(self) -> str:
         """The interpreter that has what this needs. Raises `NotAvailable` if there can be none."""
@@ -97,7 +115,7 @@ class Driver:
         own = {"DJANGO_SETTINGS_MODULE": f"{SITES}.{self.settings or 'settings'}"}
         if store:
             own["REDIS_URL"] = store.url()
-        server = Application(self.site, {**own, **self.variables(), **variables}, self.python(), port)
+        server = self.serves(self.site, {**own, **self.variables(), **variables}, self.python(), port)
         server.migrates = self.migrates
         return server
 

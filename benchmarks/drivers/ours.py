@@ -9,7 +9,7 @@ from secrets import token_urlsafe
 from typing import Any
 
 from ..pages import Page
-from .base import Application, Driver, NotAvailable, cookies, socket_url
+from .base import Application, Driver, NotAvailable, WSGIApplication, cookies, socket_url
 
 __all__ = ["OURS", "Consumer", "Feed", "LivePage", "Polling"]
 
@@ -25,7 +25,7 @@ class Ours(Driver):
 class LivePage(Ours):
     """A live view."""
 
-    def __init__(self, name: str, path: str, largest: int = 5000) -> None:
+    def __init__(self, name: str, path: str, largest: int = 10_000) -> None:
         self.name, self.path, self.largest = name, path, largest
 
     def page(self, server: Application, group: str, number: int) -> Page:
@@ -33,11 +33,10 @@ class LivePage(Ours):
         return Page(socket_url(server, path), server.url, ready='"type":"render"', answers=PONG)
 
     def session(self, server: Application) -> str:
-        return cookies(server, "/tabs/anywhere/")
+        return cookies(server, "/session/")
 
     def tab(self, server: Application, group: str, session: str) -> Page:
-        page = self.page(server, group, 0)
-        return replace(page, url=socket_url(server, f"/tabs/{group}/"), cookie=session)
+        return replace(self.page(server, group, 0), cookie=session)
 
     def probe(self) -> tuple[str, str]:
         return '{"type":"event","ref":1,"name":"nothing"}', '"ack"'
@@ -103,7 +102,11 @@ class Feed(Ours):
 
 
 class Polling(Feed):
-    """An ordinary page that polls."""
+    """An ordinary page that polls, at a WSGI server."""
+
+    stores = ("redis",)
+    site = "ours.wsgi"
+    serves = WSGIApplication
 
     def page(self, server: Application, group: str, number: int) -> Page:
         room = {**self.ticket(server, group), "want": {self.want: True}}

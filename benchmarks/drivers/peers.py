@@ -20,7 +20,7 @@ class WithDjust(Driver):
 
     site = "with_djust.asgi"
     settings = "with_djust.settings"
-    views = "benchmarks.sites.with_djust.urls"
+    view = "benchmarks.sites.with_djust.urls.Counter"
 
     def __init__(self, name: str, presence: str, largest: int) -> None:
         self.name, self.presence, self.largest = name, presence, largest
@@ -33,20 +33,17 @@ class WithDjust(Driver):
         return {"PRESENCE_OF": self.presence}
 
     def page(self, server: Application, group: str, number: int) -> Page:
-        return self._page(server, "Counter", f"/counter/{group}/", group)
+        return self.tab(server, group, "")
 
     def session(self, server: Application) -> str:
-        return cookies(server, "/tabs/anywhere/")
+        return cookies(server, "/session/")
 
     def tab(self, server: Application, group: str, session: str) -> Page:
-        return self._page(server, "Tabs", f"/tabs/{group}/", group, session)
-
-    def _page(self, server: Application, view: str, path: str, group: str, cookie: str = "") -> Page:
-        mount = {"type": "mount", "view": f"{self.views}.{view}", "url": path, "params": {"group": group}}
+        mount = {"type": "mount", "view": self.view, "url": f"/counter/{group}/", "params": {"group": group}}
         return Page(
             socket_url(server, "/ws/live/"),
             server.url,
-            cookie=cookie,
+            cookie=session,
             says=(json.dumps(mount),),
             ready='"type": ?"mount"',
             # Its script says so every 30 seconds, and who does not is gone after 60.

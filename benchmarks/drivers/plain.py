@@ -9,11 +9,14 @@ __all__ = ["PLAIN"]
 
 
 class Plain(Driver):
-    def __init__(self, name: str, site: str, stores: tuple[str, ...]) -> None:
-        self.name, self.site, self.stores = name, site, stores
+    def __init__(self, name: str, site: str, stores: tuple[str, ...], largest: int = 10_000) -> None:
+        self.name, self.site, self.stores, self.largest = name, site, stores, largest
 
     def page(self, server: Application, group: str, number: int) -> Page:
         return Page(socket_url(server, f"/{group}/"), server.url, ready="online")
+
+    def tab(self, server: Application, group: str, session: str) -> Page:
+        return self.page(server, group, 0)
 
     def probe(self) -> tuple[str, str]:
         return "hello", "hello"
@@ -21,5 +24,6 @@ class Plain(Driver):
 
 PLAIN = {
     "bare": Plain("bare loop", "bare", ("memory",)),
-    "naive": Plain("naive Channels group", "naive", ("memory", "redis")),
+    "bare list": Plain("bare loop, a rendering for each page", "bare_list", ("memory",), largest=1000),
+    "naive": Plain("naive Channels group", "naive", ("memory", "redis"), largest=5000),
 }

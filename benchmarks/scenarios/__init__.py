@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from .base import Case, Scenario
-from .join import Join
+from .join import Join, Listed, Processes
+from .polls import Polls
+from .quiet import CrossTalk, Idle, Navigation
+from .storm import Bystander, Storm
 
 __all__ = ["SCENARIOS", "Case", "Scenario"]
 
-SCENARIOS: dict[str, Scenario] = {"join": Join()}
+SCENARIOS: dict[str, Scenario] = {
+    "join": Join(),
+    "list": Listed(),
+    "processes": Processes(),
+    "storm": Storm(),
+    "bystander": Bystander(),
+    "cross-talk": CrossTalk(),
+    "navigation": Navigation(),
+    "idle": Idle(),
+    "polls": Polls(),
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from ..drivers import Driver
 from ..drivers.ours import OURS
@@ -11,25 +12,27 @@ from ..drivers.plain import PLAIN
 from ..wire import Wire
 from .base import SETTLE, Case, Scenario, fill, stage
 
-__all__ = ["Join"]
+__all__ = ["Join", "Listed", "Processes"]
 
 
 class Join(Scenario):
     name = "One joins while many watch"
+    sizes: tuple[int, ...] = (200, 1000)
+    all_sizes: tuple[int, ...] = (50, 200, 1000, 5000)
+    drivers: Sequence[Driver] = (
+        PLAIN["bare"],
+        *(OURS[name] for name in ("counter", "feed", "count", "consumer")),
+        PLAIN["naive"],
+        *PEERS.values(),
+    )
 
     def __init__(self, joins: int = 8) -> None:
         self.joins = joins
 
     def cases(self, full: bool) -> list[Case]:
-        drivers = [
-            PLAIN["bare"],
-            *(OURS[name] for name in ("counter", "feed", "count", "consumer")),
-            PLAIN["naive"],
-            *PEERS.values(),
-        ]
-        sizes = (50, 200, 1000, 5000) if full else (200, 1000)
         return [
-            Case(f"{size:,} pages", drivers, size, rounds=3 if full and size < 5000 else 2) for size in sizes
+            Case(f"{size:,} pages", self.drivers, size, rounds=3 if full and size < 5000 else 2)
+            for size in (self.all_sizes if full else self.sizes)
         ]
 
     def measure(self, case: Case, driver: Driver, store: str) -> dict[str, list[float]]:
@@ -60,3 +63,21 @@ class Join(Scenario):
                     time.sleep(SETTLE)
                     samples["commands"].append(wire.take().total())
         return samples
+
+
+class Listed(Join):
+    name = "One joins while many watch a list of all"
+    sizes = (200,)
+    all_sizes = (50, 200, 1000)
+    drivers = (PLAIN["bare list"], OURS["list"], OURS["list of mine"])
+
+
+class Processes(Join):
+    name = "One joins while 1,000 watch, on several processes"
+    drivers = (OURS["counter"], OURS["feed"], PLAIN["naive"])
+
+    def cases(self, full: bool) -> list[Case]:
+        return [
+            Case(f"{number} processes", self.drivers, 1000, stores=("redis",), processes=number)
+            for number in ((2, 4) if full else (2,))
+        ]

@@ -6,7 +6,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+__all__ = ["Send", "application", "serve"]
+
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Tell = Callable[[dict[int, Send]], Awaitable[None]]
 
 FRAME = '{{"type":"render","regions":{{"live-1":"<p>{} online</p>"}}}}'
 groups: defaultdict[str, dict[int, Send]] = defaultdict(dict)
@@ -18,7 +21,8 @@ async def tell(sends: dict[int, Send]) -> None:
         await send({"type": "websocket.send", "text": text})
 
 
-async def application(scope: dict[str, Any], receive: Any, send: Send) -> None:
+async def serve(scope: dict[str, Any], receive: Any, send: Send, tell: Tell) -> None:
+    """Let a socket be in the group of its path, and *tell* the group when it comes and goes."""
     if scope["type"] == "lifespan":
         raise NotImplementedError
     if scope["type"] == "http":
@@ -36,3 +40,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Send) -> None:
     finally:
         del sends[id(send)]
         await tell(sends)
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Send) -> None:
+    await serve(scope, receive, send, tell)

@@ -6,13 +6,26 @@ import json
 from collections import Counter
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
+from django.core.cache import cache
 from django.urls import path
+
+from .settings import REDIS_URL
 
 http = get_asgi_application()
 counts: Counter[str] = Counter()
+
+
+def count(group: str, by: int) -> int:
+    """Change the number of a group: of this process, or where there is a Redis of all."""
+    if REDIS_URL:
+        cache.add(group, 0, None)
+        return int(cache.incr(group, by))
+    counts[group] += by
+    return counts[group]
 
 
 class Watcher(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -27,8 +40,8 @@ class Watcher(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.change(-1)
 
     async def change(self, by: int) -> None:
-        counts[self.group] += by
-        await self.channel_layer.group_send(self.group, {"type": "tell", "count": counts[self.group]})
+        number = await sync_to_async(count)(self.group, by)
+        await self.channel_layer.group_send(self.group, {"type": "tell", "count": number})
 
     async def tell(self, message: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps({"html": f"<p>{message['count']} online</p>"}))

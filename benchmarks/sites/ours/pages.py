@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from djust_presence import LiveView, PresenceMixin, event_handler
 
-__all__ = ["Counter", "List", "ListOfMine", "Tabs", "anybody"]
+__all__ = ["Counter", "List", "ListOfMine", "anybody"]
 
 
 def anybody(request: HttpRequest, key: str) -> bool:
@@ -20,21 +20,16 @@ class Counter(PresenceMixin, LiveView):
 
     template_name = "ours/counter.html"
     presence_key = "{group}"
-    presence_unique_per_connection = True
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
         self.group = kwargs["group"]
+        # Whoever brings a session is one visitor, whatever the number of tabs.
+        self.presence_unique_per_connection = request.session.session_key is None
         self.track_presence({"name": request.GET.get("name", "Somebody"), "color": "teal"})
 
     @event_handler()
     def nothing(self) -> None:
         pass
-
-
-class Tabs(Counter):
-    """A visitor is a session, whatever the number of tabs."""
-
-    presence_unique_per_connection = False
 
 
 class List(Counter):

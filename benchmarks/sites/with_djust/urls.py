@@ -10,6 +10,7 @@ from django.utils.module_loading import import_string
 from djust import LiveView
 from djust.decorators import event_handler
 
+from ..visitors import begin
 from .settings import IS_OURS
 
 PresenceMixin: Any = import_string(
@@ -20,11 +21,12 @@ PresenceMixin: Any = import_string(
 class Counter(PresenceMixin, LiveView):
     template_name = "with_djust/counter.html"
     presence_key = "document:{group}"
-    presence_unique_per_connection = True  # else a visitor is a session
     online_count = 0
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
         self.group = kwargs["group"]
+        # Whoever brings a session is one visitor, whatever the number of tabs.
+        self.presence_unique_per_connection = request.session.session_key is None
         self.track_presence({"name": "Somebody", "color": "teal"})
 
     @event_handler()
@@ -32,10 +34,4 @@ class Counter(PresenceMixin, LiveView):
         pass
 
 
-class Tabs(Counter):
-    """A visitor is a session, whatever the number of tabs."""
-
-    presence_unique_per_connection = False
-
-
-urlpatterns = [path("counter/<group>/", Counter.as_view()), path("tabs/<group>/", Tabs.as_view())]
+urlpatterns = [path("counter/<group>/", Counter.as_view()), path("session/", begin)]

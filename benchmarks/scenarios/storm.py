@@ -1,0 +1,74 @@
+"""Many come at once, as after a deploy: what that costs, when all know of all, and how long others wait meanwhile."""
+
+from __future__ import annotations
+
+import time
+
+from ..drivers import Driver
+from ..drivers.ours import OURS
+from ..drivers.peers import PEERS
+from ..drivers.plain import PLAIN
+from .base import SETTLE, Case, Scenario, Stage, stage
+
+__all__ = ["Bystander", "Storm"]
+
+
+def storm(on: Stage, size: int) -> float:
+    """Let *size* pages come at once to one that is there; return the seconds until all knew of all."""
+    pages = on.pages(size, first=1)
+    on.crowd.open("there", on.pages(1))
+    on.settle()
+    shows = on.driver.shows(str(size + 1))
+    on.crowd.expect("there", pattern=shows)
+    began = on.crowd.open("storm", pages, at_once=size, pattern=shows)
+    known = on.crowd.until("there", "storm", patience=120)
+    if known.missing:
+        raise RuntimeError(f"{known.missing} pages did not hear of all.")
+    return known.after(began)[-1]
+
+
+class Storm(Scenario):
+    name = "Many come at once"
+
+    def cases(self, full: bool) -> list[Case]:
+        drivers = [
+            PLAIN["bare"],
+            *(OURS[name] for name in ("counter", "feed", "consumer")),
+            PLAIN["naive"],
+            *PEERS.values(),
+        ]
+        return [
+            Case(f"{size:,} pages", drivers, size, rounds=3 if size < 1000 else 1)
+            for size in ((200, 2000) if full else (200,))
+        ]
+
+    def measure(self, case: Case, driver: Driver, store: str) -> dict[str, list[float]]:
+        with stage(driver, store) as on:
+            used = on.cpu()
+            took = storm(on, case.size)
+            time.sleep(SETTLE)
+            return {"cpu": [1000 * (on.cpu() - used)], "took": [1000 * took]}
+
+
+class Bystander(Scenario):
+    """A page of another group that is answered all the time."""
+
+    name = "How long another page waits while many come at once"
+
+    def cases(self, full: bool) -> list[Case]:
+        drivers = [PLAIN["bare"], OURS["counter"], OURS["feed"], PLAIN["naive"], PEERS["djust"]]
+        return [Case("200 pages", drivers, 200, stores=("memory",), rounds=3 if full else 2)]
+
+    def measure(self, case: Case, driver: Driver, store: str) -> dict[str, list[float]]:
+        text, answer = driver.probe()
+        with stage(driver, store) as on:
+            on.others.open("bystander", on.pages(1, group="elsewhere"))
+            on.others.probe("bystander", text, answer)
+            took = storm(on, case.size)
+            time.sleep(SETTLE)
+            delays = [1000 * one for one in on.others.probed()]
+            return {
+                "p50": [delays[len(delays) // 2]],
+                "p99": [delays[len(delays) * 99 // 100]],
+                "took": [1000 * took],
+            }
