@@ -123,6 +123,17 @@ class Crowd:
         answer: list[float] = self._call("poll", name=name, at_once=at_once)
         return answer
 
+    def move(self, name: str, protocol: str, rate: float, seconds: float) -> dict[str, float]:
+        """Let all pages of a set move their pointers, *rate* times a second each.
+
+        Returns ``p50`` and ``p99`` of the seconds until another page was sent a move, ``rate`` (frames) and ``traffic``
+        (bytes) a second and page, the seconds ``taken``, and how many last positions are ``missing``.
+        """
+        answer: dict[str, float] = self._call(
+            "move", name=name, protocol=protocol, rate=rate, seconds=seconds
+        )
+        return answer
+
     def codes(self, name: str) -> list[int | None]:
         """The close codes of the pages of a set; None for those that are open."""
         answer: list[int | None] = self._call("codes", name=name)

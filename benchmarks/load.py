@@ -12,6 +12,7 @@ from typing import Any
 
 import websockets
 
+from .moves import Moving
 from .pages import Page
 from .polling import Poller
 from .receiving import Receiver
@@ -49,10 +50,12 @@ class Socket(Receiver):
             await asyncio.wait_for(self._ready.wait(), OPENING)
             if self.close_code is not None:
                 raise ConnectionError(f"The socket was closed with {self.close_code}.")
+        for text in page.then:
+            await self._socket.send(text)
         if page.beat:
             self._tasks.append(asyncio.create_task(self._beat()))
 
-    async def say(self, text: str) -> None:
+    async def say(self, text: str | bytes) -> None:
         await self._socket.send(text)
 
     async def close(self) -> None:
@@ -177,6 +180,10 @@ class Load:
                 return time.perf_counter() - began
 
         return list(await asyncio.gather(*map(one, self._sets[name])))
+
+    async def move(self, name: str, protocol: str, rate: float, seconds: float) -> dict[str, Any]:
+        """Let all pages of a set move their pointers; see `Moving.run`."""
+        return await Moving(self._sets[name], protocol).run(rate, seconds)
 
     async def heard(self, name: str) -> list[str]:
         """Return all that has come to the first of these pages, which were opened to *keep* that."""

@@ -28,7 +28,7 @@ class Poller(Receiver):
         every = await self._poll()
         self._task = asyncio.create_task(self._go_on(every))
 
-    async def say(self, text: str) -> None:
+    async def say(self, text: str | bytes) -> None:
         """Poll at once, whatever *text* is."""
         await self._poll()
 

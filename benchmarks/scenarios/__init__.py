@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import Case, Scenario
+from .cursors import Cursors
 from .join import Join, Listed, Processes
 from .polls import Polls
 from .quiet import CrossTalk, Idle, Navigation
@@ -20,4 +21,5 @@ SCENARIOS: dict[str, Scenario] = {
     "navigation": Navigation(),
     "idle": Idle(),
     "polls": Polls(),
+    "cursors": Cursors(),
 }

@@ -47,7 +47,13 @@ class Watcher(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.send(text_data=json.dumps({"html": f"<p>{message['count']} online</p>"}))
 
     async def receive(self, text_data: str = "", bytes_data: bytes | None = None) -> None:
-        await self.send(text_data=text_data)
+        if text_data.startswith('{"type":"cursor"'):
+            await self.channel_layer.group_send(self.group, {"type": "forward", "text": text_data})
+        else:
+            await self.send(text_data=text_data)
+
+    async def forward(self, message: dict[str, Any]) -> None:
+        await self.send(text_data=message["text"])
 
 
 application = ProtocolTypeRouter(

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from djust_presence import LiveView, PresenceMixin, event_handler
+from djust_presence import LiveCursorMixin, LiveView, PresenceMixin, event_handler
 
-__all__ = ["Counter", "List", "ListOfMine", "anybody"]
+__all__ = ["Board", "Counter", "List", "ListOfMine", "anybody"]
 
 
 def anybody(request: HttpRequest, key: str) -> bool:
@@ -30,6 +30,10 @@ class Counter(PresenceMixin, LiveView):
     @event_handler()
     def nothing(self) -> None:
         pass
+
+
+class Board(LiveCursorMixin, Counter):
+    """Shows everybody's pointer."""
 
 
 class List(Counter):
