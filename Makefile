@@ -118,5 +118,5 @@ $(VENV)/.installed-%: pyproject.toml tools/venv.sh
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-* node_modules build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/browser/npm/node_modules example_project/db.sqlite3*
+	rm -rf .venv .venv-* node_modules build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis benchmarks/npm/node_modules tests/browser/npm/node_modules example_project/db.sqlite3*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from . import page
 from .drivers import NotAvailable
 from .machine import end_politely, raise_limit
 from .results import FOLDER, Result, Results, rows
@@ -36,7 +38,7 @@ def run(scenario: Scenario, case: Case) -> list[Result]:
                 result.add(scenario.measure(case, driver, result.store))
             except NotAvailable as reason:
                 result.note = str(reason)
-            except (ConnectionError, RuntimeError) as error:
+            except (ConnectionError, RuntimeError, subprocess.SubprocessError) as error:
                 result.note = f"failed: {str(error).splitlines()[0]}"
                 print(error, file=sys.stderr)
             print(
@@ -79,6 +81,8 @@ def main() -> None:
         show(found)
         results.results += found
         results.save(options.results or FOLDER / ("full.json" if options.full else "short.json"))
+    if not options.results:
+        page.write()
 
 
 if __name__ == "__main__":

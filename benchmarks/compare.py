@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from . import page
 from .behaviours import BEHAVIOURS, behave
 from .drivers import Driver, NotAvailable
 from .drivers.ours import OURS
@@ -74,6 +75,7 @@ def main() -> None:
             if one.case == name:
                 print(f"  {one.driver:42} {one.note}")
     results.save(FOLDER / "behaviours.json")
+    page.write()
 
 
 if __name__ == "__main__":

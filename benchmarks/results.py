@@ -15,9 +15,11 @@ from tests.servers import ROOT
 
 from .machine import facts
 
-__all__ = ["FOLDER", "UNITS", "Result", "Results", "cell", "rows"]
+__all__ = ["FOLDER", "NO_ANSWER", "UNITS", "Result", "Results", "cell", "rows"]
 
 FOLDER = ROOT / "benchmarks" / "results"
+
+NO_ANSWER = -1.0  # stands for a time that it took, where it failed
 
 # What each measure is called in a table; the samples are in these units.
 UNITS = {
@@ -33,7 +35,17 @@ UNITS = {
     "rate": "frames/s a page",
     "traffic": "KiB/s a page",
     "took": "took, ms",
-    "ratio": "of a PING",
+    "join p50": "join, ms",
+    "join p99": "p99",
+    "leave p50": "leave, ms",
+    "leave p99": "p99",
+    "count p50": "count, ms",
+    "count p99": "p99",
+    "page p50": "100 of the list, ms",
+    "page p99": "p99",
+    "ping p50": "PING, ms",
+    "ping p99": "p99",
+    "store": "store, MiB",
 }
 
 
@@ -79,6 +91,8 @@ def cell(values: list[float]) -> str:
     """The median of samples, and the quarters around it where there are enough and they differ."""
     if not values:
         return ""
+    if NO_ANSWER in values:
+        return "no answer"
     middle = median(values)
     if len(values) < 4:
         return number(middle)
@@ -107,4 +121,5 @@ def rows(results: Iterable[Result]) -> Iterator[tuple[str, list[str], list[list[
             + ([cell(one.samples.get(name, [])) for name in measures] if one.samples else [one.note])
             for one in found
         ]
-        yield scenario, ["", "", "store", *(UNITS[name] for name in measures)], cells
+        heads = [UNITS[name] for name in measures] or [""]
+        yield scenario, ["", "", "store", *heads], cells

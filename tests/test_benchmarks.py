@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks import page
 from benchmarks.__main__ import run
+from benchmarks.drivers import Driver, NotAvailable
 from benchmarks.drivers.ours import OURS
 from benchmarks.drivers.plain import PLAIN
-from benchmarks.results import Result
+from benchmarks.results import Result, Results
 from benchmarks.scenarios import Case
 from benchmarks.scenarios.join import Join
 
@@ -36,3 +40,46 @@ def check(result: Result) -> None:
     cpu, last = result.samples["cpu"], result.samples["last"]
     assert len(cpu) == len(last) == 2
     assert all(0 < one < 10_000 for one in cpu + last)
+
+
+def test_the_tables_of_the_performance_page_are_what_the_script_makes_of_the_results() -> None:
+    text = page.PAGE.read_text()
+    assert page.with_results(text) == text
+
+
+def test_results_become_tables_and_pictures(tmp_path: Path) -> None:
+    measured, compared = Results.begin(), Results.begin()
+    for size, cpu in (("50", [4.0]), ("1,000", [40.0, 50.0, 60.0, 70.0])):
+        for driver in ("ours", "bare <loop>"):
+            one = Result("One joins while many watch", f"{size} pages", driver, "memory", note="")
+            one.add({"cpu": cpu, "frames": [1.0]})
+            measured.results.append(one)
+    measured.results.append(Result("A poll", "200 pages", "ours", "redis", note="it cannot be installed"))
+    compared.results = [Result("", "two servers", name, "redis", note=f"✓ {name}") for name in ("a", "b")]
+    measured.save(tmp_path / "short.json")
+    compared.save(tmp_path / "behaviours.json")
+    assert Results.load(tmp_path / "short.json") == measured
+    text = page.with_results(f"before\n{page.BEGIN}old\n{page.END}after\n", tmp_path)
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "| 1,000 pages | ours | memory | 55 (42.5 to 67.5) | 1 |" in text
+    assert "| 200 pages | ours | redis | it cannot be installed |" in text
+    assert "|  | a | b |" in text
+    assert "| two servers | ✓ a | ✓ b |" in text
+    assert page.with_results(text, tmp_path) == text
+    ((name, svg),) = page.pictures(measured).items()
+    assert f"(../_static/{name})" in text
+    texts = [one.text for one in ElementTree.fromstring(svg).iter() if one.tag.endswith("}text")]
+    assert {"ours", "bare <loop>", "1,000"} <= {*texts}
+
+
+def test_a_peer_that_cannot_be_installed_is_named_with_the_reason() -> None:
+    class Missing(Driver):
+        name, site = "a peer", "bare"
+
+        def python(self) -> str:
+            raise NotAvailable("it needs another planet")
+
+    (result,) = run(Join(joins=1), Case("10 pages", [Missing()], PAGES, stores=("memory",)))
+    assert (result.driver, result.samples, result.note) == ("a peer", {}, "it needs another planet")

@@ -11,7 +11,7 @@ from typing import Any
 from ..pages import Page
 from .base import Application, Driver, NotAvailable, WSGIApplication, cookies, socket_url
 
-__all__ = ["OURS", "Consumer", "Feed", "LivePage", "Polling"]
+__all__ = ["OURS", "Consumer", "Feed", "Job", "LivePage", "Polling"]
 
 FROM_ONE = 20  # pages that may begin to poll in a minute from one address
 PONG = {'^{"type":"ping"': '{"type":"pong"}'}
@@ -116,6 +116,13 @@ class Polling(Feed):
 
     def probe(self) -> tuple[str, str]:
         raise NotAvailable("its pages have no socket")
+
+
+class Job(Ours):
+    """What a job or a view asks, without pages."""
+
+    name = "ours: from a job"
+    largest = 10**9
 
 
 OURS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .base import Case, Scenario
 from .cursors import Cursors
+from .groups import Groups
 from .join import Join, Listed, Processes
 from .polls import Polls
 from .quiet import CrossTalk, Idle, Navigation
@@ -22,4 +23,5 @@ SCENARIOS: dict[str, Scenario] = {
     "idle": Idle(),
     "polls": Polls(),
     "cursors": Cursors(),
+    "groups": Groups(),
 }
