@@ -14,7 +14,7 @@ from . import page
 from .drivers import NotAvailable
 from .machine import end_politely, raise_limit
 from .results import FOLDER, Result, Results, rows
-from .scenarios import SCENARIOS, Case, Scenario
+from .scenarios import MAIN, SCENARIOS, Case, Scenario
 
 FILES = 30_000  # as many as the largest scenario has open
 
@@ -64,14 +64,16 @@ def show(results: Iterable[Result]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--full", action="store_true", help="all sizes, more turns: hours")
-    parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=[*SCENARIOS], metavar="SCENARIO")
+    parser.add_argument(
+        "--only", nargs="+", choices=SCENARIOS, metavar="SCENARIO", help=f"some of {', '.join(SCENARIOS)}"
+    )
     parser.add_argument("--match", default="", help="only drivers whose name has this")
     parser.add_argument("--results", type=Path, help="the file to write (default: by the kind of run)")
     options = parser.parse_args()
     end_politely()
     raise_limit(FILES)
     results = Results.begin()
-    for name in options.only:
+    for name in options.only or (SCENARIOS if options.full else MAIN):
         scenario = SCENARIOS[name]
         print(scenario.name, file=sys.stderr)
         found: list[Result] = []

@@ -12,6 +12,7 @@ from dataclasses import replace
 from .crowd import Crowd
 from .drivers import Driver
 from .drivers.base import Application
+from .machine import ports
 from .pages import Page
 from .scenarios.base import Stage, stage
 
@@ -20,7 +21,7 @@ __all__ = ["BEHAVIOURS", "Verdict", "behave"]
 Verdict = tuple[bool, str]  # whether that is right, and what was seen
 
 PATIENCE = 120.0  # seconds: more than any time-out by default of those that are compared
-CUT = 1.0  # seconds for which messages are lost
+AFTER = 0.5  # seconds after a page is open: its server has told the others
 GROUP = "crowd"
 
 
@@ -142,22 +143,28 @@ def two_tabs(trial: Trial) -> Verdict:
 
 
 def lost_message(trial: Trial) -> Verdict:
-    """A message between the servers is lost: the connection that it would come over is cut."""
+    """A message to the first server is lost: the connections that it would come over are cut."""
     page = trial.page(trial.b, 1)
-    crowd = trial.visit()
+    crowd, over = trial.visit(), threading.Event()
 
     def cut() -> None:
-        end = time.monotonic() + CUT
-        while time.monotonic() < end:
-            trial.store.command_line("CLIENT", "KILL", "TYPE", "pubsub")
-            time.sleep(0.002)
+        while not over.is_set():
+            mine = ports(trial.a)
+            clients = trial.store.command_line("CLIENT", "LIST", "TYPE", "pubsub")
+            for number, port in re.findall(r"\bid=(\d+) addr=[\d.]+:(\d+)", clients):
+                if int(port) in mine:
+                    trial.store.command_line("CLIENT", "KILL", "ID", number)
 
     trial.present(1)
     began = time.monotonic()
     cutter = threading.Thread(target=cut)
     cutter.start()
-    crowd.open("late", [page])
-    cutter.join()
+    try:
+        crowd.open("late", [page])
+        time.sleep(AFTER)
+    finally:
+        over.set()
+        cutter.join()
     if trial.until(2, 60) is None:
         return False, "never seen"
     return True, f"seen after {time.monotonic() - began:.1f} s"

@@ -134,11 +134,6 @@ class Crowd:
         )
         return answer
 
-    def codes(self, name: str) -> list[int | None]:
-        """The close codes of the pages of a set; None for those that are open."""
-        answer: list[int | None] = self._call("codes", name=name)
-        return answer
-
     def probe(self, name: str, text: str, answer: str, every: float = 0.01) -> None:
         """Let the first page of a set say *text* again and again, each time *every* seconds after the answer."""
         self._call("probe", name=name, text=text, answer=answer, every=every)

@@ -204,10 +204,6 @@ class Load:
         else:
             await asyncio.gather(*(socket.close() for socket in sockets), return_exceptions=True)
 
-    async def codes(self, name: str) -> list[int | None]:
-        """The close codes of a set's pages; None for those that are open."""
-        return [socket.close_code for socket in self._sets[name]]
-
     async def probe(self, name: str, text: str, answer: str, every: float) -> None:
         """Let the first page of a set say something every so often, and wait for the answer each time."""
         (socket, *_) = self._sets[name]

@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tests.servers import ROOT, Server
 
-__all__ = ["cpu", "end_politely", "facts", "raise_limit", "resident"]
+__all__ = ["cpu", "end_politely", "facts", "ports", "raise_limit", "resident"]
 
 PACKAGES = ("django", "channels", "channels-redis", "redis", "uvicorn", "websockets")
 
@@ -51,6 +52,16 @@ def resident(servers: Iterable[Server]) -> int:
             status = Path(f"/proc/{pid}/status").read_text()
             found += int(status.split("VmRSS:")[1].split()[0])
     return found
+
+
+def ports(server: Server) -> set[int]:
+    """The local ports of the TCP connections that a server has."""
+    inodes = set()
+    for file in Path(f"/proc/{server.pid}/fd").iterdir():
+        with suppress(OSError):  # it has been closed
+            inodes.add(os.readlink(file).removeprefix("socket:[").rstrip("]"))
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(fields[1].partition(":")[2], 16) for fields in lines if fields[9] in inodes}
 
 
 def end_politely() -> None:

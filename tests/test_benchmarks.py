@@ -10,11 +10,14 @@ import pytest
 
 from benchmarks import page
 from benchmarks.__main__ import run
+from benchmarks.behaviours import BEHAVIOURS, behave
 from benchmarks.drivers import Driver, NotAvailable
+from benchmarks.drivers.cursors import CURSORS
 from benchmarks.drivers.ours import OURS
 from benchmarks.drivers.plain import PLAIN
 from benchmarks.results import Result, Results
 from benchmarks.scenarios import Case
+from benchmarks.scenarios.cursors import Cursors
 from benchmarks.scenarios.join import Join
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are read from /proc")
@@ -40,6 +43,19 @@ def check(result: Result) -> None:
     cpu, last = result.samples["cpu"], result.samples["last"]
     assert len(cpu) == len(last) == 2
     assert all(0 < one < 10_000 for one in cpu + last)
+
+
+def test_pointers_are_seen_by_all_other_pages() -> None:
+    movers = [driver for driver in CURSORS if driver.name in ("bare loop", "ours: live view")]
+    results = run(Cursors(seconds=0.5), Case("3 movers", movers, 3, stores=("memory",)))
+    assert [one.note for one in results] == ["", ""]
+    for one in results:
+        assert 0 < one.samples["p50"][0] <= one.samples["p99"][0] < 10_000
+        assert 0 < one.samples["rate"][0] <= 60
+
+
+def test_behaviour_is_tried_on_two_servers_and_one_store() -> None:
+    assert behave(OURS["counter"], BEHAVIOURS["two servers"]) == (True, "shows 3 of 3")
 
 
 def test_the_tables_of_the_performance_page_are_what_the_script_makes_of_the_results() -> None:

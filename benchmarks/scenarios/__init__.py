@@ -10,7 +10,7 @@ from .polls import Polls
 from .quiet import CrossTalk, Idle, Navigation
 from .storm import Bystander, Storm
 
-__all__ = ["SCENARIOS", "Case", "Scenario"]
+__all__ = ["MAIN", "SCENARIOS", "Case", "Scenario"]
 
 SCENARIOS: dict[str, Scenario] = {
     "join": Join(),
@@ -25,3 +25,5 @@ SCENARIOS: dict[str, Scenario] = {
     "cursors": Cursors(),
     "groups": Groups(),
 }
+# Those of a short run.
+MAIN = ("join", "list", "storm", "bystander", "cross-talk", "polls")

@@ -11,11 +11,13 @@ from .base import Case, Scenario, stage
 __all__ = ["Cursors"]
 
 RATE = 20.0
-SECONDS = 5.0
 
 
 class Cursors(Scenario):
     name = "Pointers that move"
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self.seconds = seconds
 
     def cases(self, full: bool) -> list[Case]:
         sizes = (5, 20, 50, 100) if full else (5, 20, 50)
@@ -27,7 +29,7 @@ class Cursors(Scenario):
             on.crowd.open("movers", on.pages(case.size), at_once=1)
             time.sleep(1)
             used = on.cpu()
-            moved = on.crowd.move("movers", driver.protocol, RATE, SECONDS)
+            moved = on.crowd.move("movers", driver.protocol, RATE, self.seconds)
             used = on.cpu() - used
         if moved["missing"]:
             raise NotAvailable(f"{moved['missing']:.0f} last positions were not seen 15 seconds later")

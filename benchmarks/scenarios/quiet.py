@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 
-from ..drivers import Driver
+from ..drivers import Driver, NotAvailable
 from ..drivers.ours import OURS
 from ..drivers.peers import PEERS
 from ..drivers.plain import PLAIN
+from ..machine import raise_limit
 from ..wire import Wire
 from .base import SETTLE, Case, Scenario, fill, stage
 
 __all__ = ["CrossTalk", "Idle", "Navigation"]
 
 HEARTBEAT = 30  # seconds after which every page has been asked for a sign of life
+SPARE = 200  # files that a process has open besides
 TOGETHER = 100  # idle pages in a group
 
 
@@ -61,6 +63,8 @@ class Idle(Scenario):
         return [Case(f"{size:,} pages", drivers, size) for size in ((10_000,) if full else (1000,))]
 
     def measure(self, case: Case, driver: Driver, store: str) -> dict[str, list[float]]:
+        if (files := raise_limit(0)) < case.size + SPARE:
+            raise NotAvailable(f"a process here may open {files:,} files (ulimit -n)")
         with stage(driver, store) as on:
             on.crowd.open("first", on.pages(1, group="first"))
             before = on.resident()

@@ -38,7 +38,7 @@ class Storm(Scenario):
             *PEERS.values(),
         ]
         return [
-            Case(f"{size:,} pages", drivers, size, rounds=3 if size < 1000 else 1)
+            Case(f"{size:,} pages", drivers, size, rounds=3 if full and size < 1000 else 1)
             for size in ((200, 2000) if full else (200,))
         ]
 
