@@ -117,7 +117,6 @@ class Load:
     def __init__(self) -> None:
         self._sets: dict[str, list[Socket | Poller]] = {}
         self._probe: Probe | None = None
-        self._began = 0.0
         self._before = (0, 0)
 
     async def open(
@@ -156,7 +155,7 @@ class Load:
         self._before = self._counts(names)
 
     async def until(self, names: list[str], patience: float) -> dict[str, Any]:
-        """Wait until all these pages have what is expected. Returns when each had it, and what all were sent."""
+        """Wait until all these pages have what is expected. Returns when each had it, and how many never did."""
         sockets = self._all(names)
         deadline = time.perf_counter() + patience
         while any(not one.known for one in sockets) and time.perf_counter() < deadline:  # noqa: ASYNC110
