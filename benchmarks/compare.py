@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from . import page
 from .behaviours import BEHAVIOURS, behave
@@ -43,8 +44,11 @@ def cell(driver: Driver, name: str) -> Result:
     return Result(NAME, name, driver.name, "redis", note=note)
 
 
-def run(drivers: Iterable[Driver], names: Iterable[str]) -> list[Result]:
+def run(drivers: Sequence[Driver], names: Iterable[str]) -> list[Result]:
     """Try each behaviour of each driver, several at once."""
+    for driver in drivers:
+        with suppress(NotAvailable):
+            driver.python()  # installed before anything runs
     pairs = [(driver, name) for name in names for driver in drivers]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
@@ -62,12 +66,6 @@ def main() -> None:
     end_politely()
     drivers = [driver for driver in COMPARED if options.match in driver.name]
     results = Results.begin()
-    for driver in tuple(drivers):
-        try:
-            driver.python()  # installed before anything runs
-        except NotAvailable as reason:
-            print(f"{driver.name} is left out: {reason}", file=sys.stderr)
-            drivers.remove(driver)
     results.results = run(drivers, options.only)
     for name in options.only:
         print(f"\n{name}")

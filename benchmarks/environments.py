@@ -35,12 +35,17 @@ def interpreter(minor: int) -> str:
     )
 
 
+failures: dict[str, str] = {}  # by environment: why it cannot be made, so that nobody tries again
+
+
 @cache
 def environment(name: str, *requirements: str, minor: int = 11) -> str:
     """Return the interpreter of an environment with *requirements* and the server that all others have.
 
     It has Python 3.*minor* or newer. Raises `NotAvailable`, with what pip says, if that cannot be installed.
     """
+    if name in failures:
+        raise NotAvailable(failures[name])
     base = interpreter(minor)
     folder = ROOT / f".venv-peer-{name}"
     python, stamp = folder / "bin" / "python", folder / "requirements"
@@ -60,6 +65,7 @@ def environment(name: str, *requirements: str, minor: int = 11) -> str:
             done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
             if done.returncode:
                 last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-                raise NotAvailable(f"{' '.join(requirements)} cannot be installed: {' '.join(last)}")
+                failures[name] = f"{' '.join(requirements)} cannot be installed: {' '.join(last)}"
+                raise NotAvailable(failures[name])
         stamp.write_text(wanted)
     return str(python)

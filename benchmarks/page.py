@@ -11,7 +11,7 @@ from tests.servers import ROOT
 from .plots import plot
 from .results import FOLDER, Result, Results, rows
 
-__all__ = ["PAGE", "pictures", "with_results", "write"]
+__all__ = ["PAGE", "PICTURES", "chosen", "pictures", "with_results", "write"]
 
 PAGE = ROOT / "docs" / "explanation" / "performance.md"
 PICTURES = ROOT / "docs" / "_static"

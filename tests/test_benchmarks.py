@@ -15,7 +15,7 @@ from benchmarks.drivers import Driver, NotAvailable
 from benchmarks.drivers.cursors import CURSORS
 from benchmarks.drivers.ours import OURS
 from benchmarks.drivers.plain import PLAIN
-from benchmarks.results import Result, Results
+from benchmarks.results import FOLDER, Result, Results
 from benchmarks.scenarios import Case
 from benchmarks.scenarios.cursors import Cursors
 from benchmarks.scenarios.join import Join
@@ -58,9 +58,12 @@ def test_behaviour_is_tried_on_two_servers_and_one_store() -> None:
     assert behave(OURS["counter"], BEHAVIOURS["two servers"]) == (True, "shows 3 of 3")
 
 
-def test_the_tables_of_the_performance_page_are_what_the_script_makes_of_the_results() -> None:
+def test_the_tables_and_pictures_of_the_performance_page_are_what_the_script_makes_of_the_results() -> None:
     text = page.PAGE.read_text()
     assert page.with_results(text) == text
+    measured = page.chosen(FOLDER)
+    drawn = page.pictures(measured) if measured else {}
+    assert {name: (page.PICTURES / name).read_text() for name in drawn} == drawn
 
 
 def test_results_become_tables_and_pictures(tmp_path: Path) -> None:
