@@ -48,7 +48,7 @@ class Join(Scenario):
                 on.crowd.expect("crowd", pattern=driver.shows(str(here + 1)))
                 used = on.cpu()
                 began = on.crowd.open(f"joiner {number}", joiner)
-                known = on.crowd.until("crowd")
+                known = on.crowd.until("crowd", patience=30)
                 if known.missing:
                     raise RuntimeError(f"{known.missing} pages did not hear of a join.")
                 time.sleep(SETTLE)
