@@ -60,8 +60,8 @@ async def main() -> None:
     options = parser.parse_args()
     with ExitStack() as stack:
         url = stack.enter_context(RedisServer(find_valkey_server())).url()
-        sites = [stack.enter_context(SiteServer(SITE | {"REDIS_URL": url})) for _ in range(2)]
-        idle, share, frames = await run(*sites, **vars(options))
+        watching, elsewhere = (stack.enter_context(SiteServer(SITE | {"REDIS_URL": url})) for _ in range(2))
+        idle, share, frames = await run(watching, elsewhere, **vars(options))
         print(
             f"{100 * share:.2f} % of a processor ({100 * idle:.2f} % with nobody coming), {frames} frames to {options.pages} pages"
         )
