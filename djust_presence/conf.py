@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
+from math import inf
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -12,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-__all__ = ["FUNCTIONS", "Settings", "get_settings", "imported", "name_of", "on_change"]
+__all__ = ["FUNCTIONS", "Settings", "checked_interval", "get_settings", "imported", "name_of", "on_change"]
 
 RENEWALS_PER_TTL = 6
 TIMEOUTS_PER_TTL = 2 * RENEWALS_PER_TTL
@@ -107,10 +108,22 @@ def name_of(option: str) -> str:
     return f"DJUST_PRESENCE[{option!r}]"
 
 
+def checked_interval(view: type, seconds: Any) -> float:
+    """Return the ``presence_refresh_interval`` of a view. Raises ``ImproperlyConfigured`` if it is none."""
+    if not _is_seconds(seconds):
+        name = f"{view.__qualname__}.presence_refresh_interval"
+        raise ImproperlyConfigured(f"{name} must be a number of seconds, 0 or above, not {seconds!r:.300}.")
+    return float(seconds)
+
+
+def _is_seconds(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value < inf
+
+
 def _checked(name: str, value: Any) -> Any:
     kind = OPTIONS[name].type
     if kind == "float":
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        if not _is_seconds(value):
             raise ImproperlyConfigured(f"{name_of(name)} must be a number of seconds, not {value!r}.")
         if value == 0 and name in ABOVE_ZERO:
             raise ImproperlyConfigured(f"{name_of(name)} must be a number of seconds above 0, not 0.")

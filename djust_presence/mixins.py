@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from .backends.registry import get_backend
 from .bus import publish
 from .calls import defaults
+from .conf import checked_interval
 from .keys import fill_in
 from .state.events import Event
 from .state.records import decode_meta
@@ -26,7 +27,8 @@ class PresenceMixin:
 
     ``presence_key`` names the group, filled in from the view's attributes and URL (``"document:{doc_id}"``); None is
     one group for the view's class. With ``presence_unique_per_connection`` every tab of somebody who is not logged
-    in counts by itself. ``online_count`` is kept current.
+    in counts by itself. ``online_count`` is kept current. What others do refreshes the page at most once in
+    ``presence_refresh_interval`` seconds, where that is longer than ``REFRESH_INTERVAL``; 0 is no more than that.
 
     Tracking, untracking, updating and broadcasting never wait for the store: they are at once in what this view
     reads, and reach the others as soon as the store has answered.
@@ -34,6 +36,7 @@ class PresenceMixin:
 
     presence_key: str | None = None
     presence_unique_per_connection: bool = False
+    presence_refresh_interval: float = 0
     online_count: int = 0
 
     request: HttpRequest
@@ -43,6 +46,7 @@ class PresenceMixin:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        checked_interval(cls, cls.presence_refresh_interval)
         ours = cls.__module__.startswith(f"{__package__}.")
         if apps.apps_ready and not ours and not apps.is_installed("djust_presence"):
             raise ImproperlyConfigured(

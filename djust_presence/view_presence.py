@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from django.utils.translation import gettext
 
 from .calls import call, is_default
+from .conf import checked_interval
 from .errors import PresenceError
 from .identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from .keys import arguments_of, checked_key
@@ -41,6 +42,7 @@ class View(Protocol):
 
     request: Any
     presence_unique_per_connection: bool
+    presence_refresh_interval: float
     online_count: int
     _presence_wish: str | None
     _presence_last: str | None
@@ -134,7 +136,8 @@ class ViewPresence:
 
     def listen(self, session: Session) -> None:
         """Say what the view wants to hear of, before it tracks or watches."""
-        session.listen(callable(getattr(self.view, "handle_presence_event", None)))
+        interval = checked_interval(type(self.view), self.view.presence_refresh_interval)
+        session.listen(callable(getattr(self.view, "handle_presence_event", None)), interval)
 
     # Who and where
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.test import RequestFactory
 from django.urls import path
@@ -174,6 +175,10 @@ class Changing(Room):
         self.push_event("heard", payload)
 
 
+class Rare(Room):
+    presence_refresh_interval = 2.0
+
+
 urlpatterns = [
     path("room/<room>/", Room.as_view()),
     path("each-tab/<room>/", EachTab.as_view()),
@@ -182,6 +187,7 @@ urlpatterns = [
     path("gallery/<room>/", Gallery.as_view()),
     path("broken/<room>/", Broken.as_view()),
     path("changing/<room>/", Changing.as_view()),
+    path("rare/<room>/", Rare.as_view()),
 ]
 
 
@@ -1126,3 +1132,24 @@ async def test_no_session_key_gets_out(
     assert all(len(key) >= 32 for key in keys)
     seen += [str(page.frames) for page in pages] + [caplog.text, commands, repr(records)]
     assert all(key not in text for key in keys for text in seen)
+
+
+# Refreshes
+
+
+async def test_a_view_says_how_rarely_it_is_refreshed() -> None:
+    async with Visitor("ada").opens("/rare/1/") as rare, Visitor("grace").opens("/room/1/") as often:
+        await rare.until("2 here")
+        began = time.monotonic()
+        async with Visitor().opens("/room/1/"):
+            await often.until("3 here")
+            await rare.until("3 here")
+        assert time.monotonic() - began >= 1.5
+
+
+@pytest.mark.parametrize("wrong", [-1, "1", True, None, math.nan, math.inf])
+def test_an_interval_that_is_none_is_refused(wrong: Any) -> None:
+    with pytest.raises(
+        ImproperlyConfigured, match=r"Hasty\.presence_refresh_interval must be a number of seconds"
+    ):
+        type("Hasty", (Room,), {"presence_refresh_interval": wrong})

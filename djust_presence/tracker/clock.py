@@ -97,10 +97,15 @@ class Alarm:
     def set(self, due: float) -> None:
         """Go off at *due*, which may be infinity for never, unless that happens before anyway."""
         if self._timer and self._timer.when() > due:
-            self._timer.cancel()
-            self._timer = None
+            self.stop()
         if self._timer is None and due < inf:
             self._timer = self._clock.later(due - self._clock.now, self._go_off)
+
+    def stop(self) -> None:
+        """Do not go off."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _go_off(self) -> None:
         self._timer = None

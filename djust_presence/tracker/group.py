@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Protocol
 
 from ..bus import Bus
@@ -12,11 +12,14 @@ from ..state.audience import Audience
 from ..state.events import Event
 from ..state.records import Change, Snapshot, Step
 from ..state.replica import Replica
-from .clock import Clock
+from .clock import Alarm, Clock
 from .connection import by_host
 from .session import ExtensionFactory, GroupExtension, Session
 
 __all__ = ["Group"]
+
+RESTS = 4  # times as long as a refresh took, until the next one begins
+LONGEST_REST = 5.0  # seconds
 
 
 class Owner(Protocol):
@@ -36,7 +39,10 @@ class Owner(Protocol):
 
 
 class Group:
-    """The first change is passed on at once, later ones at most once in every refresh interval."""
+    """The first change is passed on at once, later ones at most once in every refresh interval.
+
+    Refreshes of many pages, or of slow ones, come more rarely, so that they take a quarter of the time at most.
+    """
 
     def __init__(self, key: str, settings: Settings, clock: Clock, bus: Bus, owner: Owner) -> None:
         self.key = key
@@ -48,7 +54,7 @@ class Group:
         self.extensions: dict[ExtensionFactory, GroupExtension] = {}
         self.idle_since = clock.now
         self._owner = owner
-        self._timer: asyncio.Handle | None = None
+        self._alarm = Alarm(clock, self._flush)
         self._quiet_until = 0.0
 
     # Sessions
@@ -142,19 +148,31 @@ class Group:
 
     def schedule(self) -> None:
         """Refresh the stale sessions: now, or a refresh interval after the last time."""
-        if self._timer is None:
-            delay = max(0.0, self._quiet_until - self.clock.now)
-            self._timer = self.clock.later(delay, self._flush)
+        self._alarm.set(max(self.clock.now, self._quiet_until))
 
     def _flush(self) -> None:
-        self._timer = None
-        self._quiet_until = self.clock.now + self.settings.refresh_interval
-        self._owner.refresh(self.audience.flush())
+        now = self.clock.now
+        if now < self._quiet_until:  # the last refresh took long
+            self._alarm.set(self._quiet_until)
+            return
+        self._quiet_until = now + self.settings.refresh_interval
+        due, later = [], inf
+        for session in self.audience.flush():
+            if session.refreshing:
+                continue  # it comes back when that is over
+            if session.is_due(now):
+                due.append(session)
+            else:
+                later = min(later, session.quiet_until)
+        self._owner.refresh(due)
+        self._alarm.set(max(later, self._quiet_until))
+
+    def refreshed(self, began: float, took: float) -> None:
+        """A refresh that *began* then has taken so many seconds."""
+        self._quiet_until = max(self._quiet_until, began + min(RESTS * took, LONGEST_REST))
 
     def discard(self) -> None:
         """The group is no longer served."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.stop()
         for extension in self.extensions.values():
             extension.discard()

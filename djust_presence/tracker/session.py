@@ -55,6 +55,9 @@ class ServedGroup(Protocol):
     def schedule(self) -> None:
         """Refresh its stale sessions soon."""
 
+    def refreshed(self, began: float, took: float) -> None:
+        """A refresh that *began* then has taken so many seconds."""
+
     def follow(self, session: Session) -> None:
         """The wishes of *session* may have changed."""
 
@@ -97,6 +100,8 @@ class Session(Viewer):
         "key",
         "looks",
         "owner",
+        "quiet_until",
+        "refresh_interval",
         "refreshing",
         "shows_cursors",
     )
@@ -112,6 +117,8 @@ class Session(Viewer):
         self.extensions: dict[ExtensionFactory, Any] = {}  # of its group for it, with its option for each
         self.shows_cursors = False  # whether its page draws them
         self.refreshing = False  # whether its host is at it
+        self.refresh_interval = 0.0  # seconds, where it is to be longer than that of its group
+        self.quiet_until = 0.0  # it is not refreshed before that
         self.looks: Looks | None = None  # its reads while it is mounted
         self._early: list[tuple[str, Event]] = []  # broadcasts of a mount that is not live yet
         self._live = False
@@ -251,6 +258,14 @@ class Session(Viewer):
         """It is a session of *group* from here on."""
         self.group = group
 
+    def is_due(self, now: float) -> bool:
+        """Return whether it may be refreshed again; then it may not before its interval is over."""
+        if self.quiet_until > now:
+            return False
+        if self.refresh_interval:
+            self.quiet_until = now + self.refresh_interval
+        return True
+
     def begin_refresh(self) -> None:
         """Its host is about to refresh it."""
         self.refreshing = True
@@ -261,9 +276,9 @@ class Session(Viewer):
         if self.stale and self.group:
             self.group.schedule()
 
-    def listen(self, events: bool) -> None:
-        """Let the view handle broadcasts, or not."""
-        self.listens = events
+    def listen(self, events: bool, interval: float = 0.0) -> None:
+        """Let the view handle broadcasts, or not, and be refreshed at most once in *interval* seconds."""
+        self.listens, self.refresh_interval = events, interval
 
     def extend(self, factory: ExtensionFactory, option: Any = None) -> None:
         """Let its group have the extension that *factory* makes, and give that *option* for this session."""
