@@ -83,9 +83,6 @@ class Ambient:
     @contextmanager
     def restored(self) -> Iterator[None]:
         """Inside this block everything is as it was captured; afterwards it is as before."""
-        if _in_force.get() is self:
-            yield
-            return
         urlconf, script_prefix = get_urlconf(), get_script_prefix()
         with translation.override(self.language), timezone.override(self.zone):
             set_urlconf(self.urlconf)
@@ -95,6 +92,11 @@ class Ambient:
             finally:
                 set_urlconf(urlconf)
                 set_script_prefix(script_prefix)
+
+    @property
+    def in_force(self) -> bool:
+        """True if `Ambients` has restored it."""
+        return _in_force.get() is self
 
     def enter(self) -> None:
         """Restore everything for the rest of a context."""

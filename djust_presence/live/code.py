@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import WeakSet
@@ -222,8 +222,11 @@ class ViewCode:
         pushed, self.pushed = self.pushed, []
         return pushed
 
+    def _surroundings(self) -> AbstractContextManager[None]:
+        return self.view.live_context() if self._ambient.in_force else self._surrounded()
+
     @contextmanager
-    def _surroundings(self) -> Iterator[None]:
+    def _surrounded(self) -> Iterator[None]:
         with self._ambient.restored(), self.view.live_context():
             yield
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from django.template import Engine
 from django.urls import get_script_prefix, get_urlconf
@@ -52,20 +52,54 @@ def _digest(html: str) -> bytes:
     return blake2b(html.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
+class Part(Protocol):
+    """A region with a template of its own."""
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def name(self) -> str: ...
+
+
+class Template(NamedTuple):
+    """A compiled template, with what is known of it, and the variables that its engine takes from requests."""
+
+    same: Same
+    reading: Reading
+    names: frozenset[str]
+    of_request: frozenset[str] | None
+
+    @classmethod
+    def of(cls, engine: Engine, compiled: Any) -> Template:
+        reading = read(compiled)
+        return cls(Same(compiled), reading, frozenset(reading.names), _of_request(engine))
+
+
 class Memo:
     """Made for one refresh, and gone with it. For any thread."""
 
     def __init__(self) -> None:
         self._html: dict[Hashable, SharedHtml] = {}
         self._regions: dict[tuple[tuple[str, str], ...], Changed] = {}
-        self._readings: dict[Same, tuple[Reading, frozenset[str] | None]] = {}
+        self._templates: dict[tuple[int, str], Template] = {}
 
-    def render(self, template: Any, context: Mapping[str, Any], render: Callable[[], str]) -> str:
-        """Return the html that *render* gives of a compiled *template*, or gave another page of which it is the same.
+    def recall(self, parts: Iterable[Part], context: Mapping[str, Any]) -> list[SharedHtml] | None:
+        """Return the html of each of *parts* where pages that show the same have rendered them all, else None."""
+        found = []
+        for part in parts:
+            key = self._key(self._template(part.engine, part.name), context)
+            html = None if key is None else self._html.get(key)
+            if html is None:
+                return None
+            found.append(html)
+        return found
+
+    def render(self, engine: Engine, name: str, context: Mapping[str, Any], render: Callable[[], str]) -> str:
+        """Return the html that *render* gives of a template, or gave another page of which it is the same.
 
         *context* has the view's variables.
         """
-        key = self._key(template, context)
+        key = self._key(self._template(engine, name), context)
         if key is None:
             return render()
         html = self._html.get(key)
@@ -76,27 +110,28 @@ class Memo:
             self._html[key] = html
         return html
 
-    def _key(self, template: Any, context: Mapping[str, Any]) -> Hashable | None:
+    def _key(self, template: Template, context: Mapping[str, Any]) -> Hashable | None:
         """Return what the html depends on, None if that is not known."""
-        reading, of_request = self._read(template)
+        reading, missing = template.reading, None
         if reading.reasons:
             return None
-        names = tuple(name for name in reading.names if name in context)
-        missing = set(reading.names).difference(names, BUILTINS)
-        if missing and (of_request is None or missing & (of_request | ATTRIBUTES)):
-            return None
+        names = reading.names
+        if not context.keys() >= template.names:
+            names = tuple(name for name in names if name in context)
+            missing = template.names.difference(names, BUILTINS)
+            if missing and (template.of_request is None or missing & (template.of_request | ATTRIBUTES)):
+                return None
         try:
-            values = fingerprint(context[name] for name in names)
+            values = fingerprint([context[name] for name in names])
         except Unshareable:
             return None
-        surroundings = _ambient(), _address() if reading.located or missing else None
-        return Same(template), surroundings, names, values
+        return template.same, _ambient(), _address() if reading.located or missing else None, names, values
 
-    def _read(self, template: Any) -> tuple[Reading, frozenset[str] | None]:
-        same = Same(template)
-        found = self._readings.get(same)
+    def _template(self, engine: Engine, name: str) -> Template:
+        """Return the template as it was when it was first asked for."""
+        found = self._templates.get((id(engine), name))
         if found is None:
-            found = self._readings[same] = read(template), _of_request(template.engine)
+            found = self._templates[id(engine), name] = Template.of(engine, engine.get_template(name))
         return found
 
     def share(self, regions: Changed) -> Changed:

@@ -66,12 +66,12 @@ class Part(NamedTuple):
 
     def render(self, context: Mapping[str, Any], request: HttpRequest, memo: Memo | None = None) -> str:
         """Its html for a view's *context*. Raises ``TemplateDoesNotExist``."""
-        template = self.engine.get_template(self.name)
 
         def render() -> str:
+            template = self.engine.get_template(self.name)
             return template.render(make_context(dict(context), request, autoescape=self.engine.autoescape))
 
-        return memo.render(template, context, render) if memo else render()
+        return memo.render(self.engine, self.name, context, render) if memo else render()
 
 
 class Regions:
@@ -203,23 +203,6 @@ def _respond(view: Any, csrf_token: str) -> tuple[HttpResponse, Regions]:
     return response, regions
 
 
-def _render_parts(
-    view: Any, parts: tuple[Part, ...], csrf_token: str, template: Any, memo: Memo | None
-) -> Mapping[str, str] | None:
-    """The html that *parts* would have in ``render(view, csrf_token)``; None if middleware has taken another template."""
-    context = None
-    if template_response_middleware():
-        response, processed = _respond(view, csrf_token)
-        if getattr(response, "template_name", None) != template:
-            return None
-        context = processed.context
-    regions = Regions(_context(view, csrf_token) if context is None else context, view.request, memo)
-    with _collecting(regions):
-        for part in parts:
-            regions.add_part(part, fixed=True)
-    return regions.html
-
-
 def _context(view: Any, csrf_token: str) -> dict[str, Any]:
     context: dict[str, Any] = view.get_context_data()
     if inspect.iscoroutine(context):
@@ -257,10 +240,28 @@ class Shown:
         Of a page that started with nothing but parts these alone are rendered, or taken from *memo*.
         """
         if self._parts and not self._owes_page:
-            regions = _render_parts(view, self._parts, self.csrf_token, self._template, memo)
+            regions = self._render_parts(view, memo)
             if regions is not None:
                 return self._differing(regions)
         return self.update(render(view, self.csrf_token))
+
+    def _render_parts(self, view: Any, memo: Memo | None) -> Mapping[str, str] | None:
+        """The html of the parts as ``render(view, ...)`` gives it; None if middleware has taken another template."""
+        context = None
+        if template_response_middleware():
+            response, processed = _respond(view, self.csrf_token)
+            if getattr(response, "template_name", None) != self._template:
+                return None
+            context = processed.context
+        if context is None:
+            context = _context(view, self.csrf_token)
+        if memo and (known := memo.recall(self._parts, context)):
+            return dict(zip(self._digests, known, strict=True))
+        regions = Regions(context, view.request, memo)
+        with _collecting(regions):
+            for part in self._parts:
+                regions.add_part(part, fixed=True)
+        return regions.html
 
     def owe_page(self) -> None:
         """The browser's page has other regions than this one: the next refresh is to give it whole. For any thread."""

@@ -109,6 +109,7 @@ class Refresh:
     """Pages of one template that are rendered one after the other, each by itself or sharing."""
 
     def __init__(self, engine: Engine, part: str, shares: bool) -> None:
+        self.engine, self.part = engine, part
         self.template = engine.get_template(part)
         self.memo = Memo() if shares else None
         self.rendered = 0
@@ -125,7 +126,7 @@ class Refresh:
         if self.memo is None:
             return outcome(render)
         memo = self.memo
-        return outcome(lambda: memo.render(self.template, context, render))
+        return outcome(lambda: memo.render(self.engine, self.part, context, render))
 
 
 def times_rendered(part: str, *contexts: dict[str, Any], engine: Engine | None = None, **more: str) -> int:
