@@ -58,8 +58,9 @@ BORROWED = {
     ("hosts/request.py", "_get_raw_host"): "the Host header for a message, even if Django refuses it",
     ("hosts/request.py", "_origin_verified"): "Django's own check of an Origin",
     ("hosts/users.py", "_wrapped"): "the user in a lazy one",
+    ("hosts/middleware.py", "_handler_class"): "the sender of the signal that a request is finished",
     (
-        "hosts/request.py",
+        "hosts/middleware.py",
         "_template_response_middleware",
     ): "what Django's handlers process template responses by",
     ("hosts/sessions.py", "_messages"): "where Django's messages keep their storage",

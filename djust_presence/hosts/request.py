@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cached_property
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
-from asgiref.sync import SyncToAsync, sync_to_async
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
-from django.core.signals import request_finished, request_started, setting_changed
+from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
-from django.urls import set_script_prefix
 
 from ..codes import CloseCode
 from ..conf import get_settings
 from ..rates import LogLimit
 from ..tracker import Connection, Session
 from .access import Visitor
+from .middleware import answer
 from .sessions import received
 from .surroundings import Surroundings
 from .turns import Sender
@@ -36,7 +33,6 @@ __all__ = [
     "build_request",
     "origin_allowed",
     "respond",
-    "template_response_middleware",
     "wrong_origin",
 ]
 
@@ -146,39 +142,6 @@ class Outcome(NamedTuple):
     reason: str
 
 
-class LiveHandler(ASGIHandler):
-    """Django's chain of middleware for requests that came over a socket."""
-
-    request_class = LiveRequest
-
-
-_handler: LiveHandler | None = None
-_handler_lock = threading.Lock()
-
-
-def _get_handler() -> LiveHandler:
-    global _handler
-    with _handler_lock:
-        if _handler is None:
-            _handler = LiveHandler()
-        return _handler
-
-
-def template_response_middleware() -> Sequence[Callable[..., Any]]:
-    """Return the methods of the project's middleware that process template responses, in Django's order."""
-    methods = _get_handler()._template_response_middleware  # type: ignore[attr-defined]
-    return [method.func if isinstance(method, SyncToAsync) else method for method in methods]
-
-
-def _drop_handler(**kwargs: Any) -> None:
-    """Middleware reads its settings once, so after any change in a test there is to be a new chain."""
-    global _handler
-    _handler = None
-
-
-setting_changed.connect(_drop_handler, dispatch_uid="djust_presence.hosts.request")
-
-
 def build_request(scope: Mapping[str, Any], connection: Connection[Session]) -> LiveRequest:
     """The GET request for the page that opened the socket. Raises ``UnicodeDecodeError``."""
     origin = dict(scope.get("headers", ())).get(b"origin", b"")
@@ -247,15 +210,7 @@ async def respond(request: LiveRequest) -> Outcome:
     The caller holds a lane, and gives this a task of its own, in whose context all that middleware and the view have
     set (language, cache connections) ends with it.
     """
-    handler = _handler or await sync_to_async(_get_handler, thread_sensitive=False)()
-    set_script_prefix(get_script_prefix(request.scope))
-    try:
-        await request_started.asend(sender=LiveHandler, scope=request.scope)
-        response = await handler.run_get_response(request)
-    except BaseException:
-        await request_finished.asend(sender=LiveHandler)
-        raise
-    await sync_to_async(response.close)()
+    response = await answer(request)
     request.opened_session = None  # middleware has looked at it again
     behind = request.behind(response)
     return Outcome(behind, 0, "") if behind else _refused(request, response)

@@ -18,8 +18,8 @@ from django.template.context import make_context
 from django.template.response import SimpleTemplateResponse
 
 from ..calls import call
+from ..hosts.middleware import template_response_middleware
 from ..hosts.outgoing import WHOLE, Changed
-from ..hosts.request import template_response_middleware
 from .elements import PLAIN, Element
 from .memo import Memo, digest
 from .placing import Tagged, check_page

@@ -18,7 +18,7 @@ from .session import ExtensionFactory, GroupExtension, Session
 
 __all__ = ["Group"]
 
-RESTS = 4  # times as long as a refresh took, until the next one begins
+RESTS = 2  # times as long as a refresh took, until the next one begins
 LONGEST_REST = 5.0  # seconds
 
 
@@ -41,7 +41,7 @@ class Owner(Protocol):
 class Group:
     """The first change is passed on at once, later ones at most once in every refresh interval.
 
-    Refreshes of many pages, or of slow ones, come more rarely, so that they take a quarter of the time at most.
+    Refreshes of many pages, or of slow ones, come more rarely, so that they take half of the time at most.
     """
 
     def __init__(self, key: str, settings: Settings, clock: Clock, bus: Bus, owner: Owner) -> None:

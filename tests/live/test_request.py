@@ -5,21 +5,25 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.signals import request_finished, request_started
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
+from django.utils.decorators import async_only_middleware
 from pytest_django import Settings
 
 from djust_presence.hosts.access import Visitor
-from djust_presence.hosts.request import LiveHandler, build_request, origin_allowed, respond
+from djust_presence.hosts.middleware import LiveHandler
+from djust_presence.hosts.request import build_request, origin_allowed, respond
 from djust_presence.hosts.turns import Sender
 from djust_presence.live.host import live_host
 from djust_presence.live.page import LivePage
 from djust_presence.tracker import get_tracker, in_loop
+from tests.tracker.until import until
 
 from .conftest import Socket, live
 from .test_consumer import started
@@ -313,11 +317,56 @@ class Holding:
         return HttpResponse()
 
 
+@async_only_middleware
+def only_async(get_response: Any) -> Any:
+    async def middleware(request: HttpRequest) -> Any:
+        await asyncio.sleep(0)
+        return await get_response(request)
+
+    return middleware
+
+
+class Both(SessionMiddleware):
+    """Middleware that is sync and async, as Django's own."""
+
+    modes: ClassVar[list[bool]] = []
+
+    def __call__(self, request: HttpRequest) -> Any:
+        self.modes.append(self.async_mode)
+        return super().__call__(request)
+
+
+@pytest.mark.parametrize("more", [[], ["only_async"]])
+async def test_the_chain_is_async_only_if_it_has_to_be(more: list[str], settings: Settings) -> None:
+    named = [f"{__name__}.{one}" for one in [*more, "Both"]]
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, *named]
+    Both.modes.clear()
+    async with live("/counter/") as socket:
+        await started(socket)
+    assert Both.modes == [bool(more)]
+
+
 @pytest.mark.parametrize("when", ["started", "answered", "finished"])
-async def test_requests_that_are_cancelled_finish_once_and_after_what_still_runs(
+async def test_requests_that_are_cancelled_are_run_to_their_end(
     when: str, signals: Signals, settings: Settings
 ) -> None:
     settings.MIDDLEWARE = [f"{__name__}.Holding"]
+    Holding.signals = signals
+    signals.hold = when
+    answer = asyncio.create_task(respond(request_for("/counter/")))
+    assert await asyncio.to_thread(signals.held.wait, 5)
+    answer.cancel()
+    signals.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await answer
+    await until(lambda: signals.heard == ["started", "answered", "finished"])
+
+
+@pytest.mark.parametrize("when", ["started", "answered", "finished"])
+async def test_requests_that_are_cancelled_in_an_async_chain_finish_once_and_after_what_still_runs(
+    when: str, signals: Signals, settings: Settings
+) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.only_async", f"{__name__}.Holding"]
     Holding.signals = signals
     signals.hold = when
     answer = asyncio.create_task(respond(request_for("/counter/")))

@@ -44,7 +44,7 @@ async def change(session: Session, times: int = 30, pause: float = 0.05) -> None
         await asyncio.sleep(pause)
 
 
-async def test_refreshes_take_a_quarter_of_the_time_at_most(start: StartProcess) -> None:
+async def test_refreshes_take_half_of_the_time_at_most(start: StartProcess) -> None:
     a = start()
     pages = slow(a)
     watcher, ada = a.open(None), a.open("ada")
