@@ -362,7 +362,9 @@ RECORD = {"joined_at": 1.5, "id": "7"}
         ("after", RECORD | {"joined_at": "1.5"}, TypeError),
         ("after", RECORD | {"joined_at": None}, TypeError),
         ("after", RECORD | {"joined_at": float("nan")}, ValueError),
+        ("after", RECORD | {"joined_at": 10**400}, ValueError),
         ("after", RECORD | {"id": 7}, TypeError),
+        ("after", RECORD | {"id": "\ud800"}, ValueError),
     ],
 )
 def test_a_part_that_is_none_says_what_to_pass(argument: str, value: Any, error: type[Exception]) -> None:
@@ -375,6 +377,7 @@ def test_a_part_that_is_none_says_what_to_pass(argument: str, value: Any, error:
 READS: list[tuple[str, tuple[Any, ...]]] = [
     ("list", ("jobs",)),
     ("list", ("jobs", 10, RECORD)),
+    ("list", ("jobs", 10)),
     ("count", ("jobs",)),
     ("is_present", ("jobs", "w")),
     ("members", ("jobs", [f"w{number}" for number in range(2500)])),

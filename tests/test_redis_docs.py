@@ -74,7 +74,7 @@ def test_permissions_also_suffice_while_groups_are_mended(own_server: RedisServe
         backend.open("lease", 1000.0, 10.0, 15.0)
         ops = [Join(n, "room", f"r{n}", "ada", "{}", "epoch", f"t{n}") for n in (1, 2)]
         backend.write("lease", ops)
-        for row in ("I:lease", "o:room", "r:room"):
+        for row in ("I:lease", "o:room", "r:room", "t:room"):
             client.delete(f"{{djp}}:{SCHEMA}:{row}")
             place = backend.renew("lease", 2, ["room"]).places["room"]
             assert (place is None) == (row != "I:lease")
@@ -127,12 +127,12 @@ def test_rows_of_an_old_schema_can_be_removed_as_shown(
     numbered, *unnumbered = removals()
     assert len(unnumbered) == 2
     before_numbers = ["L", "J", "S", "D", "V", "I:lease 1", "r:a room", "u:a room"]
-    others = ["djp:V", "{djp2}:V", f"{{djp2}}:{SCHEMA}:V", "{djp}:2:V"]
+    others = ["djp:V", "{djp2}:V", f"{{djp2}}:{SCHEMA}:V", "{djp}:9:V"]
     for name in (*(f"{{djp}}:{row}" for row in before_numbers), *others):
         client.set(name, "")
     fill(own_server.url())
     rows = [name for name in client.scan_iter() if name.startswith(f"{{djp}}:{SCHEMA}:")]
-    assert len(rows) == 12
+    assert len(rows) == 14
     for command in unnumbered:
         run(command, shell)
     assert sorted(client.scan_iter()) == sorted([*others, *rows])
@@ -154,4 +154,4 @@ def test_what_is_shown_for_looking_into_redis_finds_something(
         assert answer.strip(), line
         assert "WRONGTYPE" not in answer, line
     kinds = {key.split(":")[2] for key in re.findall(r'"(\{djp\}:[^"]+)"', block)}
-    assert kinds == {"B", "H", "L", "J", "S", "I", "V", "r", "u", "o"}
+    assert kinds == {"B", "H", "L", "J", "S", "I", "V", "r", "u", "t", "o"}

@@ -17,7 +17,7 @@ from djust_presence.backends.redis import RedisBackend
 from djust_presence.bus.messages import encode_item, group_name, message
 from djust_presence.state.records import SCHEMA, Change, Join, Member, Place
 
-NUMBER = 1
+NUMBER = 2
 
 
 def test_the_number_belongs_to_these_shapes() -> None:
@@ -67,8 +67,10 @@ def test_rows(redis_url: str) -> None:
                 "r2": "lease 0000000008.000000 3 bob {}",
                 "r3": "lease 0000000009.000000 3 bob {}",
             },
+            "t:room": [("zoë", 5.25), ("bob", 7.0)],
             "u:room": {"zoë": '1:5.250000:r1:{"a":1}', "bob": "2:7.000000::{}"},
             "r:jobs": {"j": "job:1 0000000006.000000 3 bot {}"},
+            "t:jobs": [("bot", 5.0)],
             "u:jobs": {"bot": "1:5.000000:j:{}"},
             "o:room": [("3:bob:0000000008.000000:r2", 0.0), ("3:bob:0000000009.000000:r3", 0.0)],
         }
@@ -94,7 +96,7 @@ def test_names_of_groups() -> None:
     """By these a channel layer keeps sites, and versions with other shapes, apart."""
     backend = RedisBackend("redis://127.0.0.1:6379/3", {"prefix": "site"})
     assert backend.namespace == f"site:{NUMBER}:3"
-    assert group_name(backend.namespace, "room") == "djust_presence.4e62600f42637072770bc9a097688771"
+    assert group_name(backend.namespace, "room") == "djust_presence.1107d1dfc866d6c9b329775a4bc96166"
     others = [
         ("site", 3, "room2"),
         ("site2", 3, "room"),

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 from asgiref.sync import sync_to_async
 from django.core.checks import CheckMessage
 
+from ..state.order import Order, Spot
 from ..state.records import Change, Member, Op, Renewal, Reply, Snapshot, Work
 
 P = ParamSpec("P")
@@ -124,6 +125,11 @@ class Backend:
         """
         raise NotImplementedError
 
+    def open_and_write(self, lease: str, ttl: float, ops: Sequence[Op]) -> list[Reply]:
+        """:meth:`open` and :meth:`write`. A store that is asked over a network does both in one round trip."""
+        self.open(lease, ttl)
+        return self.write(lease, ops)
+
     # Jobs
 
     def beat(self, key: str, ref: str) -> bool:
@@ -139,6 +145,15 @@ class Backend:
     def snapshots(self, keys: Sequence[str]) -> list[Snapshot]:
         """The groups *keys*, each atomically, in one round trip."""
         raise NotImplementedError
+
+    def page(self, key: str, limit: int | None = None, after: Spot | None = None) -> dict[str, Member]:
+        """Some members of a group, in order: by ``joined_at``, and where that is equal by their users' code points.
+
+        At most *limit* of them, and only those who come *after* a place in this order, which is a ``joined_at`` and a user
+        who may not be there. Override it if the time it takes can depend on *limit* instead of on the group.
+        """
+        members = self.snapshots([key])[0].members
+        return {user: members[user] for user in Order.of(members).part(limit, after)}
 
     def counts(self, keys: Sequence[str]) -> list[int]:
         """How many users are in each of the groups *keys*, in one round trip and constant time for each.
@@ -186,6 +201,10 @@ class Backend:
     async def awrite(self, lease: str, ops: Sequence[Op]) -> list[Reply]:
         return await in_thread(self.write, lease, ops)
 
+    async def aopen_and_write(self, lease: str, ttl: float, ops: Sequence[Op]) -> list[Reply]:
+        await self.aopen(lease, ttl)
+        return await self.awrite(lease, ops)
+
     async def abeat(self, key: str, ref: str) -> bool:
         return await in_thread(self.beat, key, ref)
 
@@ -194,6 +213,9 @@ class Backend:
 
     async def asnapshots(self, keys: Sequence[str]) -> list[Snapshot]:
         return await in_thread(self.snapshots, keys)
+
+    async def apage(self, key: str, limit: int | None = None, after: Spot | None = None) -> dict[str, Member]:
+        return await in_thread(self.page, key, limit, after)
 
     async def acounts(self, keys: Sequence[str]) -> list[int]:
         return await in_thread(self.counts, keys)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from ..state.order import Spot
 from ..state.records import Change, Member, Op, Renewal, Reply, Snapshot, Work
 from ..state.store import Store
 from .base import Backend
@@ -67,6 +68,10 @@ class MemoryBackend(Backend):
         with self._lock:
             return [self._store.snapshot(key) for key in keys]
 
+    def page(self, key: str, limit: int | None = None, after: Spot | None = None) -> dict[str, Member]:
+        with self._lock:
+            return self._store.page(key, limit, after)
+
     def counts(self, keys: Sequence[str]) -> list[int]:
         with self._lock:
             return [self._store.count(key) for key in keys]
@@ -101,6 +106,9 @@ class MemoryBackend(Backend):
 
     async def asnapshots(self, keys: Sequence[str]) -> list[Snapshot]:
         return self.snapshots(keys)
+
+    async def apage(self, key: str, limit: int | None = None, after: Spot | None = None) -> dict[str, Member]:
+        return self.page(key, limit, after)
 
     async def acounts(self, keys: Sequence[str]) -> list[int]:
         return self.counts(keys)

@@ -11,7 +11,20 @@ from importlib.resources import files
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..errors import PresenceUnavailable
-from ..state.records import SCHEMA, Change, Join, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
+from ..state.order import Spot
+from ..state.records import (
+    SCHEMA,
+    Change,
+    Join,
+    Member,
+    Op,
+    Place,
+    Renewal,
+    Reply,
+    Snapshot,
+    Status,
+    Work,
+)
 
 T = TypeVar("T")
 
@@ -52,7 +65,7 @@ class Request(Generic[T]):
         Raises the first reply that is an error; for what only reads, a row of another type than it should be is None. A
         server that does not know a script (error *unknown*) is told all of
         them, and what came before is not asked again. What came after it is: there, a write that ran all the same
-        found a gap in the numbers and did nothing, or was seen before.
+        found a gap in the numbers or an unknown lease and did nothing, or was seen before.
         """
         replies = yield self.commands
         for at, reply in enumerate(replies):
@@ -210,6 +223,14 @@ class Scripts:
             (load("join"), load("leave")),
         )
 
+    def open_and_write(self, lease: str, ttl: float, ops: Sequence[Op]) -> Request[list[Reply]]:
+        opening, write = self.open(lease, ttl), self.write(lease, ops)
+        return Request(
+            [*opening.commands, *write.commands],
+            lambda replies: write.parse(replies[1:]),
+            (*opening.scripts, *write.scripts),
+        )
+
     # Jobs
 
     def beat(self, key: str, ref: str) -> Request[bool]:
@@ -221,18 +242,31 @@ class Scripts:
     # Reads
 
     def snapshots(self, keys: Sequence[str]) -> Request[list[Snapshot]]:
-        def snapshot(reply: list[Any] | None) -> Snapshot:
-            if reply is None:
-                raise PresenceUnavailable(f"The key {self.prefix}V in Redis is not a hash.")
-            where, rows = reply
-            return Snapshot(place(where), members(rows))
-
         return Request(
             [self._call("snapshot", key) for key in keys],
-            lambda replies: [snapshot(reply) for reply in replies],
+            lambda replies: [
+                Snapshot(place(where), members(rows)) for where, rows in map(self._of_group, replies)
+            ],
             (load("snapshot"),),
             reading=True,
         )
+
+    def page(
+        self, key: str, limit: int | None = None, after: Spot | None = None
+    ) -> Request[dict[str, Member]]:
+        spot = () if after is None else (repr(float(after[0])), after[1])
+        return Request(
+            [self._call("page", key, "" if limit is None else str(limit), *spot)],
+            lambda replies: members(self._of_group(replies[0])),
+            (load("page"),),
+            reading=True,
+        )
+
+    def _of_group(self, reply: list[Any] | None) -> list[Any]:
+        """Return *reply*, that of a script which reads a group: such scripts let go of all other rows of a wrong type."""
+        if reply is None:
+            raise PresenceUnavailable(f"The key {self.prefix}V in Redis is not a hash.")
+        return reply
 
     def counts(self, keys: Sequence[str]) -> Request[list[int]]:
         return Request(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.utils.translation import gettext
 
-from ..keys import checked_key, user_id_of
+from ..keys import checked_key, is_whole, user_id_of
+from ..state.order import Spot
 from ..state.records import Member, records
 
 __all__ = ["Record", "Slice", "UserQuery", "checked_keys"]
@@ -29,11 +29,11 @@ def _several(given: Iterable[U], what: str) -> list[U]:
 
 
 class Slice(NamedTuple):
-    """A part of the records of the group *key*, in their order."""
+    """A part of the records of the group *key*, in their order; all of them without *limit* and *after*."""
 
     key: str
     limit: int | None
-    after: tuple[float, str] | None
+    after: Spot | None
 
     @classmethod
     def of(cls, key: str, limit: Any, after: Any) -> Slice:
@@ -47,15 +47,16 @@ class Slice(NamedTuple):
                 raise ValueError(fault)
         return cls(key, limit, None if after is None else _sort_key(after))
 
+    @property
+    def is_all(self) -> bool:
+        return self.limit is None and self.after is None
+
     def records(self, members: Mapping[str, Member]) -> list[Record]:
-        """Return this part of the records of *members*."""
-        ordered = sorted((member.joined_at, user) for user, member in members.items())
-        start = 0 if self.after is None else bisect_right(ordered, self.after)
-        stop = None if self.limit is None else start + self.limit
-        return records({user: members[user] for _, user in ordered[start:stop]}, gettext("Guest"))
+        """Return the records of *members*, which are this part of the group."""
+        return records(members, gettext("Guest"))
 
 
-def _sort_key(record: Any) -> tuple[float, str]:
+def _sort_key(record: Any) -> Spot:
     """Return the fields of *record* by which records are ordered."""
     fault = (
         "after is a record from before, a dictionary with its 'joined_at' (a number) and 'id' (a text), not "
@@ -68,7 +69,11 @@ def _sort_key(record: Any) -> tuple[float, str]:
     joined_at, user = record["joined_at"], record["id"]
     if isinstance(joined_at, bool) or not isinstance(joined_at, int | float) or not isinstance(user, str):
         raise TypeError(fault)
-    if joined_at != joined_at:  # NaN has no place in an order
+    try:
+        joined_at = float(joined_at)
+    except OverflowError as error:
+        raise ValueError(fault) from error
+    if joined_at != joined_at or not is_whole(user):  # NaN has no place in an order
         raise ValueError(fault)
     return joined_at, user
 

@@ -40,15 +40,13 @@ def join(key: str, user_id: object, meta: Mapping[str, Any] | None = None, ttl: 
     """
     op = _join(key, user_id, meta or {}, ttl)
     backend, lease = swept_backend(ajoin), _lease()
-    backend.open(lease, ttl)
-    publish(backend, backend.write(lease, [op])[0].change)
+    publish(backend, backend.open_and_write(lease, ttl, [op])[0].change)
 
 
 async def ajoin(key: str, user_id: object, meta: Mapping[str, Any] | None = None, ttl: float = 60) -> None:
     op = _join(key, user_id, meta or {}, ttl)
     backend, lease = await aswept_backend(), _lease()
-    await backend.aopen(lease, ttl)
-    await apublish(backend, (await backend.awrite(lease, [op]))[0].change)
+    await apublish(backend, (await backend.aopen_and_write(lease, ttl, [op]))[0].change)
 
 
 def heartbeat(key: str, user_id: object) -> bool:

@@ -35,14 +35,18 @@ def list(key: str, limit: int | None = None, after: Mapping[str, Any] | None = N
     order, even if its user has left. Raises ``TypeError`` or ``ValueError`` for another limit or record.
     """
     part = Slice.of(key, limit, after)
-    return part.records(swept_backend(alist).snapshots([part.key])[0].members)
+    backend = swept_backend(alist)
+    return part.records(backend.snapshots([key])[0].members if part.is_all else backend.page(*part))
 
 
 async def alist(
     key: str, limit: int | None = None, after: Mapping[str, Any] | None = None
 ) -> builtins.list[Record]:
     part = Slice.of(key, limit, after)
-    return part.records((await (await aswept_backend()).asnapshots([part.key]))[0].members)
+    backend = await aswept_backend()
+    return part.records(
+        (await backend.asnapshots([key]))[0].members if part.is_all else await backend.apage(*part)
+    )
 
 
 def members(key: str, users: Iterable[object]) -> builtins.list[Record]:

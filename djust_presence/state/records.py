@@ -15,7 +15,7 @@ MAX_META_BYTES = 4096
 
 # The shapes of a store's rows and of the messages between processes. It rises when one of them changes, so that two
 # versions of this package that run at the same time never misread each other.
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Member(NamedTuple):

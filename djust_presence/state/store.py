@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
+from .order import Order, Spot
 from .records import Change, Join, Leave, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
 
 NEVER = float("-inf")
@@ -42,30 +43,37 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class Group:
-    """The rows of a presence key, the records of its users, and each user's refs by when their meta was said."""
+    """The rows of a presence key, the records of its users, their order, and each user's refs by when their meta was said."""
 
     place: Place
     rows: dict[str, Row] = field(default_factory=dict)
     users: dict[str, Member] = field(default_factory=dict)
+    order: Order = field(default_factory=Order)
     refs: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
 
     def add(self, ref: str, row: Row, joined_at: float) -> None:
         """List *ref*, for the first time or with another row of the same user."""
-        self.remove(ref)
+        self._take(ref)
         self.rows[ref] = row
         insort(self.refs.setdefault(row.user, []), (row.said, ref))
         self._show(row.user, joined_at)
 
     def remove(self, ref: str) -> None:
         """Take *ref* out; its user goes with the last one."""
+        if row := self._take(ref):
+            self._show(row.user, self.users[row.user].joined_at)
+
+    def _take(self, ref: str) -> Row | None:
         if row := self.rows.pop(ref, None):
             refs = self.refs[row.user]
             del refs[bisect_left(refs, (row.said, ref))]
-            self._show(row.user, self.users[row.user].joined_at)
+        return row
 
     def _show(self, user: str, joined_at: float) -> None:
         """A record has the meta that was said last among the user's connections."""
-        if refs := self.refs[user]:
+        was, refs = self.users.get(user), self.refs[user]
+        self.order.move(user, was and was.joined_at, joined_at if refs else None)
+        if refs:
             self.users[user] = Member(len(refs), joined_at, self.rows[refs[-1][1]].meta)
         else:
             del self.refs[user], self.users[user]
@@ -271,6 +279,10 @@ class Store:
     def snapshot(self, key: str) -> Snapshot:
         group = self.groups.get(key)
         return Snapshot(group.place, dict(group.users)) if group else Snapshot(None, {})
+
+    def page(self, key: str, limit: int | None, after: Spot | None) -> dict[str, Member]:
+        group = self.groups.get(key)
+        return {user: group.users[user] for user in group.order.part(limit, after)} if group else {}
 
     def count(self, key: str) -> int:
         group = self.groups.get(key)

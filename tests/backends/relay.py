@@ -15,13 +15,14 @@ QUIET = 0.05  # seconds after which a client that says nothing more is taken to 
 class Relay:
     """Passes on what it gets, the server's answers only once the client has gone quiet.
 
-    So ``round_trips`` counts how often a client had to wait. With ``deaf`` the server is heard, but its answers are
+    So ``round_trips`` counts how often a client had to wait, and ``answered`` the bytes that it got. With ``deaf`` the server is heard, but its answers are
     not passed on: the line breaks instead; ``losing`` is how many answers more that happens to. With ``swallows`` connections stay open, and nothing is passed on.
     """
 
     def __init__(self, port: int) -> None:
         self.server = port
         self.round_trips = 0
+        self.answered = 0
         self.deaf = False
         self.losing = 0
         self.swallows = False
@@ -80,5 +81,6 @@ class Relay:
                         self.losing -= 1
                         return
                     self.round_trips += asked
+                    self.answered += len(answer)
                     client.sendall(answer)
                     asked, answer = False, b""

@@ -22,9 +22,11 @@ class BlockingVerbsOnly(MemoryBackend):
     aclaim = Backend.aclaim
     areap = Backend.areap
     awrite = Backend.awrite
+    aopen_and_write = Backend.aopen_and_write
     abeat = Backend.abeat
     arelease = Backend.arelease
     asnapshots = Backend.asnapshots
+    apage = Backend.apage
     acounts = Backend.acounts
     amembers = Backend.amembers
     acount_and_member = Backend.acount_and_member
@@ -54,6 +56,21 @@ class TestBlockingVerbsOnly(BackendContract):
         return names(backend)
 
 
+class OldVerbsOnly(BlockingVerbsOnly):
+    """As a third party has written one before there were verbs that answer in one step what others do in two."""
+
+    page = Backend.page
+
+
+class TestOldVerbsOnly(BackendContract):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return OldVerbsOnly()
+
+    def stored(self, backend: Backend) -> Collection[str]:
+        return names(backend)
+
+
 @pytest.mark.redis
 class TestRedis(BackendContract):
     @pytest.fixture
@@ -64,8 +81,8 @@ class TestRedis(BackendContract):
     def stored(self, backend: Backend) -> Collection[str]:
         with redis.Redis.from_url(self.url, decode_responses=True) as client:
             return [
-                *(name for name in client.scan_iter() if name not in ("{djp}:1:B", "{djp}:1:H")),
-                *client.hkeys("{djp}:1:S"),
-                *client.zrange("{djp}:1:L", 0, -1),
-                *client.zrange("{djp}:1:J", 0, -1),
+                *(name for name in client.scan_iter() if name not in ("{djp}:2:B", "{djp}:2:H")),
+                *client.hkeys("{djp}:2:S"),
+                *client.zrange("{djp}:2:L", 0, -1),
+                *client.zrange("{djp}:2:J", 0, -1),
             ]

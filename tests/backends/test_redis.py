@@ -205,23 +205,26 @@ class TestTheWire:
         backend.open("job:1", 60)
         backend.write("job:1", [join(1, "bot", "bot", "jobs")])
         backend.drain("job:1", 60)
-        assert client.hgetall("{djp}:1:S") == {
+        assert client.hgetall("{djp}:2:S") == {
             "p-1": "1:30.000000:0.000000:0.000000",
             "job:1": "1:60.000000:0.000000:0.000000:draining",
         }
-        assert client.hget("{djp}:1:V", "document:42") == "e:1:t"
-        assert client.smembers("{djp}:1:I:p-1") == {"r1:document:42"}
-        assert client.hgetall("{djp}:1:r:document:42") == {
+        assert client.hget("{djp}:2:V", "document:42") == "e:1:t"
+        assert client.smembers("{djp}:2:I:p-1") == {"r1:document:42"}
+        assert client.hgetall("{djp}:2:r:document:42") == {
             "r1": f'p-1 {reply.said:.6f} 4 zoë {{"name":"Zoë"}}'
         }
-        (member,) = client.hgetall("{djp}:1:u:document:42").values()
+        (member,) = client.hgetall("{djp}:2:u:document:42").values()
         assert re.fullmatch(r'1:\d{10}\.\d{6}:r1:{"name":"Zoë"}', member)
-        assert client.zrange("{djp}:1:L", 0, -1) == ["p-1"]
-        assert client.zrange("{djp}:1:J", 0, -1) == ["job:1"]
-        assert client.get("{djp}:1:B") == "p-1"
+        assert client.zrange("{djp}:2:t:document:42", 0, -1, withscores=True) == [
+            ("zoë", float(member.split(":")[1]))
+        ]
+        assert client.zrange("{djp}:2:L", 0, -1) == ["p-1"]
+        assert client.zrange("{djp}:2:J", 0, -1) == ["job:1"]
+        assert client.get("{djp}:2:B") == "p-1"
         (second,) = backend.write("p-1", [join(2, "r2", "zoë", "document:42")])
-        assert client.hget("{djp}:1:u:document:42", "zoë") == f"2:{member.split(':')[1]}::{{}}"
-        assert client.zrange("{djp}:1:o:document:42", 0, -1) == [
+        assert client.hget("{djp}:2:u:document:42", "zoë") == f"2:{member.split(':')[1]}::{{}}"
+        assert client.zrange("{djp}:2:o:document:42", 0, -1) == [
             f"4:zoë:{reply.said:.6f}:r1",
             f"4:zoë:{second.said:.6f}:r2",
         ]
@@ -322,7 +325,7 @@ class TestScripts:
     def test_a_group_whose_place_was_evicted_begins_empty(self, backend: RedisBackend, client: Any) -> None:
         backend.open("lease", LONG)
         backend.write("lease", [join(1), join(2, "ref2", "user2")])
-        client.delete("{djp}:1:V")
+        client.delete("{djp}:2:V")
         assert backend.renew("lease", 2, ["room"]).places == {"room": None}
         assert backend.write("lease", [leave(3)])[0].change is None
         reply = backend.write("lease", [join(4, "ref3", "user3", epoch="new")])[0]
@@ -336,7 +339,7 @@ class TestSpoiledRows:
     ) -> None:
         backend.open("lease", LONG)
         backend.write("lease", [join(n, f"ref{n}", f"user{n}", "room") for n in (1, 2, 3)])
-        client.hset("{djp}:1:u:room", "user2", "garbage")
+        client.hset("{djp}:2:u:room", "user2", "garbage")
         assert backend.snapshots(["room"]) == [Snapshot(None, {})]
         assert backend.renew("lease", 3, ["room"]).places == {"room": None}
 
@@ -349,28 +352,84 @@ class TestSpoiledRows:
         users = ["one tab", "two tabs", "two tabs"]
         backend.write("lease", [join(n, f"ref{n}", one, "room") for n, one in enumerate(users, 1)])
         assert backend.renew("lease", 3, ["room"]).places["room"]
-        before = client.hget("{djp}:1:u:room", user)
-        client.hset("{djp}:1:u:room", user, ":".join([*before.split(":", 3)[:3], meta]))
+        before = client.hget("{djp}:2:u:room", user)
+        client.hset("{djp}:2:u:room", user, ":".join([*before.split(":", 3)[:3], meta]))
         assert backend.renew("lease", 3, ["room"]).places == {"room": None}
+
+    @pytest.mark.parametrize("verb", ["page", "page after", "snapshot", "join", "leave", "reap"])
+    @pytest.mark.parametrize("spoil", ["delete", "other type", "too few", "too many", "no member"])
+    def test_a_group_whose_list_is_lost_or_spoiled_is_let_go_of_as_a_whole(
+        self, backend: RedisBackend, client: Any, spoil: str, verb: str
+    ) -> None:
+        backend.open("own", LONG)
+        backend.open("lease", LONG)
+        users = [join(n, f"ref{n}", f"user{n}", joined_at=float(n), epoch="old") for n in (1, 2, 3)]
+        backend.write("lease", users)
+        verbs: dict[str, Callable[[], Any]] = {
+            "page": lambda: backend.page("room", 2),
+            "page after": lambda: backend.page("room", None, (0.5, "")),
+            "snapshot": lambda: backend.snapshots(["room"])[0].members,
+            "join": lambda: backend.write("own", [join(1, "new", "new", epoch="new")])[0].epoch == "old",
+            "leave": lambda: backend.write("lease", [leave(4, "ref1")])[0].change,
+            "reap": lambda: backend.reap("lease", "room", ["ref1"], "tag"),
+        }
+        if verb == "reap":
+            backend.drain("lease", GONE)
+            assert backend.claim("own", 10, 0)
+        listed, members = "{djp}:2:t:room", "{djp}:2:u:room"
+        match spoil:
+            case "delete":
+                client.delete(listed)
+            case "other type":
+                client.set(listed, "spoiled")
+            case "too few":
+                client.zrem(listed, "user1")
+            case "too many":
+                client.zadd(listed, {"nobody": 0})
+            case "no member":
+                client.hset(members, "user1", "garbage")
+        # A step reads no more than the rows of its own users.
+        unseen = {("too few", "join"), ("no member", "join")} | {
+            ("too many", one) for one in ("join", "leave", "reap")
+        }
+        whole = (spoil, verb) in unseen
+        assert bool(verbs[verb]()) == whole
+        if not whole:
+            begun = {"r:room", "t:room", "u:room"} if verb == "join" else set()
+            assert {name.removeprefix("{djp}:2:") for name in client.scan_iter("{djp}:2:[rtuo]:*")} == begun
+
+    @pytest.mark.parametrize("listed", [None, 0.5])
+    def test_a_renewal_finds_a_user_who_is_not_listed_at_their_time(
+        self, backend: RedisBackend, client: Any, listed: float | None
+    ) -> None:
+        backend.open("lease", LONG)
+        backend.write("lease", [join(n, f"ref{n}", f"user{n}", "room", joined_at=float(n)) for n in (1, 2)])
+        assert backend.renew("lease", 2, ["room"]).places["room"]
+        if listed is None:
+            client.zrem("{djp}:2:t:room", "user2")
+        else:
+            client.zadd("{djp}:2:t:room", {"user2": listed})
+        assert backend.renew("lease", 2, ["room"]).places == {"room": None}
 
     def test_an_index_of_the_wrong_type_is_made_good(self, backend: RedisBackend, client: Any) -> None:
         backend.open("lease", LONG)
         backend.write("lease", [join(1, "ref1", "user1", "room")])
-        client.set("{djp}:1:I:lease", "spoiled")
+        client.set("{djp}:2:I:lease", "spoiled")
         assert backend.renew("lease", 1, ["room"]).places["room"]
-        assert client.smembers("{djp}:1:I:lease") == {"ref1:room"}
-        client.set("{djp}:1:I:lease", "spoiled")
+        assert client.smembers("{djp}:2:I:lease") == {"ref1:room"}
+        client.set("{djp}:2:I:lease", "spoiled")
         assert backend.write("lease", [join(2, "ref2", "user2", "room")])[0].change
-        client.set("{djp}:1:I:lease", "spoiled")
+        client.set("{djp}:2:I:lease", "spoiled")
         assert backend.write("lease", [leave(3, "ref2")])[0].change
 
     def test_places_of_the_wrong_type_are_an_outage(self, backend: RedisBackend, client: Any) -> None:
         backend.open("lease", LONG)
         backend.write("lease", [join(1, "ref1", "user1", "room")])
-        client.delete("{djp}:1:V")
-        client.set("{djp}:1:V", "spoiled")
-        with pytest.raises(PresenceUnavailable, match=r"\{djp\}:1:V"):
-            backend.snapshots(["room"])
+        client.delete("{djp}:2:V")
+        client.set("{djp}:2:V", "spoiled")
+        for read in (lambda: backend.snapshots(["room"]), lambda: backend.page("room", 5)):
+            with pytest.raises(PresenceUnavailable, match=r"\{djp\}:2:V"):
+                read()
 
 
 class TestFailures:
@@ -391,7 +450,7 @@ class TestFailures:
         asyncio.run(count())
 
     def test_an_answer_that_is_an_error(self, backend: RedisBackend, client: Any) -> None:
-        client.set("{djp}:1:S", "not a hash")
+        client.set("{djp}:2:S", "not a hash")
         with pytest.raises(PresenceUnavailable, match="WRONGTYPE"):
             backend.open("lease", LONG)
         with pytest.raises(PresenceUnavailable, match="WRONGTYPE"):
@@ -582,7 +641,7 @@ class TestConnections:
             backend.open("lease", LONG)
             assert backend.write("lease", [join(1)])[0].status is Status.OK
             with redis.Redis.from_url(server.url(3)) as client:
-                assert client.exists("{djp}:1:V")
+                assert client.exists("{djp}:2:V")
             backend.close()
 
     def test_a_cluster_finds_all_keys_in_one_slot(self) -> None:
@@ -611,7 +670,7 @@ class TestConnections:
             assert backend.claim("own", 10, 0) == [Work("dead", "a{b}c", ["ref2"])]
             assert backend.reap("dead", "a{b}c", ["ref2"], "tag")
             assert backend.snapshots(["a{b}c", "}{"])[0].members.keys() == {"user"}
-            slot = client.execute_command("CLUSTER KEYSLOT", "{djp}:1:V")
+            slot = client.execute_command("CLUSTER KEYSLOT", "{djp}:2:V")
             assert client.execute_command("CLUSTER COUNTKEYSINSLOT", slot) == client.dbsize() > 0
             client.close()
             backend.close()
@@ -793,7 +852,7 @@ class TestConfiguration:
             assert backend.check() == []
             backend.open("lease", LONG)
             assert backend.write("lease", [join(1)])[0].status is Status.OK
-            assert client.hlen("{shared}:1:V") == 1
+            assert client.hlen("{shared}:2:V") == 1
             assert asyncio.run(acount(backend)) == 1
             backend.close()
             wrong = RedisBackend("redis://nowhere.invalid:1", {**options, "password": "wrong"})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
+from djust_presence.state.order import Spot
 from djust_presence.state.records import SCHEMA, Join, Leave, Op, Renewal, Reply, Status, Work
 from djust_presence.state.store import Group, Lease, Row, Store
 
@@ -21,13 +22,16 @@ TTLS = st.sampled_from([0.0, 1000.0])  # expired at once, or never: no time pass
 LEASES = st.sampled_from(["one", "two", "job:1", "job:2"])
 KEYS = st.sampled_from(["room", "room", "{a}:b"])
 REFS = st.sampled_from(["r1", "r2", "r3", "r4"])
-USERS = st.sampled_from(["ann", "b 2 b", "çe:1"])
+USERS = st.sampled_from(["ann", "b 2 b", "çe:1", "\uffee", "\U0001f600"])
 METAS = st.sampled_from(["{}", '{"a":"1:2.0:{}"}', '{"name":"Zoë"}'])
 EPOCHS = st.sampled_from(["e1", "e2"])
 SOME_REFS = st.lists(REFS, max_size=4, unique=True)
 FATES = st.sampled_from(["count", "renew", "open", "move"])  # what may happen to a lease while it is buried
 TAGS = st.sampled_from([f"t{number}" for number in range(9)])
-JOINED = st.integers(0, 3 * 10**9).map(lambda micro: 1.7e9 + micro / 10**6)
+JOINED = st.integers(0, 3 * 10**9).map(lambda micro: 1.7e9 + micro / 10**6) | st.sampled_from(
+    [1.7e9, 1.7e9 + 1]
+)
+SPOTS = st.none() | st.tuples(JOINED, USERS)
 SAID = st.none() | st.sampled_from(
     [0.0, 1.7e9, 1.7e9 + 1, 1.7e9 + 2, 1.7e9 + 3]
 )  # always before what is said now
@@ -55,6 +59,7 @@ VERBS = st.one_of(
     st.tuples(st.just("release"), KEYS, REFS, TAGS),
     st.tuples(st.just("snapshots"), st.lists(KEYS, max_size=3)),
     st.tuples(st.just("members"), KEYS, st.lists(USERS, max_size=3)),
+    st.tuples(st.just("page"), KEYS, st.sampled_from([None, 0, 1, 2, 9]), SPOTS),
 )
 
 
@@ -66,7 +71,7 @@ class Rows(NamedTuple):
     leases: dict[str, tuple[int, float, float, float, bool]]
     dead: set[str]
     work: dict[str, set[tuple[str, str]]]
-    groups: dict[str, tuple[Any, dict[str, Row], dict[str, str], dict[str, list[str]]]]
+    groups: dict[str, tuple[Any, dict[str, Row], dict[str, str], list[Spot], dict[str, list[str]]]]
 
 
 def of_clock(said: float) -> float:
@@ -94,6 +99,7 @@ def rows_of_store(store: Store) -> Rows:
                 ":".join(map(str, group.place)),
                 {ref: row._replace(said=of_clock(row.said)) for ref, row in group.rows.items()},
                 {user: member_text(group, user) for user in group.users},
+                list(group.order),
                 {user: [ref for _, ref in refs] for user, refs in group.refs.items() if len(refs) > 1},
             )
             for key, group in store.groups.items()
@@ -155,6 +161,12 @@ def rows_of_redis(client: Any) -> Rows:
                 place,
                 {ref: row(text) for ref, text in take(f"r:{key}", client.hgetall).items()},
                 take(f"u:{key}", client.hgetall),
+                take(
+                    f"t:{key}",
+                    lambda name: [
+                        (score, user) for user, score in client.zrange(name, 0, -1, withscores=True)
+                    ],
+                ),
                 order(take(f"o:{key}", lambda name: client.zrange(name, 0, -1))),
             )
             for key, place in places.items()
@@ -168,6 +180,8 @@ def normal(reply: Any) -> Any:
     """A reply without the order in which work is given out."""
     if isinstance(reply, list) and reply and isinstance(reply[0], Work):
         return sorted((lease, key, sorted(refs)) for lease, key, refs in reply)
+    if isinstance(reply, dict):
+        return list(reply.items())  # of a page, where the order counts
     if isinstance(reply, Renewal):
         return reply._replace(at=0.0)
     if isinstance(reply, list) and reply and isinstance(reply[0], Reply):

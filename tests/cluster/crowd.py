@@ -16,7 +16,7 @@ from tests.servers import RedisServer, SiteServer
 
 __all__ = ["PREFIX", "Crowd", "StoreReader"]
 
-PREFIX = "{djp}:1:"
+PREFIX = "{djp}:2:"
 
 
 class StoreReader:
@@ -40,8 +40,8 @@ class StoreReader:
         expected = {f"room:{room}" for room, users in rooms.items() if users}
         if places.keys() != expected:
             found.append(f"V has {sorted(places)}, not {sorted(expected)}")
-        wanted = {f"{kind}:{key}" for kind in "ru" for key in expected}
-        if (keys := self.keys("[ru]:*")) != wanted:
+        wanted = {f"{kind}:{key}" for kind in "rtu" for key in expected}
+        if (keys := self.keys("[rtu]:*")) != wanted:
             found.append(f"there are {sorted(keys)}, not {sorted(wanted)}")
         for room, users in rooms.items():
             found += [f"{room}: {fault}" for fault in self._faults_of(f"room:{room}", users)]
@@ -54,6 +54,9 @@ class StoreReader:
             user: str(count) for user, count in users.items()
         }:
             found.append(f"the users are {members}")
+        listed = self.client.zrange(PREFIX + "t:" + key, 0, -1, withscores=True)
+        if dict(listed) != {user: float(text.split(":")[1]) for user, text in members.items()}:
+            found.append(f"t has {listed}, the users are {members}")
         rows: dict[str, str] = self.client.hgetall(PREFIX + "r:" + key)
         if Counter(text.split(" ")[3] for text in rows.values()) != users:
             found.append(f"the rows are {rows}")

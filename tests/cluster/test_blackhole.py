@@ -48,7 +48,7 @@ async def stop(case: Case) -> Stop:
         site.allow(r"Cancel \d+ running task")
         with site:
             async with LivePage(site, "/document/1/", Person(site, "ada")) as ada:
-                await ada.until(lambda: redis.command_line("HLEN", "{djp}:1:r:document:1") == ":1\r\n")
+                await ada.until(lambda: redis.command_line("HLEN", "{djp}:2:r:document:1") == ":1\r\n")
                 await asyncio.sleep(0.5)  # the process has heard of it too
                 relay.swallows = True
                 await asyncio.sleep(case.before)

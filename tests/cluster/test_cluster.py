@@ -83,7 +83,7 @@ async def test_a_process_that_hangs_is_given_up_and_comes_back_without_ghosts(
         await grace.until_online(1)
         await grace.until(lambda: grace.flashes[-1] == "ada left")
         assert [flash for flash in grace.flashes if "ada" in flash] == ["ada joined", "ada left"] * 2
-        assert redis.command_line("HLEN", "{djp}:1:r:document:1") == ":1\r\n"
+        assert redis.command_line("HLEN", "{djp}:2:r:document:1") == ":1\r\n"
 
 
 async def test_a_flushed_redis_makes_nobody_leave(sites: Sites, redis: RedisServer) -> None:

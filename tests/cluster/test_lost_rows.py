@@ -88,11 +88,20 @@ def has_no_order_of_one(store: StoreReader, room: str) -> None:
     store.client.zpopmax(f"{PREFIX}o:room:{room}")
 
 
+def is_not_listed(store: StoreReader, room: str) -> None:
+    store.client.zpopmin(f"{PREFIX}t:room:{room}")
+
+
+def is_listed_early(store: StoreReader, room: str) -> None:
+    store.client.zadd(f"{PREFIX}t:room:{room}", {f"{room}2": 5})
+
+
 SPOILS_OF_ROOMS: list[dict[str, Spoil]] = [
     {"DEL r": loses("r:{key}"), "DEL u": loses("u:{key}"), "DEL o": loses("o:{key}")},
     {"SET r": has_text("r:{key}"), "SET u": has_text("u:{key}"), "SET o": has_text("o:{key}")},
     {"u garbage": has_member("garbage"), "u 1:x:y": has_member("1:x:y"), "r garbage": has_row("garbage")},
     {"u meta": has_unreadable_meta, "r 5 words": has_row("a b c d e"), "V garbage": has_place("garbage")},
+    {"DEL t": loses("t:{key}"), "t pop": is_not_listed, "SET t": has_text("t:{key}"), "t 5": is_listed_early},
     {"o pop": has_no_order_of_one, "u 9:": has_member("9:1.0:x:{}"), "V empty": has_place("")},
 ]
 SPOILS_OF_ALL: dict[str, Spoil] = {
@@ -191,12 +200,14 @@ def loses_all_jobs(store: StoreReader) -> None:
 JOB_ROOMS: dict[str, Spoil] = {
     "lost-r": loses("r:{key}"),
     "lost-u": loses("u:{key}"),
+    "lost-t": loses("t:{key}"),
     "no-place": lambda store, room: store.client.hdel(PREFIX + "V", f"room:{room}"),
     "no-index": loses_lease("I"),
     "no-expiry": loses_lease("J"),
     "no-seq": loses_lease("S"),
     "spoiled-r": has_row("garbage"),
     "spoiled-u": has_text("u:{key}"),
+    "spoiled-t": has_text("t:{key}"),
     "untouched": lambda store, room: None,
 }
 JOB_TTL = 2.0

@@ -77,11 +77,11 @@ async def restart(site: SiteServer, pages: Sequence[LastingPage], *, kill: bool 
 
 async def until_buried(redis: RedisServer) -> None:
     """Let the grace of all clean stops be over, and wait until every tab is there once, and nothing else."""
-    leases = redis.command_line("HGETALL", "{djp}:1:S")
+    leases = redis.command_line("HGETALL", "{djp}:2:S")
     for lease in re.findall(r"(\S+)\r\n\$\d+\r\n\S+:draining\r\n", leases):
-        redis.command_line("ZADD", "{djp}:1:L", "1", lease)
+        redis.command_line("ZADD", "{djp}:2:L", "1", lease)
     async with asyncio.timeout(5 * LEASE_TTL):
-        while redis.command_line("HLEN", f"{{djp}}:1:r:document:{DOCUMENT}") != f":{TABS}\r\n":
+        while redis.command_line("HLEN", f"{{djp}}:2:r:document:{DOCUMENT}") != f":{TABS}\r\n":
             await asyncio.sleep(0.1)
 
 

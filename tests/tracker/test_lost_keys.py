@@ -46,7 +46,7 @@ def signals() -> Iterator[list[str]]:
         signal.disconnect(receive)
 
 
-@pytest.mark.parametrize("lost", ["B", "L", "S", "V", "I:", "r:room", "u:room", "o:room"])
+@pytest.mark.parametrize("lost", ["B", "L", "S", "V", "I:", "r:room", "u:room", "t:room", "o:room"])
 async def test_whoever_is_there_is_listed_again_and_nobody_is_told(
     start: StartProcess, client: Any, signals: list[str], lost: str
 ) -> None:

@@ -56,6 +56,7 @@ local change = stepping(key, epoch, tag, function(step)
   elseif member and tonumber(member.joined_at) <= tonumber(joined_at) then
     joined_at = member.joined_at
   end
+  if not member or member.joined_at ~= joined_at then redis.call("ZADD", times(key), joined_at, user) end
   redis.call("HSET", users(key), user, member_text(connections, joined_at, connections == 1 and ref or "", shown))
 end)
 change[1] = life

@@ -16,8 +16,10 @@ local function adopt(lease)
   known[lease] = true
 end
 
--- A member has the meta of the connection that has said the last one.
+-- A member has the meta of the connection that has said the last one, and is listed at its time.
 local function check(key, user, member)
+  local listed_at = redis.call("ZSCORE", times(key), user)
+  if not listed_at or tonumber(listed_at) ~= tonumber(member.joined_at) then error(UNREADABLE, 0) end
   local ref = member.ref
   if member.connections > 1 then ref = select(2, latest(key, user)) end
   local said_by = known_row(key, ref)
@@ -26,7 +28,7 @@ end
 
 local function look(key)
   if not redis.call("HGET", PLACES, key) then return end
-  if redis.call("EXISTS", rows(key), users(key)) ~= 2 then error(UNREADABLE, 0) end
+  if not has_rows(key) then error(UNREADABLE, 0) end
   if left <= 0 then return end
   local some = redis.call("HRANDFIELD", rows(key), left, "WITHVALUES")
   for i = 1, #some, 2 do

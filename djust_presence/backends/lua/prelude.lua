@@ -1,6 +1,6 @@
 -- What the scripts share; it is put in front of each of them.
 --
--- KEYS[1] of every script is the prefix, "{djp}:1:", of which the number is that of the schema. The other keys are
+-- KEYS[1] of every script is the prefix, "{djp}:2:", of which the number is that of the schema. The other keys are
 -- made from it here: they all carry its hash tag and so are in its slot, which is what a cluster asks for.
 --
 --   B           string the birth of this store: the first lease that was opened in it
@@ -13,6 +13,7 @@
 --   V           hash   presence key → epoch:version:tag
 --   r:<key>     hash   ref → row: lease, when the meta was said, the user's length in bytes, user, meta, with spaces between
 --   u:<key>     hash   user → member: connections:joined_at:ref:meta; the ref of the only connection, else none
+--   t:<key>     zset   user → joined_at: the order in which members are listed, equal times by the bytes of the user
 --   o:<key>     zset   for users with two or more connections, length of the user:user:said:ref of each, in this order
 --
 -- A write's first command takes memory (its number in S), so a full server refuses a script before it did anything.
@@ -28,6 +29,7 @@ local UNREADABLE = "unreadable"
 local function index(lease) return PREFIX .. "I:" .. lease end
 local function rows(key) return PREFIX .. "r:" .. key end
 local function users(key) return PREFIX .. "u:" .. key end
+local function times(key) return PREFIX .. "t:" .. key end
 local function order(key) return PREFIX .. "o:" .. key end
 
 local function is_job(lease) return lease:sub(1, 4) == "job:" end
@@ -170,14 +172,19 @@ end
 -- Lets go of a group without a word: whoever wants to be in it hands that in again.
 local function wipe(key)
   redis.call("HDEL", PLACES, key)
-  redis.call("UNLINK", rows(key), users(key), order(key))
+  redis.call("UNLINK", rows(key), users(key), times(key), order(key))
+end
+
+-- Whether the rows are there that every group has.
+local function has_rows(key)
+  return redis.call("EXISTS", rows(key), users(key), times(key)) == 3
 end
 
 -- Where the group stands, and how each user that the step touches stood before (false: absent). With an epoch, the
 -- group begins here if there is none.
 local function begin(key, epoch)
   local place = redis.call("HGET", PLACES, key)
-  local whole = place and place:match("^[^:]*:%d+:") and redis.call("EXISTS", rows(key), users(key)) == 2
+  local whole = place and place:match("^[^:]*:%d+:") and has_rows(key)
   if not whole then
     wipe(key)
     place = epoch and epoch .. ":0:"
@@ -202,6 +209,7 @@ local function drop(step, ref, gone)
   redis.call("HDEL", rows(key), ref)
   if member.connections == 1 then
     redis.call("HDEL", users(key), user)
+    if redis.call("ZREM", times(key), user) == 0 then error(UNREADABLE, 0) end
     return
   end
   if redis.call("ZREM", order(key), order_text(user, gone.said, ref)) == 0 then error(UNREADABLE, 0) end

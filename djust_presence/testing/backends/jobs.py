@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from ...backends.base import Backend
-from ...state.records import (
-    Status,
-)
-from .base import GONE, LONG, BackendSuite, join, leave
+from ...state.records import Member, Reply, Status
+from .base import GONE, LONG, BackendSuite, done, join, leave
 
 __all__ = ["JobsContract"]
 
@@ -34,6 +32,24 @@ class JobsContract(BackendSuite):
         assert verbs.renew("job:1", 1, []).status is Status.DEAD
         assert verbs.renew("job:2", 1, []).status is Status.OK
         assert not [name for name in self.stored(backend) if "job:1" in name]
+
+    def test_a_lease_is_opened_and_written_to_at_once(self, verbs: Backend) -> None:
+        ops = [join(1, user="bot", joined_at=5.0), join(2, "ref2", "bot"), leave(3)]
+        replies = verbs.open_and_write("job:1", LONG, ops)
+        assert [done(reply).records["bot"] for reply in replies] == [
+            Member(1, 5.0, "{}"),
+            Member(2, 5.0, "{}"),
+            Member(1, 5.0, "{}"),
+        ]
+        assert verbs.renew("job:1", 3, []).status is Status.OK
+        assert verbs.open_and_write("job:1", LONG, ops) == [Reply(Status.SEEN)] * 3
+        assert verbs.open_and_write("job:2", LONG, []) == []
+        assert verbs.open("job:3", LONG) == "job:1"
+
+    def test_a_job_that_opened_and_wrote_at_once_lives_for_its_ttl(self, verbs: Backend) -> None:
+        verbs.open_and_write("job:1", GONE, [join(1)])
+        assert verbs.claim(None, 500, 0)
+        assert verbs.open_and_write("job:1", LONG, [join(2)]) == [Reply(Status.DEAD)]
 
     def test_a_job_ends_with_its_last_ref_and_not_before(self, verbs: Backend) -> None:
         verbs.open("lease", LONG)

@@ -9,6 +9,7 @@ from .gate import GateContract
 from .jobs import JobsContract
 from .keeping import KeepingContract
 from .leases import LeasesContract
+from .parts import PartsContract
 from .reaping import ReapingContract
 
 __all__ = ["BackendContract"]
@@ -23,6 +24,7 @@ class BackendContract(
     DrainingContract,
     JobsContract,
     KeepingContract,
+    PartsContract,
 ):
     """Subclass it and override the fixture ``backend``. Every test begins with an empty backend::
 
