@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -257,12 +258,12 @@ class Scripts:
         spot = () if after is None else (repr(float(after[0])), after[1])
         return Request(
             [self._call("page", key, "" if limit is None else str(limit), *spot)],
-            lambda replies: members(self._of_group(replies[0])),
+            lambda replies: members(json.loads(self._of_group(replies[0]) or "[]")),
             (load("page"),),
             reading=True,
         )
 
-    def _of_group(self, reply: list[Any] | None) -> list[Any]:
+    def _of_group(self, reply: Any) -> Any:
         """Return *reply*, that of a script which reads a group: such scripts let go of all other rows of a wrong type."""
         if reply is None:
             raise PresenceUnavailable(f"The key {self.prefix}V in Redis is not a hash.")

@@ -2,7 +2,7 @@
 -- KEYS  1 prefix
 -- ARGV  1 presence key  2 how many at most, "" for all  3 joined_at and 4 user of the place after which the part begins,
 --       whether somebody is there or not; neither for the beginning
--- reply {user, member, user, member ...}
+-- reply the JSON of {user, member, user, member ...}, or nothing: one text is read ten times as fast as hundreds
 
 local key, limit, spot_time, spot_user = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local CHUNK = 1000 -- unpack has a limit
@@ -47,5 +47,5 @@ return reading(key, function()
     end
     first = first + CHUNK
   end
-  return part
-end, function() return {} end)
+  return #part > 0 and cjson.encode(part) or ""
+end, function() return "" end)
