@@ -63,13 +63,25 @@ def timed(turns: int, works: dict[str, Callable[[int], object]]) -> dict[str, li
 
 def measure(members: int, turns: int) -> dict[str, list[float]]:
     from djust_presence import presence
+    from djust_presence.backends.registry import get_backend
+    from djust_presence.state.records import Join
 
     fill(members)
+    backend = get_backend()
+
+    def write(turn: int) -> None:
+        """Join as a job does, without the message about it."""
+        meta = '{"name":"Importer"}'
+        op = Join(1, KEY, f"ref-{turn}", f"bot-{turn}", meta, token_hex(16), token_hex(16))
+        backend.open_and_write(f"job:{token_hex(16)}", 60, [op])
+
     works: dict[str, Callable[[int], object]] = {
         "join": lambda turn: presence.join(KEY, f"job-{turn}", {"name": "Importer"}, ttl=60),
+        "write": write,
         "count": lambda turn: presence.count(KEY),
         "page": lambda turn: presence.list(KEY, limit=100),
         "leave": lambda turn: presence.leave(KEY, f"job-{turn}"),
+        "remove": lambda turn: backend.release(KEY, f"ref-{turn}", token_hex(16)),
     }
     samples: dict[str, list[float]] = {}
     if url := os.environ.get("REDIS_URL"):
