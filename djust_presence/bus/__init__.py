@@ -5,6 +5,7 @@ from __future__ import annotations
 from .base import NOTICES, Bus, Item
 from .layer import LayerBus, channel_layer
 from .local import LocalBus
+from .loops import end_loops, run
 from .messages import group_name, message
 from .sending import apublish, publish, send
 
@@ -16,8 +17,10 @@ __all__ = [
     "LocalBus",
     "apublish",
     "channel_layer",
+    "end_loops",
     "group_name",
     "message",
     "publish",
+    "run",
     "send",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from asgiref.sync import async_to_sync
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import get_channel_layer
 
@@ -13,6 +12,7 @@ from ..backends.base import Backend
 from .base import LONGEST_WAIT, Item
 from .layer import channel_layer
 from .local import LocalBus
+from .loops import run
 from .messages import encode_item, group_name, message
 from .outages import layer_failed, layer_worked
 
@@ -29,7 +29,7 @@ def publish(backend: Backend, key: str, items: list[Item]) -> None:
         return
     encoded = [encode_item(item) for item in items]
     try:
-        async_to_sync(_send)(backend, key, encoded)
+        run(_send, backend, key, encoded)
     except Exception as error:
         layer_failed(get_channel_layer(DEFAULT_CHANNEL_LAYER), error)
 

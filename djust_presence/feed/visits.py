@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from ..backends.base import Backend
 from ..keys import opaque_id
-from ..presence.store import publish_all, reap
+from ..presence.store import publish, reap
 from ..state.records import Join, Leave, Member, Op, Place, Snapshot, Status
 from .frames import Wants
 from .people import person
@@ -129,7 +129,8 @@ def _write(backend: Backend, lease: str, ops: Sequence[Op]) -> dict[str, Place]:
 
 
 def _publish(backend: Backend, replies: Iterable[Any]) -> None:
-    publish_all(backend, [reply.change for reply in replies])
+    for reply in replies:
+        publish(backend, reply.change)
 
 
 def _read(

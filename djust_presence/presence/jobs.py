@@ -8,7 +8,6 @@ from math import inf
 from typing import Any
 from uuid import uuid4
 
-from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 
 from .. import bus
@@ -79,7 +78,7 @@ def broadcast(key: str, event: str, payload: Any = None) -> None:
     Raises ``TypeError`` or ``ValueError`` for a payload that is not JSON, or has more than 32 levels.
     """
     refuse_in_loop(abroadcast)
-    async_to_sync(abroadcast)(key, event, payload)
+    bus.run(abroadcast, key, event, payload)
 
 
 async def abroadcast(key: str, event: str, payload: Any = None) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import inf
 from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
-
-from asgiref.sync import async_to_sync
 
 from .. import bus
 from ..backends.base import Backend
@@ -28,7 +26,6 @@ __all__ = [
     "aswept_backend",
     "checked_backend",
     "publish",
-    "publish_all",
     "reap",
     "refuse_in_loop",
     "swept_backend",
@@ -84,7 +81,8 @@ def reap(backend: Backend, own: str | None, lag: float = 0.0) -> None:
     For *lag*, and without *own*, see :meth:`Backend.claim`.
     """
     while work := backend.claim(own, REFS_PER_CLAIM, lag):
-        publish_all(backend, [backend.reap(*one, uuid4().hex) for one in work])
+        for one in work:
+            publish(backend, backend.reap(*one, uuid4().hex))
 
 
 async def aswept_backend() -> Backend:
@@ -102,22 +100,6 @@ def publish(backend: Backend, change: Change | None) -> None:
     if change:
         bus.publish(backend, change.key, [["change", *change.pack()]])
         signal([change])
-
-
-def publish_all(backend: Backend, changes: Iterable[Change | None]) -> None:
-    """Do the same for several, on one loop: a channel layer has connections of its own for each."""
-    made = [change for change in changes if change]
-    if not backend.shared or len(made) < 2:
-        for change in made:
-            publish(backend, change)
-        return
-    async_to_sync(_apublish_all)(backend, made)
-    signal(made)
-
-
-async def _apublish_all(backend: Backend, changes: Iterable[Change]) -> None:
-    for change in changes:
-        await bus.apublish(backend, change.key, [["change", *change.pack()]])
 
 
 async def apublish(backend: Backend, change: Change | None) -> None:

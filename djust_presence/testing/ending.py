@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from ..bus import end_loops
 from ..hosts.lanes import lanes
 from ..rates import LogLimit
 from ..tracker import close_all
@@ -20,6 +22,7 @@ async def aclose_presence() -> None:
     """
     await close_all()
     await lanes.idle()
+    await asyncio.to_thread(end_loops)
     LogLimit.forget()
 
 

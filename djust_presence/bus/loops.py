@@ -1,0 +1,142 @@
+"""Loops for code that has none: they last, and with them the connections of the channel layer."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextvars
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from selectors import DefaultSelector
+from typing import Any, ParamSpec, TypeVar
+
+from asgiref.sync import SyncToAsync, async_to_sync
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import BaseChannelLayer, channel_layers
+
+from ..forks import after_fork, before_fork
+
+__all__ = ["end_loops", "run"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+IDLE = 60.0  # seconds: a connection that nothing went through for longer may be dead without notice
+
+
+class Loop:
+    """A loop that runs in whatever thread has something to send, and is connected to *layer*."""
+
+    def __init__(self) -> None:
+        self._selector = DefaultSelector()
+        self.runner = asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(self._selector))
+        self.layer: BaseChannelLayer | None = None
+        self.used_at = 0.0
+
+    def suits(self) -> bool:
+        """Return whether the layer is still the same, and its connections are in order as far as can be seen.
+
+        Nothing comes over a connection for sending while the loop does not run, but its end.
+        """
+        return self.layer is _layer() and not self.is_idle() and not self._selector.select(0)
+
+    def is_idle(self) -> bool:
+        return time.monotonic() >= self.used_at + IDLE
+
+    def end(self) -> None:
+        """Close the connections."""
+        if _is_running():
+            thread = threading.Thread(target=self.runner.close)
+            thread.start()
+            thread.join()
+        else:
+            self.runner.close()
+
+
+_free: deque[Loop] = deque()  # the one used last is on the right
+
+
+def run(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Await *function* for a thread without a running loop, and return its result.
+
+    If a loop waits for this thread, as that of an ASGI server does for a sync view, it runs there. Else it runs in this
+    thread, on a loop that the next call finds again with its connections.
+    """
+    if _is_running() or _is_waited_for():
+        return async_to_sync(function)(*args, **kwargs)
+    loop = _take()
+    try:
+        result = loop.runner.run(function(*args, **kwargs), context=contextvars.copy_context())
+    except BaseException:
+        loop.end()  # the connection may be what is broken, and a signal leaves a task behind
+        raise
+    loop.layer, loop.used_at = _layer(), time.monotonic()
+    _free.append(loop)
+    _end_idle()
+    return result
+
+
+def _take() -> Loop:
+    while loop := _pop(_free.pop):
+        if loop.suits():
+            return loop
+        loop.end()
+    return Loop()
+
+
+def _end_idle() -> None:
+    while loop := _pop(_free.popleft):
+        if not loop.is_idle():
+            _free.appendleft(loop)
+            return
+        loop.end()
+
+
+def end_loops() -> None:
+    """Close all connections that no thread is using."""
+    while loop := _pop(_free.pop):
+        loop.end()
+
+
+def _pop(pop: Callable[[], Loop]) -> Loop | None:
+    try:
+        return pop()
+    except IndexError:  # they are all in use
+        return None
+
+
+def _layer() -> BaseChannelLayer | None:
+    found: BaseChannelLayer | None = channel_layers.backends.get(DEFAULT_CHANNEL_LAYER)
+    return found
+
+
+def _is_running() -> bool:
+    """Return whether this thread has a running loop, or under gevent another greenlet of it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _is_waited_for() -> bool:
+    """Return whether async_to_sync would find a loop that waits for this thread."""
+    loop: asyncio.AbstractEventLoop | None = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+    process: int | None = getattr(SyncToAsync.threadlocal, "main_event_loop_pid", None)
+    return process == os.getpid() and loop is not None and not loop.is_closed()
+
+
+def _forget() -> None:
+    _of_parent.extend(_free)
+    _free.clear()
+
+
+# A forked child shares the selectors and sockets of what its parent has open. So that is closed before, and what another
+# thread has left open all the same is not even collected.
+_of_parent: list[Loop] = []
+before_fork(end_loops)
+after_fork(_forget)
+atexit.register(end_loops)
