@@ -337,7 +337,7 @@ async def test_a_page_that_lets_its_code_fail_all_the_time_gets_a_few_tracebacks
 ) -> None:
     now = 0.0
     limit = LogLimit(lambda: now, burst=10)
-    for module in ("live.code", "live.page", "live.host", "view_presence", "hosts.socket"):
+    for module in ("live.code", "live.page", "live.hops", "view_presence", "hosts.socket"):
         monkeypatch.setattr(f"djust_presence.{module}.user_code", limit)
     async with Visitor("ada").opens("/room/a/") as ada:
         await flood(ada, name)

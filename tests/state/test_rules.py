@@ -279,8 +279,8 @@ RULES = {
         [
             Patch(
                 replica,
-                "                self._held.discard(user)\n        return",
-                "                self._held.discard(user)\n"
+                "        self._ended += 1\n        return",
+                "        self._ended += 1\n"
                 "        if not self._members:\n            self.place = NOWHERE\n        return",
             )
         ],
