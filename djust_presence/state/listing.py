@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -15,7 +15,16 @@ Record = dict[str, Any]
 
 # What of a list neither hands out its items nor changes it.
 HARMLESS = frozenset(
-    {"__class_getitem__", "__getattribute__", "__hash__", "__init__", "__len__", "__new__", "__sizeof__"}
+    {
+        "__class_getitem__",
+        "__getattribute__",
+        "__getitem__",
+        "__hash__",
+        "__init__",
+        "__len__",
+        "__new__",
+        "__sizeof__",
+    }
 )
 
 
@@ -29,8 +38,8 @@ class Listing:
         nested = {user for user, member in members.items() if decode_meta(member.meta).nested}
         self._copies = [copy.deepcopy if one["id"] in nested else _copy for one in self.records]
 
-    def copies(self) -> list[Record]:
-        return [copy(record) for copy, record in zip(self._copies, self.records, strict=True)]
+    def copy(self, at: int) -> Record:
+        return self._copies[at](self.records[at])
 
 
 def _copy(record: Record) -> Record:
@@ -50,23 +59,36 @@ class Members(dict[str, Member]):
 
 
 class Presences(list[Record]):
-    """The records of a *listing* for one caller, who may change them: they are copied at the first use of the list."""
+    """The records of a *listing* for one caller, who may change them: each is copied before its first use."""
 
-    __slots__ = ("_listing",)
+    __slots__ = ("_copied", "_listing")
 
     def __init__(self, listing: Listing) -> None:
         super().__init__(listing.records)
-        self._listing: Listing | None = listing
+        self._listing: Listing | None = listing  # while some may be records of it
+        self._copied: set[int] = set()
 
     @property
     def untouched(self) -> Listing | None:
         """The listing that it still is, if nobody has used it."""
-        return self._listing
+        return None if self._copied else self._listing
 
     def own(self) -> None:
+        self._copy(range(len(self)))
+        self._listing = None
+
+    def __getitem__(self, index: Any) -> Any:
+        list.__getitem__(self, index)  # raises what lists raise
+        places = range(len(self))[index]
+        self._copy(places if isinstance(places, range) else [places])
+        return list.__getitem__(self, index)
+
+    def _copy(self, places: Iterable[int]) -> None:
         if self._listing is not None:
-            list.__setitem__(self, slice(None), self._listing.copies())
-            self._listing = None
+            for place in places:
+                if place not in self._copied:
+                    list.__setitem__(self, place, self._listing.copy(place))
+                    self._copied.add(place)
 
     def __radd__(self, other: list[Any]) -> list[Any]:
         self.own()

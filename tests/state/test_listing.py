@@ -71,7 +71,10 @@ def changed_by_comparison(found: list[dict[str, Any]]) -> None:
 CHANGES: list[Callable[[Any], object]] = [
     deeply,
     lambda found: deeply(found[0]),
+    lambda found: deeply(found[-1]),
     lambda found: deeply(found[:]),
+    lambda found: deeply(found[1:]),
+    lambda found: deeply(found[::-2]),
     lambda found: deeply([*found]),
     lambda found: deeply(list(found)),
     lambda found: deeply(tuple(found)),
@@ -129,3 +132,21 @@ def test_a_list_does_what_lists_do() -> None:
     assert one["deep"] is not one["meta"]["deep"]
     found += [{"id": "9"}]
     assert len(found) == 3
+
+
+def test_the_first_of_many_cost_no_copies_of_the_others() -> None:
+    many = Members({str(n): Member(1, float(n), "{}") for n in range(1000)})
+    found = presences(many, "Guest")
+    assert isinstance(found, Presences)
+    listing = found.untouched
+    assert listing
+    first = found[:20]
+    assert first == records(many, "Guest")[:20]
+    assert [list.__getitem__(found, place) is listing.records[place] for place in (19, 20)] == [False, True]
+    first[0]["name"] = "changed"
+    assert found[0] is first[0]
+    assert [one["name"] for one in found] == ["changed", *["Guest"] * 999]
+    with pytest.raises(IndexError, match="list index out of range"):
+        found[1000]
+    with pytest.raises(TypeError, match="list indices must be integers or slices, not str"):
+        found["0"]
