@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.servers import ROOT
 
+from . import capacity
 from .plots import plot
 from .results import FOLDER, Result, Results, rows
 
@@ -18,6 +19,11 @@ PICTURES = ROOT / "docs" / "_static"
 BEGIN, END = "<!-- results: python -m benchmarks.page -->\n", "<!-- end of results -->\n"
 NOTHING = (
     "There are no results in the repository yet. `make bench-full` and `make compare` write them here.\n"
+)
+CAPACITY = (
+    "A join costs what the first two columns say: `join + pages * page`. The line is drawn through the smallest and the "
+    "largest number of pages above, and checked at 500. The last columns are for one join or leave in each second, on half "
+    "a core.\n"
 )
 PLOTTED = {"One joins while many watch": "cpu", "Pointers that move": "core"}
 
@@ -58,6 +64,8 @@ def costs(results: Results) -> str:
         text += f"\n### {scenario}\n\n{table(heads, cells)}"
         if name_of(scenario) in drawn:
             text += f"\n![{scenario}: the same as lines](../_static/{name_of(scenario)})\n"
+        if scenario == capacity.SCENARIO and (lines := capacity.cells(results.results)):
+            text += f"\n### Capacity of a process\n\n{CAPACITY}\n{table(capacity.HEADS, lines)}"
     return text
 
 

@@ -15,7 +15,7 @@ from tests.servers import ROOT
 
 from .machine import facts
 
-__all__ = ["FOLDER", "NO_ANSWER", "UNITS", "Result", "Results", "cell", "rows"]
+__all__ = ["FOLDER", "NO_ANSWER", "UNITS", "Result", "Results", "cell", "number", "rows"]
 
 FOLDER = ROOT / "benchmarks" / "results"
 

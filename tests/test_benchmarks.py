@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import page
+from benchmarks import capacity, page
 from benchmarks.__main__ import run
 from benchmarks.behaviours import BEHAVIOURS, behave
 from benchmarks.drivers import Driver, NotAvailable
@@ -91,6 +91,16 @@ def test_results_become_tables_and_pictures(tmp_path: Path) -> None:
     assert f"(../_static/{name})" in text
     texts = [one.text for one in ElementTree.fromstring(svg).iter() if one.tag.endswith("}text")]
     assert {"ours", "bare <loop>", "1,000"} <= {*texts}
+
+
+def test_the_capacity_of_a_process_is_a_line_that_is_checked_at_another_size() -> None:
+    results = []
+    for size, cpu in (("200", 14.0), ("500", 30.0), ("1,000", 54.0)):
+        one = Result(capacity.SCENARIO, f"{size} pages", "ours", "memory")
+        one.add({"cpu": [cpu], "memory": [36.0]})
+        results.append(one)
+    assert capacity.cells(results) == [["ours", "4", "0.05", "29", "30", "9,900", "36"]]
+    assert capacity.cells(results[:2]) == []
 
 
 def test_a_peer_that_cannot_be_installed_is_named_with_the_reason() -> None:

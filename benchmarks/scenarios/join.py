@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from ..capacity import CHECKED
 from ..drivers import Driver
 from ..drivers.ours import OURS
 from ..drivers.peers import PEERS
@@ -17,7 +18,7 @@ __all__ = ["Join", "Listed", "Processes"]
 
 class Join(Scenario):
     name = "One joins while many watch"
-    sizes: tuple[int, ...] = (50, 200, 1000, 5000)
+    sizes: tuple[int, ...] = (50, 200, 500, 1000, 5000)
     short: Sequence[tuple[int, tuple[str, ...]]] = ((200, ("memory", "redis")), (1000, ("memory",)))
     drivers: Sequence[Driver] = (
         PLAIN["bare"],
@@ -25,16 +26,19 @@ class Join(Scenario):
         PLAIN["naive"],
         *PEERS.values(),
     )
+    checked: Sequence[Driver] = (PLAIN["bare"], OURS["counter"], OURS["feed"], OURS["count"])
 
     def __init__(self, joins: int = 8) -> None:
         self.joins = joins
 
     def cases(self, full: bool) -> list[Case]:
-        if not full:
-            return [Case(f"{size:,} pages", self.drivers, size, stores) for size, stores in self.short]
-        return [
-            Case(f"{size:,} pages", self.drivers, size, rounds=3 if size < 5000 else 1) for size in self.sizes
-        ]
+        if full:
+            return [
+                Case(f"{size:,} pages", self.drivers, size, rounds=3 if size < 5000 else 1)
+                for size in self.sizes
+            ]
+        cases = [Case(f"{size:,} pages", self.drivers, size, stores) for size, stores in self.short]
+        return [*cases, *(Case(CHECKED, [driver], 500, ("memory",)) for driver in self.checked)]
 
     def measure(self, case: Case, driver: Driver, store: str) -> dict[str, list[float]]:
         samples: dict[str, list[float]] = {
@@ -71,6 +75,7 @@ class Listed(Join):
     sizes = (50, 200, 1000)
     short = ((200, ("memory",)),)
     drivers = (PLAIN["bare list"], OURS["list"], OURS["list of mine"])
+    checked = ()
 
 
 class Processes(Join):
