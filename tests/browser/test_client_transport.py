@@ -179,6 +179,25 @@ async def test_a_page_polls_once_somebody_looks_at_it(wsgi: FeedSite, person: Pa
     await eventually(person, TEXT, "4")
 
 
+@pytest.mark.parametrize("anonymous", ["browser", "none"])
+async def test_the_next_page_of_a_tab_that_has_polled_polls_at_once(
+    wsgi: FeedSite, person: Page, anonymous: str
+) -> None:
+    wsgi.script = wsgi.tag({"person": 60}, sockets=False).replace("browser", anonymous)
+    await go(wsgi, person)
+    await person.mouse.click(5, 5)
+    (await wsgi.poll()).answer(GRANTED)
+    await eventually(person, TEXT, "4")
+    await go(wsgi, person)
+    if anonymous == "none":  # nothing is remembered
+        await asyncio.sleep(0.5)
+        assert wsgi.polls.empty()
+        assert await person.evaluate("sessionStorage.length") == 0
+        return
+    (await wsgi.poll()).answer(GRANTED)
+    await eventually(person, TEXT, "4")
+
+
 async def test_a_page_polls_once_somebody_clicks(wsgi: FeedSite, person: Page) -> None:
     wsgi.script = wsgi.tag({"person": 60}, sockets=False)
     await go(wsgi, person)

@@ -360,6 +360,7 @@ function openPolling() {
       mine.asked.clear();
       return failures++ ? backOff(failures, times.longest) : 0;
     }
+    if (!seq) remember();
     seq = answer.seq;
     failures = 0;
     for (const { room } of asking.left) left.delete(room);
@@ -405,9 +406,27 @@ function openPolling() {
   return mine;
 }
 
-// Robots of search engines run scripts, have no sockets, and are not counted: they neither stay nor do anything.
+// Robots of search engines run scripts, have no sockets, and are not counted: they neither stay nor do anything. A tab
+// that has polled is known on its next page, so that nobody sees its reader go and come meanwhile.
+const MET = "djust_presence.met";
 let isPerson = false;
 let personTimer;
+
+function isKnown() {
+  try {
+    return sessionStorage.getItem(MET) !== null;
+  } catch {
+    return false; // storage is refused
+  }
+}
+
+function remember() {
+  try {
+    if (settings.anonymous !== "none") sessionStorage.setItem(MET, "");
+  } catch {
+    // storage is refused, or full
+  }
+}
 
 function meet() {
   if (isPerson || (navigator.webdriver && times.person)) return;
@@ -417,7 +436,7 @@ function meet() {
 
 function watchForPerson() {
   clearTimeout(personTimer);
-  if (isVisible()) personTimer = after(times.person, meet);
+  if (isVisible()) personTimer = after(isKnown() ? 0 : times.person, meet);
 }
 
 let host;
