@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from djust_presence.state.records import SCHEMA
 from tests.cluster.conftest import LEASE_TTL
 from tests.cluster.monitor import Monitor
 from tests.cluster.rooms import SITE, RoomPage
@@ -166,5 +167,5 @@ async def test_two_sites_on_one_redis_have_nothing_in_common(two_sites: tuple[Si
     assert {"one", "two"} == used.keys()
     assert used["one"] & used["two"] == set()
     for name in ("one", "two"):  # and all kinds of them were seen
-        for part in ("djust_presence.cursors.", ":1:V", "group"):
+        for part in ("djust_presence.cursors.", f":{SCHEMA}:V", "group"):
             assert any(part in one for one in used[name]), (part, used[name])

@@ -92,6 +92,13 @@ def of_all(connections: Iterable[Connection[Session]]) -> list[Session]:
     return [session for connection in connections for session in connection.sessions]
 
 
+def settled(sessions: Iterable[Session]) -> bool:
+    """Return whether their pages have heard of all that has happened in their groups."""
+    return not any(
+        one.stale or one.refreshing or one.pending or (one.audience and one.audience.news) for one in sessions
+    )
+
+
 class Process:
     """One tracker and its pages."""
 

@@ -20,9 +20,8 @@ from djust_presence.backends.redis import RedisBackend
 from djust_presence.bus import LayerBus
 from djust_presence.cursors import live_cursors_of
 from djust_presence.state.records import Op, Renewal, Reply, Snapshot
-from djust_presence.tracker import Session
 from tests.servers import RedisServer, find_valkey_server
-from tests.tracker.conftest import Process, StartProcess, processes
+from tests.tracker.conftest import Process, StartProcess, processes, settled
 from tests.tracker.test_cursors import drawn, move, open_page
 from tests.tracker.until import until
 
@@ -102,10 +101,6 @@ class Calls(MemoryBackend):
     async def asnapshots(self, keys: Sequence[str]) -> list[Snapshot]:
         self.calls["snapshots"] += 1
         return await super().asnapshots(keys)
-
-
-def settled(sessions: Sequence[Session]) -> bool:
-    return not any(session.stale or session.refreshing or session.pending for session in sessions)
 
 
 async def said_all(process: Process) -> None:

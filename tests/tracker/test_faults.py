@@ -25,7 +25,7 @@ from djust_presence.tracker import Tracker, close_all, get_tracker, lookup
 from djust_presence.tracker.endings import Ending
 from tests.backends.relay import Relay
 from tests.servers import RedisServer, find_valkey_server
-from tests.tracker.conftest import MakeBackend, Pages, Process, StartProcess, processes
+from tests.tracker.conftest import MakeBackend, Pages, Process, StartProcess, processes, settled
 from tests.tracker.until import until
 
 
@@ -136,7 +136,7 @@ async def test_a_flush_makes_nobody_leave(start: StartProcess, make_backend: Mak
     for process, session in ((a, ada), (b, grace)):
         await process.shows(session, 2)
         await process.is_told(session, "join grace")
-    await until(lambda: not any(one.stale or one.refreshing or one.pending for one in (ada, grace)))
+    await until(lambda: settled([ada, grace]))
     since = ada.members()["grace"].joined_at
     before = [len(a.pages.comings(ada)), len(b.pages.comings(grace))]
     backend = a.tracker.backend
