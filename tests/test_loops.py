@@ -114,6 +114,16 @@ def test_threads_at_the_same_time_have_a_connection_each_and_others_find_them_ag
     assert 1 <= len(reader.connections()) <= 4
 
 
+def test_a_thread_that_wakes_a_loop_late_does_not_end_its_connection(reader: Reader) -> None:
+    presence.broadcast("room", "hello")
+    first = reader.connections()
+    (loop,) = loops._free
+    loop.runner.get_loop().call_soon_threadsafe(lambda: None)
+    presence.broadcast("room", "hello")
+    assert reader.connections() == first
+    assert reader.messages() == 2
+
+
 def test_a_connection_that_nothing_went_through_for_long_is_not_used_again(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

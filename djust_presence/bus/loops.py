@@ -32,16 +32,25 @@ class Loop:
 
     def __init__(self) -> None:
         self._selector = DefaultSelector()
-        self.runner = asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(self._selector))
+        self.runner = asyncio.Runner(loop_factory=self._make)
+        self._wakers: frozenset[int] = frozenset()  # by which other threads wake the loop
         self.layer: BaseChannelLayer | None = None
         self.used_at = 0.0
+
+    def _make(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.SelectorEventLoop(self._selector)
+        self._wakers = frozenset(self._selector.get_map())
+        return loop
 
     def suits(self) -> bool:
         """Return whether the layer is still the same, and its connections are in order as far as can be seen.
 
         Nothing comes over a connection for sending while the loop does not run, but its end.
         """
-        return self.layer is _layer() and not self.is_idle() and not self._selector.select(0)
+        return self.layer is _layer() and not self.is_idle() and not self._has_ended()
+
+    def _has_ended(self) -> bool:
+        return any(key.fd not in self._wakers for key, _ in self._selector.select(0))
 
     def is_idle(self) -> bool:
         return time.monotonic() >= self.used_at + IDLE

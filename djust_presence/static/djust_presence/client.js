@@ -360,7 +360,7 @@ function openPolling() {
       mine.asked.clear();
       return failures++ ? backOff(failures, times.longest) : 0;
     }
-    if (!seq) remember();
+    if (!seq) met("1");
     seq = answer.seq;
     failures = 0;
     for (const { room } of asking.left) left.delete(room);
@@ -406,25 +406,18 @@ function openPolling() {
   return mine;
 }
 
-// Robots of search engines run scripts, have no sockets, and are not counted: they neither stay nor do anything. A tab
-// that has polled is known on its next page, so that nobody sees its reader go and come meanwhile.
-const MET = "djust_presence.met";
+// Robots of search engines run scripts, have no sockets, and are not counted: they neither stay nor do anything.
 let isPerson = false;
 let personTimer;
 
-function isKnown() {
+/** Return if a page of this tab has polled, or note it: its next page need not wait. */
+function met(polls = "") {
+  const name = "djust_presence.met";
   try {
-    return sessionStorage.getItem(MET) !== null;
+    if (polls && settings.anonymous !== "none") sessionStorage.setItem(name, polls);
+    return sessionStorage.getItem(name);
   } catch {
-    return false; // storage is refused
-  }
-}
-
-function remember() {
-  try {
-    if (settings.anonymous !== "none") sessionStorage.setItem(MET, "");
-  } catch {
-    // storage is refused, or full
+    return ""; // storage is refused, or full
   }
 }
 
@@ -436,7 +429,7 @@ function meet() {
 
 function watchForPerson() {
   clearTimeout(personTimer);
-  if (isVisible()) personTimer = after(isKnown() ? 0 : times.person, meet);
+  if (isVisible()) personTimer = after(met() ? 0 : times.person, meet);
 }
 
 let host;
