@@ -39,7 +39,7 @@ class Loop:
 
     def _make(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.SelectorEventLoop(self._selector)
-        self._wakers = frozenset(self._selector.get_map())
+        self._wakers = frozenset(key.fd for key in self._selector.get_map().values())
         return loop
 
     def suits(self) -> bool:
