@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 import random
+import threading
 from collections.abc import Callable, Coroutine
 from itertools import islice
 from typing import Any
@@ -14,6 +15,7 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
+from ..forks import after_fork
 from ..rates import LogLimit
 from ..tasks import start
 from .base import LONGEST_WAIT, NOTICES, Bus, Item, Receive
@@ -30,13 +32,26 @@ ADD_AGAIN = 1800.0  # seconds at most between two additions of a channel to a gr
 GROUP_EXPIRY = 86400.0  # seconds after which a layer forgets a group's members, unless it says otherwise
 ADDED_AT_ONCE = 100  # groups, before messages that wait meanwhile are sent
 
+# Channels makes the layer when it is first asked for: threads that ask at once would get one each, with connections of its own.
+_making = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Replace the lock in a forked child, where no thread would release it."""
+    global _making
+    _making = threading.Lock()
+
+
+after_fork(_renew_lock)
+
 _unreadable = LogLimit()
 _not_json = LogLimit()
 
 
 def channel_layer() -> BaseChannelLayer:
     """Return the default channel layer. Raises ``ImproperlyConfigured`` if there is none."""
-    layer = get_channel_layer(DEFAULT_CHANNEL_LAYER)
+    with _making:
+        layer = get_channel_layer(DEFAULT_CHANNEL_LAYER)
     if layer is None:
         raise ImproperlyConfigured(
             "This presence backend is shared by processes that tell each other of changes over a channel layer: "

@@ -89,7 +89,7 @@ def run(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: 
 
 
 def _take() -> Loop:
-    while loop := _pop(_free.pop):
+    while loop := _one(_free.pop):
         if loop.suits():
             return loop
         loop.end()
@@ -97,22 +97,21 @@ def _take() -> Loop:
 
 
 def _end_idle() -> None:
-    while loop := _pop(_free.popleft):
-        if not loop.is_idle():
-            _free.appendleft(loop)
-            return
-        loop.end()
+    # Looked at in its place: a thread that found none meanwhile would make another one.
+    while (first := _one(lambda: _free[0])) and first.is_idle():
+        if loop := _one(_free.popleft):
+            loop.end()
 
 
 def end_loops() -> None:
     """Close all connections that no thread is using."""
-    while loop := _pop(_free.pop):
+    while loop := _one(_free.pop):
         loop.end()
 
 
-def _pop(pop: Callable[[], Loop]) -> Loop | None:
+def _one(get: Callable[[], Loop]) -> Loop | None:
     try:
-        return pop()
+        return get()
     except IndexError:  # they are all in use
         return None
 

@@ -37,7 +37,7 @@ OF_REQUEST: Mapping[str, frozenset[str]] = {
 
 
 class SharedHtml(str):
-    """What several pages show in a part."""
+    """The html of a part that several pages show."""
 
     @cached_property
     def digest(self) -> bytes:

@@ -86,7 +86,7 @@ class Reading(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Where a node stands: the variables that tags around it have *bound*; *isolated*, it sees no others."""
+    """The surroundings of a node: the variables that tags around it have *bound*; *isolated*, it sees no others."""
 
     template: str
     bound: frozenset[str] = NOTHING
