@@ -20,6 +20,7 @@ class ChangesContract(HostSuite):
             self.page(ada, "tea") as tab,
             self.page(await self.browser(), "tea", "watcher") as watcher,
         ):
+            await one.until_told("join", "ada")  # or the other page may be told of it too
             async with self.joined("grace") as page:
                 await page.until_told("join", "grace")
                 await page.call("update_presence", color="red")
