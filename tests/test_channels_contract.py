@@ -22,7 +22,10 @@ from tests.hosts import store
 
 USERS = {"ada": User(pk=7, username="ada"), "grace": User(pk=8, username="grace")}
 Record = dict[str, Any]
-TWINS = {"presence_count": "apresence_count", "list_presences": "alist_presences"}  # of reads that may have to wait
+TWINS = {
+    "presence_count": "apresence_count",
+    "list_presences": "alist_presences",
+}  # of reads that may have to wait
 
 
 def key_of(scope: dict[str, Any]) -> str:

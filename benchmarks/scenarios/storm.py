@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from ..drivers import Driver
 from ..drivers.ours import OURS
@@ -13,11 +14,15 @@ from .base import SETTLE, Case, Scenario, Stage, stage
 __all__ = ["Bystander", "Storm"]
 
 
-def storm(on: Stage, size: int) -> float:
-    """Let *size* pages come at once to one that is there; return the seconds until all knew of all."""
+def storm(on: Stage, size: int, begin: Callable[[], object] = lambda: None) -> float:
+    """Let *size* pages come at once to one that is there; return the seconds until all knew of all.
+
+    *begin* is called right before that, on a server that has settled.
+    """
     pages = on.pages(size, first=1)
     on.crowd.open("there", on.pages(1))
     on.settle()
+    begin()
     shows = on.driver.shows(str(size + 1))
     on.crowd.expect("there", pattern=shows)
     began = on.crowd.open("storm", pages, at_once=size, pattern=shows)
@@ -63,8 +68,7 @@ class Bystander(Scenario):
         text, answer = driver.probe()
         with stage(driver, store) as on:
             on.others.open("bystander", on.pages(1, group="elsewhere"))
-            on.others.probe("bystander", text, answer)
-            took = storm(on, case.size)
+            took = storm(on, case.size, lambda: on.others.probe("bystander", text, answer))
             time.sleep(SETTLE)
             delays = [1000 * one for one in on.others.probed()]
             return {
