@@ -65,7 +65,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--full", action="store_true", help="all sizes, more turns: hours")
     parser.add_argument(
-        "--only", nargs="+", choices=SCENARIOS, metavar="SCENARIO", help=f"some of {', '.join(SCENARIOS)}"
+        "--only",
+        nargs="+",
+        choices=SCENARIOS,
+        metavar="SCENARIO",
+        help=f"some of {', '.join(SCENARIOS)}; the file keeps the others",
     )
     parser.add_argument("--match", default="", help="only drivers whose name has this")
     parser.add_argument("--results", type=Path, help="the file to write (default: by the kind of run)")
@@ -73,7 +77,12 @@ def main() -> None:
     end_politely()
     raise_limit(FILES)
     results = Results.begin()
-    for name in options.only or (SCENARIOS if options.full else MAIN):
+    names = options.only or (SCENARIOS if options.full else MAIN)
+    file = options.results or FOLDER / ("full.json" if options.full else "short.json")
+    if options.only and file.exists():
+        results.keep(Results.load(file), [SCENARIOS[name].name for name in names])
+    order = [scenario.name for scenario in SCENARIOS.values()]
+    for name in names:
         scenario = SCENARIOS[name]
         print(scenario.name, file=sys.stderr)
         found: list[Result] = []
@@ -81,8 +90,8 @@ def main() -> None:
             drivers = [driver for driver in case.drivers if options.match in driver.name]
             found += run(scenario, dataclasses.replace(case, drivers=drivers))
         show(found)
-        results.results += found
-        results.save(options.results or FOLDER / ("full.json" if options.full else "short.json"))
+        results.results = sorted([*results.results, *found], key=lambda one: order.index(one.scenario))
+        results.save(file)
     if not options.results:
         page.write()
 

@@ -36,9 +36,11 @@ def table(heads: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
 def machine(results: Results) -> str:
     """Which machine and software the results are of."""
     facts = results.machine
+    times = sorted(one.when for one in results.results if one.when) or [results.when]
+    between = times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"
     packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
     return (
-        f"Measured on {results.when} UTC, at commit {facts['commit']}: {facts['processors']} processors ({facts['processor']}), "
+        f"Measured on {between} UTC, at commit {facts['commit']}: {facts['processors']} processors ({facts['processor']}), "
         f"{facts['memory_gib']} GiB, {facts['system']}, Python {facts['python']}, {packages}. The load of the machine "
         f"was {facts['load_before']} before.\n"
     )

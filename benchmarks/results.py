@@ -15,7 +15,7 @@ from tests.servers import ROOT
 
 from .machine import facts
 
-__all__ = ["FOLDER", "NO_ANSWER", "UNITS", "Result", "Results", "cell", "number", "rows"]
+__all__ = ["FOLDER", "NO_ANSWER", "UNITS", "Result", "Results", "cell", "now", "number", "rows"]
 
 FOLDER = ROOT / "benchmarks" / "results"
 
@@ -63,6 +63,7 @@ class Result:
     store: str
     samples: dict[str, list[float]] = field(default_factory=dict)
     note: str = ""
+    when: str = ""  # UTC
 
     def add(self, samples: dict[str, list[float]]) -> None:
         for name, values in samples.items():
@@ -79,7 +80,11 @@ class Results:
 
     @classmethod
     def begin(cls) -> Results:
-        return cls([], facts(), datetime.now(UTC).strftime("%Y-%m-%d %H:%M"))
+        return cls([], facts(), now())
+
+    def keep(self, before: Results, scenarios: Iterable[str]) -> None:
+        """Take over, of a run *before*, what this one does not measure: all but *scenarios*."""
+        self.results = [one for one in before.results if one.scenario not in set(scenarios)] + self.results
 
     @classmethod
     def load(cls, path: Path) -> Results:
@@ -89,6 +94,10 @@ class Results:
     def save(self, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def cell(values: list[float]) -> str:

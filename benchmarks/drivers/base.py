@@ -98,6 +98,9 @@ class Driver:
     site: str
     settings = ""
     migrates = False  # whether it needs tables
+    alone = (
+        False  # whether the pages of a crowd are tabs of one visitor: its pages do not tell thousands apart
+    )
     serves: type[Application] = Application
 
     def python(self) -> str:

@@ -65,7 +65,12 @@ def ticket(server: Application, group: str) -> dict[str, str]:
 
 
 class Feed(Ours):
-    """An ordinary page with a list or a count by a socket."""
+    """An ordinary page with a list or a count by a socket.
+
+    It lists 500 people at most, and shows 1,002 of them as 1k, so that it would not be told of a join above that.
+    """
+
+    alone = True
 
     def __init__(self, name: str, want: str = "list") -> None:
         self.name, self.want = name, want

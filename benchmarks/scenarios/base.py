@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from tests.servers import RedisServer, find_valkey_server
 
@@ -15,11 +16,12 @@ from ..drivers import Driver
 from ..drivers.base import EMPTY, Application
 from ..machine import cpu, resident
 from ..pages import Page
-from ..results import Result
+from ..results import Result, now
 
-__all__ = ["Case", "Scenario", "Stage", "fill", "stage"]
+__all__ = ["Case", "Filled", "Scenario", "Stage", "fill", "stage"]
 
-SETTLE = 0.2  # seconds after which nothing of a change is under way any more
+SETTLE = 0.2  # seconds after which everything that a change causes has been done
+PATIENCE = 120.0  # seconds for which a server may be busy with a crowd that has come
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Scenario:
         raise NotImplementedError
 
     def begin(self, case: Case, driver: Driver, store: str) -> Result:
-        return Result(self.name, case.name, driver.name, store)
+        return Result(self.name, case.name, driver.name, store, when=now())
 
 
 @dataclass
@@ -76,10 +78,18 @@ class Stage:
             for number in range(first, first + count)
         ]
 
+    def tabs(self, count: int) -> list[Page]:
+        """Pages of one visitor, by turns on each server."""
+        session = self.driver.session(self.servers[0])
+        return [
+            self.driver.tab(self.servers[number % len(self.servers)], "crowd", session)
+            for number in range(count)
+        ]
+
     def settle(self) -> None:
         """Wait until the servers have nothing to do."""
         before = self.cpu()
-        for _ in range(100):
+        for _ in range(int(PATIENCE / SETTLE)):
             time.sleep(SETTLE)
             now = self.cpu()
             if now - before < SETTLE / 20:
@@ -101,13 +111,18 @@ def stage(
         yield Stage(driver, servers, redis, crowd, others)
 
 
-def fill(on: Stage, count: int) -> float:
-    """Fill the group with *count* pages, and return the KiB that the servers take for each.
+class Filled(NamedTuple):
+    """A group with a crowd: the KiB that the servers take for each page, and the number of people that pages show."""
 
-    The first page comes before, and brings what all pages share.
-    """
-    on.crowd.open("first", on.pages(1, first=count))
+    memory: float
+    people: int
+
+
+def fill(on: Stage, count: int) -> Filled:
+    """Open *count* pages of a group, and one before them, which brings what all pages share."""
+    pages = on.tabs(count + 1) if on.driver.alone else on.pages(count + 1)
+    on.crowd.open("first", pages[:1])
     before = on.resident()
-    on.crowd.open("crowd", on.pages(count))
+    on.crowd.open("crowd", pages[1:])
     on.settle()
-    return (on.resident() - before) / count
+    return Filled((on.resident() - before) / count, 1 if on.driver.alone else count + 1)

@@ -45,11 +45,12 @@ class Join(Scenario):
             name: [] for name in ("cpu", "last", "frames", "bytes", "commands")
         }
         with stage(driver, store, case.processes) as on:
-            samples["memory"] = [fill(on, case.size)]
+            filled = fill(on, case.size)
+            samples["memory"] = [filled.memory]
             for number in range(self.joins):
                 here = case.size + 1 + number
                 joiner = on.pages(1, first=here)
-                on.crowd.expect("crowd", pattern=driver.shows(str(here + 1)))
+                on.crowd.expect("crowd", pattern=driver.shows(str(filled.people + number + 1)))
                 used = on.cpu()
                 began = on.crowd.open(f"joiner {number}", joiner)
                 known = on.crowd.until("crowd", patience=30)

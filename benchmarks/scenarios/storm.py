@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..drivers import Driver
+from ..drivers import Driver, NotAvailable
 from ..drivers.ours import OURS
 from ..drivers.peers import PEERS
 from ..drivers.plain import PLAIN
@@ -48,6 +48,8 @@ class Storm(Scenario):
         ]
 
     def measure(self, case: Case, driver: Driver, store: str) -> dict[str, list[float]]:
+        if driver.alone and case.size >= 1000:
+            raise NotAvailable("not run: its pages are not told of each among thousands")
         with stage(driver, store) as on:
             used = on.cpu()
             took = storm(on, case.size)
