@@ -63,7 +63,6 @@ BORROWED = {
         "hosts/middleware.py",
         "_template_response_middleware",
     ): "what Django's handlers process template responses by",
-    ("hosts/sessions.py", "_messages"): "where Django's messages keep their storage",
 }
 # Public API of others, in spite of the underscore.
 DOCUMENTED = {

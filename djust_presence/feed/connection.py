@@ -90,7 +90,7 @@ class Feed(OnDemand):
         if not sessions.finish(request):
             return HttpResponse(status=401)
         # A socket keeps its request for hours, and of thousands even this counts: there is no page to show messages.
-        vars(request).pop("_messages", None)
+        request.reopen_messages(None)
         request.resolver_match = None
         response = HttpResponse()
         request.go_live(feed, response)

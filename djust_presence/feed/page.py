@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, finalize
 
@@ -73,27 +74,41 @@ class Page:
     Raises ``ImproperlyConfigured`` if the project has no URL for the page's script to ask.
     """
 
+    __slots__ = ("__weakref__", "_grants", "_html", "_own_reads", "_reader", "_script", "given", "tracked")
+
     def __init__(self, request: HttpRequest) -> None:
         feed_url()
-        self.tracked: set[str] = set()  # keys of the groups that the reader will be in
-        self.given: set[str] = set()  # keys of the groups that a ticket was printed of
+        self.tracked: frozenset[str] = frozenset()  # keys of the groups that the reader will be in
+        self.given: frozenset[str] = frozenset()  # keys of the groups that a ticket was printed of
         self._reader: Identity | None = None
         self._grants: dict[tuple[str, bool, bool], Grant] = {}
         self._html: dict[tuple[Any, ...], SafeString] = {}
-        self._own_reads = Reads()
-        self._script = {"found": False}  # not an attribute: it is looked at when the page is gone
+        self._own_reads: Reads | None = None
+        self._script: dict[str, bool] | None = None
         if settings.DEBUG and request.headers.get("Sec-Fetch-Dest") == "document":
+            self._script = {"found": False}  # looked at when the page is gone
             finalize(self, _say_unscripted, self._script, _view_of(request)).atexit = False
+
+    def track(self, key: str) -> None:
+        """Note that the reader will be in the group *key*."""
+        self.tracked = _with(self.tracked, key)
+
+    def give(self, key: str) -> None:
+        """Note that a ticket of the group *key* was printed."""
+        self.given = _with(self.given, key)
 
     def scripted(self) -> None:
         """Note that the page has its script."""
-        self._script["found"] = True
+        if self._script:
+            self._script["found"] = True
 
     @property
     def reads(self) -> Reads:
         for rendering in renderings:
             if (owner := rendering()) is not None:
                 return _reads.setdefault(owner, Reads())
+        if self._own_reads is None:
+            self._own_reads = Reads()
         return self._own_reads
 
     def reader(self, request: HttpRequest) -> Identity:
@@ -136,6 +151,11 @@ class Page:
         if element not in self._html:
             self._html[element] = render()
         return self._html[element]
+
+
+@lru_cache(maxsize=1024)  # live pages keep theirs, and many have the same
+def _with(keys: frozenset[str], key: str) -> frozenset[str]:
+    return keys | {key}
 
 
 def feed_url() -> str:

@@ -78,7 +78,7 @@ class Room(NamedTuple):
             )
         room = cls(request, page_of(request), subject_of(given, tag), not watch, bool(public), own)
         if room.tracks:
-            room.page.tracked.add(room.key)
+            room.page.track(room.key)
         return room
 
     @property
@@ -102,7 +102,7 @@ class Room(NamedTuple):
 
     def attributes(self) -> SafeString:
         """Return the room and the ticket of the element."""
-        self.page.given.add(self.key)
+        self.page.give(self.key)
         ticket = self.page.ticket(self.request, self.subject, self.tracks, self.public, self.meta)
         watch = "" if self.tracks else " watch"
         return format_html(' room="{}" ticket="{}"{}', self.subject.room, ticket, watch)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cached_property
 from io import BytesIO
+from sys import intern
 from typing import Any, NamedTuple, Protocol
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.functional import SimpleLazyObject
 
 from ..codes import CloseCode
 from ..conf import get_settings
@@ -21,7 +23,7 @@ from ..rates import LogLimit
 from ..tracker import Connection, Session
 from .access import Visitor
 from .middleware import answer
-from .sessions import received
+from .sessions import received, release_messages
 from .surroundings import Surroundings
 from .turns import Sender
 
@@ -69,6 +71,16 @@ class Behind(Protocol):
 class LiveRequest(ASGIRequest):
     """The request of a socket, which has a *connection*. A view answers it, and goes live, by ``go_live``."""
 
+    # With more attributes than thirty, the dictionary of each request would be four times as large.
+    __slots__ = (
+        "_live",
+        "_open_session",
+        "connection",
+        "message_storage",
+        "opened_messages",
+        "opened_session",
+    )
+
     def __init__(self, scope: Mapping[str, Any], connection: Connection[Session]) -> None:
         super().__init__(scope, BytesIO())
         self._body = b""  # the stream is closed with the response, and the view keeps its request
@@ -76,6 +88,8 @@ class LiveRequest(ASGIRequest):
         self._live: tuple[Behind, HttpResponseBase] | None = None
         self.opened_session: Any = None
         self._open_session: Callable[[], Any] | None = None
+        self.opened_messages: Any = None
+        self.message_storage: type[Any] | None = None  # the class of its messages
 
     @cached_property
     def sender(self) -> Sender:
@@ -103,6 +117,28 @@ class LiveRequest(ASGIRequest):
         """Let go of the session; who looks at it next gets what *open_session* returns."""
         self.opened_session, self._open_session = None, open_session
 
+    @property
+    def _messages(self) -> Any:
+        """Django's messages. Their storage is made when something looks into it: few pages have any."""
+        if self.opened_messages is None and self.message_storage is None:
+            raise AttributeError("This request has no messages: MessageMiddleware sets them.")
+        return SimpleLazyObject(self._open_messages) if self.opened_messages is None else self.opened_messages
+
+    @_messages.setter
+    def _messages(self, messages: Any) -> None:
+        self.reopen_messages(type(messages))
+        self.opened_messages = messages
+
+    def _open_messages(self) -> Any:
+        if self.opened_messages is None:
+            assert self.message_storage
+            self.opened_messages = self.message_storage(self)
+        return self.opened_messages
+
+    def reopen_messages(self, storage: type[Any] | None) -> None:
+        """Let go of the messages; who looks at them next gets those of a new *storage*, or none."""
+        self.opened_messages, self.message_storage = None, storage
+
     def twin(self) -> LiveRequest:
         """Return the same request, with a session and a user of its own, for code that runs beside that of a view.
 
@@ -110,6 +146,8 @@ class LiveRequest(ASGIRequest):
         """
         twin = LiveRequest.__new__(LiveRequest)
         vars(twin).update(vars(self))
+        for name in LiveRequest.__slots__:
+            setattr(twin, name, getattr(self, name))
         twin._live = None
         if self._open_session is not None:
             twin.opened_session = None
@@ -151,6 +189,11 @@ def build_request(scope: Mapping[str, Any], connection: Connection[Session]) -> 
         {**scope, "method": "GET", "scheme": SCHEMES.get(scheme, scheme), "path": _page_path(scope)},
         connection,
     )
+    # Pages have most of them in common, and a page keeps its request.
+    request.META = {
+        intern(name): intern(value) if isinstance(value, str) else value
+        for name, value in request.META.items()
+    }
     if settings.SECURE_PROXY_SSL_HEADER:
         header, _ = settings.SECURE_PROXY_SSL_HEADER
         if header in request.META:
@@ -212,6 +255,7 @@ async def respond(request: LiveRequest) -> Outcome:
     """
     response = await answer(request)
     request.opened_session = None  # middleware has looked at it again
+    release_messages(request)
     behind = request.behind(response)
     return Outcome(behind, 0, "") if behind else _refused(request, response)
 

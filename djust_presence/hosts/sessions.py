@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
+from django.contrib.messages.storage.base import BaseStorage
 from django.contrib.messages.storage.cookie import CookieStorage, MessageDecoder, MessageEncoder
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.contrib.messages.storage.session import SessionStorage
@@ -35,6 +36,7 @@ __all__ = [
     "move_in",
     "prepare",
     "received",
+    "release_messages",
     "standing_class",
     "welcome",
 ]
@@ -117,11 +119,10 @@ def move_in(request: Any) -> None:
 
 def begin(request: Any) -> None:
     """Before an event: the messages of the last one have been seen."""
-    messages = getattr(request, "_messages", None)
-    if isinstance(messages, CookieStorage | FallbackStorage) and hasattr(request, "session"):
-        request._messages = SessionStorage(request)
-    elif messages is not None:
-        request._messages = type(messages)(request)
+    storage = request.message_storage
+    if storage and issubclass(storage, CookieStorage | FallbackStorage) and hasattr(request, "session"):
+        storage = SessionStorage
+    request.reopen_messages(storage)
 
 
 def finish(request: Any, *, event: bool = False, failed: bool = False) -> bool:
@@ -129,9 +130,9 @@ def finish(request: Any, *, event: bool = False, failed: bool = False) -> bool:
 
     The next one loads the session again. What a *failed* one changed is dropped, as Django does.
     """
-    messages = getattr(request, "_messages", None)
-    if event and not failed and messages is not None:
-        messages.update(HttpResponse())
+    if event and not failed and request.opened_messages is not None:
+        request.opened_messages.update(HttpResponse())
+    release_messages(request)
     session = request.opened_session
     if not isinstance(session, Standing):
         return True
@@ -140,6 +141,14 @@ def finish(request: Any, *, event: bool = False, failed: bool = False) -> bool:
         session.end()
         return False
     return session.stands and (failed or session.keep(request.path))
+
+
+def release_messages(request: Any) -> None:
+    """Let go of messages that nothing has looked at or added to: they are made again when something does."""
+    messages = request.opened_messages
+    if isinstance(messages, BaseStorage):
+        if not (messages.used or messages.added_new or hasattr(messages, "_loaded_data")):
+            request.opened_messages = None
 
 
 class CacheAlias(str):

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
+from django.contrib import messages
 from django.contrib.auth import get_user_model
+from django.contrib.messages.storage.cookie import CookieStorage
+from django.contrib.messages.storage.fallback import FallbackStorage
+from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.signals import request_finished, request_started
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +23,7 @@ from pytest_django import Settings
 from djust_presence.hosts.access import Visitor
 from djust_presence.hosts.middleware import LiveHandler
 from djust_presence.hosts.request import build_request, origin_allowed, respond
+from djust_presence.hosts.sessions import release_messages
 from djust_presence.hosts.turns import Sender
 from djust_presence.live.host import live_host
 from djust_presence.live.page import LivePage
@@ -48,6 +53,25 @@ def test_it_is_the_get_request_of_the_page() -> None:
     assert request.body == b""
     assert request.get_host() == "testserver"
     assert request.build_absolute_uri() == "http://testserver/document/42/?a=b"
+
+
+def test_messages_are_kept_only_if_something_has_looked_at_them_or_added_some() -> None:
+    request = request_for()
+    assert not hasattr(request, "_messages")
+    request.session = SessionStore()
+    request._messages = FallbackStorage(request)
+    release_messages(request)
+    assert request.opened_messages is None
+    messages.get_messages(request)  # as a context processor does for each page
+    assert request.opened_messages is None
+    messages.info(request, "Saved.")
+    release_messages(request)
+    assert [str(one) for one in messages.get_messages(request)] == ["Saved."]
+    assert [str(one) for one in request.twin()._messages] == ["Saved."]
+    request.reopen_messages(CookieStorage)
+    assert not list(messages.get_messages(request))
+    release_messages(request)
+    assert request.opened_messages is not None  # what it has found may be gone by the next time
 
 
 @pytest.mark.parametrize(
