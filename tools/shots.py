@@ -42,7 +42,7 @@ LINES = [[(200, 300), (500, 900), (900, 900), (1200, 300)], [(1100, 500), (1400,
 async def enter(page: Page, site: SiteServer, person: str, path: str) -> None:
     await page.goto("about:blank")  # or the page of before, logged out by this, would load itself again
     await page.goto(f"{site.url}/as/{person}/?next={path}")
-    await page.locator("html[data-presence-state=live]").wait_for()
+    await page.locator("html:is([data-presence-state=live], [data-presence-feed=live])").wait_for()
 
 
 async def draw(page: Page, line: list[tuple[int, int]]) -> None:
