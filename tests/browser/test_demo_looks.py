@@ -27,6 +27,7 @@ COVERED = """() => {
     ),
   ).length;
 }"""
+TOPS = "all => all.map((one) => Math.round(one.getBoundingClientRect().top))"
 # Names and faces that are shown, but not as a whole.
 CUT = """() => Array.from(document.querySelectorAll(".person-name, .face, .more"))
   .filter((one) => one.checkVisibility() && one.getBoundingClientRect().width > 1)
@@ -104,6 +105,21 @@ async def test_the_header_is_one_line(demo: SiteServer, new_page: NewPage, perso
             )
             assert abs(tops[0] - tops[1]) < 10, width
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("width", [360, 390])
+async def test_the_pages_are_one_line_on_a_phone(demo: SiteServer, new_page: NewPage, width: int) -> None:
+    page = await enter(await new_page(viewport=PHONE | {"width": width}), demo, "/")
+    for path in ("/", "/counter/", "/document/42/", "/chat/tea/", "/whiteboard/friends/", "/any/"):
+        await page.goto(demo.url + path)
+        assert len(set(await page.locator("nav[aria-label=Pages] a").evaluate_all(TOPS))) == 1, path
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_rows_of_cards_are_full(demo: SiteServer, new_page: NewPage) -> None:
+    page = await enter(await new_page(viewport={"width": 1280, "height": 800}), demo, "/")
+    tops = await page.locator(".card").evaluate_all(TOPS)
+    assert len({tops.count(top) for top in tops}) == 1
 
 
 async def test_a_whiteboard_takes_more_than_a_third_of_a_phone(demo: SiteServer, new_page: NewPage) -> None:
