@@ -1,4 +1,4 @@
-"""Takes docs/_static/screenshot.png: the demo's whiteboard in the browsers of two people, side by side."""
+"""Takes docs/_static/screenshot.png: a document of the demo in the browsers of two people, side by side."""
 
 from __future__ import annotations
 
@@ -16,25 +16,9 @@ from tests.servers import SiteServer, find_chromium  # noqa: E402
 
 TARGET = ROOT / "docs" / "_static" / "screenshot.png"
 PEOPLE = {"ada": "light", "grace": "dark"}
-SIZE = (820, 890)
-PAGE = "/whiteboard/tea/"
-# A cup of tea. The last stroke of each is drawn at the moment of the picture.
-DRAWING = {
-    "ada": [
-        "M470 570C480 840 560 940 690 940S900 840 910 570Z",
-        "M905 640C1040 610 1040 820 870 820",
-        "M400 970C540 1030 840 1030 980 970",
-    ],
-    "grace": [
-        "M600 500C550 440 650 400 600 330",
-        "M700 490C650 420 750 370 700 290",
-        "M800 500C750 440 850 400 805 320",
-    ],
-    "alan": [
-        "M1180 470C1110 340 1010 470 1180 600C1350 470 1250 340 1180 470Z",
-        "M1120 740C1180 780 1260 780 1330 720",
-    ],
-}
+OTHERS = ["guest", "alan"]  # Alan comes last, which the pages say
+SIZE = (880, 740)
+PAGE = "/document/42/"
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -68,26 +52,6 @@ async def open_page(browser: Browser, url: str, person: str) -> Page:
     return page
 
 
-async def draw(page: Page, path: str) -> None:
-    """Draw along a path of the board, with the mouse."""
-    points, box = await page.evaluate(
-        """(d) => {
-          const drawing = document.getElementById("drawing");
-          const path = document.createElementNS(drawing.namespaceURI, "path");
-          path.setAttribute("d", d);
-          const at = (part) => path.getPointAtLength(part * path.getTotalLength());
-          const points = Array.from({ length: 41 }, (_, n) => at(n / 40)).map(({ x, y }) => [x, y]);
-          return [points, drawing.getBoundingClientRect().toJSON()];
-        }""",
-        path,
-    )
-    for number, (x, y) in enumerate(points):
-        await page.mouse.move(box["x"] + x * box["width"] / 1600, box["y"] + y * box["height"] / 1280)
-        if number == 0:
-            await page.mouse.down()
-    await page.mouse.up()
-
-
 async def compose(browser: Browser, shots: list[tuple[str, bytes]]) -> bytes:
     """The pictures in window frames, side by side."""
     width, height = SIZE
@@ -105,15 +69,13 @@ async def main() -> None:
     with SiteServer() as site:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
-            pages = {person: await open_page(browser, site.url, person) for person in DRAWING}
-            for page in pages.values():
-                await page.get_by_text(f"Here now {len(pages)}").wait_for()
-            for person, page in pages.items():
-                for path in DRAWING[person][:-1]:
-                    await draw(page, path)
-            for person, page in pages.items():
-                await draw(page, DRAWING[person][-1])
-            await pages["ada"].locator("path[data-id]").nth(sum(map(len, DRAWING.values())) - 1).wait_for()
+            pages = {}
+            for number, person in enumerate([*PEOPLE, *OTHERS], 1):
+                pages[person] = await open_page(browser, site.url, person)
+                for page in pages.values():
+                    await page.get_by_text(f"{number} user").wait_for()
+            for person in PEOPLE:
+                await pages[person].get_by_text("Alan joined").wait_for()
             shots = [(scheme, await pages[person].screenshot()) for person, scheme in PEOPLE.items()]
             picture = await compose(browser, shots)
             await browser.close()

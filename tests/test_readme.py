@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
-import pytest_asyncio
-from django.urls import path
-from pytest_django import Settings
 
-from djust_presence.testing import presence
 from tests.live_pages import LivePage, Person
 from tests.markdown import blocks, write_file
 from tests.mysite import Mysite
-from tests.pages import Visitor, site
 from tests.servers import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -31,16 +23,18 @@ def mysite(tmp_path: Path) -> Mysite:
     return mysite
 
 
-async def test_five_steps_make_a_live_page(mysite: Mysite) -> None:
+async def test_five_steps_make_an_ordinary_page_and_a_live_one(mysite: Mysite) -> None:
     assert mysite.run("manage.py", "check") == "System check identified no issues (0 silenced).\n"
     with mysite as site:
+        assert re.search(r"<presence-count[^>]*>1</presence-count> online", Person(site).get(site, "/"))
         async with LivePage(site, "/document/1/", Person(site)) as one:
             await one.until_online(1)
             async with LivePage(site, "/document/1/", Person(site)) as two:
                 await one.until_online(2)
                 await two.until_online(2)
-                assert one.regions["live-1"].count("Guest") == 2
-                assert len({*re.findall(r"hsl\(\d+", one.regions["live-1"])}) == 2
+                names = re.findall(r">([A-Z][a-z]+ [A-Z][a-z]+)</b>", one.regions["live-1"])
+                assert len(names) == 2
+                assert len(re.findall(r'data-presence-color="#[0-9a-f]{6}"', one.regions["live-1"])) == 2
                 await two.send(type="event", ref=1, name="rename", params={"value": "Ada", "field": ""})
                 await one.until(lambda: ">Ada</b>" in one.regions["live-1"])
             await one.until_online(1)
@@ -63,38 +57,13 @@ def test_the_consumer_can_be_driven_by_hand_in_that_project_as_the_testing_page_
     assert "1 passed" in said
 
 
-@pytest_asyncio.fixture
-async def nothing_is_left() -> AsyncIterator[None]:
-    async with presence():
-        yield
-
-
-@pytest.mark.usefixtures("nothing_is_left")
-async def test_the_smallest_view_runs_as_it_stands(settings: Settings) -> None:
-    (python, *_), (html, *_) = (
-        [block.text for block in blocks("README.md") if block.language == language and not block.file]
-        for language in ("python", "html")
-    )
-    scope: dict[str, Any] = {"__name__": "readme"}
-    exec(compile(python, "README.md", "exec"), scope)
-    urls = ModuleType("readme_urls")
-    urls.urlpatterns = [path("demo/", scope["DemoView"].as_view())]  # type: ignore[attr-defined]
-    for name, value in site({"demo.html": html}).items():
-        setattr(settings, name, value)
-    settings.ROOT_URLCONF = urls
-    async with Visitor().opens("/demo/") as one:
-        await one.until("1 online")
-        async with Visitor().opens("/demo/") as two:
-            await one.until("2 online")
-            await two.until("2 online")
-        await one.until("1 online")
-
-
 def test_it_names_the_files_of_the_five_steps() -> None:
     assert re.findall(r"^(\d)\. ", README, re.MULTILINE) == ["1", "2", "3", "4", "5"]
     assert [block.file for block in blocks("README.md") if block.file] == [
         "mysite/settings.py",
         "mysite/asgi.py",
+        "mysite/urls.py",
+        "pages/templates/home.html",
         "pages/views.py",
         "mysite/urls.py",
         "pages/templates/document.html",
