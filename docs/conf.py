@@ -18,3 +18,4 @@ nitpicky = True
 html_theme = "furo"
 html_title = "djust presence"
 html_static_path = ["_static"]
+html_css_files = ["docs.css"]
