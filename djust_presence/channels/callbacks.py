@@ -35,6 +35,7 @@ class Callbacks:
         self._waiting: deque[Callable[[], Awaitable[None]]] = deque()
         self._stopped = False
         self._turn = asyncio.Lock()  # whose holder may run the consumer's code
+        self._connected = False  # whether what runs now has closed database connections that are of no use
         self.lost: Exception | None = None  # what the last send to a socket that is gone has raised
         self.task: asyncio.Task[None] | None = None  # as long as there is something to call
 
@@ -59,6 +60,7 @@ class Callbacks:
             self.task = start(self._run(), self._context.copy())
 
     async def _run(self) -> None:
+        self._connected = False
         try:
             while self._waiting:
                 async with self._turn:
@@ -72,6 +74,7 @@ class Callbacks:
         try:
             await self.call(callback, *arguments())
         except Exception as error:
+            self._connected = False
             name = str(getattr(callback, "__qualname__", callback))
             if error is self.lost:
                 logger.debug("A socket is gone.", exc_info=True)
@@ -85,7 +88,9 @@ class Callbacks:
         """
         if isinstance(self._consumer, SyncConsumer):
             return await database_sync_to_async(call)(function, *args)
-        await aclose_old_connections()
+        if not self._connected:  # a change of threads, which would cost more than many a callback
+            await aclose_old_connections()
+            self._connected = True
         result = function(*args)
         return await awaited(result) if inspect.isawaitable(result) else result
 
