@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import NewPage
+from tests.feed.tag_page import TagPage
 from tests.mysite import Member, Mysite
 from tests.recipes import SIGN_UP, cooked
 
-PAGES = ("on-every-page",)
+PAGES = ("on-every-page", "typing-and-away")
+TOUCHED = "(ago) => localStorage.setItem('touched', Date.now() - ago)"
+HEAR = """
+() => {
+  window.heard = [];
+  const room = window.djustPresence.attach(document.querySelector("presence-avatars").getAttribute("room"));
+  room.on("event", ({ payload }) => window.heard.push(payload));
+  room.on("update", ({ status }) => window.heard.at(-1) === status || window.heard.push(status));
+}
+"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -58,7 +69,7 @@ async def test_every_page_has_the_number_and_a_list_has_dots(
     await expect(count).to_have_text("1")
     await expect(guest.locator("presence-dot")).to_have_count(2)
     await expect(dots).to_have_count(0)
-    ada = await show(await new_page(), mysite, "/team/", people["ada"])
+    ada = await show(await new_page(), mysite, "/notes/1/", people["ada"])
     second = await tab(ada.context, new_page, mysite, "/team/")
     await expect(count).to_have_text("2")
     await expect(dots).to_have_attribute("aria-label", "online")
@@ -69,4 +80,98 @@ async def test_every_page_has_the_number_and_a_list_has_dots(
     await second.close()
     await expect(guest.locator("li", has=dots)).to_have_text(["grace"])
     await expect(grace.locator("presence-count")).to_have_text("2")
+    await new_page.close()
+
+
+def face(page: Page, name: str) -> Locator:
+    return page.locator(f".presence-avatar[title={name}]")
+
+
+async def test_somebody_is_typing_until_they_stop(
+    mysite: Mysite, people: dict[str, Member], new_page: NewPage
+) -> None:
+    grace = await show(await new_page(), mysite, "/notes/1/", people["grace"])
+    ada = await show(await new_page(), mysite, "/notes/1/", people["ada"])
+    other_tab = await tab(ada.context, new_page, mysite, "/notes/1/")
+    await expect(face(ada, "grace")).to_have_count(1)
+    await expect(face(grace, "ada")).to_have_count(1)
+    await ada.locator("textarea").press_sequentially("Well")
+    note = grace.locator("#typing")
+    await expect(note).to_have_text("ada is typing…")
+    await grace.locator("textarea").press_sequentially("No")
+    await expect(ada.locator("#typing")).to_have_text("grace is typing…")
+    await expect(other_tab.locator("#typing")).to_have_text("grace is typing…")
+    await ada.get_by_role("button").focus()
+    await expect(note).to_have_text("")
+    await grace.close()
+    await expect(ada.locator("#typing")).to_have_text("")
+    await new_page.close()
+
+
+async def test_whoever_is_cut_off_while_typing_is_soon_not_shown_as_typing(
+    mysite: Mysite, people: dict[str, Member], new_page: NewPage
+) -> None:
+    ada = await new_page()
+    await ada.clock.install()
+    await show(ada, mysite, "/notes/2/", people["ada"])
+    note = ada.locator("#typing")
+    async with TagPage(mysite, "/notes/2/", people["grace"]) as typist:
+        await expect(face(ada, "grace")).to_have_count(1)
+        await ada.evaluate(HEAR)
+        (room,) = re.findall('<presence-avatars room="([^"]+)"', typist.html)
+        await typist.send(type="send", room=room, event="typing", payload=True)
+        await expect(note).to_have_text("grace is typing…")
+        await ada.clock.fast_forward(4_000)
+        await typist.send(type="send", room=room, event="typing", payload=True)
+        await ada.wait_for_function("() => window.heard.length === 2")
+        await ada.clock.fast_forward(4_000)
+        await expect(note).to_have_text("grace is typing…")
+        typist.abort()
+        await ada.clock.fast_forward(2_100)
+        await expect(note).to_have_text("")
+        await expect(face(ada, "grace")).to_have_count(1)  # whose connection may come back yet
+    await new_page.close()
+
+
+async def test_the_face_of_who_touches_none_of_their_tabs_fades(
+    mysite: Mysite, people: dict[str, Member], new_page: NewPage
+) -> None:
+    grace = await show(await new_page(), mysite, "/notes/3/", people["grace"])
+    ada = await new_page()
+    clock = ada.context.clock
+    await clock.install()
+    await show(ada, mysite, "/notes/3/", people["ada"])
+    other_tab = await tab(ada.context, new_page, mysite, "/notes/3/")
+    third_tab = await tab(ada.context, new_page, mysite, "/team/")
+    status = face(grace, "ada")
+    await expect(status).to_have_attribute("data-status", "active")
+    await grace.evaluate(HEAR)
+    await third_tab.evaluate(TOUCHED, 298_000)
+    await other_tab.keyboard.press("Shift")
+    await clock.fast_forward(2_100)
+    await ada.locator("textarea").fill("No key")
+    await expect(grace.locator("#typing")).to_have_text("ada is typing…")
+    await third_tab.evaluate(TOUCHED, 299_000)
+    await clock.fast_forward(1_100)
+    await expect(status).to_have_attribute("data-status", "away")
+    await expect(status).to_have_css("opacity", "0.4")
+    await other_tab.keyboard.press("Shift")
+    await expect(status).to_have_attribute("data-status", "active")
+    assert await grace.evaluate("heard") == [True, "away", "active"]
+    await new_page.close()
+
+
+async def test_a_device_that_is_in_use_contradicts_one_that_is_idle(
+    mysite: Mysite, people: dict[str, Member], new_page: NewPage
+) -> None:
+    await show(await new_page(), mysite, "/notes/4/", people["ada"])
+    async with TagPage(mysite, "/notes/4/", people["ada"]) as phone:
+        (room,) = re.findall('<presence-avatars room="([^"]+)"', phone.html)
+
+        def told() -> list[object]:
+            updates = [one for frame in phone.got("diff", room) for one in frame.get("updates", ())]
+            return [one.get("status") for one in updates]
+
+        await phone.send(type="update", room=room, meta={"status": "away"})
+        await phone.until(lambda: "away" in told() and told()[-1] == "active")
     await new_page.close()
