@@ -14,7 +14,7 @@ from tests.feed.tag_page import TagPage
 from tests.mysite import Member, Mysite
 from tests.recipes import SIGN_UP, cooked
 
-PAGES = ("on-every-page", "typing-and-away")
+PAGES = ("on-every-page", "typing-and-away", "invisible")
 TOUCHED = "(ago) => localStorage.setItem('touched', Date.now() - ago)"
 HEAR = """
 () => {
@@ -174,4 +174,30 @@ async def test_a_device_that_is_in_use_contradicts_one_that_is_idle(
 
         await phone.send(type="update", room=room, meta={"status": "away"})
         await phone.until(lambda: "away" in told() and told()[-1] == "active")
+    await new_page.close()
+
+
+async def test_who_is_invisible_sees_the_others_and_is_not_seen(
+    mysite: Mysite, people: dict[str, Member], new_page: NewPage
+) -> None:
+    grace = await show(await new_page(), mysite, "/lounge/", people["grace"])
+    ada = await show(await new_page(), mysite, "/lounge/", people["ada"])
+    other_tab = await tab(ada.context, new_page, mysite, "/lounge/")
+    names, number = grace.locator("li"), grace.get_by_text(re.compile(r"^\d+ here$"))
+    await expect(names).to_have_text(["grace", "ada"])
+    await ada.get_by_role("button", name="Be invisible").click()
+    await expect(names).to_have_text(["grace"])
+    await expect(number).to_have_text("1 here")
+    await expect(other_tab.get_by_role("button")).to_have_text("Be seen")
+    await other_tab.reload()
+    await expect(other_tab.locator("html")).to_have_attribute("data-presence-state", "live")
+    for page in (ada, other_tab):
+        await expect(page.locator("li")).to_have_text(["grace"])
+    await grace.get_by_role("button").click()
+    for page in (ada, other_tab):
+        await expect(page.get_by_text("0 here")).to_be_visible()
+    await other_tab.get_by_role("button", name="Be seen").click()
+    for page in (grace, ada, other_tab):
+        await expect(page.locator("li")).to_have_text(["ada"])
+    await expect(ada.get_by_role("button")).to_have_text("Be invisible")
     await new_page.close()
