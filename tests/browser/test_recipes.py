@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -11,8 +13,8 @@ from playwright.async_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import NewPage
 from tests.feed.tag_page import TagPage
-from tests.mysite import Member, Mysite
-from tests.recipes import SIGN_UP, cooked
+from tests.mysite import PASSWORD, Member, Mysite
+from tests.recipes import RECIPES, SIGN_UP, cooked
 
 PAGES = ("on-every-page", "typing-and-away", "invisible")
 TOUCHED = "(ago) => localStorage.setItem('touched', Date.now() - ago)"
@@ -201,3 +203,27 @@ async def test_who_is_invisible_sees_the_others_and_is_not_seen(
         await expect(page.locator("li")).to_have_text(["ada"])
     await expect(ada.get_by_role("button")).to_have_text("Be invisible")
     await new_page.close()
+
+
+async def test_a_site_below_a_path_is_live_there(mysite: Mysite, new_page: NewPage, tmp_path: Path) -> None:
+    below = Mysite(shutil.copytree(mysite.project, tmp_path / "project"))
+    below.follow(f"{RECIPES}/below-a-path.md")
+    below.allow("Not Found: /(favicon.ico|static/demo/favicon.svg)")
+    with below as site:
+        page = await new_page()
+        await page.goto(f"{site.url}/app/admin/login/?next=/app/lounge/")
+        await page.get_by_label("Username").fill("ada")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page.locator("html")).to_have_attribute("data-presence-state", "live")
+        await page.get_by_role("button", name="Be invisible").click()
+        await expect(page.get_by_text("0 here")).to_be_visible()
+        assert {(one["name"], one["path"]) for one in await page.context.cookies()} == {
+            ("sessionid", "/app/"),
+            ("csrftoken", "/app/"),
+        }
+        note = await tab(page.context, new_page, site, "/app/notes/1/")
+        await expect(face(note, "ada")).to_have_css("position", "static")
+        await note.locator("textarea").press_sequentially("Well")
+        await note.close()
+        await new_page.close()
