@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -13,9 +15,13 @@ import pytest
 import websockets
 
 from tests.feed.tag_page import TagPage
+from tests.live.test_postgres import PostgresServer, installed_postgres
+from tests.live.test_tenants import DATABASE, HOSTS, Tenant, TenantsSite
 from tests.live_pages import LivePage, Person
+from tests.markdown import write_files
 from tests.mysite import Mysite
-from tests.recipes import SIGN_UP, cooked
+from tests.recipes import RECIPES, SIGN_UP, cooked
+from tests.servers import ROOT
 
 HOUR = 3600
 NOW = 2_000_000_000  # and never before the clock of whoever runs this
@@ -131,3 +137,88 @@ async def refused(site: Mysite, token: str) -> None:
     for subprotocols in [("access-token", token), ("access-token",), (token or "x", "access-token"), ()]:
         with pytest.raises(websockets.InvalidStatus, match="403"):
             await team(site, *filter(None, subprotocols)).__aenter__()
+
+
+TENANTS = """
+from tests.live.tenants_site import *
+from tests.live.tenants_site import INSTALLED_APPS, SHARED_APPS
+
+SHARED_APPS = [*SHARED_APPS, "pages"]
+INSTALLED_APPS = [*INSTALLED_APPS, "pages"]
+ROOT_URLCONF = PUBLIC_SCHEMA_URLCONF = "mysite.urls"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+    }
+]
+"""
+URLS = """
+from django.urls import include, path
+from django.views.generic import TemplateView
+
+from tests.live.accounts.urls import log_in
+
+urlpatterns = [
+    path("presence/", include("djust_presence.urls")),
+    path("log-in/<username>/", log_in),
+    path("user/", TemplateView.as_view(template_name="pages/user.html")),
+]
+"""
+USER = (
+    "{% load djust_presence tenants %}{% tenant_key request.user as key %}{% presence_avatars key %}{{ key }}"
+)
+
+
+class RecipeSite(TenantsSite):
+    """The site of the recipe in *directory*, with the tenants and the people of the parent's."""
+
+    def __init__(self, postgres: PostgresServer, directory: Path) -> None:
+        super().__init__(postgres)
+        path = os.pathsep.join(map(str, (directory, ROOT / "example_project", ROOT)))
+        self.variables |= {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": path}
+
+
+@pytest.fixture
+def tenants(tmp_path: Path) -> Iterator[dict[str, Tenant]]:
+    for name, text in {
+        "mysite/settings.py": TENANTS,
+        "mysite/urls.py": URLS,
+        "pages/__init__.py": "",
+        "pages/templates/pages/user.html": USER,
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    write_files(f"{RECIPES}/tenants.md", tmp_path)
+    with installed_postgres() as postgres:
+        postgres.run(f"CREATE DATABASE {DATABASE}")
+        with RecipeSite(postgres, tmp_path) as site:
+            yield {schema: Tenant(site, host) for schema, host in HOSTS.items()}
+
+
+async def test_tenants_see_nothing_of_each_other(tenants: dict[str, Tenant]) -> None:
+    one, two = tenants["a"], tenants["b"]
+    ada, bea = Person(one), Person(two)
+    await asyncio.to_thread(ada.get, one, "/log-in/ada/")
+    await asyncio.to_thread(bea.get, two, "/log-in/bea/")
+    async with (
+        LivePage(one, "/boards/1/", ada) as board,
+        LivePage(two, "/boards/1/", bea) as other_board,
+        TagPage(one, "/overview/", ada) as overview,
+        TagPage(two, "/overview/", bea) as other_overview,
+        TagPage(one, "/user/", ada),
+    ):
+        await board.until(lambda: "1 online: ada" in board.regions.get("live-1", ""))
+        await other_board.until(lambda: "1 online: bea" in other_board.regions.get("live-1", ""))
+        assert "1 online" in overview.text
+        assert "1 online" in other_overview.text
+        assert (avatars(overview.html), avatars(other_overview.html)) == (["ada"], ["bea"])
+        html = await asyncio.to_thread(bea.get, two, "/user/")
+        assert avatars(html) == ["bea"]
+        assert html.endswith("b:auth.user:1")
+        async with LivePage(one, "/boards/1/", Person(one)) as guest:
+            await guest.until_online(2)
+            await board.until_online(2)
+        await board.until_online(1)
+        assert other_board.counts == [1]
