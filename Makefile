@@ -94,6 +94,7 @@ lint: $(call stamp,$(TEST_EXTRAS),lint) $(if $(NPM),node_modules/.installed)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/typos
+	$(BIN)/pyproject-fmt --check pyproject.toml
 	@git ls-files -z '*.py' | xargs -0 $(BIN)/django-upgrade $(UPGRADE) --check
 	@$(BIN)/djade --target-version 5.2 --check $(TEMPLATES)
 	$(BIN)/zizmor --quiet --offline --persona pedantic .github
@@ -102,6 +103,7 @@ lint: $(call stamp,$(TEST_EXTRAS),lint) $(if $(NPM),node_modules/.installed)
 
 format: $(call stamp,$(TEST_EXTRAS),lint) $(if $(NPM),node_modules/.installed)
 	@git ls-files -z '*.py' | xargs -0 $(BIN)/django-upgrade $(UPGRADE) --exit-zero-even-if-changed
+	-$(BIN)/pyproject-fmt pyproject.toml
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	@-$(BIN)/djade --target-version 5.2 $(TEMPLATES)
