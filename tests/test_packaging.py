@@ -20,6 +20,7 @@ from tests.servers import ROOT
 
 PACKAGE = Path(djust_presence.__path__[0])
 SMOKE = ROOT / "tests" / "smoke"
+pytestmark = pytest.mark.timeout(600)  # an environment is made over the network
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -43,7 +44,7 @@ def run(*words: str | Path, cwd: Path = ROOT, **environment: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=170,
+        timeout=500,
     )
     assert not done.returncode, done.stdout
     return done.stdout
