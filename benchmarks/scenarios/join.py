@@ -55,7 +55,7 @@ class Join(Scenario):
                 began = on.crowd.open(f"joiner {number}", joiner)
                 known = on.crowd.until("crowd", patience=30)
                 if known.missing:
-                    raise RuntimeError(f"{known.missing} pages did not hear of a join.")
+                    raise RuntimeError(f"{known.missing} pages did not come to show one more.")
                 time.sleep(SETTLE)
                 samples["cpu"].append(1000 * (on.cpu() - used))
                 samples["last"].append(1000 * known.after(began)[-1])

@@ -28,7 +28,7 @@ def storm(on: Stage, size: int, begin: Callable[[], object] = lambda: None) -> f
     began = on.crowd.open("storm", pages, at_once=size, pattern=shows)
     known = on.crowd.until("there", "storm", patience=120)
     if known.missing:
-        raise RuntimeError(f"{known.missing} pages did not hear of all.")
+        raise RuntimeError(f"{known.missing} pages did not come to show all.")
     return known.after(began)[-1]
 
 
