@@ -48,7 +48,7 @@ class Wire:
                 self._lines.append(line)
 
     def take(self) -> Counter[str]:
-        """The commands since the last time, by name, without those that only look after a connection."""
+        """Return the commands since the last time, by name, without those that only maintain a connection."""
         time.sleep(0.1)
         lines, self._lines = self._lines, []
         found = (LINE.match(line) for line in lines)

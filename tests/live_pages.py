@@ -88,7 +88,7 @@ class LivePage:
         await self._reader
 
     def abort(self) -> None:
-        """Be gone without a word, as a browser that is killed."""
+        """Drop the connection without a close frame, as a killed browser does."""
         self._socket.transport.abort()
 
     async def send(self, **frame: Any) -> None:
@@ -126,7 +126,7 @@ class LivePage:
 
     @property
     def flashes(self) -> list[str]:
-        """What `handle_presence_join` and `handle_presence_leave` have pushed to the page."""
+        """The messages that `handle_presence_join` and `handle_presence_leave` have pushed to the page."""
         return [frame["payload"]["message"] for frame in self.frames if frame.get("event") == "flash"]
 
     async def until_online(self, count: int) -> None:

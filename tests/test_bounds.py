@@ -1,4 +1,4 @@
-"""What one visitor, or one message, can do to the others: deep JSON, tracebacks, forged ids, keys out of URLs."""
+"""Bounds on what one visitor or message does to others: deep JSON, tracebacks, forged ids, keys out of URLs."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def own_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @beyond
 @pytest.mark.parametrize("how", ["broadcast", "track", "update"])
-async def test_what_is_too_deep_is_an_error_of_who_sends_it_and_the_page_goes_on(
+async def test_a_value_that_is_too_deep_is_an_error_of_its_sender_and_the_page_goes_on(
     how: str, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     value, said = FAULTS[fault]
@@ -296,7 +296,7 @@ async def test_a_deep_item_of_another_program_costs_only_itself(
     assert len(own_lines(caplog)) <= 1
 
 
-async def test_what_is_no_json_looks_like_no_outage_of_the_layer(
+async def test_a_value_that_is_not_json_does_not_look_like_an_outage_of_the_layer(
     on_redis: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A backend or a host of others may publish anything."""

@@ -1,4 +1,4 @@
-"""Presence in consumers of one's own, async and sync, with the memory backend and on a real Valkey."""
+"""Presence in a project's own consumers, async and sync, with the memory backend and on a real Valkey."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ kinds = pytest.mark.parametrize("kind", [Chat, SyncChat])
 
 
 @kinds
-async def test_who_comes_goes_and_changes_is_heard_of_by_everybody(kind: Any, backend: None) -> None:
+async def test_joins_leaves_and_updates_are_heard_by_everybody(kind: Any, backend: None) -> None:
     async with connected(kind, ADA, meta={"color": "teal"}) as ada:
         await ada.until("join", "chat", "7")
         async with connected(kind, GRACE) as grace:
@@ -224,7 +224,7 @@ async def test_a_consumer_may_have_several_keys_and_leaves_all_at_its_end(kind: 
             await grace.until("leave", key, "7")
 
 
-async def test_what_was_unwatched_is_not_heard_of_until_it_is_watched_again() -> None:
+async def test_an_unwatched_group_is_not_heard_of_until_it_is_watched_again() -> None:
     async with connected(Chat, GRACE) as grace, connected(Chat, ADA) as ada:
         await grace.call("track_presence", "a")
         await ada.call("track_presence", "a")
@@ -335,7 +335,7 @@ async def test_a_consumer_that_is_refused_was_never_present(caplog: pytest.LogCa
     assert grace.heard.count(["join", "chat", "7"]) == 0
 
 
-async def test_what_is_wished_before_the_socket_is_accepted_takes_effect_then() -> None:
+async def test_a_wish_before_the_socket_is_accepted_takes_effect_then() -> None:
     class Early(Chat):
         async def connect(self) -> None:
             self.track_presence("chat")
@@ -354,7 +354,7 @@ async def test_what_is_wished_before_the_socket_is_accepted_takes_effect_then() 
 # Identity
 
 
-async def test_who_somebody_is_comes_from_the_scope_and_can_be_overridden(settings: Settings) -> None:
+async def test_the_identity_comes_from_the_scope_and_can_be_overridden(settings: Settings) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     session = CachedSession()
     session[VISITOR] = "token"
@@ -398,7 +398,7 @@ async def test_on_a_socket_no_session_is_begun_or_written(settings: Settings) ->
         await until(lambda: online("chat") == 0)
 
 
-async def test_whoever_has_an_id_of_the_connection_leaves_with_it_at_once(settings: Settings) -> None:
+async def test_a_user_with_the_id_of_a_connection_leaves_with_it_at_once(settings: Settings) -> None:
     settings.DJUST_PRESENCE = QUICK | {"GRACE": 60}
     async with connected(Chat, GRACE):
         async with connected(Chat):
@@ -422,7 +422,7 @@ async def test_an_id_that_is_none_is_refused(user_id: Any) -> None:
         assert await nobody.hear() == "refused"  # type: ignore[comparison-overlap]
 
 
-async def test_what_cannot_be_a_key_or_a_meta_is_refused() -> None:
+async def test_a_value_that_cannot_be_a_key_or_a_meta_is_refused() -> None:
     class Wrong(Chat):
         async def connect(self) -> None:
             await self.accept()
@@ -508,7 +508,7 @@ class SyncListing(SyncChat):
 
 
 @pytest.mark.parametrize("kind", [Listing, SyncListing])
-async def test_what_is_first_read_and_what_is_told_are_the_same_group(kind: Any, backend: None) -> None:
+async def test_the_first_read_and_the_news_are_of_the_same_group(kind: Any, backend: None) -> None:
     """Everybody is either in the first list or told as a join, however the two race."""
 
     await presence.ajoin("chat", "robot", ttl=60)
@@ -539,7 +539,7 @@ async def test_reads_give_up_while_the_store_is_away(
 
 
 class Slow(Chat):
-    """Takes its time over each join, and may never do two things at once."""
+    """Is slow over each join, and fails if two callbacks run at once."""
 
     pause = 1.0
     inside = False
@@ -674,7 +674,7 @@ async def test_wishes_are_for_threads_too() -> None:
 
 
 class Noting(Chat):
-    """Writes down how it has ended, and does what one should not do there."""
+    """Records how it has ended, and then does things that a consumer should not do there."""
 
     codes: ClassVar[list[int]] = []
 
@@ -700,9 +700,7 @@ AT_ONCE, GRACED, LOST = (0.0, 0.5), (0.5, 2.0), (2.0, 10.0)  # between how many 
     ("code", "bounds"),
     [(4403, AT_ONCE), (1000, GRACED), (1001, GRACED), (1006, LOST), (1005, LOST), (None, LOST)],
 )
-async def test_how_long_somebody_is_still_there_goes_by_the_close_code(
-    code: Any, bounds: tuple[float, float]
-) -> None:
+async def test_the_grace_follows_the_close_code(code: Any, bounds: tuple[float, float]) -> None:
     async with connected(Chat, GRACE) as watcher:
         ada = Client(Noting, user=ADA)
         await ada.connect()
@@ -818,7 +816,7 @@ REAUTH = QUICK | {"REAUTH_INTERVAL": 0.1, "GRACE": 60}
 
 
 @kinds
-async def test_who_is_no_longer_allowed_is_closed_and_gone(kind: Any, settings: Settings) -> None:
+async def test_a_visitor_who_is_no_longer_allowed_is_closed_and_gone(kind: Any, settings: Settings) -> None:
     settings.DJUST_PRESENCE = REAUTH
     asked: list[Any] = []
 

@@ -32,7 +32,7 @@ class Room(LivePage):
 
     @property
     def messages(self) -> list[str]:
-        """What has been said, as it stands in the page's HTML."""
+        """The messages, as they stand in the page's HTML."""
         return re.findall(r'<p class="bubble"[^>]*>(.*?)</p>', "".join(self.regions.values()), re.DOTALL)
 
     @property
@@ -78,7 +78,7 @@ async def test_everybody_in_the_room_sees_a_message_and_nobody_in_another(
     assert ada.messages == ["Tea?", "Yes!"]
 
 
-async def test_what_was_said_is_there_for_who_comes_later(site: SiteServer, room: list[Room]) -> None:
+async def test_messages_are_there_for_visitors_who_come_later(site: SiteServer, room: list[Room]) -> None:
     await room[0].call("send", text="Too early")
     async with Room(site, room[0].path, Person(site, "grace")) as late:
         assert "Too early" in late.html
@@ -93,7 +93,7 @@ async def test_a_message_is_text_and_never_markup(room: list[Room]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  \t ", "x" * 501, "a\0b"], ids=["empty", "blank", "long", "null"])
-async def test_what_is_no_message_is_not_said(room: list[Room], text: str) -> None:
+async def test_a_value_that_is_not_a_message_is_not_said(room: list[Room], text: str) -> None:
     ada, guest = room
     await ada.call("send", text=text)
     await ada.call("send", text="y" * 500)

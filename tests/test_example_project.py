@@ -110,7 +110,7 @@ def test_one_click_logins_can_be_switched_off() -> None:
 
 
 class ServeScript(SiteServer):
-    """What ``make serve`` runs."""
+    """The server that ``make serve`` runs."""
 
     usual = (
         r"The (store|demo): ",
@@ -146,7 +146,7 @@ def test_serve_brings_its_own_store_and_takes_it_away_again() -> None:
 
 
 class DemoScript(SiteServer):
-    """What ``make demo`` runs."""
+    """The server that ``make demo`` runs."""
 
     usual = (
         r"(HTTP|WebSocket) [A-Z]+ /|Performing system checks|System check identified no issues|Watching for file",

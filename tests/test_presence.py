@@ -250,7 +250,7 @@ NOBODY = [None, "", AnonymousUser(), User(username="not saved")]
 
 
 @pytest.mark.parametrize("nobody", NOBODY, ids=["None", "empty", "anonymous", "not saved"])
-def test_who_has_no_id_is_not_present_and_cannot_be(store: str, nobody: Any) -> None:
+def test_a_user_without_an_id_is_not_present_and_cannot_be(store: str, nobody: Any) -> None:
     presence.join("jobs", str(nobody) or "x")
     assert not presence.is_present("jobs", nobody)
     assert presence.which("jobs", [nobody]) == presence.members("jobs", [nobody]) == []
@@ -272,7 +272,7 @@ def test_an_instance_of_another_model_is_no_user(store: str) -> None:
 # Questions about many, and parts of a list
 
 
-def test_which_gives_back_the_very_objects_in_their_order(store: str) -> None:
+def test_selected_members_are_the_very_objects_in_their_order(store: str) -> None:
     ada, grace, alan = (User(pk=pk) for pk in (7, 8, 9))
     presence.join("jobs", alan)
     presence.join("jobs", ada)
@@ -332,7 +332,7 @@ def test_a_list_can_be_read_in_parts(store: str) -> None:
     assert asyncio.run(presence.alist("jobs", 2, everybody[2])) == everybody[3:5]
 
 
-def test_who_came_at_the_same_time_is_told_apart_in_parts(settings: Settings) -> None:
+def test_users_who_came_at_the_same_time_are_told_apart_in_parts(settings: Settings) -> None:
     settings.DJUST_PRESENCE = QUICK
     backend = get_backend()
     backend.open("lease", 60)
@@ -446,7 +446,7 @@ def test_threads_and_loops_look_for_what_has_expired_once_a_second(settings: Set
         assert scripts() - before <= 1 + (time.monotonic() - began) / SWEEP_INTERVAL
 
 
-def test_a_backend_that_was_made_anew_is_swept_at_once(valkey_url: str, settings: Settings) -> None:
+def test_a_rebuilt_backend_is_swept_at_once(valkey_url: str, settings: Settings) -> None:
     use(settings, over_redis(valkey_url))
     presence.join("jobs", "short", ttl=0.05)
     time.sleep(0.1)
@@ -479,7 +479,7 @@ print([getattr(presence, call)("jobs", "far away") for call in sys.argv[2:]])
 
 
 def elsewhere(url: str, *calls: str) -> str:
-    """What another process, one without a channel layer, gets for its calls."""
+    """Run *calls* in another process, one without a channel layer, and return what it prints."""
     return subprocess.run(
         [sys.executable, "-c", JOB, url, *calls], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -550,7 +550,7 @@ def test_a_worker_on_redis_is_not_warned(valkey_url: str) -> None:
 
 
 async def served() -> None:
-    """Wait until the page's process serves the group: who came before that is no news to the page."""
+    """Wait until the page's process serves the group: earlier joins are no news to the page."""
     while (group := get_tracker().groups.get("jobs")) is None or not (
         group.replica.ready and group.audience.viewers
     ):

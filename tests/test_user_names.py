@@ -205,7 +205,7 @@ async def test_a_consumer_shows_the_name_as_text(kind: str) -> None:
         await client.until("join", USERS[kind][1])
 
 
-async def test_what_a_meta_says_in_a_lazy_text_is_text(kind: str) -> None:
+async def test_a_lazy_text_in_a_meta_becomes_text(kind: str) -> None:
     async with Visitor().opens("/named/"):
         assert (await record())["role"] == "Author"
 

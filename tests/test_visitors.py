@@ -1,4 +1,4 @@
-"""Who somebody is to the others that is not logged in, whatever page and session they come with."""
+"""The identity that others see of visitors who are not logged in, on any page and with any session."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_a_session_that_was_there_already_is_who_its_tabs_are(engine: str)
 
 
 @pytest.mark.parametrize("before", ["/shop/", "/room/"])
-async def test_who_is_tracked_first_by_async_code_is_the_same(engine: str, before: str) -> None:
+async def test_a_visitor_tracked_first_by_async_code_is_the_same(engine: str, before: str) -> None:
     visitor = Visitor()
     await visitor.get(before)
     async with visitor.opens("/room/"):

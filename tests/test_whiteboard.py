@@ -114,7 +114,7 @@ async def test_a_stroke_is_not_rendered_again_for_those_who_are_here(board: list
     assert not any("<path" in str(frame) for frame in ada.frames + guest.frames)
 
 
-async def test_what_was_drawn_is_there_for_who_comes_later(site: SiteServer, board: list[Board]) -> None:
+async def test_strokes_are_there_for_visitors_who_come_later(site: SiteServer, board: list[Board]) -> None:
     ada, _ = board
     await ada.draw([1, 2, 3, 4], width=32)
     async with Board(site, ada.path, Person(site, "grace")) as late:
@@ -203,7 +203,9 @@ async def test_clearing_the_board_is_told_with_a_name(site: SiteServer, board: l
     ],
     ids=str,
 )
-async def test_what_is_no_stroke_is_not_drawn(board: list[Board], points: object, code: str | None) -> None:
+async def test_a_value_that_is_not_a_stroke_is_not_drawn(
+    board: list[Board], points: object, code: str | None
+) -> None:
     ada, guest = board
     assert await ada.draw(points) == code
     assert await ada.call("sketch", token=uuid4().hex, width=6, at=0, points=points) == code
@@ -224,7 +226,7 @@ async def test_a_stroke_has_one_of_the_widths_and_a_token(board: list[Board]) ->
     assert guest.strokes == [[1, 1] * 500]
 
 
-async def test_of_a_full_board_the_oldest_strokes_go(site: SiteServer, board: list[Board]) -> None:
+async def test_the_oldest_strokes_of_a_full_board_go(site: SiteServer, board: list[Board]) -> None:
     ada, guest = board
     name = ada.path.split("/")[2]
     site.manage(
@@ -243,7 +245,7 @@ async def test_of_a_full_board_the_oldest_strokes_go(site: SiteServer, board: li
     assert after[:-1] == before[1:]
 
 
-async def test_who_reloads_keeps_the_colour(site: SiteServer, board: list[Board]) -> None:
+async def test_a_visitor_who_reloads_keeps_the_colour(site: SiteServer, board: list[Board]) -> None:
     ada, guest = board
     colors = guest.colors
     await ada.close()

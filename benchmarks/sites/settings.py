@@ -1,4 +1,4 @@
-"""What all sites of Django have in common: those of a new project, sessions in the cache, a database file where it runs."""
+"""Settings that all Django sites share: those of a new project, sessions in the cache, a database in the work folder."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class RoomPage(LivePage):
 
     @property
     def calls(self) -> list[str]:
-        """What has been called out in the room."""
+        """The texts that have been called out in the room."""
         return [frame["payload"]["text"] for frame in self.frames if frame.get("event") == "call"]
 
     async def until_ready(self) -> None:
@@ -85,7 +85,7 @@ class RoomPage(LivePage):
 
 
 class LastingRoomPage(LastingPage, RoomPage):
-    """One that comes back when its server has gone."""
+    """A page that comes back when its server has gone."""
 
     def __init__(self, sites: Sequence[SiteServer], room: str, user: str) -> None:
         RoomPage.__init__(self, sites[0], room, user)

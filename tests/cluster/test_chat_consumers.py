@@ -1,4 +1,4 @@
-"""Consumers of one's own on two server processes, one of which dies, stops, or has clients that break off."""
+"""A project's own consumers on two server processes, one of which dies, stops, or has clients that break off."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Member:
         await until(lambda: list(frame) in self.told)
 
     def of(self, user: str) -> list[str]:
-        """Return what it was told of *user*."""
+        """Return the frames about *user*."""
         return [what for what, who in self.told if who == user]
 
 
@@ -87,7 +87,7 @@ def knows(one: Member, user: str) -> bool:
 
 
 @kinds
-async def test_whoever_was_on_a_killed_process_is_gone_after_its_lease(servers: Pair, kind: str) -> None:
+async def test_a_user_on_a_killed_process_is_gone_after_its_lease(servers: Pair, kind: str) -> None:
     a, b = servers
     async with member(a, kind, "ada") as ada, member(a, kind, "both") as both:
         grace = await enter(b, kind, "grace")
@@ -106,7 +106,7 @@ async def test_whoever_was_on_a_killed_process_is_gone_after_its_lease(servers: 
 
 
 @kinds
-async def test_whoever_moves_on_from_a_server_that_stops_has_never_been_away(
+async def test_a_visitor_who_moves_on_from_a_stopping_server_has_never_been_away(
     servers: Pair, kind: str
 ) -> None:
     a, b = servers

@@ -1,4 +1,4 @@
-"""What people on two servers see of each other, and go on seeing when something breaks."""
+"""People on two servers see each other, and go on seeing each other when something breaks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_two_tabs_in_two_processes_are_one_user(sites: Sites) -> None:
         assert not [flash for flash in watcher.flashes if "ada left" in flash.lower()]
 
 
-async def test_who_was_in_a_killed_process_is_gone_after_a_lease_and_a_renewal(sites: Sites) -> None:
+async def test_a_user_in_a_killed_process_is_gone_after_a_lease_and_a_renewal(sites: Sites) -> None:
     a, b = sites
     async with LivePage(b, "/document/1/", Person(b, "grace")) as grace:
         async with LivePage(a, "/document/1/", Person(a, "ada")) as ada:
@@ -130,7 +130,7 @@ async def test_pages_go_on_while_redis_hangs(sites: Sites, redis: RedisServer) -
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
-async def test_who_comes_back_after_a_clean_stop_has_never_been_away(
+async def test_a_visitor_who_comes_back_after_a_clean_stop_has_never_been_away(
     start_pair: StartPair, server: str
 ) -> None:
     a, b = start_pair(server)
@@ -157,7 +157,7 @@ async def test_who_comes_back_after_a_clean_stop_has_never_been_away(
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
-async def test_who_does_not_come_back_after_a_clean_stop_is_gone_after_its_grace(
+async def test_a_visitor_who_does_not_come_back_after_a_clean_stop_is_gone_after_its_grace(
     start_site: StartSite, server: str
 ) -> None:
     a, b = start_site(server, DRAIN_GRACE=1, LEASE_TTL=12), start_site(server)

@@ -23,7 +23,7 @@ Update = tuple[str, str, str]
 
 @pytest_asyncio.fixture(params=["memory", "redis"])
 async def servers(request: pytest.FixtureRequest) -> AsyncIterator[Servers]:
-    """Where one tab is, and where another: with the memory backend in the same process."""
+    """The servers of one tab and of another; with the memory backend they are one process."""
     if request.param == "redis":
         start: StartPair = request.getfixturevalue("start_pair")
         # With a lease this long no renewal comes to mend what a step got wrong.
@@ -100,7 +100,7 @@ class Tabs:
         return [one for one in page.told("join", "leave", "update") if one[1] == "ada"]
 
 
-async def test_what_a_tab_has_said_goes_with_it(servers: Servers) -> None:
+async def test_the_meta_of_a_tab_goes_with_it(servers: Servers) -> None:
     here, there = servers
     async with Tabs(servers) as tabs:
         await tabs.open(here, "here")
@@ -132,7 +132,7 @@ async def test_a_meta_that_is_said_again_is_shown_again(servers: Servers) -> Non
         await tabs.are_told("away", "busy", "away", "busy", "away", "busy", "away")
 
 
-async def test_what_a_killed_process_has_said_goes_with_its_lease(start_pair: StartPair) -> None:
+async def test_metas_of_a_killed_process_go_with_its_lease(start_pair: StartPair) -> None:
     here, there = start_pair(settings=SITE["DJANGO_SETTINGS_MODULE"], GRACE=GRACE)
     async with Tabs((here, here)) as tabs:
         await tabs.open(here, "here")

@@ -81,7 +81,7 @@ class DjustPage(WebsocketCommunicator):
         return [one["payload"] for one in self.of_type("push_event") if one["event"] == event]
 
     def for_script(self, kind: str) -> list[Any]:
-        """What has come for our script."""
+        """The payloads of this kind that have come for our script."""
         return [one["payload"] for one in self.of_type("djust_presence") if one["kind"] == kind]
 
     async def frame(self) -> dict[str, Any]:

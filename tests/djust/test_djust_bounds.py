@@ -1,4 +1,4 @@
-"""What a page of djust can do to the others: floods of frames, tracebacks, deep JSON, forged ids, keys out of URLs."""
+"""Bounds on what a page of djust does to others: floods, tracebacks, deep JSON, forged ids, keys out of URLs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def answered(page: DjustPage) -> None:
-    """djust has an answer to the page, before which it has taken all that came before."""
+    """Wait for djust's answer to a ping: it has then taken in all frames before."""
     await page.send_json_to({"type": "ping"})
     while (await page.frame())["type"] != "pong":
         pass
@@ -95,7 +95,7 @@ def move(x: float) -> dict[str, Any]:
 
 
 def moves_taken() -> int:
-    """How often the only cursor has moved."""
+    """Return how often the only cursor has moved."""
     (session,) = get_tracker().sessions
     cursors = live_cursors_of(session)
     assert cursors
@@ -160,7 +160,7 @@ async def test_code_that_always_fails_gets_a_few_tracebacks(said: list[str]) -> 
     said.clear()
 
 
-async def test_what_is_too_deep_is_an_error_of_who_sends_it() -> None:
+async def test_a_value_that_is_too_deep_is_an_error_of_its_sender() -> None:
     async with (
         DjustVisitor("ada").opens("/board/a/") as ada,
         DjustVisitor("grace").opens("/board/a/") as grace,

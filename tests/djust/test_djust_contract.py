@@ -1,4 +1,4 @@
-"""What else this relies on of djust's consumer: a djust that moves one of these points fails here."""
+"""More points of djust's consumer that the host relies on: a djust that changes one fails here."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def answered(page: DjustPage) -> list[dict[str, Any]]:
-    """The frames that come before the answer to a ping."""
+    """Return the frames that come before the answer to a ping."""
     before = len(page.frames)
     await page.send_json_to({"type": "ping"})
     while (await page.frame())["type"] != "pong":

@@ -1,4 +1,4 @@
-"""What a coming costs where djust's pages are many: on Redis, and in pages that have nothing to do with it."""
+"""The cost of a join where djust's pages are many: on Redis, and in pages of other groups."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def site(settings: Settings, server: RedisServer) -> None:
 
 @pytest_asyncio.fixture(autouse=True)
 async def nothing_is_left(server: RedisServer) -> AsyncIterator[None]:
-    """Before the server is not there any more."""
+    """End everything before the server stops."""
     async with presence():
         yield
 
 
 class Desk:
-    """Pages that are mounted, and in the end closed, all at once: else each has a refresh for each of the others."""
+    """Pages that are mounted, and in the end closed, all at once: otherwise each is refreshed for each of the others."""
 
     def __init__(self) -> None:
         self.pages: list[DjustPage] = []
@@ -109,7 +109,7 @@ async def desk(nothing_is_left: None) -> AsyncIterator[Desk]:
 
 
 async def quiet(pages: Sequence[DjustPage]) -> list[list[dict[str, Any]]]:
-    """The frames that each page has got when nothing is under way any more."""
+    """Return the frames that each page has got, once nothing is under way."""
     sessions = get_tracker().sessions
     calm = 0
     while calm < 10:

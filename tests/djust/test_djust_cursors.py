@@ -77,7 +77,7 @@ def site(settings: Settings) -> None:
 
 
 async def draws(page: DjustPage) -> None:
-    """What our script says once it is ready to draw."""
+    """Say that the page is ready to draw, as our script does."""
     await page.until_for_script("ready")
     await page.send_json_to({"type": "cursor_move", "cursors": True})
     await page.until_for_script("cursors")
@@ -131,7 +131,7 @@ async def test_the_view_reads_cursors_as_the_guide_does() -> None:
         await until(one, lambda: moves(one)[-1][1:3] == [1, 2])
 
 
-async def test_what_is_no_place_and_what_is_too_much_changes_nothing() -> None:
+async def test_wrong_places_and_too_many_moves_change_nothing() -> None:
     async with (
         DjustVisitor("ada").opens("/plain/a/") as one,
         DjustVisitor("grace").opens("/plain/a/") as two,

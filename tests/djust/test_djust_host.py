@@ -1,4 +1,4 @@
-"""What djust's consumer does with a view that has presence, point by point: a djust that moves one fails here."""
+"""djust's consumer with a view that has presence, point by point: a djust that changes one fails here."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def raw(visitor: DjustVisitor, path: str, view: type) -> AsyncIterator[DjustPage]:
-    """A socket on which a mount is tried, whatever comes of it."""
+    """A socket on which a mount is tried; it may fail."""
     await visitor.get(path)
     async with visitor.socket(path, f"{__name__}.{view.__qualname__}") as page:
         await page.mount()
@@ -310,7 +310,7 @@ async def test_restored_tabs_have_ids_of_their_own() -> None:
             assert await facade.acount("room:a") == 2
 
 
-async def test_what_fails_to_mount_leaves_nothing_behind(
+async def test_a_page_that_fails_to_mount_leaves_nothing_behind(
     said: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with DjustVisitor("grace").opens("/room/a/") as other:
@@ -419,7 +419,7 @@ async def test_a_silent_page_is_closed_but_not_for_timers_that_browsers_slow_dow
 
 
 @pytest.mark.parametrize("to", ["/room/a/", "/room/b/", "/silent/"])
-async def test_who_is_redirected_live_leaves_no_ghost(to: str, settings: Settings) -> None:
+async def test_a_visitor_who_is_redirected_live_leaves_no_ghost(to: str, settings: Settings) -> None:
     settings.DJUST_PRESENCE = {"GRACE": 1}  # mounting may take a while
     async with (
         DjustVisitor("grace").opens("/room/a/") as other,
@@ -477,7 +477,7 @@ async def test_a_page_that_is_being_handled_holds_up_no_other() -> None:
         assert [one["name"] for one in busy.pushed("join")] == ["ada", "Guest", "grace"]
 
 
-async def test_what_comes_while_a_handler_runs_is_shown_after_it() -> None:
+async def test_news_that_come_while_a_handler_runs_are_shown_after_it() -> None:
     async with DjustVisitor("ada").opens("/room/a/") as page:
         await page.until("1 here")
         (session,) = sessions()

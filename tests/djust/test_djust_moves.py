@@ -179,7 +179,7 @@ async def until_taken(page: DjustPage) -> list[float]:
 
 
 async def settled(page: DjustPage, session: Session) -> None:
-    """A move that was sent is taken in or refused, and all that came of it is here."""
+    """Wait until a move that was sent is handled or refused, and its frames are here."""
     consumer: Any = _consumer(session)
     await page.send_json_to({"type": "ping"})
     while (await page.frame())["type"] != "pong":
@@ -191,7 +191,7 @@ async def settled(page: DjustPage, session: Session) -> None:
 
 
 @pytest.mark.parametrize("kind", ["board", "permission", "post", "object", "handles"])
-async def test_whoever_may_has_their_moves_taken_in(kind: str) -> None:
+async def test_moves_of_a_visitor_with_permission_are_taken_in(kind: str) -> None:
     async with opened(kind) as (page, session):
         await move(page, 1.5)
         assert await until_taken(page) == [1.5]
@@ -200,7 +200,9 @@ async def test_whoever_may_has_their_moves_taken_in(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["permission", "post", "object"])
-async def test_who_may_not_moves_nothing_and_is_not_told(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_visitor_without_permission_moves_nothing_and_is_not_told(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with opened(kind, "grace") as (page, session):
         monkeypatch.setattr(NeedsObject, "open_to_all", False)
         await move(page, 1)
@@ -261,7 +263,7 @@ async def test_a_rate_limit_drops_moves_but_not_the_page(said: list[str]) -> Non
     said.clear()
 
 
-async def test_what_a_view_does_about_a_move_comes_of_it_at_once() -> None:
+async def test_actions_of_a_view_on_a_move_take_effect_at_once() -> None:
     async with opened("busy") as (page, session):
         await move(page, 1)
         while not page.of_type("flash"):

@@ -1,4 +1,4 @@
-"""What djust makes of a view that it does not mount but restores: what it was wished to be, it is again."""
+"""Views that djust restores instead of mounting: their presence is what it was."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def reloaded(page: DjustPage) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Room", "OtherWayRound"])
-async def test_who_was_tracked_is_tracked_again(kind: str) -> None:
+async def test_a_tracked_visitor_is_tracked_again(kind: str) -> None:
     ada = DjustVisitor("ada")
     async with ada.opens(f"/{kind}/") as page:
         await page.call("note")
@@ -136,7 +136,7 @@ async def test_who_was_tracked_is_tracked_again(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Room", "OtherWayRound"])
-async def test_who_had_left_is_not_back_but_sees_the_others(kind: str) -> None:
+async def test_a_visitor_who_had_left_is_not_back_but_sees_the_others(kind: str) -> None:
     ada = DjustVisitor("ada")
     async with ada.opens(f"/{kind}/") as page:
         await page.call("leave")
@@ -149,7 +149,7 @@ async def test_who_had_left_is_not_back_but_sees_the_others(kind: str) -> None:
     assert mounted.count(kind) == (2 if kind == "Room" else 1)
 
 
-async def test_who_watched_goes_on_watching() -> None:
+async def test_a_watching_page_goes_on_watching() -> None:
     ada = DjustVisitor("ada")
     async with ada.opens("/Watcher/") as page:
         await page.call("note")
@@ -162,7 +162,7 @@ async def test_who_watched_goes_on_watching() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Idle", "Watcher"])
-async def test_who_was_first_tracked_by_an_event_is_tracked_again(kind: str) -> None:
+async def test_a_visitor_first_tracked_by_an_event_is_tracked_again(kind: str) -> None:
     ada = DjustVisitor("ada")
     async with ada.opens(f"/{kind}/") as page:
         await page.call("come")
@@ -174,7 +174,7 @@ async def test_who_was_first_tracked_by_an_event_is_tracked_again(kind: str) -> 
     assert mounted == [kind]
 
 
-async def test_who_was_never_tracked_is_not_restored_to_be() -> None:
+async def test_a_visitor_who_was_never_tracked_is_not_tracked_when_restored() -> None:
     ada = DjustVisitor("ada")
     async with ada.opens("/Idle/") as page:
         await page.call("note")

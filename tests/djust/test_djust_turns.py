@@ -1,4 +1,4 @@
-"""Whose turn it is under djust: refreshes beside djust's own pushes, ticks and mounts, and pages that are slow."""
+"""Turns under djust: refreshes beside djust's own pushes, ticks and mounts, and pages that are slow."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def closed(page: DjustPage) -> Any:
-    """The code that the page is closed with."""
+    """Return the code that the page is closed with."""
     while (message := await page.receive_output(timeout=10))["type"] != "websocket.close":
         pass
     return message["code"]
@@ -187,7 +187,7 @@ async def test_a_page_that_takes_nothing_in_holds_up_no_other() -> None:
         await stalled.until("2 here")
 
 
-async def test_no_number_of_other_pushes_takes_a_refresh_from_a_page() -> None:
+async def test_other_pushes_never_take_a_refresh_from_a_page() -> None:
     async with DjustVisitor("ada").opens("/room/a/") as page:
         await page.until_pushed("join")
         (session,) = sessions()
@@ -262,7 +262,7 @@ async def test_refreshes_and_ticks_go_together() -> None:
         )  # or the client asks for it all
 
 
-async def test_who_may_not_be_there_any_more_is_gone_where_djust_is_to_ask_again(
+async def test_a_user_who_loses_access_is_gone_where_djust_is_told_to_check_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (

@@ -1,4 +1,4 @@
-"""Who somebody is on djust's views that is not logged in, by whatever way the page was reached."""
+"""The identity of visitors on djust's views who are not logged in, however they reached the page."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ async def test_a_visitor_whose_first_page_was_one_with_presence_stays_the_same()
 
 
 @pytest.mark.parametrize("before", ["/plain/", "/room/a/"])
-async def test_who_is_tracked_first_by_async_code_is_the_same(before: str) -> None:
+async def test_a_visitor_tracked_first_by_async_code_is_the_same(before: str) -> None:
     visitor = DjustVisitor()
     await visitor.get(before)
     async with visitor.opens("/room/a/"):
@@ -145,7 +145,7 @@ async def test_a_tab_that_counts_by_itself_is_the_same_on_every_page_of_its_sock
 
 
 @pytest.mark.parametrize("kind", ["room", "tabs"])
-async def test_who_goes_to_another_page_of_the_group_is_not_reported_gone(
+async def test_a_visitor_who_goes_to_another_page_of_the_group_is_not_reported_gone(
     kind: str, settings: Settings
 ) -> None:
     settings.DJUST_PRESENCE = {"GRACE": 30}

@@ -1,4 +1,4 @@
-"""Who is logged out, or loses their account, while rooms are open."""
+"""Log-outs and lost accounts while rooms are open."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def until_count(key: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["deactivated", "deleted", "password", "session"])
-async def test_who_may_no_longer_be_here_is_gone_at_once(how: str, ada: User) -> None:
+async def test_a_user_who_may_no_longer_be_here_is_gone_at_once(how: str, ada: User) -> None:
     async with opened(await logged_in(ada)) as page:
         await page.join("site")
         match how:
@@ -89,7 +89,7 @@ async def test_who_may_no_longer_be_here_is_gone_at_once(how: str, ada: User) ->
         await until_count("site", 0)
 
 
-async def test_who_stays_logged_in_stays(ada: User) -> None:
+async def test_a_visitor_who_stays_logged_in_stays(ada: User) -> None:
     async with opened(await logged_in(ada)) as page, opened() as visitor:
         await page.join("site")
         await visitor.join("site")

@@ -181,7 +181,7 @@ async def test_logging_out_closes_the_pages_of_that_session_at_once(
     await third.disconnect()
 
 
-async def test_who_logged_out_is_gone_at_once_whatever_the_grace(client: Client) -> None:
+async def test_a_visitor_who_logged_out_is_gone_at_once_whatever_the_grace(client: Client) -> None:
     socket = await opened(client, "/members/")
     await until(_here)
     await sync_to_async(client.logout)()
@@ -275,7 +275,7 @@ async def test_a_changed_password_ends_all_other_visits(engine: str, ada: Any, s
     await until(_gone)
 
 
-async def test_whoever_changed_the_password_reloads_and_stays(client: Client, ada: Any) -> None:
+async def test_a_user_who_changed_the_password_reloads_and_stays(client: Client, ada: Any) -> None:
     socket = await opened(client, "/members/")
 
     def change() -> str:

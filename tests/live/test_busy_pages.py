@@ -1,4 +1,4 @@
-"""Access checks of pages that keep their views busy: they take their turn all the same."""
+"""Access checks of pages that keep their views busy: they still get their turn."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def client(ada: Any) -> Client:
 
 
 class Busying:
-    """The other end of a page whose view it never lets come to rest."""
+    """A client that never lets the view of its page come to rest."""
 
     def __init__(self, socket: Socket, how: str) -> None:
         self.socket = socket

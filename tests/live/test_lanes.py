@@ -53,7 +53,7 @@ async def test_work_runs_on_few_threads_that_stay(lanes: Lanes) -> None:
     assert len(set(names)) <= 3
 
 
-async def test_a_lane_is_one_s_own_meanwhile(lanes: Lanes) -> None:
+async def test_a_lane_is_exclusive_while_it_is_held(lanes: Lanes) -> None:
     async def work() -> set[str]:
         async with lanes.hold():
             return {await sync_to_async(thread_name)() for _ in range(5)}
@@ -125,7 +125,7 @@ async def test_a_cancelled_lane_is_not_free_before_its_work_has_ended(lanes: Lan
     assert await soon(lambda: len(lanes._free) == 3)
 
 
-async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
+async def test_a_caller_that_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
     gates = [Gate(), Gate()]
     tasks = [asyncio.create_task(lanes.run(gate)) for gate in gates]
     assert await gates[0].is_entered()
@@ -141,7 +141,9 @@ async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
     assert await soon(lambda: len(lanes._free) == 3)
 
 
-async def test_who_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it_back(lanes: Lanes) -> None:
+async def test_a_caller_that_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it_back(
+    lanes: Lanes,
+) -> None:
     taken = [await lanes._acquire(Turn.HANDLER, Sender()) for _ in range(2)]
     waiting = asyncio.create_task(lanes.run(thread_name))
     await asyncio.sleep(0)
@@ -153,7 +155,7 @@ async def test_who_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it
     assert len(lanes._free) == 3
 
 
-async def test_what_raises_gives_its_lane_back(lanes: Lanes) -> None:
+async def test_work_that_raises_gives_its_lane_back(lanes: Lanes) -> None:
     def fail() -> None:
         raise LookupError
 

@@ -29,7 +29,7 @@ def developing(settings: Settings) -> None:
 
 @contextmanager
 def readings() -> Iterator[list[str]]:
-    """The pages that are read meanwhile in this thread."""
+    """Collect the pages that are read in this block, in this thread."""
     read: list[str] = []
 
     def note(frame: FrameType, event: str, argument: object) -> None:
@@ -180,7 +180,7 @@ def test_a_torn_or_misplaced_element_is_an_error(show: Show, page: str, message:
         "{% for x in 'ab' %}" + LIVE + "{% endfor %}{% if count %}" + LIVE + "{% endif %}",
     ],
 )
-def test_what_browsers_leave_where_it_is_is_no_error(show: Show, page: str) -> None:
+def test_an_element_that_browsers_leave_in_place_is_no_error(show: Show, page: str) -> None:
     with readings() as read:
         show(page, {"row": "<td>{{ count }}"})
     assert len(read) == 1

@@ -157,7 +157,7 @@ def site(postgres: PostgresServer, request: pytest.FixtureRequest) -> Iterator[S
 
 
 class Visitor(Person):
-    """Somebody who comes with the socket alone: an HTTP request would take a connection of its own."""
+    """A visitor who opens the socket alone: an HTTP request would take a connection of its own."""
 
     def get(self, site: SiteServer, path: str) -> str:
         return ""
@@ -175,7 +175,7 @@ async def pages(site: SiteServer, count: int, others: int = 0) -> AsyncIterator[
 
 
 async def call(page: LivePage, ref: int, event: str, **params: Any) -> str | None:
-    """What is wrong with the event, when its answer has come; None if it was handled."""
+    """Send an event, wait for the answer, and return its error code, or None if it was handled."""
     await page.send(type="event", ref=ref, name=event, params=params)
     await page.until(lambda: answer(page, ref), PATIENCE)
     code: str | None = answer(page, ref).get("code")
@@ -192,7 +192,7 @@ async def until_shown(page: LivePage, *texts: str) -> None:
 
 @asynccontextmanager
 async def watched(postgres: PostgresServer) -> AsyncIterator[list[int]]:
-    """How many connections there are meanwhile, looked at again and again."""
+    """Count the connections of the database again and again in this block."""
     counts: list[int] = []
     over = threading.Event()
 

@@ -198,7 +198,7 @@ async def opened(client: Client, url: str) -> tuple[Socket, str]:
 
 
 async def shows(socket: Socket, name: str, **params: Any) -> str:
-    """What the page shows after an event, which has changed it."""
+    """Return what the page shows after an event that changes it."""
     render, ack = await socket.call(1, name, **params)
     assert ack == {"type": "ack", "ref": 1}
     html = render["regions"]["*"]
@@ -210,7 +210,7 @@ async def shows(socket: Socket, name: str, **params: Any) -> str:
 
 
 @pytest.mark.parametrize("handler", ["paint", "apaint"])
-async def test_what_an_event_changes_is_saved(handler: str, engine: str) -> None:
+async def test_changes_of_an_event_are_saved(handler: str, engine: str) -> None:
     client = Client()
     await sync_to_async(client.get)("/greet/")
     socket, _ = await opened(client, "/page/")
@@ -236,7 +236,7 @@ async def test_an_event_sees_what_other_tabs_have_done_and_undoes_nothing(engine
     await socket.disconnect()
 
 
-async def test_what_a_failed_event_changed_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+async def test_changes_of_a_failed_event_are_dropped(caplog: pytest.LogCaptureFixture) -> None:
     client = Client()
     await sync_to_async(client.get)("/greet/")
     socket, _ = await opened(client, "/page/")

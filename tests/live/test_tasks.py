@@ -153,7 +153,7 @@ def site(settings: Settings) -> None:
 
 
 async def written() -> dict[str, str]:
-    """Let the tasks go on; what those have found out that have written their row."""
+    """Let the tasks go on, and return the findings of those that have written their row."""
     Later.go_on.set()
     await asyncio.wait_for(asyncio.gather(*Later.tasks.values()), 10)
     names = {name async for name in Group.objects.values_list("name", flat=True)}
@@ -174,7 +174,7 @@ async def test_tasks_of_pages_go_on_when_the_code_that_started_them_is_over(sett
         while len(Later.tasks) < 8:
             await asyncio.sleep(0.02)
     found = await written()
-    found.pop("middleware over HTTP")  # which is Django's own to look after
+    found.pop("middleware over HTTP")  # which Django looks after itself
     assert found == dict.fromkeys(
         [
             "middleware on a socket",

@@ -168,7 +168,7 @@ def _count_users() -> int:
 # What surrounds a request
 
 
-def test_what_surrounds_a_request_is_restored_and_put_back() -> None:
+def test_the_context_of_a_request_is_restored_and_put_back() -> None:
     with translation.override("de"), timezone.override(get_fixed_timezone(60)):
         set_urlconf("tests.urls")
         set_script_prefix("/app/")

@@ -1,4 +1,4 @@
-"""What breaks, and how: each scenario is one run, whose random choices come from *chance*."""
+"""Scenarios of outages: each is one run, whose random choices come from *chance*."""
 
 from __future__ import annotations
 

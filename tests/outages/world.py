@@ -31,7 +31,7 @@ LATE = 3.0  # seconds more, for a busy machine
 
 @dataclass
 class Report:
-    """What came of a run."""
+    """The outcome of a run."""
 
     wrong: list[tuple[str, str]] = field(default_factory=list)  # leaves: told to whom, and of whom
     recovery: float = 0.0  # seconds after the fault until the last page was right
@@ -90,7 +90,11 @@ class World:
         self.pages: set[Page] = set()
         self._holder = hold_port()
         self._redis = RedisServer(find_valkey_server(), self._holder.getsockname()[1])
-        presence = {"LEASE_TTL": ttl, "DRAIN_GRACE": DRAIN_GRACE, "REAUTH_INTERVAL": 3600}  # nobody logs in
+        presence = {
+            "LEASE_TTL": ttl,
+            "DRAIN_GRACE": DRAIN_GRACE,
+            "REAUTH_INTERVAL": 3600,
+        }  # there are no log-ins
         self.a, self.b = self.sides = Side(self._redis, presence), Side(self._redis, presence)
         self._churn: list[asyncio.Task[None]] = []
 

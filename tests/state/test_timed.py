@@ -1,4 +1,4 @@
-"""Nobody who is still here is reported gone, in whatever time and order the store and the processes lose each other."""
+"""Nobody who is still here is reported gone, whenever and in whatever order store and processes lose each other."""
 
 from __future__ import annotations
 

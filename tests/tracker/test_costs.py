@@ -1,4 +1,4 @@
-"""What it costs to be present: counted on the wire, and at the backend."""
+"""The cost of presence: counted on the wire, and at the backend."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ async def test_a_reload_within_the_grace_costs_nothing(monitor: Monitor, start_t
     await until(lambda: "update ada" in a.pages.told.get(watcher, []))
     assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
     assert a.pages.comings(watcher) == ["join ada"]
-    tab = a.open("ada", meta='{"name":"Ada"}')  # nobody waits: this is another connection
+    tab = a.open("ada", meta='{"name":"Ada"}')  # this is another connection, for which nobody waits
     await a.has_connections(watcher, "ada", 2)
     tab.connection.end()
     page.connection.end()

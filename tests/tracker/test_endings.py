@@ -1,4 +1,4 @@
-"""For how long somebody is expected back, by how their connection ended."""
+"""The grace of a user, by how their connection ended."""
 
 from __future__ import annotations
 

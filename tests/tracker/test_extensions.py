@@ -1,4 +1,4 @@
-"""What a group does for its sessions beside presence: several extensions, and sessions that leave the news to one."""
+"""Extensions of a group beside presence: several at once, and sessions that leave the news to one."""
 
 from __future__ import annotations
 

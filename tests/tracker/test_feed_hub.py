@@ -61,7 +61,7 @@ async def test_others_get_a_turn_while_many_pages_are_told(start: StartProcess) 
     assert seen >= {0, 500, 1000}
 
 
-async def test_a_page_that_comes_or_goes_meanwhile_is_right(start: StartProcess) -> None:
+async def test_a_page_that_comes_or_goes_during_a_turn_is_right(start: StartProcess) -> None:
     a, b = start(), start()
     sessions = [watch(a) for _ in range(MANY)]
     await told(a, sessions, "state")

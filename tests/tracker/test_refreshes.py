@@ -1,4 +1,4 @@
-"""How often pages are refreshed: slow refreshes rest, and a view may ask for fewer."""
+"""The pace of refreshes: slow refreshes rest, and a view may ask for fewer."""
 
 from __future__ import annotations
 

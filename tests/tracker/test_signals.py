@@ -26,7 +26,7 @@ SIGNALS = {"joined": presence_joined, "left": presence_left, "updated": presence
 
 
 class Heard:
-    """What a sync receiver of all signals was told."""
+    """A record of what a sync receiver of all signals was told."""
 
     def __init__(self) -> None:
         self.all: list[tuple[str, str, dict[str, Any]]] = []
@@ -91,7 +91,9 @@ async def test_coming_changing_and_going_are_told_once_each(heard: Heard, start:
     assert left["meta"] == {"name": "Ada"}
 
 
-async def test_who_is_reaped_has_left_and_who_returns_has_joined(heard: Heard, start: StartProcess) -> None:
+async def test_a_reaped_user_has_left_and_one_who_returns_has_joined(
+    heard: Heard, start: StartProcess
+) -> None:
     a, b = start(), start()
     watcher = b.open(None)
     a.open("ada", meta='{"name":"Ada"}')
@@ -109,7 +111,7 @@ async def test_who_is_reaped_has_left_and_who_returns_has_joined(heard: Heard, s
     await until(lambda: heard.brief == [("joined", "ada"), ("left", "ada"), ("joined", "ada")])
 
 
-async def test_who_is_handed_in_again_to_an_emptied_store_has_not_joined(
+async def test_a_presence_that_is_written_again_to_an_emptied_store_has_not_joined(
     heard: Heard, start: StartProcess, empty: Callable[[], None]
 ) -> None:
     a, b = start(), start()
