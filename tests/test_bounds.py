@@ -27,7 +27,7 @@ from djust_presence.state.json_text import MAX_LEVELS
 from djust_presence.tracker import get_tracker
 from tests.pages import Page, Visitor, site
 from tests.state.test_json_text import nested
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -411,10 +411,12 @@ async def test_nor_can_the_client_of_a_consumer(user: Any, user_id: Any) -> None
     socket = consumer(Rooms, "a", user)
     await socket.connect(timeout=5)
     await socket.send_json_to({"user_id": 8, "color": "red"})
-    async with asyncio.timeout(5):
-        while not (records := await presence.alist("room:a")) or "color" not in records[0]:
-            await asyncio.sleep(0.01)
-    assert records[0].get("user_id", "none") == user_id
+
+    async def colored() -> list[dict[str, Any]]:
+        return [one for one in await presence.alist("room:a") if "color" in one]
+
+    (record,) = await until(colored, 5)
+    assert record.get("user_id", "none") == user_id
     await socket.disconnect(timeout=5)
 
 

@@ -17,7 +17,7 @@ from djust_presence.bus import Item, LayerBus, group_name
 from djust_presence.bus.probes import Losses
 from djust_presence.rates import LogLimit
 from tests.servers import RedisServer, find_valkey_server
-from tests.tracker.until import until
+from tests.until import until
 
 MakeLayer = Callable[[str], BaseChannelLayer]
 

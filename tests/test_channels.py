@@ -37,7 +37,7 @@ from djust_presence.channels.host import PATIENCE
 from djust_presence.identity import VISITOR
 from djust_presence.tracker import get_tracker, serves_pages, serving, trackers
 from tests.pages import Visitor, site
-from tests.tracker.until import until
+from tests.until import until
 
 QUICK = {"LEASE_TTL": 3, "GRACE": 0.5, "LOST_GRACE": 2, "DRAIN_GRACE": 1}
 ADA, GRACE = User(pk=7, username="ada"), User(pk=8, username="grace")

@@ -21,6 +21,7 @@ from djust_presence import PresenceUnavailable, presence
 from djust_presence.backends.registry import get_backend
 from djust_presence.bus import end_loops, loops, run
 from tests.servers import ROOT, RedisServer, find_valkey_server
+from tests.until import wait_until
 
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
 CORE = "channels_redis.core.RedisChannelLayer"
@@ -76,10 +77,7 @@ def reader(server: RedisServer, layer: str) -> Iterator[Reader]:
 
 
 def wait_until_open(reader: Reader, count: int) -> None:
-    deadline = time.monotonic() + 10
-    while len(reader.connections()) != count:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: len(reader.connections()) == count)
 
 
 def test_calls_one_after_the_other_share_a_connection(reader: Reader) -> None:

@@ -35,7 +35,7 @@ from djust_presence import presence as facade
 from djust_presence.testing import presence
 from djust_presence.tracker import lookup
 from tests.pages import Visitor, site
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = pytest.mark.urls(__name__)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -34,6 +34,7 @@ from djust_presence.tracker import get_tracker
 from tests.backends.relay import Relay
 from tests.pages import Visitor, site
 from tests.servers import ROOT, RedisServer, find_valkey_server
+from tests.until import wait_until
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -106,13 +107,6 @@ def store(request: pytest.FixtureRequest, settings: Settings) -> str:
 async def nothing_is_left() -> AsyncIterator[None]:
     async with presence_ended():
         yield
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 # In plain sync code: a WSGI view, a job, a shell
@@ -462,7 +456,7 @@ def test_without_a_heartbeat_a_job_is_gone_though_no_page_is_open(store: str) ->
         assert presence.heartbeat("jobs", "short")
         time.sleep(0.05)
     assert presence.is_present("jobs", "short")
-    eventually(lambda: [one["id"] for one in presence.list("jobs")] == ["long"])
+    wait_until(lambda: [one["id"] for one in presence.list("jobs")] == ["long"], 5)
     assert presence.count("jobs") == 1
     assert not presence.heartbeat("jobs", "short")
     presence.join("jobs", "short", ttl=60)
@@ -658,7 +652,7 @@ def test_a_store_that_hangs_is_unavailable(frozen: RedisServer) -> None:
         with pytest.raises(PresenceUnavailable, match="Redis|channel layer"):
             getattr(presence, name)(*arguments)
     frozen.thaw()
-    eventually(lambda: presence.is_present("jobs", "w"))
+    wait_until(lambda: presence.is_present("jobs", "w"), 5)
 
 
 async def test_a_store_that_hangs_is_unavailable_to_async_code_too(frozen: RedisServer) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.live_pages import LivePage
 from tests.mysite import Member, Mysite
+from tests.until import wait_until
 
 PAGE = "docs/how-to/react-to-presence.md"
 SETUP = """
@@ -88,9 +89,7 @@ def webhook() -> Iterator[tuple[str, list[str]]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not await asyncio.to_thread(condition):
-            await asyncio.sleep(0.05)
+    await asyncio.to_thread(wait_until, condition, 30)
 
 
 @pytest.mark.redis

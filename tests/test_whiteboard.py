@@ -25,25 +25,13 @@ def site() -> Iterator[SiteServer]:
 class Board(LivePage):
     """Somebody's page of a whiteboard."""
 
-    refs = 0
-
-    async def call(self, name: str, **params: Any) -> str | None:
-        """Call an event handler, and wait until it has been handled; the code of the error, if it is one."""
-        self.refs += 1
-        ref = self.refs
-        await self.send(type="event", ref=ref, name=name, params=params)
-        await self.until(lambda: self.answer(ref))
-        return self.answer(ref).get("code")
-
-    def answer(self, ref: int) -> dict[str, Any]:
-        return next((frame for frame in self.frames if frame.get("ref") == ref), {})
+    async def code(self, name: str, **params: Any) -> str | None:
+        """Call an event handler, and return the code of its error, or None."""
+        code: str | None = (await self.call(name, **params)).get("code")
+        return code
 
     async def draw(self, points: object = LINE, *, width: object = 6, token: object = None) -> str | None:
-        return await self.call("draw", token=token or uuid4().hex, width=width, points=points)
-
-    def heard(self, event: str) -> list[Any]:
-        """The payloads of a broadcast or push."""
-        return [frame["payload"] for frame in self.frames if frame.get("event") == event]
+        return await self.code("draw", token=token or uuid4().hex, width=width, points=points)
 
     @property
     def strokes(self) -> list[Any]:
@@ -59,7 +47,7 @@ class Board(LivePage):
 
     async def compare(self, have: str = "") -> Any:
         before = len(self.heard("strokes"))
-        assert await self.call("compare", have=have) is None
+        assert await self.code("compare", have=have) is None
         return self.heard("strokes")[before]
 
     @property
@@ -125,7 +113,7 @@ async def test_others_see_a_stroke_grow_and_nothing_of_it_is_kept(board: list[Bo
     ada, guest = board
     token = uuid4().hex
     for at in (0, 2):
-        assert await ada.call("sketch", token=token, width=6, at=at, points=LINE) is None
+        assert await ada.code("sketch", token=token, width=6, at=at, points=LINE) is None
     await guest.until(lambda: len(guest.heard("sketch")) == 2)
     assert [(one["token"], one["at"], one["points"]) for one in guest.heard("sketch")] == [
         (token, 0, LINE),
@@ -208,7 +196,7 @@ async def test_a_value_that_is_not_a_stroke_is_not_drawn(
 ) -> None:
     ada, guest = board
     assert await ada.draw(points) == code
-    assert await ada.call("sketch", token=uuid4().hex, width=6, at=0, points=points) == code
+    assert await ada.code("sketch", token=uuid4().hex, width=6, at=0, points=points) == code
     await ada.draw([0, 0, 1600, 1280])
     await guest.until(lambda: guest.strokes)
     assert guest.strokes == [[0, 0, 1600, 1280]]

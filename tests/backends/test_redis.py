@@ -32,6 +32,7 @@ from djust_presence.state.records import Op, Renewal, Reply, Snapshot, Status, W
 from djust_presence.testing.backends.base import BOUND, GONE, LONG, join, leave
 from tests.backends.relay import Relay
 from tests.servers import ROOT, RedisServer, find_redis_server, find_valkey_server, free_port
+from tests.until import wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -77,13 +78,6 @@ def monitored(client: Any) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     with client.monitor() as monitor:
         client.echo(begin)
         yield commands
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + BOUND
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def calls(client: Any, command: str) -> int:
@@ -661,7 +655,7 @@ class TestConnections:
         with Node(find_valkey_server()) as server:
             client: Any = redis.Redis.from_url(server.url())
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-            wait_until(lambda: client.cluster("INFO")["cluster_state"] == "ok")
+            wait_until(lambda: client.cluster("INFO")["cluster_state"] == "ok", BOUND)
             backend = RedisBackend(server.url())
             backend.open("own", LONG)
             backend.open("dead", GONE)

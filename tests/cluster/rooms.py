@@ -80,7 +80,7 @@ class RoomPage(LivePage):
         self.status = status
         await self.send(type="event", name="say", params={"status": status})
 
-    async def call(self, text: str) -> None:
+    async def call_out(self, text: str) -> None:
         await self.send(type="event", name="call", params={"text": text})
 
 

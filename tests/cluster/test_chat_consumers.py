@@ -16,7 +16,7 @@ import websockets
 
 from tests.cluster.conftest import LEASE_TTL
 from tests.servers import RedisServer, SiteServer
-from tests.tracker.until import until
+from tests.until import until
 
 GRACE = 0.3
 RENEWAL = LEASE_TTL / 6
@@ -59,7 +59,7 @@ class Member:
             pass
 
     async def until(self, *frame: Any) -> None:
-        await until(lambda: list(frame) in self.told)
+        await until(lambda: list(frame) in self.told, 15)
 
     def of(self, user: str) -> list[str]:
         """Return the frames about *user*."""
@@ -94,7 +94,7 @@ async def test_a_user_on_a_killed_process_is_gone_after_its_lease(servers: Pair,
         second = await enter(b, kind, "both")
         for one in (ada, both, grace, second):
             for user in ("ada", "grace", "both"):
-                await until(partial(knows, one, user))
+                await until(partial(knows, one, user), 15)
         await grace.socket.send(json.dumps("hello"))
         await ada.until("said", "hello")
         b.kill()
@@ -135,7 +135,7 @@ async def test_clients_that_break_off_while_they_are_told_much_leave_no_error_in
                 for one in crowd:
                     stack.push_async_callback(one.socket.close)
                 for one in crowd:
-                    await until(lambda one=one: one.told)  # type: ignore[misc]
+                    await until(lambda one=one: one.told, 15)  # type: ignore[misc]
                     await one.socket.send(json.dumps("hello"))
                 for one in crowd[::2]:
                     one.socket.transport.abort()

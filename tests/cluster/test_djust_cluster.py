@@ -93,7 +93,7 @@ async def test_a_user_in_a_killed_process_is_gone_after_a_lease_and_a_renewal(si
             await grace.until_online(2)
             a.kill()
             await ada.until_closed()
-            await grace.until(lambda: grace.online == 1, SOON)
+            await grace.until(lambda: grace.online == 1, patience=SOON)
         await grace.until(lambda: grace.flashes[-1] == "ada left")
         assert grace.flashes == ["grace joined", "ada joined", "ada left"]
 

@@ -83,14 +83,14 @@ class Tabs:
         for page in self.pages:
             await page.until(
                 lambda page=page: "ada" in page.rows and page.rows["ada"][1:] == (status, len(self.tabs)),  # type: ignore[misc]
-                patience,
+                patience=patience,
             )
 
     async def are_told(self, *statuses: str) -> None:
         """All watchers have been told of one join of ada and then of these metas, each once, and of no more."""
         expected = [("join", "ada", "here"), *updates_of(*statuses)]
         for page in self.watchers:
-            await page.until(lambda page=page: self._told(page)[len(expected) - 1 :], BOUND)  # type: ignore[misc]
+            await page.until(lambda page=page: self._told(page)[len(expected) - 1 :], patience=BOUND)  # type: ignore[misc]
         await asyncio.sleep(2 * GRACE)  # what came twice would be there by now
         for page in self.watchers:
             assert self._told(page) == expected

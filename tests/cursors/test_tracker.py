@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 from djust_presence import CursorTracker, PresenceKeyError
 from tests.servers import ROOT
+from tests.until import wait_until
 
 REDIS = ("django_redis", "redis")
 SHARED = (*REDIS, "file", "database")
@@ -223,10 +224,7 @@ def test_on_redis_an_idle_group_leaves_no_key(kind: str, use_cache: UseCache, se
     CursorTracker.update_cursor("idle", "ada", 1, 2)
     with redis.Redis.from_url(str(caches.settings["cursors"]["LOCATION"])) as client:
         assert list(client.scan_iter("*djust_presence.cursors*"))
-        deadline = time.monotonic() + 10
-        while list(client.scan_iter("*djust_presence.cursors*")):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: not list(client.scan_iter("*djust_presence.cursors*")))
 
 
 def test_threads_that_move_at_the_same_time_lose_no_position(cache: str) -> None:

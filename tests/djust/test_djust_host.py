@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from djust_presence import presence as facade
 from djust_presence.djust.consumer import SeatedConsumer
 from djust_presence.djust.host import _consumer
 from djust_presence.tracker import Event, Session, get_tracker
+from tests import until as waiting
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 
 # Channels looks after database connections at every frame.
@@ -200,10 +202,7 @@ def sessions() -> list[Session]:
     return list(get_tracker().sessions)
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)
+until = partial(waiting.until, patience=5)
 
 
 @asynccontextmanager
@@ -400,8 +399,7 @@ async def test_every_frame_of_the_page_is_a_sign_of_life() -> None:
             session.connection.heard_at = 0.0
             await page.send_json_to(frame)
             await until(lambda: session.connection.heard_at > 0)
-        while not page.of_type("pong"):
-            await page.frame()
+        await page.until(lambda: page.of("pong"))
 
 
 async def test_a_silent_page_is_closed_but_not_for_timers_that_browsers_slow_down() -> None:
@@ -428,7 +426,7 @@ async def test_a_visitor_who_is_redirected_live_leaves_no_ghost(to: str, setting
         await other.until("2 here")
         await page.call("go", to=to)
         await page.send_json_to({"type": "live_redirect_mount", "view": page.view, "url": to, "params": {}})
-        while len(page.of_type("mount")) < 2:
+        while len(page.of("mount")) < 2:
             await page.frame()
         if to == "/room/a/":
             async with DjustVisitor().opens("/room/a/"):
@@ -454,7 +452,7 @@ async def test_a_refresh_is_a_push_of_djusts_and_waits_for_an_event_that_is_hand
         await page.until("1 here")
         await page.until_pushed("leave")
         assert [one["name"] for one in page.pushed("join")] == ["ada", "grace"]
-        pushed = [one for one in page.of_type("patch") if "source" in one]
+        pushed = [one for one in page.of("patch") if "source" in one]
         last = pushed[-1]
         assert last["source"] == "broadcast"  # so that the page keeps it back while it waits for an answer
         assert "broadcast" not in last  # or it would empty the fields of the page
@@ -482,8 +480,7 @@ async def test_news_that_come_while_a_handler_runs_are_shown_after_it() -> None:
         await page.until("1 here")
         (session,) = sessions()
         thinking = asyncio.create_task(page.call("think", seconds=0.5))
-        while not _consumer(session)._presence_turn.locked():
-            await asyncio.sleep(0.01)
+        await until(lambda: _consumer(session)._presence_turn.locked())
         get_tracker().broadcast("room:a", Event.of("shout", 1))
         await thinking
         await page.until("seen 1")
@@ -501,7 +498,7 @@ async def test_pushes_of_djusts_own_still_arrive() -> None:
         await page.until("1 here")
         await apush_to_view(f"{__name__}.Room", state={"seen": 77})
         await page.until("seen 77")
-        assert [one for one in page.of_type("patch") if "source" in one][-1]["broadcast"] is True
+        assert [one for one in page.of("patch") if "source" in one][-1]["broadcast"] is True
 
 
 async def test_a_broadcast_reaches_the_group_its_sender_included_and_nobody_else() -> None:
@@ -541,7 +538,6 @@ async def test_views_mounted_together_on_one_socket_leave_no_ghost() -> None:
             for room in "ab"
         ]
         await page.send_json_to({"type": "mount_batch", "views": views})
-        while not page.of_type("mount_batch"):
-            await page.frame()
+        await page.until(lambda: page.of("mount_batch"))
         await until(lambda: [session.key for session in sessions()] == ["room:b"])
     await until(lambda: not sessions())

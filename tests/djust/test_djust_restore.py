@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from pytest_django import Settings
 from djust_presence import PresenceMixin
 from djust_presence import presence as facade
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
+from tests.until import until_equal
 
 # Channels looks after database connections at every frame.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -108,16 +108,16 @@ def rooms(settings: Settings, monkeypatch: pytest.MonkeyPatch, said: list[str]) 
 
 
 async def present(*people: str) -> None:
-    async with asyncio.timeout(5):
-        while [f"{one['name']} {one['color']}" for one in await facade.alist("room")] != list(people):
-            await asyncio.sleep(0.01)
+    async def here() -> list[str]:
+        return [f"{one['name']} {one['color']}" for one in await facade.alist("room")]
+
+    await until_equal(here, list(people), 5)
 
 
 async def reloaded(page: DjustPage) -> None:
     """The page once it is mounted on its socket, the second one since it was loaded."""
     await page.mount()
-    while not page.of_type("mount"):
-        await page.frame()
+    await page.until(lambda: page.of("mount"))
 
 
 @pytest.mark.parametrize("kind", ["Room", "OtherWayRound"])
@@ -191,7 +191,7 @@ async def test_a_page_that_is_gone_back_to_is_mounted_and_tracked_again() -> Non
     async with DjustVisitor("ada").opens("/Hall/") as page:
 
         async def gone(to: str, **more: Any) -> dict[str, Any]:
-            before = len(page.of_type("mount"))
+            before = len(page.of("mount"))
             frame = {
                 "type": "live_redirect_mount",
                 "view": f"{__name__}.{to}",
@@ -199,9 +199,9 @@ async def test_a_page_that_is_gone_back_to_is_mounted_and_tracked_again() -> Non
                 "params": {},
             }
             await page.send_json_to(frame | more)
-            while len(page.of_type("mount")) == before:
+            while len(page.of("mount")) == before:
                 await page.frame()
-            return page.of_type("mount")[-1]
+            return page.of("mount")[-1]
 
         for kind in ("Room", "OtherWayRound"):
             signed = (await gone(kind))["state_snapshot_signed"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from djust_presence.djust.host import _consumer
 from djust_presence.hosts.outgoing import MAX_WAITING_FRAMES, STALLED
 from djust_presence.tracker import Event, Session, get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
+from tests.until import until
 
 # Channels looks after database connections at every frame.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -103,12 +103,6 @@ def sessions() -> list[Session]:
     return list(get_tracker().sessions)
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def closed(page: DjustPage) -> Any:
     """Return the code that the page is closed with."""
     while (message := await page.receive_output(timeout=10))["type"] != "websocket.close":
@@ -118,12 +112,12 @@ async def closed(page: DjustPage) -> Any:
 
 async def test_a_restored_page_is_sent_the_whole_of_what_it_has_only_from_http() -> None:
     async with DjustVisitor("ada").opens("/restored/a/") as page:
-        assert "html" not in page.of_type("mount")[0]
+        assert "html" not in page.of("mount")[0]
         while (frame := await page.frame())["type"] not in ("patch", "html_update"):
             pass
         assert frame["type"] == "html_update"
         assert "1 here" in frame["html"]
-        assert frame["version"] == page.of_type("mount")[0]["version"] + 1
+        assert frame["version"] == page.of("mount")[0]["version"] + 1
         async with DjustVisitor("grace").opens("/room/a/"):
             while (frame := await page.frame())["type"] not in ("patch", "html_update"):
                 pass
@@ -209,8 +203,7 @@ async def test_frames_of_a_page_are_answered_while_a_refresh_waits() -> None:
         async with consumer._render_lock, DjustVisitor("grace").opens("/room/a/"):
             await until(lambda: consumer._presence_due)
             await page.send_json_to({"type": "ping"})
-            while not page.of_type("pong"):
-                await page.frame()
+            await page.until(lambda: page.of("pong"))
         await page.until_pushed("join", 2)
 
 
@@ -237,8 +230,7 @@ async def test_database_connections_are_looked_after_before_a_refresh() -> None:
     async with DjustVisitor("ada").opens("/connected/a/") as page:
         await page.until_pushed("join")
         await page.send_json_to({"type": "ping"})
-        while not page.of_type("pong"):
-            await page.frame()
+        await page.until(lambda: page.of("pong"))
         await sync_to_async(check)()
         get_tracker().broadcast("room:a", Event.of("look", None))
         assert await page.until_pushed("looked after") == [{"done": True}]

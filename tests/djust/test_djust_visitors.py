@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from djust_presence import PresenceMixin
 from djust_presence import presence as facade
 from djust_presence.guests import guest_of
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
+from tests.until import until_equal
 
 # Channels looks after database connections at every frame.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
@@ -80,18 +80,20 @@ def rooms(settings: Settings) -> None:
 
 
 async def redirected(page: DjustPage, to: str) -> None:
-    before = len(page.of_type("mount"))
+    before = len(page.of("mount"))
     await page.call("go", to=to)
     await page.send_json_to({"type": "live_redirect_mount", "view": page.view, "url": to, "params": {}})
-    while len(page.of_type("mount")) == before:
+    while len(page.of("mount")) == before:
         await page.frame()
 
 
 async def present(key: str, *connections: int) -> list[str]:
-    """The ids that are present, once they have so many connections each."""
-    async with asyncio.timeout(5):
-        while [one["connections"] for one in await facade.alist(key)] != list(connections):
-            await asyncio.sleep(0.01)
+    """Return the ids that are present, once they have so many connections each."""
+
+    async def here() -> list[int]:
+        return [one["connections"] for one in await facade.alist(key)]
+
+    await until_equal(here, list(connections), 5)
     return [one["id"] for one in await facade.alist(key)]
 
 

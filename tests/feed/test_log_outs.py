@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from djust_presence import presence
 from tests.feed.pages import FeedPage, issue, opened
-from tests.tracker.until import until
+from tests.until import until, until_equal
 
 pytestmark = pytest.mark.usefixtures("quiet_presence", "transactional_db")
 
@@ -65,9 +65,7 @@ async def test_a_log_out_closes_the_socket_and_the_visitor_comes_back_as_anonymo
 
 
 async def until_count(key: str, count: int) -> None:
-    async with asyncio.timeout(5):
-        while await present(key) != count:
-            await asyncio.sleep(0.01)
+    await until_equal(lambda: present(key), count, 5)
 
 
 @pytest.mark.parametrize("how", ["deactivated", "deleted", "password", "session"])

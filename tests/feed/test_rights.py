@@ -20,7 +20,7 @@ from djust_presence.feed.tickets import LIFE, Ticket
 from tests.feed.objects import Answers, may_join
 from tests.feed.pages import issue, opened
 from tests.pages import PEOPLE
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = [
     pytest.mark.usefixtures("feed_site", "quiet_presence", "ask"),

@@ -17,7 +17,7 @@ from djust_presence.keys import opaque_id
 from djust_presence.signals import presence_joined, presence_left
 from tests.feed.pages import issue, opened
 from tests.pages import Visitor
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = pytest.mark.usefixtures("any_backend", "quiet_presence")
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -26,6 +25,7 @@ from djust_presence.hosts.access import Visitor, current_users
 from djust_presence.hosts.log_ins import ENDED
 from djust_presence.hosts.sessions import mark_of, move_in, received
 from tests.live.conftest import Socket, live
+from tests.until import until
 
 from .views import Here
 
@@ -152,12 +152,6 @@ async def close_code(socket: Socket) -> int:
 
 async def present() -> list[str]:
     return [record["name"] for record in await presence.alist("here")]
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 # What ends a visit

@@ -20,8 +20,9 @@ from djust_presence import LiveCursorMixin, presence
 from djust_presence.events import event_handler
 from djust_presence.hosts.checks import AT_ONCE
 from tests.live.conftest import Socket
+from tests.until import until
 
-from .test_access import close_code, opened, until
+from .test_access import close_code, opened
 from .views import Here
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -23,7 +23,7 @@ from djust_presence.cursors import LiveCursors
 from djust_presence.tracker import get_tracker
 from tests.cursors.drawing import Drawing
 from tests.live.conftest import Socket, live
-from tests.tracker.until import until
+from tests.until import until
 
 calls: list[Any] = []
 may_go_on = threading.Event()

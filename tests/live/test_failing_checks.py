@@ -16,9 +16,10 @@ from pytest_django import Settings
 
 from djust_presence.hosts.access import current_users
 from djust_presence.hosts.checks import MAX_FAILURES
+from tests.until import until
 
 from .failing_sessions import SessionStore
-from .test_access import close_code, opened, until, visitor
+from .test_access import close_code, opened, visitor
 from .views import Here
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -17,8 +17,9 @@ from djust_presence.calls import call
 from djust_presence.hosts import lanes as lanes_module
 from djust_presence.hosts.lanes import Lanes
 from djust_presence.hosts.turns import Sender, Turn
+from tests.until import until
 
-from .test_threads import soon, thread_name
+from .test_threads import thread_name
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ async def test_a_cancelled_lane_is_not_free_before_its_work_has_ended(lanes: Lan
         await task
     assert len(lanes._free) == 2
     gate.leave.set()
-    assert await soon(lambda: len(lanes._free) == 3)
+    await until(lambda: len(lanes._free) == 3, 5)
 
 
 async def test_a_caller_that_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
@@ -138,7 +139,7 @@ async def test_a_caller_that_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
     await asyncio.gather(*tasks)
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
-    assert await soon(lambda: len(lanes._free) == 3)
+    await until(lambda: len(lanes._free) == 3, 5)
 
 
 async def test_a_caller_that_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it_back(

@@ -100,17 +100,11 @@ class Watching:
 
     def __init__(self, page: LivePage) -> None:
         self.page = page
-        self._ref = 0
 
     async def look(self) -> dict[str, Any]:
-        self._ref += 1
-        await self.page.send(type="event", ref=self._ref, name="look", params={})
-        await self.page.until(lambda: any(frame.get("ref") == self._ref for frame in self.page.frames))
-        answers = [frame for frame in self.page.frames if frame.get("ref") == self._ref]
-        assert answers[0]["type"] == "ack", answers
-        seen: dict[str, Any] = [
-            frame["payload"] for frame in self.page.frames if frame.get("event") == "seen"
-        ][-1]
+        answer = await self.page.call("look")
+        assert answer["type"] == "ack", answer
+        seen: dict[str, Any] = self.page.heard("seen")[-1]
         return seen
 
     async def after_checks(self) -> dict[str, Any]:

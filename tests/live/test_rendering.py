@@ -20,6 +20,7 @@ from pytest_django import Settings
 from djust_presence.hosts.outgoing import MAX_WAITING_FRAMES, STALLED, Changed, Outgoing, encode
 from djust_presence.live.rendering import Page, Place, Shown
 from djust_presence.live.script import inject_script
+from tests.until import until
 
 from . import views
 from .conftest import live
@@ -424,6 +425,4 @@ async def _busy(recorder: Recorder) -> Outgoing:
 
 
 async def _sent(outgoing: Outgoing) -> None:
-    async with asyncio.timeout(10):
-        while not outgoing.idle:
-            await asyncio.sleep(0)
+    await until(lambda: outgoing.idle, pause=0)

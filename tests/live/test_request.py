@@ -28,7 +28,7 @@ from djust_presence.hosts.turns import Sender
 from djust_presence.live.host import live_host
 from djust_presence.live.page import LivePage
 from djust_presence.tracker import get_tracker, in_loop
-from tests.tracker.until import until
+from tests.until import until
 
 from .conftest import Socket, live
 from .test_consumer import started

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,6 +24,7 @@ from djust_presence import PresenceMixin
 from djust_presence.events import event_handler
 from djust_presence.live import LiveView
 from tests.live.conftest import Socket
+from tests.until import until, until_equal
 
 from .test_access import ENGINES, close_code, cookies
 
@@ -290,9 +290,8 @@ async def test_a_handler_may_log_out_and_not_log_in(caplog: pytest.LogCaptureFix
     socket, _ = await opened(client, "/page/")
     await socket.send_event(1, "log_out")
     assert await close_code(socket) == 4401
-    async with asyncio.timeout(10):  # the socket is closed by Django's signal, before the session is gone
-        while await SessionRow.objects.acount():
-            await asyncio.sleep(0.02)
+    # The socket is closed by Django's signal, before the session is gone.
+    await until_equal(SessionRow.objects.acount, 0)
 
 
 async def test_a_signed_cookie_cannot_be_changed_and_the_log_says_so(
@@ -411,8 +410,7 @@ async def test_a_projects_own_context_surrounds_all_that_runs(settings: Settings
     Tenant.seen.clear()
     await socket.call(1, "look")
     await socket.call(2, "alook")
-    while "check acme" not in Tenant.seen:
-        await asyncio.sleep(0.05)
+    await until(lambda: "check acme" in Tenant.seen)
     await socket.disconnect()
     assert {"handler acme", "async handler acme", "rendering acme"} <= set(Tenant.seen)
     assert not [line for line in Tenant.seen if line.endswith("none")]

@@ -30,6 +30,7 @@ from djust_presence.hosts.threads import own_thread
 from djust_presence.testing import LivePage
 from tests.live.conftest import live
 from tests.test_channels import connected
+from tests.until import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -171,8 +172,7 @@ async def test_tasks_of_pages_go_on_when_the_code_that_started_them_is_over(sett
         assert (await socket.frame())["type"] == "ready"
         await socket.frame()
         await socket.call(1, "start")
-        while len(Later.tasks) < 8:
-            await asyncio.sleep(0.02)
+        await until(lambda: len(Later.tasks) >= 8)
     found = await written()
     found.pop("middleware over HTTP")  # which Django looks after itself
     assert found == dict.fromkeys(

@@ -115,9 +115,6 @@ class Reader(LivePage):
             await self.send(type="join", room=room, ticket=ticket, want={"list": True})
         await self.until(lambda: len(self.of("state")) == 2)
 
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [frame for frame in self.frames if frame["type"] == kind]
-
     async def until_refused(self, which: int, code: str) -> None:
         refusal = {"type": "refused", "room": self.rooms[which][0], "code": code}
         await self.until(lambda: refusal in self.frames)

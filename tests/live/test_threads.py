@@ -24,6 +24,7 @@ from django.utils.timezone import get_fixed_timezone
 from djust_presence.background import AFTERWARDS
 from djust_presence.hosts.lanes import lanes
 from djust_presence.hosts.threads import Ambient, own_thread, spawn
+from tests.until import until
 
 from .conftest import live
 from .test_consumer import started
@@ -86,8 +87,7 @@ async def test_calls_of_tasks_that_are_not_waited_for_are_few() -> None:
     try:
         async with asyncio.timeout(10):
             await asyncio.gather(*(call.entered.wait() for call in calls))
-            while sum(task.done() for task in running) < AFTERWARDS:
-                await asyncio.sleep(0.01)
+            await until(lambda: sum(task.done() for task in running) >= AFTERWARDS)
             await asyncio.sleep(0.1)
             assert sum(task.done() for task in running) == AFTERWARDS
             async with own_thread():

@@ -16,7 +16,7 @@ from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
 from djust_presence.conf import Settings
 from djust_presence.tracker import Connection, Event, Session, Tracker
-from tests.tracker.until import until
+from tests.until import until
 
 QUICK: dict[str, Any] = {
     "lease_ttl": 3.0,

@@ -16,7 +16,7 @@ from djust_presence.keys import opaque_id
 from djust_presence.tracker import Session
 from tests.cursors.drawing import Drawing
 from tests.tracker.conftest import Process, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 
 def open_page(process: Process, user: str | None, *, shows: bool = True, rate: int = 30) -> Session:

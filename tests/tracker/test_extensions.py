@@ -8,7 +8,7 @@ from typing import Any
 from djust_presence.state.records import Step
 from djust_presence.tracker import Event, Group, Session
 from tests.tracker.conftest import StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 
 class Extension:

@@ -26,7 +26,7 @@ from djust_presence.tracker.endings import Ending
 from tests.backends.relay import Relay
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.conftest import MakeBackend, Pages, Process, StartProcess, processes, settled
-from tests.tracker.until import until
+from tests.until import until
 
 
 @pytest.fixture

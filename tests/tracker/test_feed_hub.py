@@ -10,7 +10,7 @@ from djust_presence.feed.frames import Wants
 from djust_presence.feed.hub import Hub
 from djust_presence.tracker import Session
 from tests.tracker.conftest import Process, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 MANY = 1_200
 

@@ -13,7 +13,7 @@ from djust_presence.backends.redis import RedisBackend
 from djust_presence.signals import presence_joined, presence_left, presence_updated
 from djust_presence.state.records import SCHEMA
 from tests.tracker.conftest import QUICK, MakeBackend, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = pytest.mark.redis
 

@@ -18,7 +18,7 @@ from djust_presence.tracker import Tracker
 from djust_presence.tracker.items import read_change
 from tests.tracker.conftest import QUICK, Process
 from tests.tracker.test_cursors import drawn, open_page
-from tests.tracker.until import until
+from tests.until import until
 
 RECORD = [1, 1.0, "{}"]
 FIRST: list[Any] = ["epoch", 1, "tag", "", {"7": RECORD}, 1]

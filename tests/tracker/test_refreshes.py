@@ -9,7 +9,7 @@ from itertools import pairwise
 from djust_presence.tracker import Session
 from djust_presence.tracker.group import RESTS
 from tests.tracker.conftest import Pages, Process, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 TOOK = 0.1  # seconds
 

@@ -17,7 +17,7 @@ from djust_presence.state.records import Snapshot
 from djust_presence.testing.backends.base import join
 from djust_presence.tracker import Tracker
 from tests.tracker.conftest import QUICK, Process, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 
 async def test_a_join_and_a_leave_are_told_once_in_every_process(start: StartProcess) -> None:

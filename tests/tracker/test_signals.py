@@ -20,7 +20,7 @@ from djust_presence.signals import Presence, presence_joined, presence_left, pre
 from djust_presence.state.store import Store
 from djust_presence.tracker import get_tracker, signalling
 from tests.tracker.conftest import MakeBackend, Process, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 SIGNALS = {"joined": presence_joined, "left": presence_left, "updated": presence_updated}
 

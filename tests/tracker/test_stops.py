@@ -20,7 +20,7 @@ from djust_presence.state.records import Member, Op, Reply
 from djust_presence.tracker import Tracker, close_all, get_tracker, serving
 from djust_presence.tracker.endings import Ending
 from tests.tracker.conftest import MakeBackend, Process, StartProcess, processes
-from tests.tracker.until import until
+from tests.until import until
 
 
 class Slow(MemoryBackend):
