@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from types import FrameType
 from typing import Any
 
 import django
@@ -22,6 +20,7 @@ from pytest_django import Settings
 
 from djust_presence.hosts.outgoing import encode
 from djust_presence.live.rendering import render
+from tests.profiling import calls_of
 
 from . import views
 from .conftest import live
@@ -469,28 +468,12 @@ async def test_pages_that_show_the_same_are_sent_the_very_same_frame() -> None:
         pages = [await stack.enter_async_context(live("/crowd/")) for _ in range(200)]
         for page in pages:
             assert await started(page) == {"live-1": "<p>0 online</p>"}
-        with encodings() as encoded:
+        with calls_of(encode, "kind") as encoded:
             await started(await stack.enter_async_context(live("/crowd/?come")))
             texts = [(await page.receive_output(timeout=10))["text"] for page in pages]
         assert texts[0] == '{"type":"render","regions":{"live-1":"<p>1 online</p>"}}'
         assert all(text is texts[0] for text in texts)
         assert encoded.count("render") <= 2  # for all of them, and the first one of who came
-
-
-@contextmanager
-def encodings() -> Iterator[list[str]]:
-    """The kinds of the frames that are encoded meanwhile in this thread."""
-    kinds: list[str] = []
-
-    def count(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code is encode.__code__:
-            kinds.append(frame.f_locals["kind"])
-
-    sys.setprofile(count)
-    try:
-        yield kinds
-    finally:
-        sys.setprofile(None)
 
 
 # Wrong use
