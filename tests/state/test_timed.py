@@ -49,7 +49,7 @@ RULES: dict[str, Sequence[Patch]] = {
         Patch(keeper, "self._replicas[key].ask_anew()", "pass"),
         Patch(keeper, "replica.doubt()", "pass"),
     ],
-    "what dead processes left is claimed": [Patch(keeper, "self._claiming = self._lets_leave(now)", "pass")],
+    "leases of dead processes are claimed": [Patch(keeper, "self._claiming = self._lets_leave(now)", "pass")],
 }
 
 
