@@ -27,7 +27,7 @@ class Client:
     async def send(self, **frame: Any) -> None:
         raise NotImplementedError
 
-    async def more(self) -> Any:
+    async def more(self) -> None:
         raise NotImplementedError
 
     def take_in(self, frame: Frame) -> None:
@@ -111,5 +111,5 @@ class InProcess(Client, WebsocketCommunicator):  # type: ignore[misc]
         self.take_in(frame)
         return frame
 
-    async def more(self) -> Any:
+    async def more(self) -> None:
         await self.frame()

@@ -1,4 +1,4 @@
-"""Many pointers that move, without browsers: how fast others see it, what they are sent, what it costs the server."""
+"""Many pointers that move, without browsers: delays until others see them, frames, and the server's cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.servers import Server, SiteServer
 
 
 class BareServer(SiteServer):
-    """Serves an ASGI application that is none of Django's."""
+    """Serves an ASGI application without Django."""
 
     def command(self) -> list[str]:
         options = ["--host", "127.0.0.1", "--ws-per-message-deflate", "false", "--lifespan", "off"]

@@ -51,7 +51,7 @@ def number_online(regions: dict[str, str]) -> int | None:
 
 
 class LivePage(Client):
-    """An open page: what it shows by now, and all that its socket has said."""
+    """An open page of a real server: over HTTP, then its socket, whose frames are taken in as they come."""
 
     def __init__(self, site: SiteServer, path: str, person: Person) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class LivePage(Client):
 
     @property
     def online(self) -> int | None:
-        """The number in front of "online" or "users online" in what is shown."""
+        """The number in front of "online" or "users online" on the page."""
         return number_online(self.regions)
 
     @property

@@ -51,7 +51,7 @@ def site(templates: Mapping[str, str]) -> dict[str, Any]:
 
 
 class Page(InProcess):
-    """The socket of an open page, and what it has got so far."""
+    """The socket of an open page of the built-in host, in this process."""
 
     def __init__(self, path: str, headers: list[tuple[bytes, bytes]]) -> None:
         super().__init__(LiveViewConsumer.as_asgi(), path, headers)
@@ -62,7 +62,7 @@ class Page(InProcess):
 
 
 class Visitor:
-    """A browser: what it opens has the cookies that it was given before. With *cookies* off it takes none."""
+    """A browser that keeps its cookies; with *cookies* off it takes none."""
 
     def __init__(self, user: str | None = None, *, cookies: bool = True, language: str = "en") -> None:
         self.client = AsyncClient(headers={"accept-language": language})

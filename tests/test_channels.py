@@ -45,7 +45,7 @@ Record = dict[str, Any]
 
 
 class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
-    """Does what its client asks for, and tells it what it hears."""
+    """Calls the methods that its client names, and tells it of every callback."""
 
     async def connect(self) -> None:
         await self.accept()
@@ -115,7 +115,7 @@ class Client(WebsocketCommunicator):  # type: ignore[misc]
             await self.hear()
 
     async def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
-        """Have a method of the consumer called; return what it returns."""
+        """Call a method of the consumer, and return its result."""
         await self.send_json_to([name, arguments, keywords])
         while (await self.hear())[0] != "answer":
             pass
@@ -992,7 +992,7 @@ async def log_in(user: User) -> str:
 
 
 def new_session() -> str:
-    """Return the cookie of a new session of nobody."""
+    """Return the cookie of a new session that is not logged in."""
     session = import_module(django_settings.SESSION_ENGINE).SessionStore()
     session["basket"] = 1
     session.save()

@@ -1,4 +1,4 @@
-"""The chat of the example project: what is said, who hears it, and what is not said at all."""
+"""The chat of the example project: messages, their readers, and messages that are refused."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Room(LivePage):
 
 @pytest.fixture
 async def room(site: SiteServer, request: pytest.FixtureRequest) -> AsyncIterator[list[Room]]:
-    """The pages of Ada and of a guest in a room that nobody else comes to."""
+    """The pages of Ada and of a guest in a room of this test alone."""
     name = re.sub(r"\W", "-", request.node.name)[:50]
     path = f"/chat/{name}/"
     async with Room(site, path, Person(site, "ada")) as ada, Room(site, path, Person(site)) as guest:

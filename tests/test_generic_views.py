@@ -222,7 +222,7 @@ class Cached(DetailView):
 
 
 class Polite(DetailView):
-    """Leaves it to whoever is next."""
+    """Calls the next class."""
 
     @method_decorator(never_cache)
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -47,7 +47,7 @@ Record = dict[str, Any]
 
 
 class Room(PresenceMixin, LiveView):
-    """Does what the page asks for, and tells the page what it hears."""
+    """Calls the methods that the page names, and tells it of every callback."""
 
     template_name = "room.html"
     presence_key: str | None = "room:{room}"

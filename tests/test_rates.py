@@ -1,4 +1,4 @@
-"""Tokens, and lines of the log that somebody else can cause, by clocks that the tests move."""
+"""Token buckets, and limits on log lines that others can cause, by clocks that the tests move."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def append(path: Path, text: str) -> None:
 
 
 class Webhook(BaseHTTPRequestHandler):
-    """Writes down what is posted, and fails when grace comes."""
+    """Records each request, and fails when grace comes."""
 
     calls: list[str]
 
@@ -75,7 +75,7 @@ class Webhook(BaseHTTPRequestHandler):
 
 @contextmanager
 def webhook() -> Iterator[tuple[str, list[str]]]:
-    """The address of a webhook, and who came and left by what it was told."""
+    """The address of a webhook, and the joins and leaves that it was sent."""
     calls: list[str] = []
     server = HTTPServer(("127.0.0.1", 0), type("Hook", (Webhook,), {"calls": calls}))
     thread = threading.Thread(target=server.serve_forever)

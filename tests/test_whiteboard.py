@@ -1,4 +1,4 @@
-"""The whiteboard of the example project: what is drawn, who sees it, and what is not drawn at all."""
+"""The whiteboard of the example project: strokes, their viewers, and strokes that are refused."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Board(LivePage):
 
     @property
     def strokes(self) -> list[Any]:
-        """The points of what is on the board, by what this page has heard."""
+        """The points of each stroke on the board, by this page's frames."""
         erased = [number for payload in self.heard("erased") for number in payload["ids"]]
         kept = {one["id"]: one["points"] for one in self.heard("stroke") if one["id"] not in erased}
         return list(kept.values())
 
     @property
     def loaded(self) -> list[tuple[str, str]]:
-        """The colours and points of what is on the board in the page as it was loaded."""
+        """The colour and points of each stroke in the page as it was loaded."""
         return re.findall(r'<path data-id="\d+" data-points="([\d,]+)" color="(#\w+)"', self.html)
 
     async def compare(self, have: str = "") -> Any:
@@ -62,7 +62,7 @@ class Board(LivePage):
 
 @pytest.fixture
 async def board(site: SiteServer, request: pytest.FixtureRequest) -> AsyncIterator[list[Board]]:
-    """The pages of Ada and of a guest at a whiteboard that nobody else comes to."""
+    """The pages of Ada and of a guest at a whiteboard of this test alone."""
     name = re.sub(r"\W", "-", request.node.name)[:50]
     path = f"/whiteboard/{name}/"
     async with Board(site, path, Person(site, "ada")) as ada, Board(site, path, Person(site)) as guest:
@@ -165,7 +165,7 @@ async def test_clearing_the_board_is_told_with_a_name(site: SiteServer, board: l
         assert ada.strokes == []
         (cleared,) = ada.heard("cleared")
         assert (cleared["name"], cleared["color"]) in [*zip(ada.names, ada.colors, strict=True)][1:]
-        await guest.call("clear")  # of an empty board nothing is told
+        await guest.call("clear")  # clearing an empty board is not announced
         assert len((await untouched.compare())["ids"]) == 1
     assert len(guest.heard("cleared")) == 1
 

@@ -36,7 +36,7 @@ JOINED = st.integers(0, 3 * 10**9).map(lambda micro: 1.7e9 + micro / 10**6) | st
 SPOTS = st.none() | st.tuples(JOINED, USERS)
 SAID = st.none() | st.sampled_from(
     [0.0, 1.7e9, 1.7e9 + 1, 1.7e9 + 2, 1.7e9 + 3]
-)  # always before what is said now
+)  # before every time of the sequence
 STEPS = 40
 OURS = 1.75e9  # no time that is given is later, and none of the store's own clock is earlier
 OFFSETS = st.sampled_from([1, 1, 1, 1, 1, 1, 0, 2])  # to the last number: mostly the next one

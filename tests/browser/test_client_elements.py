@@ -1,4 +1,4 @@
-"""The elements of any page: what they ask for, what they show, and how they live with other scripts."""
+"""The elements of any page: their requests, their content, and their life with other scripts."""
 
 from __future__ import annotations
 

@@ -571,7 +571,7 @@ async def test_a_live_page_whose_socket_does_not_open_polls_until_it_does(feed: 
             break
     (goodbye,) = feed.goodbyes
     assert goodbye["seq"] == "s"
-    assert feed.unclaimed_wires == 0  # the live page tries its own socket, nobody another one
+    assert feed.unclaimed_wires == 0  # the live page tries its own socket, and no other script does
 
 
 async def test_a_live_page_whose_sockets_die_at_once_polls(feed: FeedSite, page: Page) -> None:

@@ -1,4 +1,4 @@
-"""Shared surfaces in a real Chromium, against a socket that the test plays: what is sent, and what is drawn."""
+"""Shared surfaces in a real Chromium, against a socket that the test plays: positions sent, and cursors drawn."""
 
 from __future__ import annotations
 
@@ -660,7 +660,7 @@ async def test_the_fifty_who_moved_last_are_drawn(site: Site, page: Page) -> Non
     who["0"] = {"id": "me"}
     await draw(wire, *([n, n, n] for n in range(60)), who=who)
     await drawn(page, *([f"{n:02}", 100 + n, 50 + n] for n in range(10, 60)))
-    # Neither one's own nor what is not to be seen takes a place.
+    # Neither the page's own cursor nor hidden ones count.
     await wire.send("cursors", moves=[[0, 1, 1], [59, 1, -60], [3, 33, 33]])
     expected = [[f"{n:02}", 100 + n, 50 + n] for n in range(10, 59)]
     await drawn(page, *expected, ["03", 133, 83])

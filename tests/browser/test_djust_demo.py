@@ -26,7 +26,7 @@ def ours() -> Iterator[SiteServer]:
 
 @pytest.fixture(scope="module")
 def djusts() -> Iterator[SiteServer]:
-    # A store of its own: whoever has just left the other site is there until their GRACE is over.
+    # A store of its own: visitors who have just left the other site are there until their GRACE is over.
     with (
         RedisServer(find_valkey_server()) as redis,
         SiteServer({"DJUST": "1", "REDIS_URL": redis.url()}) as site,

@@ -1,4 +1,4 @@
-"""Pages of rooms_site: what they show, and what their callbacks were told."""
+"""Pages of rooms_site: the rows that they show, and the callbacks that have run."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def servers(request: pytest.FixtureRequest, redis: RedisServer, tmp_path: Path) 
 
 
 class Member:
-    """An open socket, and what it was told."""
+    """An open socket, and the frames that it was sent."""
 
     def __init__(self, socket: websockets.ClientConnection) -> None:
         self.socket = socket

@@ -1,4 +1,4 @@
-"""A user's tabs say different metas: everybody sees what was said last in a tab that is still open."""
+"""A user's tabs have different metas: everybody sees the latest one of a tab that is still open."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def updates_of(*statuses: str) -> list[Update]:
 
 
 class Tabs:
-    """Tabs of ada, and one of somebody else on each server; all of them are told the same of her."""
+    """Tabs of ada, and one of another user on each server; all of them are told the same of her."""
 
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
@@ -91,7 +91,7 @@ class Tabs:
         expected = [("join", "ada", "here"), *updates_of(*statuses)]
         for page in self.watchers:
             await page.until(lambda page=page: self._told(page)[len(expected) - 1 :], patience=BOUND)  # type: ignore[misc]
-        await asyncio.sleep(2 * GRACE)  # what came twice would be there by now
+        await asyncio.sleep(2 * GRACE)  # time enough for a second one
         for page in self.watchers:
             assert self._told(page) == expected
 

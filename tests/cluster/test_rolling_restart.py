@@ -86,7 +86,7 @@ async def until_reaped(redis: RedisServer) -> None:
 
 
 async def roll(sites: Sites, redis: RedisServer, kills: Sequence[bool]) -> None:
-    """Restart both, once for each of *kills*, while people watch who must see nothing of it."""
+    """Restart both, once for each of *kills*, while people watch who must not notice."""
     async with opened(sites) as pages:
         before = {page: (len(page.flashes), len(page.counts)) for page in pages}
         for kill in kills:

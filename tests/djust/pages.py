@@ -63,7 +63,7 @@ class DjustPage(InProcess):
 
         super().__init__(SessionMiddlewareStack(logged_in(application)), "/ws/live/", headers)
         self.path, self.view = path, view
-        self.reads = asyncio.Event()  # without it, whoever sends to this page waits
+        self.reads = asyncio.Event()  # without it, every send to this page waits
         self.reads.set()
         self.html = ""
 
@@ -77,7 +77,7 @@ class DjustPage(InProcess):
         )
 
     def pushed(self, event: str) -> list[Any]:
-        """The payloads of what has come as a ``djust:push_event``."""
+        """The payloads of this ``djust:push_event`` that have come."""
         return [one["payload"] for one in self.of("push_event") if one["event"] == event]
 
     def for_script(self, kind: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Habits of Django projects under djust: tasks that outlive what has started them, user names that are no text."""
+"""Habits of Django projects under djust: tasks that outlive the code that started them, user names that are not text."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ ROOM = """<!doctype html><html><body><div dj-root>
 
 
 class Room(PresenceMixin, LiveView):
-    """Does what the page asks for, and tells the page what it hears."""
+    """Calls the methods that the page names, and tells it of every callback."""
 
     template_name = "room.html"
     presence_key = "room:{room}"

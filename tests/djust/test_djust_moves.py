@@ -1,4 +1,4 @@
-"""Moves that a djust view takes in by itself: who may send them, and what comes of what the view does then."""
+"""Moves that a djust view handles itself: who may send them, and the effects of the handler's code."""
 
 from __future__ import annotations
 

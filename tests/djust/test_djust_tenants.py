@@ -1,4 +1,4 @@
-"""djust's tenants: whoever belongs to one sees nobody of another, however a view comes by its key."""
+"""djust's tenants: users of one never see users of another, however a view gets its key."""
 
 from __future__ import annotations
 

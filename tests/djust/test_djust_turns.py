@@ -174,7 +174,7 @@ async def test_a_page_that_takes_nothing_in_holds_up_no_other() -> None:
         async with DjustVisitor("grace").opens("/room/a/"):
             await other.until("3 here")
             async with DjustVisitor().opens("/room/a/"):
-                # Another tab of a visitor who is not logged in, and so somebody else.
+                # Another tab of a visitor who is not logged in, and so another user.
                 await other.until("4 here")
         stalled.reads.set()
         await stalled.until_pushed("join", 4)

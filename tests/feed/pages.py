@@ -1,4 +1,4 @@
-"""A feed page for the tests: its socket, and what it shows by the frames that it has got."""
+"""A feed page for the tests: its socket, and the people that it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules by which pages are told of their groups, each by itself, and all of them explored at random."""
+"""The rules for telling pages of their groups, each alone, and all of them explored at random."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Site:
         self.board.moved([user])
 
     def step(self) -> list[tuple[int, str]]:
-        """Send what is due now; return to how many pages which frame."""
+        """Send the frames that are due now; return each frame with the number of pages that it went to."""
         self.sends = []
         if self.board.due <= self.now:
             for pages, text in self.board.tell(self.now):

@@ -1,4 +1,4 @@
-"""Pages that poll, at the view: who they are, what they may, and what they are refused."""
+"""The view for polling pages: identities, rights and refusals."""
 
 from __future__ import annotations
 

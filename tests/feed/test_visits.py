@@ -1,4 +1,4 @@
-"""Polling pages at the store: what they write, what they are told, and what it costs."""
+"""Polling pages at the store: their writes, their news and their costs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.feed.polling import LIST, Page
 
 NEVER = Times(
     1000, 0, 1000, 13, 5, 54
-)  # nothing expires by itself, and what has expired may be claimed at once
+)  # no lease expires by itself, and an expired one may be claimed at once
 KEYS = ["a", "b", "c"]
 USERS = ["ann", "bob", "cy"]
 STEPS = 50

@@ -293,7 +293,7 @@ async def test_news_during_a_handler_are_seen_after_it(slow: type[views.Slow]) -
         async with live("/here/") as second:
             await started(second)
             assert (await second.frame())["event"] == "joined"
-            # Whoever does something of one's own is in nobody's way.
+            # Slow code of one page holds up no other.
             assert (await second.call(1, "add"))[-1] == {"type": "ack", "ref": 1}
             slow.leave.set()
             frames = [await first.frame()]

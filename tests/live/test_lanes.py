@@ -1,4 +1,4 @@
-"""The lanes: few threads, shared out so that nobody holds up everybody."""
+"""The lanes: few threads, shared out so that no page holds up all others."""
 
 from __future__ import annotations
 

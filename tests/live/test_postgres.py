@@ -54,7 +54,7 @@ def find_postgres() -> Path | None:
 
 
 class PostgresServer(Server):
-    """A PostgreSQL whose data nobody needs after a crash."""
+    """A PostgreSQL without durability, as its data need not survive a crash."""
 
     def __init__(self, installed: Path) -> None:
         super().__init__()

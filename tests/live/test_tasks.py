@@ -1,4 +1,4 @@
-"""Tasks that user code starts and does not wait for: they may use the ORM after what has started them is over."""
+"""Tasks that user code starts and does not wait for: they may use the ORM after that code has ended."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ async def test_tasks_share_few_threads_and_may_go_back_to_async_code_in_them() -
         return threading.current_thread().name, fresh, async_to_sync(inner)()
 
     async def inner() -> set[str]:
-        await asyncio.sleep(0.02)  # meanwhile all threads are in use
+        await asyncio.sleep(0.02)  # until all threads are in use
         await Group.objects.acount()
         calls = (sync_to_async(threading.current_thread)() for _ in range(3))
         return {thread.name for thread in await asyncio.gather(*calls)}

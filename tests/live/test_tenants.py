@@ -167,7 +167,7 @@ async def test_a_tenant_whose_schema_is_away_costs_no_other_tenant_its_checks(si
         site.sql("ALTER TABLE a.auth_user RENAME TO away")
         try:
             await other.after_checks()
-            # Nobody can say that ada may stay: hers comes back through the middleware.
+            # Ada's check fails: her page has to come back through the middleware.
             assert await page.closed() == 4000
             site.sql("UPDATE b.auth_user SET is_active = false")
             assert await other.closed() == 4401

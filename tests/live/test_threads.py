@@ -40,7 +40,7 @@ async def test_async_code_has_a_thread_of_its_own_for_what_needs_one() -> None:
         assert threads == {await sync_to_async(threading.current_thread)()}
     (thread,), (other,) = threads, others
     assert thread is not other
-    assert await soon(lambda: not thread.is_alive() and not other.is_alive())
+    await until(lambda: not thread.is_alive() and not other.is_alive(), 5)
 
 
 class Call:
@@ -72,7 +72,7 @@ async def test_a_call_of_a_task_is_not_waited_for() -> None:
     finally:
         call.leave.set()
     used = await task
-    assert await soon(lambda: used.connection is None)
+    await until(lambda: used.connection is None, 5)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -271,7 +271,7 @@ async def test_async_code_leaves_no_connection_behind() -> None:
     async with own_thread():
         used = await sync_to_async(work)()
         assert used.connection
-    assert await soon(lambda: used.connection is None)
+    await until(lambda: used.connection is None, 5)
 
 
 def _is_closed(used: Any) -> bool:
@@ -284,11 +284,3 @@ def _is_closed(used: Any) -> bool:
 
 def thread_name() -> str:
     return threading.current_thread().name
-
-
-async def soon(true: Callable[[], bool]) -> bool:
-    for _ in range(500):
-        if true():
-            return True
-        await asyncio.sleep(0.01)
-    return False

@@ -1,4 +1,4 @@
-"""Fingerprints of variables: equal only where nobody can see a difference."""
+"""Fingerprints of variables: equal only where no page could show a difference."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def test_a_leave_whose_answer_was_lost_leaves_once() -> None:
 
 
 def test_a_leave_that_was_not_answered_is_void_and_made_again() -> None:
-    """Unless it has run: whoever leaves may have come back elsewhere meanwhile."""
+    """Unless it has run: the user may have come back elsewhere since."""
     one = teller(r=ADA)
     one.outbox.drop("r")
     assert one.outbox.next(9)

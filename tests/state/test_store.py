@@ -43,7 +43,7 @@ def write(store: Store, lease: str, *ops: Op, now: float = 1.0) -> list[Reply]:
 
 
 class Verbs(RuleBasedStateMachine):
-    """Any verbs in any order: each tells what it did, and what hangs together stays together."""
+    """Any verbs in any order: each tells exactly its own changes, and the indexes stay consistent."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ class Pages:
         return page
 
     def be(self, page: Viewer, user: str, meta: str = "m", lasting: bool = True) -> None:
-        """Let *page* be somebody else, or nobody."""
+        """Let *page* become another user, or none."""
         if user:
             self.want(page, user, meta, lasting)
         else:

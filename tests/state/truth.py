@@ -144,7 +144,7 @@ class Truth:
             raise Broken(f"I14 a session of {process} was told {session.told}, and sees {session.shown}")
 
     def pages(self, world: World) -> None:
-        """See whether each page shows what is so, or is about to."""
+        """Check that each page shows the true state, or is about to."""
         for process in world.processes.values():
             for session in process.sessions:
                 if not session.served:
@@ -161,7 +161,7 @@ class Truth:
     # The end
 
     def end(self, world: World) -> None:
-        """Everything has come to rest: the store is what is really so, and everybody shows the same."""
+        """Everything has come to rest: the store has the true state, and every page shows it."""
         store = world.store
         listed = {
             (key, ref): row.user for key, group in store.groups.items() for ref, row in group.rows.items()

@@ -1,4 +1,4 @@
-"""Processes, their store and the bus between them, played one step at a time against what is really so."""
+"""Processes, their store and the bus between them, one step at a time, checked against the true state."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ class World:
         self._changed(name, i)
 
     def do_relogin(self, name: str, i: int, user: str) -> None:
-        """Be somebody else, or nobody, from here on: under another ref."""
+        """Become another user, or none, under another ref."""
         self.processes[name].sessions[i].user = user or None
         self._changed(name, i)
 

@@ -130,7 +130,7 @@ class Process:
         await until(lambda: what in self.pages.told.get(session, []))
 
     def crash(self) -> None:
-        """As kill -9 would leave it: nothing more is said to anybody."""
+        """End without a word to store or bus, as kill -9 does."""
         for task in list(self.tracker.clock._tasks):
             task.cancel()
         self.tracker.clock.call = lambda *args, **kwargs: None  # type: ignore[method-assign]

@@ -100,7 +100,7 @@ async def test_a_cursor_goes_with_its_user_and_comes_back_only_with_a_move(start
     await shows(here, bob, ann=(1, 2))
     ann.untrack()
     await shows(here, bob)
-    move(ann, 3, 4)  # of who is not present nothing is taken
+    move(ann, 3, 4)  # moves of a user who is not present are dropped
     ann.track("board", "ann", json.dumps({"name": "Ann B."}))
     await until(lambda: bob.served and bob.count() == 2)
     assert drawn(here, bob) == {}

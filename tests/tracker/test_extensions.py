@@ -12,7 +12,7 @@ from tests.until import until
 
 
 class Extension:
-    """Notes what it is told."""
+    """Records its calls."""
 
     made: list[Extension] = []
 

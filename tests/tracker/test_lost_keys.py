@@ -1,4 +1,4 @@
-"""A server that has lost single keys of a group: its processes hand the group in again, and nobody is told of it."""
+"""A server that has lost single keys of a group: processes write the group again, and nobody is told of it."""
 
 from __future__ import annotations
 

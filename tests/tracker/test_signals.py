@@ -100,7 +100,7 @@ async def test_a_reaped_user_has_left_and_one_who_returns_has_joined(
     await b.shows(watcher, 1)
     outbox = a.tracker._outbox
     assert outbox.lease
-    # The process hangs: somebody else finds its lease expired.
+    # The process hangs: another one finds its lease expired.
     keeper = a.tracker._keeper
     keeper._renew_at += 3600
     await a.tracker.backend.adrain(outbox.lease, 0)

@@ -242,7 +242,7 @@ async def test_wishes_of_a_thread_that_outlives_the_loop_are_nothing() -> None:
     session = next(iter(process.tracker.sessions))
     session.track("outlived", "ada", '{"x":1}')
     session.broadcast("outlived", "hello", None)
-    assert serving("outlived") is None  # what a dead loop knew is not shown to anybody
+    assert serving("outlived") is None  # the state of a dead loop is shown to nobody
     get_tracker()
     await close_all()
     LocalBus.send("outlived", [["event", "x", None]])
