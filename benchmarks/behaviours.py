@@ -1,4 +1,4 @@
-"""What becomes of presence when something goes wrong: two servers, one Redis, and a page at the first that watches."""
+"""Presence when something goes wrong: two servers, one Redis, and a page at the first that watches."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Trial:
         ]
 
     def shown(self) -> int:
-        """What it shows."""
+        """The number that it shows."""
         return (self.counts() or [0])[-1]
 
     def until(self, count: int, patience: float = 15.0) -> float | None:
@@ -105,7 +105,7 @@ def killed_client(trial: Trial) -> Verdict:
 
 
 def hanging_client(trial: Trial) -> Verdict:
-    """A browser hangs, or its computer sleeps: nothing comes, and the connection stays open."""
+    """A browser hangs, or its computer sleeps: it sends nothing, and the connection stays open."""
     visitor = trial.visit(trial.page(trial.a, 1))
     trial.present(2)
     visitor.freeze()

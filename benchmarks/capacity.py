@@ -1,4 +1,4 @@
-"""What a process holds: the cost of a join as a straight line over the pages that show it, checked at another size."""
+"""The capacity of a process: a join's cost as a straight line over the pages that show it, checked at another size."""
 
 from __future__ import annotations
 

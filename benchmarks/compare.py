@@ -1,4 +1,4 @@
-"""How this package and others behave when something goes wrong, each cell from a run: ``make compare``."""
+"""Behaviour of this package and others when something goes wrong, each cell from a run: ``make compare``."""
 
 from __future__ import annotations
 

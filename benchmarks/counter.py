@@ -1,4 +1,4 @@
-"""What a site-wide counter costs while its text stays as it is: ``python -m benchmarks.counter``."""
+"""The cost of a site-wide counter whose text does not change: ``python -m benchmarks.counter``."""
 
 from __future__ import annotations
 

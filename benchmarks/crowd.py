@@ -23,7 +23,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Known:
-    """When each page knew of a change, sorted, and how many never did."""
+    """The times at which each page knew of a change, sorted, and the number of pages that never did."""
 
     known: list[float]
     missing: int
@@ -101,7 +101,7 @@ class Crowd:
         return float(self._call("say", name=name, number=number, text=text))
 
     def close(self, name: str, *, abort: bool = False, only: int | None = None) -> None:
-        """Close the pages of a set, or one of them; with *abort*, without a word."""
+        """Close the pages of a set, or one of them; with *abort*, without a close frame."""
         self._call("close", name=name, abort=abort, only=only)
 
     def heard(self, name: str) -> list[str]:

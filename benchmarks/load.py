@@ -64,7 +64,7 @@ class Socket(Receiver):
         await self._socket.close()
 
     def abort(self) -> None:
-        """Be gone without a word."""
+        """Drop the connection without a close frame."""
         for task in self._tasks:
             task.cancel()
         self._socket.transport.abort()

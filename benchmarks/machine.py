@@ -1,4 +1,4 @@
-"""What processes have used so far, as the operating system counts it (Linux), and what machine this is."""
+"""Resources that processes have used, as the operating system counts them (Linux), and a description of the machine."""
 
 from __future__ import annotations
 

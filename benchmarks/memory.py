@@ -1,4 +1,4 @@
-"""What an idle page costs in memory, beside a socket that does nothing: run with ``python -m benchmarks.memory``."""
+"""The memory of an idle page, beside a socket that does nothing: run with ``python -m benchmarks.memory``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.servers import Server, SiteServer
 AT_ONCE = 50
 FIRST = 100  # pages that are open before it is measured: what the first ones need, all share
 TRACED = 200  # tracing takes its time
-# Nobody is asked for a sign of life meanwhile, and pages that open do not make all others render each time.
+# No page is pinged during a measurement, and pages that open do not make all others render each time.
 PRESENCE = {"HEARTBEAT_INTERVAL": 3000, "TIMEOUT": 6000, "REFRESH_INTERVAL": 2}
 
 
@@ -36,7 +36,7 @@ async def bare(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 async def traced(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """The example site, and at ``/memory/`` what was allocated since one looked there before, by line of code."""
+    """The example site, and at ``/memory/`` the allocations since the last request there, by line of code."""
     from example_project.asgi import application
 
     if scope["type"] != "http" or scope["path"] != "/memory/":

@@ -96,7 +96,7 @@ class Moving:
         }
 
     def _missing(self) -> int:
-        """How many last positions have not been seen."""
+        """Return how many last positions have not been seen."""
         return sum(
             step != len(self.sent[number]) - 1
             for page, at in enumerate(self.at)

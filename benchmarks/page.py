@@ -34,7 +34,7 @@ def table(heads: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
 
 
 def machine(results: Results) -> str:
-    """Which machine and software the results are of."""
+    """Return a line about the machine and software of the results."""
     facts = results.machine
     times = sorted(one.when for one in results.results if one.when) or [results.when]
     between = times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"

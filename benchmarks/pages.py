@@ -1,4 +1,4 @@
-"""How the pages of a site connect and what they say, as plain data that goes to a load client."""
+"""Pages as plain data for a load client: how they connect, and what they send."""
 
 from __future__ import annotations
 

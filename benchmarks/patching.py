@@ -1,4 +1,4 @@
-"""How fast a page is patched, beside the morph of htmx 4: ``python -m benchmarks.patching``."""
+"""The speed of patching a page, beside the morph of htmx 4: ``python -m benchmarks.patching``."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def main() -> None:
         sys.path.insert(0, str(HERE))
         django.setup()
         call_command("migrate", verbosity=0)
-        # uvicorn sends itself the signal again that ended it: what is open here is to be closed first.
+        # uvicorn sends itself the signal that ended it once more: close what is open here first.
         signal.signal(signal.SIGTERM, leave)
         name = "localhost" if options.host == "0.0.0.0" else options.host
         print(

@@ -1,4 +1,4 @@
-"""Many pointers that move, without browsers: how fast others see it, what they are sent, what it costs the server."""
+"""Many pointers that move, without browsers: delays until others see them, frames, and the server's cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.servers import Server, SiteServer
 
 
 class BareServer(SiteServer):
-    """Serves an ASGI application that is none of Django's."""
+    """Serves an ASGI application without Django."""
 
     def command(self) -> list[str]:
         options = ["--host", "127.0.0.1", "--ws-per-message-deflate", "false", "--lifespan", "off"]
@@ -31,7 +31,7 @@ class BareServer(SiteServer):
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has taken of the processors so far."""
+    """Return the processor seconds that a process has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -149,7 +149,7 @@ async def run(site: SiteServer, path: str, movers: int = 50, rate: float = 20, s
 
 
 def seen_of(page: Mover, other: Mover) -> str | None:
-    """What of *other* the *page* has not seen."""
+    """Return how *page*'s view of *other* differs from its last position, or None."""
     last = len(other.sent) - 1
     if page is other or page.at.get(other.number, -1) == last:
         return None

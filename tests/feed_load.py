@@ -1,4 +1,4 @@
-"""Many pages that watch one group, without browsers: how soon all know of a join, and what that costs the server."""
+"""Many pages that watch one group, without browsers: the time until all know of a join, and the server's cost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SITE = {"DJANGO_SETTINGS_MODULE": "tests.cluster.feed_settings"}
 
 
 class BareFeed(SiteServer):
-    """Serves an ASGI application that is none of Django's."""
+    """Serves an ASGI application without Django."""
 
     def command(self) -> list[str]:
         options = ["--host", "127.0.0.1", "--ws-per-message-deflate", "false", "--lifespan", "off"]

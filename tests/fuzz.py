@@ -14,7 +14,7 @@ from tests.state.test_json_text import nested
 
 __all__ = ["chance", "odd_frame", "odd_message"]
 
-NAMES = [  # of what is no event handler, or must not be set
+NAMES = [  # names that are not event handlers, or must not be set
     *(
         "mount",
         "dispatch",

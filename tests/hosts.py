@@ -1,4 +1,4 @@
-"""What the runs of the contract of hosts share: views that tell their pages of each callback, and settings."""
+"""Parts that the runs of the host contract share: views that tell their pages of each callback, and settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Telling", "store"]
 
 
 class Telling(PresenceMixin):
-    """What a page of the contract is, but for its host."""
+    """A page of the contract, without its host."""
 
     presence_key = "room:{room}"
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from http.cookiejar import CookieJar
 from types import TracebackType
 from typing import Any, Self
@@ -15,9 +15,8 @@ from urllib.request import HTTPCookieProcessor, build_opener
 
 import websockets
 
+from tests.client import Client
 from tests.servers import SiteServer
-
-PATIENCE = 40.0
 
 
 class Person:
@@ -51,13 +50,12 @@ def number_online(regions: dict[str, str]) -> int | None:
     return int(found[1]) if found else None
 
 
-class LivePage:
-    """An open page: what it shows by now, and all that its socket has said."""
+class LivePage(Client):
+    """An open page of a real server: over HTTP, then its socket, whose frames are taken in as they come."""
 
     def __init__(self, site: SiteServer, path: str, person: Person) -> None:
+        super().__init__()
         self.site, self.path, self.person = site, path, person
-        self.frames: list[dict[str, Any]] = []
-        self.regions: dict[str, str] = {}
         self.html = ""
         self._changed = asyncio.Event()
 
@@ -88,20 +86,24 @@ class LivePage:
         await self._reader
 
     def abort(self) -> None:
-        """Be gone without a word, as a browser that is killed."""
+        """Drop the connection without a close frame, as a killed browser does."""
         self._socket.transport.abort()
+
+    def __str__(self) -> str:
+        return f"{self.path} of {self.site.url}"
 
     async def send(self, **frame: Any) -> None:
         await self._socket.send(json.dumps(frame))
 
+    async def more(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
     async def _read(self) -> None:
         try:
             async for text in self._socket:
-                frame = json.loads(text)
-                self.frames.append(frame)
-                if frame["type"] == "render":
-                    self.regions |= frame["regions"]
-                elif frame["type"] == "ping":
+                self.take_in(json.loads(text))
+                if self.frames[-1]["type"] == "ping":
                     await self.send(type="pong")
                 self._changed.set()
         except websockets.ConnectionClosed:
@@ -115,7 +117,7 @@ class LivePage:
 
     @property
     def online(self) -> int | None:
-        """The number in front of "online" or "users online" in what is shown."""
+        """The number in front of "online" or "users online" on the page."""
         return number_online(self.regions)
 
     @property
@@ -126,7 +128,7 @@ class LivePage:
 
     @property
     def flashes(self) -> list[str]:
-        """What `handle_presence_join` and `handle_presence_leave` have pushed to the page."""
+        """The messages that `handle_presence_join` and `handle_presence_leave` have pushed to the page."""
         return [frame["payload"]["message"] for frame in self.frames if frame.get("event") == "flash"]
 
     async def until_online(self, count: int) -> None:
@@ -134,19 +136,6 @@ class LivePage:
 
     async def until_closed(self) -> None:
         await self.until(lambda: self.close_code is not None)
-
-    async def until(self, condition: Callable[[], object], patience: float = PATIENCE) -> None:
-        """Wait until *condition* holds; fails with what the page shows if it never does."""
-        try:
-            async with asyncio.timeout(patience):
-                while not condition():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(
-                f"{self.path} of {self.site.url} shows {self.online} online after {patience} s. "
-                f"Last frames: {self.frames[-5:]}"
-            ) from None
 
 
 class LastingPage(LivePage):
@@ -175,7 +164,7 @@ class LastingPage(LivePage):
             longest = min(4.0, 2 * longest)
             try:
                 await self._connect()
-                self.frames.append(json.loads(await self._socket.recv()))
+                self.take_in(json.loads(await self._socket.recv()))
             except (OSError, websockets.WebSocketException):
                 self.site = random.choice(self.sites)
                 continue

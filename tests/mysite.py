@@ -39,7 +39,7 @@ class Mysite(SiteServer):
     def follow(self, page: str, section: str | None = None) -> None:
         """Run the commands of *page*, or of one *section* of it, and write its files, in their order.
 
-        The server is started by whoever follows, and what is to be installed is there.
+        Commands that start the server or install packages are left out.
         """
         for block in blocks(page, section):
             if block.file:
@@ -64,7 +64,7 @@ class Mysite(SiteServer):
                 raise ValueError(f"Nobody knows how to follow {shlex.join(words)!r}.")
 
     def run(self, *words: str) -> str:
-        """What Python prints, run in the project's folder with *words*."""
+        """Run Python with *words* in the project's folder, and return what it prints."""
         done = subprocess.run(
             [sys.executable, *words],
             cwd=self.project,

@@ -1,4 +1,4 @@
-"""Which files start first, so that two workers seldom want the processors at once, and none ends with a long file."""
+"""The files that start first, so that two workers seldom need the processors at once, and none ends with a long file."""
 
 from __future__ import annotations
 

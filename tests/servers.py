@@ -41,7 +41,7 @@ LOG_ENTRY = re.compile(
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
+    """Return a loopback port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -81,7 +81,7 @@ class Server:
         return dict(os.environ)
 
     def answers(self) -> bool:
-        """Whether the server serves already."""
+        """Return whether the server answers yet."""
         raise NotImplementedError
 
     @property
@@ -174,7 +174,7 @@ class RedisServer(Server):
             return False
 
     def command_line(self, *words: str) -> str:
-        """What the server answers to a command, as it stands on the wire."""
+        """Send a command, and return the server's raw answer."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(" ".join(words).encode() + b"\r\n")
             return connection.recv(65536).decode()
@@ -219,7 +219,7 @@ class SiteServer(Server):
 
     @property
     def unexpected(self) -> list[str]:
-        """What the log says and nobody has allowed: warnings, errors, tracebacks, and whatever else is unusual."""
+        """Return the log's entries that no test has allowed: warnings, errors, tracebacks, and anything else unusual."""
         return [
             entry[0]
             for entry in LOG_ENTRY.finditer(self.log.read_text())
@@ -283,7 +283,7 @@ class SiteServer(Server):
             self._migrated[kind] = database.read_bytes()
 
     def manage(self, *arguments: str) -> str:
-        """What a management command of the example project prints."""
+        """Run a management command of the example project, and return what it prints."""
         return subprocess.run(
             [sys.executable, str(ROOT / "example_project" / "manage.py"), *arguments],
             env=self.environment(),

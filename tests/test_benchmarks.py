@@ -1,4 +1,4 @@
-"""The benchmarks run, and what they measure is plausible; how long things take is for ``make bench`` to say."""
+"""The benchmarks run and their counts are plausible; times are left to ``make bench``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one visitor, or one message, can do to the others: deep JSON, tracebacks, forged ids, keys out of URLs."""
+"""Bounds on what one visitor or message does to others: deep JSON, tracebacks, forged ids, keys out of URLs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from djust_presence.state.json_text import MAX_LEVELS
 from djust_presence.tracker import get_tracker
 from tests.pages import Page, Visitor, site
 from tests.state.test_json_text import nested
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -184,7 +184,7 @@ def own_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @beyond
 @pytest.mark.parametrize("how", ["broadcast", "track", "update"])
-async def test_what_is_too_deep_is_an_error_of_who_sends_it_and_the_page_goes_on(
+async def test_a_value_that_is_too_deep_is_an_error_of_its_sender_and_the_page_goes_on(
     how: str, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     value, said = FAULTS[fault]
@@ -296,7 +296,7 @@ async def test_a_deep_item_of_another_program_costs_only_itself(
     assert len(own_lines(caplog)) <= 1
 
 
-async def test_what_is_no_json_looks_like_no_outage_of_the_layer(
+async def test_a_value_that_is_not_json_does_not_look_like_an_outage_of_the_layer(
     on_redis: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A backend or a host of others may publish anything."""
@@ -411,10 +411,12 @@ async def test_nor_can_the_client_of_a_consumer(user: Any, user_id: Any) -> None
     socket = consumer(Rooms, "a", user)
     await socket.connect(timeout=5)
     await socket.send_json_to({"user_id": 8, "color": "red"})
-    async with asyncio.timeout(5):
-        while not (records := await presence.alist("room:a")) or "color" not in records[0]:
-            await asyncio.sleep(0.01)
-    assert records[0].get("user_id", "none") == user_id
+
+    async def colored() -> list[dict[str, Any]]:
+        return [one for one in await presence.alist("room:a") if "color" in one]
+
+    (record,) = await until(colored, 5)
+    assert record.get("user_id", "none") == user_id
     await socket.disconnect(timeout=5)
 
 

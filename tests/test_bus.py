@@ -17,7 +17,7 @@ from djust_presence.bus import Item, LayerBus, group_name
 from djust_presence.bus.probes import Losses
 from djust_presence.rates import LogLimit
 from tests.servers import RedisServer, find_valkey_server
-from tests.tracker.until import until
+from tests.until import until
 
 MakeLayer = Callable[[str], BaseChannelLayer]
 
@@ -69,7 +69,7 @@ async def listeners(make_layer: MakeLayer, url: str) -> AsyncIterator[tuple[List
         await layer.flush() if isinstance(layer, RedisPubSubChannelLayer) else await layer.close_pools()
 
 
-async def test_what_one_says_the_other_hears_once_and_itself_not(
+async def test_a_message_is_heard_once_by_the_other_process_and_not_by_its_sender(
     make_layer: MakeLayer, server: RedisServer
 ) -> None:
     async with listeners(make_layer, server.url()) as (one, two):
@@ -84,7 +84,7 @@ async def test_what_one_says_the_other_hears_once_and_itself_not(
         assert not one.heard
 
 
-async def test_who_has_unsubscribed_hears_no_more(make_layer: MakeLayer, server: RedisServer) -> None:
+async def test_an_unsubscribed_key_is_no_longer_heard(make_layer: MakeLayer, server: RedisServer) -> None:
     async with listeners(make_layer, server.url()) as (one, two):
         await two.subscribe("a")
         await two.subscribe("b")
@@ -220,7 +220,7 @@ async def test_messages_of_unknown_shape_are_dropped_with_one_line_in_ten_second
         assert lines == [said, f"{said} {len(ODD_MESSAGES) - 1} more like it were not logged."]
 
 
-async def test_who_subscribes_again_while_the_bus_unsubscribes_hears(
+async def test_a_subscription_while_the_bus_unsubscribes_is_heard(
     make_layer: MakeLayer, server: RedisServer
 ) -> None:
     async with listeners(make_layer, server.url()) as (one, two):
@@ -249,7 +249,7 @@ def forget_all_groups(server: RedisServer) -> int:
 
 
 async def rounds_until_heard(one: Listener, two: Listener, key: str, patience: int) -> int:
-    """How often both processes have to renew their leases until what one says is heard by the other."""
+    """Return after how many renewals of both leases one process hears the other."""
     for n in range(patience):
         one.bus.again()
         two.bus.again()

@@ -36,7 +36,7 @@ async def test_a_cancellation_inside_of_what_is_awaited_is_a_failure_of_that() -
         await awaited(waits_for_what_was_cancelled())
 
 
-async def test_who_waits_can_be_cancelled_all_the_same() -> None:
+async def test_a_waiting_caller_can_be_cancelled() -> None:
     task = asyncio.ensure_future(awaited(asyncio.sleep(60)))
     await asyncio.sleep(0)
     task.cancel()

@@ -1,4 +1,4 @@
-"""Presence in consumers of one's own, async and sync, with the memory backend and on a real Valkey."""
+"""Presence in a project's own consumers, async and sync, with the memory backend and on a real Valkey."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from djust_presence.channels.host import PATIENCE
 from djust_presence.identity import VISITOR
 from djust_presence.tracker import get_tracker, serves_pages, serving, trackers
 from tests.pages import Visitor, site
-from tests.tracker.until import until
+from tests.until import until
 
 QUICK = {"LEASE_TTL": 3, "GRACE": 0.5, "LOST_GRACE": 2, "DRAIN_GRACE": 1}
 ADA, GRACE = User(pk=7, username="ada"), User(pk=8, username="grace")
@@ -45,7 +45,7 @@ Record = dict[str, Any]
 
 
 class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
-    """Does what its client asks for, and tells it what it hears."""
+    """Calls the methods that its client names, and tells it of every callback."""
 
     async def connect(self) -> None:
         await self.accept()
@@ -115,7 +115,7 @@ class Client(WebsocketCommunicator):  # type: ignore[misc]
             await self.hear()
 
     async def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
-        """Have a method of the consumer called; return what it returns."""
+        """Call a method of the consumer, and return its result."""
         await self.send_json_to([name, arguments, keywords])
         while (await self.hear())[0] != "answer":
             pass
@@ -182,7 +182,7 @@ kinds = pytest.mark.parametrize("kind", [Chat, SyncChat])
 
 
 @kinds
-async def test_who_comes_goes_and_changes_is_heard_of_by_everybody(kind: Any, backend: None) -> None:
+async def test_joins_leaves_and_updates_are_heard_by_everybody(kind: Any, backend: None) -> None:
     async with connected(kind, ADA, meta={"color": "teal"}) as ada:
         await ada.until("join", "chat", "7")
         async with connected(kind, GRACE) as grace:
@@ -224,7 +224,7 @@ async def test_a_consumer_may_have_several_keys_and_leaves_all_at_its_end(kind: 
             await grace.until("leave", key, "7")
 
 
-async def test_what_was_unwatched_is_not_heard_of_until_it_is_watched_again() -> None:
+async def test_an_unwatched_group_is_not_heard_of_until_it_is_watched_again() -> None:
     async with connected(Chat, GRACE) as grace, connected(Chat, ADA) as ada:
         await grace.call("track_presence", "a")
         await ada.call("track_presence", "a")
@@ -335,7 +335,7 @@ async def test_a_consumer_that_is_refused_was_never_present(caplog: pytest.LogCa
     assert grace.heard.count(["join", "chat", "7"]) == 0
 
 
-async def test_what_is_wished_before_the_socket_is_accepted_takes_effect_then() -> None:
+async def test_a_wish_before_the_socket_is_accepted_takes_effect_then() -> None:
     class Early(Chat):
         async def connect(self) -> None:
             self.track_presence("chat")
@@ -354,7 +354,7 @@ async def test_what_is_wished_before_the_socket_is_accepted_takes_effect_then() 
 # Identity
 
 
-async def test_who_somebody_is_comes_from_the_scope_and_can_be_overridden(settings: Settings) -> None:
+async def test_the_identity_comes_from_the_scope_and_can_be_overridden(settings: Settings) -> None:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     session = CachedSession()
     session[VISITOR] = "token"
@@ -398,7 +398,7 @@ async def test_on_a_socket_no_session_is_begun_or_written(settings: Settings) ->
         await until(lambda: online("chat") == 0)
 
 
-async def test_whoever_has_an_id_of_the_connection_leaves_with_it_at_once(settings: Settings) -> None:
+async def test_a_user_with_the_id_of_a_connection_leaves_with_it_at_once(settings: Settings) -> None:
     settings.DJUST_PRESENCE = QUICK | {"GRACE": 60}
     async with connected(Chat, GRACE):
         async with connected(Chat):
@@ -422,7 +422,7 @@ async def test_an_id_that_is_none_is_refused(user_id: Any) -> None:
         assert await nobody.hear() == "refused"  # type: ignore[comparison-overlap]
 
 
-async def test_what_cannot_be_a_key_or_a_meta_is_refused() -> None:
+async def test_a_value_that_cannot_be_a_key_or_a_meta_is_refused() -> None:
     class Wrong(Chat):
         async def connect(self) -> None:
             await self.accept()
@@ -508,7 +508,7 @@ class SyncListing(SyncChat):
 
 
 @pytest.mark.parametrize("kind", [Listing, SyncListing])
-async def test_what_is_first_read_and_what_is_told_are_the_same_group(kind: Any, backend: None) -> None:
+async def test_the_first_read_and_the_news_are_of_the_same_group(kind: Any, backend: None) -> None:
     """Everybody is either in the first list or told as a join, however the two race."""
 
     await presence.ajoin("chat", "robot", ttl=60)
@@ -539,7 +539,7 @@ async def test_reads_give_up_while_the_store_is_away(
 
 
 class Slow(Chat):
-    """Takes its time over each join, and may never do two things at once."""
+    """Is slow over each join, and fails if two callbacks run at once."""
 
     pause = 1.0
     inside = False
@@ -674,7 +674,7 @@ async def test_wishes_are_for_threads_too() -> None:
 
 
 class Noting(Chat):
-    """Writes down how it has ended, and does what one should not do there."""
+    """Records how it has ended, and then does things that a consumer should not do there."""
 
     codes: ClassVar[list[int]] = []
 
@@ -700,9 +700,7 @@ AT_ONCE, GRACED, LOST = (0.0, 0.5), (0.5, 2.0), (2.0, 10.0)  # between how many 
     ("code", "bounds"),
     [(4403, AT_ONCE), (1000, GRACED), (1001, GRACED), (1006, LOST), (1005, LOST), (None, LOST)],
 )
-async def test_how_long_somebody_is_still_there_goes_by_the_close_code(
-    code: Any, bounds: tuple[float, float]
-) -> None:
+async def test_the_grace_follows_the_close_code(code: Any, bounds: tuple[float, float]) -> None:
     async with connected(Chat, GRACE) as watcher:
         ada = Client(Noting, user=ADA)
         await ada.connect()
@@ -818,7 +816,7 @@ REAUTH = QUICK | {"REAUTH_INTERVAL": 0.1, "GRACE": 60}
 
 
 @kinds
-async def test_who_is_no_longer_allowed_is_closed_and_gone(kind: Any, settings: Settings) -> None:
+async def test_a_visitor_who_is_no_longer_allowed_is_closed_and_gone(kind: Any, settings: Settings) -> None:
     settings.DJUST_PRESENCE = REAUTH
     asked: list[Any] = []
 
@@ -994,7 +992,7 @@ async def log_in(user: User) -> str:
 
 
 def new_session() -> str:
-    """Return the cookie of a new session of nobody."""
+    """Return the cookie of a new session that is not logged in."""
     session = import_module(django_settings.SESSION_ENGINE).SessionStore()
     session["basket"] = 1
     session.save()

@@ -1,4 +1,4 @@
-"""The chat of the example project: what is said, who hears it, and what is not said at all."""
+"""The chat of the example project: messages, their readers, and messages that are refused."""
 
 from __future__ import annotations
 
@@ -20,19 +20,14 @@ def site() -> Iterator[SiteServer]:
 class Room(LivePage):
     """Somebody's page of a room."""
 
-    refs = 0
-
-    async def call(self, name: str, **params: str) -> None:
-        """Call an event handler, and wait until it has been handled."""
-        self.refs += 1
-        ref = self.refs
-        await self.send(type="event", ref=ref, name=name, params=params)
-        await self.until(lambda: any(frame.get("ref") == ref for frame in self.frames))
-        assert self.frames[-1]["type"] != "error", self.frames[-1]
+    async def handle(self, name: str, **params: str) -> None:
+        """Call an event handler, which must not fail."""
+        answer = await self.call(name, **params)
+        assert answer["type"] != "error", answer
 
     @property
     def messages(self) -> list[str]:
-        """What has been said, as it stands in the page's HTML."""
+        """The messages, as they stand in the page's HTML."""
         return re.findall(r'<p class="bubble"[^>]*>(.*?)</p>', "".join(self.regions.values()), re.DOTALL)
 
     @property
@@ -55,7 +50,7 @@ class Room(LivePage):
 
 @pytest.fixture
 async def room(site: SiteServer, request: pytest.FixtureRequest) -> AsyncIterator[list[Room]]:
-    """The pages of Ada and of a guest in a room that nobody else comes to."""
+    """The pages of Ada and of a guest in a room of this test alone."""
     name = re.sub(r"\W", "-", request.node.name)[:50]
     path = f"/chat/{name}/"
     async with Room(site, path, Person(site, "ada")) as ada, Room(site, path, Person(site)) as guest:
@@ -69,17 +64,17 @@ async def test_everybody_in_the_room_sees_a_message_and_nobody_in_another(
 ) -> None:
     ada, guest = room
     async with Room(site, "/chat/elsewhere/", Person(site, "grace")) as elsewhere:
-        await ada.call("send", text=" Tea? ")
-        await guest.call("send", text="Yes!")
+        await ada.handle("send", text=" Tea? ")
+        await guest.handle("send", text="Yes!")
         await ada.until(lambda: ada.messages == ["Tea?", "Yes!"])
         await guest.until(lambda: guest.messages == ["Tea?", "Yes!"])
-        await elsewhere.call("send", text="Coffee.")
+        await elsewhere.handle("send", text="Coffee.")
         await elsewhere.until(lambda: elsewhere.messages == ["Coffee."])
     assert ada.messages == ["Tea?", "Yes!"]
 
 
-async def test_what_was_said_is_there_for_who_comes_later(site: SiteServer, room: list[Room]) -> None:
-    await room[0].call("send", text="Too early")
+async def test_messages_are_there_for_visitors_who_come_later(site: SiteServer, room: list[Room]) -> None:
+    await room[0].handle("send", text="Too early")
     async with Room(site, room[0].path, Person(site, "grace")) as late:
         assert "Too early" in late.html
         await late.until(lambda: late.messages == ["Too early"])
@@ -87,16 +82,16 @@ async def test_what_was_said_is_there_for_who_comes_later(site: SiteServer, room
 
 async def test_a_message_is_text_and_never_markup(room: list[Room]) -> None:
     ada, guest = room
-    await ada.call("send", text="<script>alert('x')</script> & co")
+    await ada.handle("send", text="<script>alert('x')</script> & co")
     await guest.until(lambda: guest.messages)
     assert guest.messages == ["&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; co"]
 
 
 @pytest.mark.parametrize("text", ["", "  \t ", "x" * 501, "a\0b"], ids=["empty", "blank", "long", "null"])
-async def test_what_is_no_message_is_not_said(room: list[Room], text: str) -> None:
+async def test_a_value_that_is_not_a_message_is_not_said(room: list[Room], text: str) -> None:
     ada, guest = room
-    await ada.call("send", text=text)
-    await ada.call("send", text="y" * 500)
+    await ada.handle("send", text=text)
+    await ada.handle("send", text="y" * 500)
     await guest.until(lambda: guest.messages)
     assert guest.messages == ["y" * 500]
 
@@ -104,20 +99,20 @@ async def test_what_is_no_message_is_not_said(room: list[Room], text: str) -> No
 async def test_a_room_shows_its_last_fifty_messages(room: list[Room]) -> None:
     ada, guest = room
     for number in range(52):
-        await ada.call("send", text=str(number))
+        await ada.handle("send", text=str(number))
     await guest.until(lambda: guest.messages == [str(number) for number in range(2, 52)])
 
 
 async def test_others_see_who_is_typing_until_it_is_said(room: list[Room]) -> None:
     ada, guest = room
-    await ada.call("typing", value="T")
+    await ada.handle("typing", value="T")
     await guest.until(lambda: guest.typing == ["ada"])
     assert ada.typing == []
-    await ada.call("send", text="Tea?")
+    await ada.handle("send", text="Tea?")
     await guest.until(lambda: guest.typing == [])
-    await ada.call("typing", value="S")
+    await ada.handle("typing", value="S")
     await guest.until(lambda: guest.typing == ["ada"])
-    await ada.call("pause", value="S")
+    await ada.handle("pause", value="S")
     await guest.until(lambda: guest.typing == [])
 
 

@@ -1,4 +1,4 @@
-"""The client says and takes what its page and the protocol's say."""
+"""The client agrees with its page of the documentation, and with that of the protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it takes for djust's views to be found: this package among the installed apps, and nothing else."""
+"""djust's views are found if this package is among the installed apps; nothing else is needed."""
 
 from __future__ import annotations
 

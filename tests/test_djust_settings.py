@@ -1,4 +1,4 @@
-"""What a djust project has set of presence already counts where it has set nothing of ours."""
+"""The presence settings of a djust project count where it has set none of ours."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def nothing_of_ours(settings: Settings, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_read_is_what_djust_would_read(configured: Any, read: Presence, settings: Settings) -> None:
+def test_the_same_settings_are_read_as_by_djust(configured: Any, read: Presence, settings: Settings) -> None:
     settings.DJUST_CONFIG = configured
     assert get_settings() == read
     assert type(get_backend()).__name__ == f"{read.backend.capitalize()}Backend"
@@ -57,7 +57,7 @@ def test_what_is_read_is_what_djust_would_read(configured: Any, read: Presence, 
     assert found == []
 
 
-def test_what_is_ours_counts_alone(settings: Settings) -> None:
+def test_a_setting_of_ours_counts_alone(settings: Settings) -> None:
     settings.DJUST_CONFIG = {"PRESENCE_BACKEND": "redis", "REDIS_URL": THERE}
     settings.DJUST_PRESENCE = {}
     assert get_settings() == Presence()
@@ -93,7 +93,7 @@ def test_a_mistake_is_said_by_the_name_that_the_project_knows(
     assert str(found.msg) in str(raised.value)
 
 
-def test_what_to_do_for_several_processes_is_said_by_that_name_too(settings: Settings) -> None:
+def test_advice_for_several_processes_uses_that_name_too(settings: Settings) -> None:
     settings.DJUST_CONFIG = {"PRESENCE_BACKEND": "memory"}
     messages = run_checks(include_deployment_checks=True)
     (found,) = [one for one in messages if one.id == "djust_presence.W001"]

@@ -255,7 +255,7 @@ def test_the_logging_setting_of_the_troubleshooting_page_shows_the_lines() -> No
     ]
 
 
-def test_whatever_names_a_page_of_the_documentation_names_one_that_is_there() -> None:
+def test_every_mention_of_a_page_of_the_documentation_names_one_that_exists() -> None:
     sources = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]
     named = {page for source in sources for page in re.findall(r"docs/[\w/-]+\.md", source.read_text())}
     assert named

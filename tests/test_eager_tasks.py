@@ -19,6 +19,7 @@ from djust_presence.bus.layer import LayerBus
 from djust_presence.channels.callbacks import Callbacks
 from djust_presence.testing import LivePage
 from tests.pages import site
+from tests.until import until_equal
 
 pytestmark = [
     pytest.mark.urls(__name__),
@@ -76,9 +77,7 @@ async def test_a_bus_ends_all_its_tasks() -> None:
     here.subscribe("key", subscribed.set)
     await subscribed.wait()
     there.publish("key", [["a"]])
-    async with asyncio.timeout(5):
-        while received != [("key", [["a"]])]:
-            await asyncio.sleep(0.01)
+    await until_equal(lambda: received, [("key", [["a"]])], 5)
     await here.aclose()
     await there.aclose()
     assert asyncio.all_tasks() == before

@@ -183,7 +183,7 @@ def test_positional_arguments_of_the_template_fill_the_parameters_in_order() -> 
         bind(handler(pick), {"_args": "abc"})
 
 
-def test_of_data_a_handler_gets_what_it_takes() -> None:
+def test_a_handler_gets_the_data_that_it_takes() -> None:
     def pick(self: Any, number: int, name: str = "") -> None: ...
     def take(self: Any, **kwargs: Any) -> None: ...
 
@@ -301,7 +301,9 @@ def test_values_are_coerced_by_annotation(annotation: Any, sent: Any, expected: 
         (int | float, "x"),
     ],
 )
-def test_what_does_not_fit_is_an_error_that_names_the_argument_only(annotation: Any, sent: Any) -> None:
+def test_a_value_that_does_not_fit_is_an_error_that_names_the_argument_only(
+    annotation: Any, sent: Any
+) -> None:
     def take(self: Any, amount: Any) -> None: ...
 
     take.__annotations__["amount"] = annotation
@@ -343,7 +345,7 @@ json_values = st.recursive(
     ),
     value=json_values,
 )
-def test_whatever_comes_is_coerced_or_refused(annotation: Any, value: Any) -> None:
+def test_every_value_is_coerced_or_refused(annotation: Any, value: Any) -> None:
     def take(self: Any, x: Any) -> None: ...
 
     take.__annotations__["x"] = annotation

@@ -64,7 +64,7 @@ def test_a_page_needs_nothing_but_this_site(visitor: Visitor, path: str) -> None
     assert page.count("client.js") == 1
 
 
-def test_an_ordinary_page_says_who_is_here_and_who_of_fifty_people_is_on_the_site(visitor: Visitor) -> None:
+def test_an_ordinary_page_lists_people_here_and_dots_for_fifty_on_the_site(visitor: Visitor) -> None:
     visitor.get("/as/ada/")
     page = visitor.text("/any/")
     assert re.findall('aria-label="(ada|online)"', page) == ["ada", "online"]
@@ -110,7 +110,7 @@ def test_one_click_logins_can_be_switched_off() -> None:
 
 
 class ServeScript(SiteServer):
-    """What ``make serve`` runs."""
+    """The server that ``make serve`` runs."""
 
     usual = (
         r"The (store|demo): ",
@@ -146,7 +146,7 @@ def test_serve_brings_its_own_store_and_takes_it_away_again() -> None:
 
 
 class DemoScript(SiteServer):
-    """What ``make demo`` runs."""
+    """The server that ``make demo`` runs."""
 
     usual = (
         r"(HTTP|WebSocket) [A-Z]+ /|Performing system checks|System check identified no issues|Watching for file",

@@ -95,7 +95,7 @@ class Board(LiveCursorMixin, LiveView):
 
 
 class OwnCode(Board):
-    """Takes in the moves of its pointer by itself."""
+    """Handles the moves of its pointer itself."""
 
     presence_key = "board:b"
 

@@ -222,7 +222,7 @@ class Cached(DetailView):
 
 
 class Polite(DetailView):
-    """Leaves it to whoever is next."""
+    """Calls the next class."""
 
     @method_decorator(never_cache)
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -271,7 +271,7 @@ def groups() -> None:
 
 
 def shown(html: str) -> str:
-    """What a page says, without its script and what differs each time."""
+    """Return what a page shows, without its script and tokens."""
     html = re.sub(r'value="\w{64}"', "", html.partition("<script")[0])
     return " ".join(html.split())
 
@@ -325,7 +325,7 @@ async def test_a_page_shows_what_the_generic_view_shows_and_goes_on_to(page: str
         ("/oriented/1/", 302, 4401),
     ],
 )
-async def test_what_a_generic_view_answers_otherwise_it_answers_on_both_sides(
+async def test_other_answers_of_a_generic_view_are_the_same_on_both_sides(
     page: str, status: int, code: int
 ) -> None:
     visitor = Visitor()
@@ -389,7 +389,7 @@ def test_a_form_is_posted_as_in_django(client: Client) -> None:
     assert client.post("/oriented/1/").status_code == 405
 
 
-async def test_who_saves_a_form_tells_the_others() -> None:
+async def test_a_visitor_who_saves_a_form_tells_the_others() -> None:
     ada = Visitor("ada")
     async with ada.opens("/group/1/"), Visitor("grace").opens("/edit/1/") as page:
         await ada.client.post("/edit/1/", {"name": "crew"})

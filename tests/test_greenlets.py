@@ -1,4 +1,4 @@
-"""What is said in a process that gevent has monkey-patched."""
+"""Log lines and errors in a process that gevent has monkey-patched."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_calls_beside_another_greenlets_loop_say_that_gevent_is_not_supported() 
     ]
 
 
-async def test_nothing_of_that_is_said_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
+async def test_that_advice_is_given_nowhere_else(caplog: pytest.LogCaptureFixture) -> None:
     reset()
     get_backend()
     with pytest.raises(PresenceError, match=r"await presence\.acount\(\) instead"):

@@ -1,4 +1,4 @@
-"""What jobs ask of a group costs the same whatever its size: commands in the server, and bytes on the wire."""
+"""Calls of jobs cost the same whatever the group's size: commands in the server, and bytes on the wire."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_the_answer_has_no_more_bytes_for_a_large_group_than_for_a_small_one(
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_whatever_a_job_asks_is_one_round_trip_to_the_store(
+def test_every_call_of_a_job_is_one_round_trip_to_the_store(
     server: RedisServer, settings: Settings, awaited: bool
 ) -> None:
     with Relay(server.port) as relay, asyncio.Runner() as runner:

@@ -114,7 +114,7 @@ async def test_each_tab_that_counts_by_itself_has_its_own() -> None:
     assert all(NAME.fullmatch(name) for name, _ in names)
 
 
-async def test_who_has_a_name_or_colour_keeps_it() -> None:
+async def test_a_visitor_with_a_name_or_colour_keeps_it() -> None:
     async with Visitor().opens("/named/a/") as page:
         assert shown(page.html) == [("Ishmael", "white")]
     async with Visitor().opens("/half/b/") as page:

@@ -62,14 +62,14 @@ def test_an_id_is_taken_as_text(user: Any, id: str) -> None:
 @pytest.mark.parametrize(
     "user", [None, "", AnonymousUser(), lazily(AnonymousUser()), User(username="not saved"), Person()]
 )
-def test_who_has_no_id_is_nobody(user: Any) -> None:
+def test_a_user_without_an_id_is_nobody(user: Any) -> None:
     assert user_id_of(user) is None
     with pytest.raises(ValueError, match=r"^it needs a user id, not .*get_presence_user_id"):
         checked_user_id(user, "it")
 
 
 @pytest.mark.parametrize("read", [user_id_of, lambda user: checked_user_id(user, "it")])
-def test_what_can_be_no_id_is_refused(read: Callable[[Any], Any]) -> None:
+def test_a_value_that_cannot_be_an_id_is_refused(read: Callable[[Any], Any]) -> None:
     for other in (Group(pk=7, name="editors"), lazily(Group(pk=7))):
         with pytest.raises(TypeError, match="Group is neither: pass the id"):
             read(other)

@@ -1,4 +1,4 @@
-"""Which modules may import each other, and that each keeps its private names to itself."""
+"""Rules of the modules: imports only downwards, no cycles, private names only at home."""
 
 from __future__ import annotations
 

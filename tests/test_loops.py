@@ -21,6 +21,7 @@ from djust_presence import PresenceUnavailable, presence
 from djust_presence.backends.registry import get_backend
 from djust_presence.bus import end_loops, loops, run
 from tests.servers import ROOT, RedisServer, find_valkey_server
+from tests.until import wait_until
 
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
 CORE = "channels_redis.core.RedisChannelLayer"
@@ -49,7 +50,7 @@ def use_layer(settings: Settings, kind: str, server: RedisServer) -> None:
 
 
 class Reader:
-    """What a server knows of its connections and the messages that it was sent."""
+    """The server's own view of its connections and of the messages that it was sent."""
 
     def __init__(self, server: RedisServer, layer: str) -> None:
         self.client: Any = redis.Redis.from_url(server.url(), decode_responses=True)
@@ -60,7 +61,7 @@ class Reader:
         return int(stats.get("calls", 0))
 
     def connections(self) -> set[str]:
-        """Those over which messages came last, or nothing yet."""
+        """Connections whose last command was a message, or that have sent nothing yet."""
         return {
             one["id"]
             for one in self.client.client_list()
@@ -76,10 +77,7 @@ def reader(server: RedisServer, layer: str) -> Iterator[Reader]:
 
 
 def wait_until_open(reader: Reader, count: int) -> None:
-    deadline = time.monotonic() + 10
-    while len(reader.connections()) != count:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: len(reader.connections()) == count)
 
 
 def test_calls_one_after_the_other_share_a_connection(reader: Reader) -> None:
@@ -264,7 +262,7 @@ def test_a_thread_without_a_loop_keeps_the_one_that_it_has_set() -> None:
     assert loop.is_closed()
 
 
-def test_what_is_sent_sees_the_context_of_its_caller() -> None:
+def test_a_send_sees_the_context_of_its_caller() -> None:
     tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant")
 
     async def read() -> str:

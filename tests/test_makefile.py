@@ -1,4 +1,4 @@
-"""What the Makefile takes for granted of the code beside it."""
+"""Assumptions of the Makefile about the code beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a view calls its own, and the mixins keep their hands off."""
+"""Names that belong to views, which the mixins leave alone."""
 
 from __future__ import annotations
 

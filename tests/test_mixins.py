@@ -35,7 +35,7 @@ from djust_presence import presence as facade
 from djust_presence.testing import presence
 from djust_presence.tracker import lookup
 from tests.pages import Visitor, site
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -47,7 +47,7 @@ Record = dict[str, Any]
 
 
 class Room(PresenceMixin, LiveView):
-    """Does what the page asks for, and tells the page what it hears."""
+    """Calls the methods that the page names, and tells it of every callback."""
 
     template_name = "room.html"
     presence_key: str | None = "room:{room}"
@@ -472,7 +472,7 @@ def test_the_callers_dict_stays_as_it_was() -> None:
     assert meta == {"color": "red", "tags": ["a"]}
 
 
-async def test_what_the_caller_does_to_the_dict_later_is_not_restored() -> None:
+async def test_later_changes_to_the_dict_by_the_caller_are_not_restored() -> None:
     class Later(Room):
         def begin(self, request: HttpRequest) -> None:
             meta: Record = {"tags": ["a"]}
@@ -531,7 +531,7 @@ def test_a_meta_may_have_4096_bytes() -> None:
 # Who
 
 
-async def test_whoever_is_logged_in_is_their_id_in_every_tab_and_view() -> None:
+async def test_a_logged_in_user_is_their_id_in_every_tab_and_view() -> None:
     ada, again = Visitor("ada"), Visitor("ada")
     async with ada.opens("/room/a/") as one, again.opens("/each-tab/a/"):
         await one.until("1 here: [7 ada  x2]")
@@ -590,7 +590,7 @@ async def test_a_visitors_tabs_share_a_token_that_is_not_the_session_key(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("engine", ENGINES)
-async def test_who_refuses_cookies_counts_per_connection_and_gets_no_session_on_the_socket(
+async def test_a_visitor_who_refuses_cookies_counts_per_connection_and_gets_no_session_on_the_socket(
     engine: str, settings: Settings, tmp_path: Path
 ) -> None:
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
@@ -856,7 +856,7 @@ async def test_callbacks_come_before_the_refresh_with_all_that_has_changed() -> 
         assert kinds[-6:] == ["join", "change", "update", "change", "leave", "change"]
 
 
-async def test_what_a_callback_does_to_a_record_is_its_own_affair() -> None:
+async def test_a_callback_that_changes_its_record_changes_no_other() -> None:
     class Greedy(Changing):
         def handle_presence_join(self, presence: Record) -> None:
             presence.clear()

@@ -1,4 +1,4 @@
-"""When an outage has begun and when it is over, by a clock that the test moves."""
+"""The begin and the end of an outage, by a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_outage_after_an_outage_is_another(clock: Clock) -> None:
         assert outage.worked()
 
 
-def test_what_is_never_harmless_begins_with_the_first_failure(clock: Clock) -> None:
+def test_an_error_that_is_never_harmless_begins_an_outage_with_the_first_failure(clock: Clock) -> None:
     outage = Outage(failures=1, seconds=0, clock=clock)
     assert begins(outage, clock, 1, 1) == [0.0]
     assert outage.worked()
@@ -88,7 +88,7 @@ def test_each_backend_has_its_own() -> None:
     assert not len(outages._outages)
 
 
-def test_of_many_threads_one_is_told() -> None:
+def test_only_one_of_many_threads_is_told() -> None:
     outage = Outage(failures=3, seconds=0)
     told: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""The guide for consumers of one's own, followed to the letter, until two people chat."""
+"""The guide for a project's own consumers, followed to the letter, until two people chat."""
 
 from __future__ import annotations
 

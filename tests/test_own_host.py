@@ -31,7 +31,7 @@ def quick(settings: Settings, quiet_presence: None) -> None:
 
 
 class Stream(ApplicationCommunicator):  # type: ignore[misc]
-    """What somebody's browser gets of the view."""
+    """The browser's end of the view's stream."""
 
     def __init__(self, name: str) -> None:
         self.name = name

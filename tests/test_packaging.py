@@ -1,4 +1,4 @@
-"""The wheel and the sdist: what is in them, what they say of themselves, and how they serve who installs them."""
+"""The wheel and the sdist: their content, their metadata, and their use in a project that installs them."""
 
 from __future__ import annotations
 

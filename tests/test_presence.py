@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -34,6 +34,7 @@ from djust_presence.tracker import get_tracker
 from tests.backends.relay import Relay
 from tests.pages import Visitor, site
 from tests.servers import ROOT, RedisServer, find_valkey_server
+from tests.until import wait_until
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -106,13 +107,6 @@ def store(request: pytest.FixtureRequest, settings: Settings) -> str:
 async def nothing_is_left() -> AsyncIterator[None]:
     async with presence_ended():
         yield
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 # In plain sync code: a WSGI view, a job, a shell
@@ -250,7 +244,7 @@ NOBODY = [None, "", AnonymousUser(), User(username="not saved")]
 
 
 @pytest.mark.parametrize("nobody", NOBODY, ids=["None", "empty", "anonymous", "not saved"])
-def test_who_has_no_id_is_not_present_and_cannot_be(store: str, nobody: Any) -> None:
+def test_a_user_without_an_id_is_not_present_and_cannot_be(store: str, nobody: Any) -> None:
     presence.join("jobs", str(nobody) or "x")
     assert not presence.is_present("jobs", nobody)
     assert presence.which("jobs", [nobody]) == presence.members("jobs", [nobody]) == []
@@ -272,7 +266,7 @@ def test_an_instance_of_another_model_is_no_user(store: str) -> None:
 # Questions about many, and parts of a list
 
 
-def test_which_gives_back_the_very_objects_in_their_order(store: str) -> None:
+def test_selected_members_are_the_very_objects_in_their_order(store: str) -> None:
     ada, grace, alan = (User(pk=pk) for pk in (7, 8, 9))
     presence.join("jobs", alan)
     presence.join("jobs", ada)
@@ -332,7 +326,7 @@ def test_a_list_can_be_read_in_parts(store: str) -> None:
     assert asyncio.run(presence.alist("jobs", 2, everybody[2])) == everybody[3:5]
 
 
-def test_who_came_at_the_same_time_is_told_apart_in_parts(settings: Settings) -> None:
+def test_users_who_came_at_the_same_time_are_told_apart_in_parts(settings: Settings) -> None:
     settings.DJUST_PRESENCE = QUICK
     backend = get_backend()
     backend.open("lease", 60)
@@ -446,7 +440,7 @@ def test_threads_and_loops_look_for_what_has_expired_once_a_second(settings: Set
         assert scripts() - before <= 1 + (time.monotonic() - began) / SWEEP_INTERVAL
 
 
-def test_a_backend_that_was_made_anew_is_swept_at_once(valkey_url: str, settings: Settings) -> None:
+def test_a_rebuilt_backend_is_swept_at_once(valkey_url: str, settings: Settings) -> None:
     use(settings, over_redis(valkey_url))
     presence.join("jobs", "short", ttl=0.05)
     time.sleep(0.1)
@@ -462,7 +456,7 @@ def test_without_a_heartbeat_a_job_is_gone_though_no_page_is_open(store: str) ->
         assert presence.heartbeat("jobs", "short")
         time.sleep(0.05)
     assert presence.is_present("jobs", "short")
-    eventually(lambda: [one["id"] for one in presence.list("jobs")] == ["long"])
+    wait_until(lambda: [one["id"] for one in presence.list("jobs")] == ["long"], 5)
     assert presence.count("jobs") == 1
     assert not presence.heartbeat("jobs", "short")
     presence.join("jobs", "short", ttl=60)
@@ -479,7 +473,7 @@ print([getattr(presence, call)("jobs", "far away") for call in sys.argv[2:]])
 
 
 def elsewhere(url: str, *calls: str) -> str:
-    """What another process, one without a channel layer, gets for its calls."""
+    """Run *calls* in another process, one without a channel layer, and return what it prints."""
     return subprocess.run(
         [sys.executable, "-c", JOB, url, *calls], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -550,7 +544,7 @@ def test_a_worker_on_redis_is_not_warned(valkey_url: str) -> None:
 
 
 async def served() -> None:
-    """Wait until the page's process serves the group: who came before that is no news to the page."""
+    """Wait until the page's process serves the group: earlier joins are no news to the page."""
     while (group := get_tracker().groups.get("jobs")) is None or not (
         group.replica.ready and group.audience.viewers
     ):
@@ -658,7 +652,7 @@ def test_a_store_that_hangs_is_unavailable(frozen: RedisServer) -> None:
         with pytest.raises(PresenceUnavailable, match="Redis|channel layer"):
             getattr(presence, name)(*arguments)
     frozen.thaw()
-    eventually(lambda: presence.is_present("jobs", "w"))
+    wait_until(lambda: presence.is_present("jobs", "w"), 5)
 
 
 async def test_a_store_that_hangs_is_unavailable_to_async_code_too(frozen: RedisServer) -> None:

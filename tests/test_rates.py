@@ -1,4 +1,4 @@
-"""Tokens, and lines of the log that somebody else can cause, by clocks that the tests move."""
+"""Token buckets, and limits on log lines that others can cause, by clocks that the tests move."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ times = st.lists(st.integers(0, 4096), max_size=40).map(lambda ticks: [tick / 10
 
 
 @given(rates, bursts, times)
-def test_what_it_gives_in_any_stretch_of_time_is_the_burst_and_the_rate(
+def test_it_gives_the_burst_and_the_rate_in_any_stretch_of_time(
     rate: int, burst: int, times: list[float]
 ) -> None:
     bucket = TokenBucket(rate, burst)
@@ -28,13 +28,13 @@ def test_what_it_gives_in_any_stretch_of_time_is_the_burst_and_the_rate(
 
 
 @given(rates, bursts, st.integers(1, 100))
-def test_who_keeps_to_the_rate_is_never_refused(rate: int, burst: int, count: int) -> None:
+def test_a_caller_that_keeps_to_the_rate_is_never_refused(rate: int, burst: int, count: int) -> None:
     bucket = TokenBucket(rate, burst)
     assert all(bucket.take(n / rate) for n in range(count))
 
 
 @given(rates, bursts, times)
-def test_what_is_refused_costs_nothing(rate: int, burst: int, times: list[float]) -> None:
+def test_a_refused_write_costs_nothing(rate: int, burst: int, times: list[float]) -> None:
     bucket, bothered = TokenBucket(rate, burst), TokenBucket(rate, burst)
     for now in times:
         assert not bothered.take(now, leaving=burst)

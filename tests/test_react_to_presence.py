@@ -15,6 +15,7 @@ import pytest
 
 from tests.live_pages import LivePage
 from tests.mysite import Member, Mysite
+from tests.until import wait_until
 
 PAGE = "docs/how-to/react-to-presence.md"
 SETUP = """
@@ -58,7 +59,7 @@ def append(path: Path, text: str) -> None:
 
 
 class Webhook(BaseHTTPRequestHandler):
-    """Writes down what is posted, and fails when grace comes."""
+    """Records each request, and fails when grace comes."""
 
     calls: list[str]
 
@@ -74,7 +75,7 @@ class Webhook(BaseHTTPRequestHandler):
 
 @contextmanager
 def webhook() -> Iterator[tuple[str, list[str]]]:
-    """The address of a webhook, and who came and left by what it was told."""
+    """The address of a webhook, and the joins and leaves that it was sent."""
     calls: list[str] = []
     server = HTTPServer(("127.0.0.1", 0), type("Hook", (Webhook,), {"calls": calls}))
     thread = threading.Thread(target=server.serve_forever)
@@ -88,9 +89,7 @@ def webhook() -> Iterator[tuple[str, list[str]]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not await asyncio.to_thread(condition):
-            await asyncio.sleep(0.05)
+    await asyncio.to_thread(wait_until, condition, 30)
 
 
 @pytest.mark.redis

@@ -1,4 +1,4 @@
-"""The HTML of a page counts whoever reads it, as the page will when its socket is open."""
+"""The HTML of a page counts its reader, as the page will when its socket is open."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ async def nothing_is_left() -> AsyncIterator[None]:
 
 
 def shown(html: str) -> str:
-    """What a page says, without its script."""
+    """Return what a page shows, without its script."""
     return html.partition("<script")[0].strip()
 
 
@@ -237,7 +237,7 @@ async def test_nobody_without_a_session_reads_that_nobody_is_here(page: str, set
 
 
 @pytest.mark.parametrize("room", ["nothing", "watched", "left"])
-async def test_where_nothing_is_tracked_there_is_nothing_to_update_on_either_side(room: str) -> None:
+async def test_without_tracking_there_is_nothing_to_update_on_either_side(room: str) -> None:
     said = "There is nothing to update: call track_presence() first."
     ada = Visitor("ada")
     assert said in await ada.get(f"/Nothing/{room}/")

@@ -1,4 +1,4 @@
-"""What the documentation has for Redis is run against real servers: permissions, and the commands of its shell blocks."""
+"""The documentation of Redis against real servers: its permissions, and the commands of its shell blocks."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_rows_of_an_old_schema_can_be_removed_as_shown(
     run(numbered, shell)  # nothing is left
 
 
-def test_what_is_shown_for_looking_into_redis_finds_something(
+def test_commands_for_looking_into_redis_find_something(
     own_server: RedisServer, client: Any, shell: dict[str, str]
 ) -> None:
     fill(own_server.url())

@@ -42,7 +42,7 @@ class Cursors(LiveCursorMixin, View):
 
 
 class Base(PresenceMixin):
-    """Is no view, or nobody's yet."""
+    """Is not a view of any URL."""
 
 
 class Abstract(PresenceMixin, TemplateView):
@@ -68,7 +68,7 @@ HTTP: Any = get_asgi_application()
 
 
 async def wrapped(scope: Any, receive: Any, send: Any) -> None:
-    """Says nothing of what is in it."""
+    """Hides its inner application."""
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +21,7 @@ from djust_presence import LiveCursorMixin, LiveView, event_handler, presence
 from djust_presence.channels import PresenceConsumerMixin
 from tests.pages import Page, Visitor, site
 from tests.test_channels import connected
+from tests.until import until
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -160,13 +160,13 @@ def kind(request: pytest.FixtureRequest, settings: Settings, quiet_presence: Non
 
 
 async def record(**fields: str) -> dict[str, Any]:
-    """The only record of the group, once it is there and has these *fields*."""
-    async with asyncio.timeout(10):
-        while True:
-            for one in await presence.alist("board"):
-                if fields.items() <= one.items():
-                    return one
-            await asyncio.sleep(0.01)
+    """Return the record of the group that has these *fields*, once there is one."""
+
+    async def found() -> list[dict[str, Any]]:
+        return [one for one in await presence.alist("board") if fields.items() <= one.items()]
+
+    (record,) = await until(found)
+    return dict(record)
 
 
 async def drawn_name(page: Page) -> str:
@@ -205,7 +205,7 @@ async def test_a_consumer_shows_the_name_as_text(kind: str) -> None:
         await client.until("join", USERS[kind][1])
 
 
-async def test_what_a_meta_says_in_a_lazy_text_is_text(kind: str) -> None:
+async def test_a_lazy_text_in_a_meta_becomes_text(kind: str) -> None:
     async with Visitor().opens("/named/"):
         assert (await record())["role"] == "Author"
 

@@ -1,8 +1,7 @@
-"""Who somebody is to the others that is not logged in, whatever page and session they come with."""
+"""The identity that others see of visitors who are not logged in, on any page and with any session."""
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from djust_presence.hosts.sessions import mark_of
 from djust_presence.identity import VISITOR
 from djust_presence.testing import presence
 from tests.pages import Visitor, site
+from tests.until import until_equal
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -85,10 +85,12 @@ async def nothing_is_left(settings: Settings) -> AsyncIterator[None]:
 
 
 async def stored(count: int, connections: int = 1) -> list[str]:
-    """The ids that are present, once there are so many with so many connections each."""
-    async with asyncio.timeout(5):
-        while [one["connections"] for one in await facade.alist("room")] != [connections] * count:
-            await asyncio.sleep(0.01)
+    """Return the ids that are present, once there are so many with so many connections each."""
+
+    async def here() -> list[int]:
+        return [one["connections"] for one in await facade.alist("room")]
+
+    await until_equal(here, [connections] * count, 5)
     return [one["id"] for one in await facade.alist("room")]
 
 
@@ -116,7 +118,7 @@ async def test_a_session_that_was_there_already_is_who_its_tabs_are(engine: str)
 
 
 @pytest.mark.parametrize("before", ["/shop/", "/room/"])
-async def test_who_is_tracked_first_by_async_code_is_the_same(engine: str, before: str) -> None:
+async def test_a_visitor_tracked_first_by_async_code_is_the_same(engine: str, before: str) -> None:
     visitor = Visitor()
     await visitor.get(before)
     async with visitor.opens("/room/"):

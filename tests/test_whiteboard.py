@@ -1,4 +1,4 @@
-"""The whiteboard of the example project: what is drawn, who sees it, and what is not drawn at all."""
+"""The whiteboard of the example project: strokes, their viewers, and strokes that are refused."""
 
 from __future__ import annotations
 
@@ -25,41 +25,29 @@ def site() -> Iterator[SiteServer]:
 class Board(LivePage):
     """Somebody's page of a whiteboard."""
 
-    refs = 0
-
-    async def call(self, name: str, **params: Any) -> str | None:
-        """Call an event handler, and wait until it has been handled; the code of the error, if it is one."""
-        self.refs += 1
-        ref = self.refs
-        await self.send(type="event", ref=ref, name=name, params=params)
-        await self.until(lambda: self.answer(ref))
-        return self.answer(ref).get("code")
-
-    def answer(self, ref: int) -> dict[str, Any]:
-        return next((frame for frame in self.frames if frame.get("ref") == ref), {})
+    async def code(self, name: str, **params: Any) -> str | None:
+        """Call an event handler, and return the code of its error, or None."""
+        code: str | None = (await self.call(name, **params)).get("code")
+        return code
 
     async def draw(self, points: object = LINE, *, width: object = 6, token: object = None) -> str | None:
-        return await self.call("draw", token=token or uuid4().hex, width=width, points=points)
-
-    def heard(self, event: str) -> list[Any]:
-        """The payloads of a broadcast or push."""
-        return [frame["payload"] for frame in self.frames if frame.get("event") == event]
+        return await self.code("draw", token=token or uuid4().hex, width=width, points=points)
 
     @property
     def strokes(self) -> list[Any]:
-        """The points of what is on the board, by what this page has heard."""
+        """The points of each stroke on the board, by this page's frames."""
         erased = [number for payload in self.heard("erased") for number in payload["ids"]]
         kept = {one["id"]: one["points"] for one in self.heard("stroke") if one["id"] not in erased}
         return list(kept.values())
 
     @property
     def loaded(self) -> list[tuple[str, str]]:
-        """The colours and points of what is on the board in the page as it was loaded."""
+        """The colour and points of each stroke in the page as it was loaded."""
         return re.findall(r'<path data-id="\d+" data-points="([\d,]+)" color="(#\w+)"', self.html)
 
     async def compare(self, have: str = "") -> Any:
         before = len(self.heard("strokes"))
-        assert await self.call("compare", have=have) is None
+        assert await self.code("compare", have=have) is None
         return self.heard("strokes")[before]
 
     @property
@@ -74,7 +62,7 @@ class Board(LivePage):
 
 @pytest.fixture
 async def board(site: SiteServer, request: pytest.FixtureRequest) -> AsyncIterator[list[Board]]:
-    """The pages of Ada and of a guest at a whiteboard that nobody else comes to."""
+    """The pages of Ada and of a guest at a whiteboard of this test alone."""
     name = re.sub(r"\W", "-", request.node.name)[:50]
     path = f"/whiteboard/{name}/"
     async with Board(site, path, Person(site, "ada")) as ada, Board(site, path, Person(site)) as guest:
@@ -114,7 +102,7 @@ async def test_a_stroke_is_not_rendered_again_for_those_who_are_here(board: list
     assert not any("<path" in str(frame) for frame in ada.frames + guest.frames)
 
 
-async def test_what_was_drawn_is_there_for_who_comes_later(site: SiteServer, board: list[Board]) -> None:
+async def test_strokes_are_there_for_visitors_who_come_later(site: SiteServer, board: list[Board]) -> None:
     ada, _ = board
     await ada.draw([1, 2, 3, 4], width=32)
     async with Board(site, ada.path, Person(site, "grace")) as late:
@@ -125,7 +113,7 @@ async def test_others_see_a_stroke_grow_and_nothing_of_it_is_kept(board: list[Bo
     ada, guest = board
     token = uuid4().hex
     for at in (0, 2):
-        assert await ada.call("sketch", token=token, width=6, at=at, points=LINE) is None
+        assert await ada.code("sketch", token=token, width=6, at=at, points=LINE) is None
     await guest.until(lambda: len(guest.heard("sketch")) == 2)
     assert [(one["token"], one["at"], one["points"]) for one in guest.heard("sketch")] == [
         (token, 0, LINE),
@@ -177,7 +165,7 @@ async def test_clearing_the_board_is_told_with_a_name(site: SiteServer, board: l
         assert ada.strokes == []
         (cleared,) = ada.heard("cleared")
         assert (cleared["name"], cleared["color"]) in [*zip(ada.names, ada.colors, strict=True)][1:]
-        await guest.call("clear")  # of an empty board nothing is told
+        await guest.call("clear")  # clearing an empty board is not announced
         assert len((await untouched.compare())["ids"]) == 1
     assert len(guest.heard("cleared")) == 1
 
@@ -203,10 +191,12 @@ async def test_clearing_the_board_is_told_with_a_name(site: SiteServer, board: l
     ],
     ids=str,
 )
-async def test_what_is_no_stroke_is_not_drawn(board: list[Board], points: object, code: str | None) -> None:
+async def test_a_value_that_is_not_a_stroke_is_not_drawn(
+    board: list[Board], points: object, code: str | None
+) -> None:
     ada, guest = board
     assert await ada.draw(points) == code
-    assert await ada.call("sketch", token=uuid4().hex, width=6, at=0, points=points) == code
+    assert await ada.code("sketch", token=uuid4().hex, width=6, at=0, points=points) == code
     await ada.draw([0, 0, 1600, 1280])
     await guest.until(lambda: guest.strokes)
     assert guest.strokes == [[0, 0, 1600, 1280]]
@@ -224,7 +214,7 @@ async def test_a_stroke_has_one_of_the_widths_and_a_token(board: list[Board]) ->
     assert guest.strokes == [[1, 1] * 500]
 
 
-async def test_of_a_full_board_the_oldest_strokes_go(site: SiteServer, board: list[Board]) -> None:
+async def test_the_oldest_strokes_of_a_full_board_go(site: SiteServer, board: list[Board]) -> None:
     ada, guest = board
     name = ada.path.split("/")[2]
     site.manage(
@@ -243,7 +233,7 @@ async def test_of_a_full_board_the_oldest_strokes_go(site: SiteServer, board: li
     assert after[:-1] == before[1:]
 
 
-async def test_who_reloads_keeps_the_colour(site: SiteServer, board: list[Board]) -> None:
+async def test_a_visitor_who_reloads_keeps_the_colour(site: SiteServer, board: list[Board]) -> None:
     ada, guest = board
     colors = guest.colors
     await ada.close()

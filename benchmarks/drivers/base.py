@@ -108,7 +108,7 @@ class Driver:
         return sys.executable
 
     def variables(self) -> dict[str, str]:
-        """What of the server's environment differs from driver to driver."""
+        """The variables of the server's environment that differ from driver to driver."""
         return {}
 
     def server(
@@ -135,11 +135,11 @@ class Driver:
         raise NotAvailable("it has no visitors")
 
     def session(self, server: Application) -> str:
-        """What tells a visitor from others, as a new one gets it."""
+        """Return the identity of a new visitor, such as their cookies."""
         return "visitor"
 
     def probe(self) -> tuple[str, str]:
-        """What an open page may say, and the regular expression of the answer; raises `NotAvailable`."""
+        """Return a frame for an open page to send, and a regular expression of the answer; raises `NotAvailable`."""
         raise NotAvailable("its pages have nothing to say")
 
 

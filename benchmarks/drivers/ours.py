@@ -124,7 +124,7 @@ class Polling(Feed):
 
 
 class Job(Ours):
-    """What a job or a view asks, without pages."""
+    """Calls of a job or a view, without pages."""
 
     name = "ours: from a job"
     largest = 10**9

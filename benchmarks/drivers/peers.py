@@ -46,7 +46,7 @@ class WithDjust(Driver):
             cookie=session,
             says=(json.dumps(mount),),
             ready='"type": ?"mount"',
-            # Its script says so every 30 seconds, and who does not is gone after 60.
+            # Its script sends a heartbeat every 30 seconds; a visitor without one is gone after 60.
             beat='{"type":"ping"}',
             every=30,
         )

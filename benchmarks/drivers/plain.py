@@ -1,4 +1,4 @@
-"""What there is to compare with that nobody has to install: a naive Channels group, and bare loops."""
+"""Comparisons that need no installation: a naive Channels group, and bare loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured; each scenario puts drivers beside each other."""
+"""Scenarios: each measures several drivers beside each other."""
 
 from __future__ import annotations
 

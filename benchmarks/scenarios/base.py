@@ -26,7 +26,7 @@ PATIENCE = 120.0  # seconds for which a server may be busy with a crowd that has
 
 @dataclass(frozen=True)
 class Case:
-    """What is put beside each other: *drivers*, by turns, each on all of *stores* that it has, with *size* pages."""
+    """One comparison: *drivers* take turns, each on all of *stores* that it has, with *size* pages."""
 
     name: str
     drivers: Sequence[Driver]
@@ -55,7 +55,7 @@ class Scenario:
 
 @dataclass
 class Stage:
-    """What a turn is measured on: the servers, their store and load clients."""
+    """The parts of a turn: the servers, their store and load clients."""
 
     driver: Driver
     servers: list[Application]

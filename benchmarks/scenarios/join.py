@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from tests.monitor import OF_A_CONNECTION, Monitor
+
 from ..capacity import CHECKED
 from ..drivers import Driver
 from ..drivers.ours import OURS
 from ..drivers.peers import PEERS
 from ..drivers.plain import PLAIN
-from ..wire import Wire
 from .base import SETTLE, Case, Scenario, fill, stage
 
 __all__ = ["Join", "Listed", "Processes"]
@@ -64,7 +65,7 @@ class Join(Scenario):
                 samples["bytes"].append(sent["bytes"] / 1024)
             if on.store:
                 joiner = on.pages(1, first=here + 1)
-                with Wire(on.store) as wire:
+                with Monitor(on.store, OF_A_CONNECTION) as wire:
                     on.crowd.open("joiner on the wire", joiner)
                     time.sleep(SETTLE)
                     samples["commands"].append(wire.take().total())

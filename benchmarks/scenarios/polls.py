@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.monitor import OF_A_CONNECTION, Monitor
+
 from ..drivers import Driver
 from ..drivers.ours import OURS
-from ..wire import Wire
 from .base import Case, Scenario, Stage, stage
 
 __all__ = ["Polls"]
@@ -24,7 +25,7 @@ class Polls(Scenario):
             on.crowd.poll("crowd")  # each knows of all
             measured = [self._polls(on, case, number) for number in range(3)]
             assert on.store
-            with Wire(on.store) as wire:
+            with Monitor(on.store, OF_A_CONNECTION) as wire:
                 self._polls(on, case, 3)
                 commands = wire.take().total() / case.size
         samples: dict[str, list[float]] = {"commands": [commands]}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
+from tests.monitor import OF_A_CONNECTION, Monitor
+
 from ..drivers import Driver, NotAvailable
 from ..drivers.ours import OURS
 from ..drivers.peers import PEERS
 from ..drivers.plain import PLAIN
 from ..machine import raise_limit
-from ..wire import Wire
 from .base import SETTLE, Case, Scenario, fill, stage
 
 __all__ = ["CrossTalk", "Idle", "Navigation"]
@@ -74,7 +75,7 @@ class Idle(Scenario):
             on.settle()
             memory = (on.resident() - before) / case.size
             if on.store:
-                with Wire(on.store) as wire:
+                with Monitor(on.store, OF_A_CONNECTION) as wire:
                     used = on.cpu()
                     time.sleep(HEARTBEAT)
                     used = on.cpu() - used
@@ -115,7 +116,7 @@ class Navigation(Scenario):
                 samples["frames"].append(on.crowd.sent("crowd")["frames"])
             if on.store:
                 page = driver.tab(server, "crowd", session)
-                with Wire(on.store) as wire:
+                with Monitor(on.store, OF_A_CONNECTION) as wire:
                     on.crowd.close(str(self.pages))
                     on.crowd.open("last", [page])
                     time.sleep(2 * SETTLE)

@@ -1,4 +1,4 @@
-"""Many come at once, as after a deploy: what that costs, when all know of all, and how long others wait meanwhile."""
+"""Many joins at once, as after a deploy: their cost, the time until all know of all, and the wait of other pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one would write first with Channels: a consumer that sends the number of its group's sockets to all of them."""
+"""A first attempt with Channels: a consumer that sends the number of its group's sockets to all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody may say in the chat."""
+"""The form of the chat."""
 
 from __future__ import annotations
 

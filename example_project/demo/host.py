@@ -1,4 +1,4 @@
-"""Whose live views these are: those of djust_presence itself, or with ``DJUST=1`` those of real djust."""
+"""The host of the live views: djust_presence itself, or with ``DJUST=1`` real djust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages keep: a profile for each person, what was said in the chat, what was drawn on a whiteboard."""
+"""Models of the pages: profiles of people, messages of the chat, strokes on whiteboards."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Stroke(models.Model):
 
     @classmethod
     def can_be(cls, width: int, points: list[int]) -> bool:
-        """Whether somebody may draw this: *points* are x and y in turns."""
+        """Return whether a stroke is within the bounds: *points* are x and y in turns."""
         xs, ys = points[::2], points[1::2]
         return (
             width in cls.WIDTHS
@@ -118,7 +118,7 @@ class Stroke(models.Model):
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """What a page has to know to draw it."""
+        """Return the fields that a page needs to draw it."""
         return {
             "id": self.pk,
             "token": self.token.hex,

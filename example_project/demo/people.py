@@ -1,4 +1,4 @@
-"""What people look like: the colours and faces that all pages share."""
+"""Looks of people: the colours and faces that all pages share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["COLLEAGUES", "COLORS", "initials", "row", "with_initials"]
 
 # White letters can be read on each of them, and each is seen on a white and on a dark page.
 COLORS = ["#c82a7f", "#665bdc", "#0e7b73", "#ba4b0a", "#1e6ad5", "#2a7e31", "#8e4bd2", "#906545"]
-# Who has a desk here and never comes in.
+# Members of the site who never come in.
 NAMES = """
 Aiko Amara Anders Ayse Bao Beatriz Bilal Chiara Dagny Dmitri Elif Emeka Esther Farah Fatou Gabriel Gita Hana Hugo Ines
 Ismail Jana Joao Kamala Katalin Kwame Lars Leila Liam Malia Marek Mei Nadia Nils Noor Olga Oscar Paloma Priya Rafael

@@ -28,7 +28,7 @@ Record = dict[str, Any]
 
 
 class Together(PresenceMixin):
-    """Shows everybody who is on the page, oneself included, looking the same as on every other page."""
+    """Shows everybody who is on the page, the reader included, looking the same as on every other page."""
 
     me = ""
 
@@ -50,9 +50,9 @@ class Together(PresenceMixin):
 class IndexView(Together, LiveView):
     """Shows who is on this page, and on each of the others.
 
-    Nobody asks for that all the time: a receiver of the signals broadcasts to this page that somebody has come to
-    another one or left it, and who is there is then read once. What a server that is killed has not told any more is
-    seen with the next one who comes or goes there.
+    Nothing polls for that: a receiver of the signals broadcasts to this page that somebody has come to
+    another one or left it, and the people there are then read once. A change that a killed server could not send is
+    seen with the next change there.
     """
 
     template_name = "demo/index.html"
@@ -119,7 +119,7 @@ class DocumentView(Together, LiveView):
         self.flash(presence, "left")
 
     def flash(self, presence: Record, what: str) -> None:
-        """Let the page's own script show it, unless it is about oneself."""
+        """Let the page's own script show it, unless it is about the reader."""
         name, color = presence["name"], presence.get("color")
         flash = {"message": f"{name} {what}", "name": name, "what": what, "color": color}
         self.push_event("flash", flash | {"own": presence["id"] == self.me})
@@ -159,7 +159,7 @@ class ChatView(Together, LiveView):
         self.say_that_i_am_typing(False)
         if form.is_valid():
             form.save()
-            # Whoever hears of it looks into the database: not before it is there.
+            # Pages that hear of it look into the database: it has to be there first.
             transaction.on_commit(lambda: self.broadcast_to_presence("message"))
 
     def handle_presence_event(self, event: str, payload: Any) -> None:

@@ -1,4 +1,4 @@
-"""What an ASGI server runs: Django for HTTP, live views for WebSockets."""
+"""The ASGI application: Django for HTTP, live views for WebSockets."""
 
 from __future__ import annotations
 

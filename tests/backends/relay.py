@@ -9,14 +9,15 @@ import threading
 from types import TracebackType
 from typing import Self
 
-QUIET = 0.05  # seconds after which a client that says nothing more is taken to wait for the answer
+QUIET = 0.05  # seconds of silence after which a client is taken to wait for its answer
 
 
 class Relay:
-    """Passes on what it gets, the server's answers only once the client has gone quiet.
+    """A proxy that holds the server's answers back until the client has gone quiet.
 
-    So ``round_trips`` counts how often a client had to wait, and ``answered`` the bytes that it got. With ``deaf`` the server is heard, but its answers are
-    not passed on: the line breaks instead; ``losing`` is how many answers more that happens to. With ``swallows`` connections stay open, and nothing is passed on.
+    ``round_trips`` counts how often a client had to wait, ``answered`` the bytes that it got. With ``deaf`` a connection
+    breaks instead of passing an answer on; so do the next ``losing`` ones. With ``swallows`` connections stay open, and
+    nothing is passed on.
     """
 
     def __init__(self, port: int) -> None:

@@ -1,4 +1,4 @@
-"""What is said when the server that answers is not one that presence can use."""
+"""Error messages for a server that answers but cannot hold presence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IN_A_SCRIPT = "ERR Error running script (call to f_1): @user_script:14: @user_sc
 
 
 class Configured(RedisServer):
-    """A server with more arguments. It has started when it answers anything at all."""
+    """A server with extra arguments. It counts as started with its first answer, even an error."""
 
     def __init__(self, binary: str, *arguments: str) -> None:
         super().__init__(binary)
@@ -57,7 +57,7 @@ def binary(request: pytest.FixtureRequest) -> str:
 
 
 def said(url: str, **options: Any) -> str:
-    """What a write says, from a thread and from a loop, behind the address."""
+    """Return the message of a failed write after the address; it is the same from a thread and from a loop."""
     backend = RedisBackend(url, options)
     with pytest.raises(PresenceUnavailable) as raised:
         backend.open("lease", LONG)
@@ -217,7 +217,7 @@ def plain(answer: bytes) -> Iterator[int]:
         ("ERR something else.", "something else"),
     ],
 )
-def test_what_an_answer_means(line: str, clause: str) -> None:
+def test_answers_have_their_meaning(line: str, clause: str) -> None:
     error: Exception = BaseParser.parse_error(line)  # type: ignore[no-untyped-call]
     assert meaning(error) == clause
 

@@ -1,4 +1,4 @@
-"""What only the memory backend promises."""
+"""Promises of the memory backend alone."""
 
 from __future__ import annotations
 

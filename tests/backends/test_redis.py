@@ -1,4 +1,4 @@
-"""What only the Redis backend promises: what goes over the wire, and what happens when it breaks."""
+"""Promises of the Redis backend alone: the commands that it sends, and its behaviour when the server fails."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from djust_presence.state.records import Op, Renewal, Reply, Snapshot, Status, W
 from djust_presence.testing.backends.base import BOUND, GONE, LONG, join, leave
 from tests.backends.relay import Relay
 from tests.servers import ROOT, RedisServer, find_redis_server, find_valkey_server, free_port
+from tests.until import wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -64,7 +65,7 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 
 @contextmanager
 def monitored(client: Any) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What the server carries out, as MONITOR tells it; commands of scripts have the ``client_type`` "lua"."""
+    """Yield a function that returns the commands which the server has run; scripts' have the ``client_type`` "lua"."""
     begin, end = uuid4().hex, uuid4().hex
 
     def commands() -> list[dict[str, Any]]:
@@ -79,15 +80,8 @@ def monitored(client: Any) -> Iterator[Callable[[], list[dict[str, Any]]]]:
         yield commands
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + BOUND
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def calls(client: Any, command: str) -> int:
-    """How often the server has run *command*."""
+    """Return how often the server has run *command*."""
     stats = client.info("commandstats").get(f"cmdstat_{command}", {})
     return int(stats.get("calls", 0))
 
@@ -281,7 +275,7 @@ class TestScripts:
     def test_scripts_lost_between_two_writes_of_a_batch_cost_no_change(
         self, backend: RedisBackend, awaited: bool, loaded_again: bool
     ) -> None:
-        """Somebody else flushes, or even loads them again, while a batch runs."""
+        """Another client flushes the scripts, or loads them again, while a batch runs."""
         backend.open("lease", LONG)
         assert backend.write("lease", [join(1), leave(2)])[1].change
         ops: list[Op] = [join(n, f"ref{n}", f"user{n}", tag=f"t{n}") for n in range(3, 9)]
@@ -661,7 +655,7 @@ class TestConnections:
         with Node(find_valkey_server()) as server:
             client: Any = redis.Redis.from_url(server.url())
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-            wait_until(lambda: client.cluster("INFO")["cluster_state"] == "ok")
+            wait_until(lambda: client.cluster("INFO")["cluster_state"] == "ok", BOUND)
             backend = RedisBackend(server.url())
             backend.open("own", LONG)
             backend.open("dead", GONE)
@@ -813,7 +807,7 @@ class TestConfiguration:
 
     @pytest.mark.parametrize("kind", ["django-redis", "several", "django"])
     def test_the_cache_names_the_server(self, redis_url: str, client: Any, kind: str) -> None:
-        """With the user and the password that the cache has, who may touch nothing but keys of the prefix."""
+        """Connect with the cache's user and password, which may only touch keys of the prefix."""
         user = f"user-{uuid4().hex}"
         database = client.connection_pool.connection_kwargs["db"]
         client.acl_setuser(
@@ -950,7 +944,7 @@ class TestConfiguration:
     @pytest.mark.parametrize(
         "url", ["redis://:abcd", "redis://me:abcd/0", "redis://h:99999", "redis://host?db=ab"]
     )
-    def test_what_is_no_url_is_not_shown(self, url: str) -> None:
+    def test_a_value_that_is_not_a_url_is_not_shown(self, url: str) -> None:
         with override_settings(DJUST_PRESENCE=None, DJUST_CONFIG={"REDIS_URL": url}):
             (message,) = RedisBackend(url).check()
         assert message.msg.startswith("DJUST_CONFIG['REDIS_URL'] is no Redis URL. ")
@@ -1001,7 +995,7 @@ class TestConfiguration:
     def test_connections_get_the_options_that_those_of_the_cache_get(
         self, kind: str, options: dict[str, Any]
     ) -> None:
-        """None included, which turns something off. Both libraries build theirs here, without connecting."""
+        """None is passed on too: it turns something off. Both libraries build their pools here without connecting."""
         location = "rediss://host"
         cache: Any = import_string(kind)(location, {"OPTIONS": options})
         if kind == DJANGO:

@@ -1,4 +1,4 @@
-"""Which backend the settings choose, and what they get wrong."""
+"""The backend that the settings choose, and the errors for wrong settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.servers import ROOT
 
 
 class Closing(MemoryBackend):
-    """A backend that can tell whether it was closed."""
+    """A backend that records whether it was closed."""
 
     closed = False
 

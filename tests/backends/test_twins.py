@@ -26,7 +26,9 @@ USERS = st.sampled_from(["ann", "b 2 b", "çe:1", "\uffee", "\U0001f600"])
 METAS = st.sampled_from(["{}", '{"a":"1:2.0:{}"}', '{"name":"Zoë"}'])
 EPOCHS = st.sampled_from(["e1", "e2"])
 SOME_REFS = st.lists(REFS, max_size=4, unique=True)
-FATES = st.sampled_from(["count", "renew", "open", "move"])  # what may happen to a lease while it is buried
+FATES = st.sampled_from(
+    ["count", "renew", "open", "move"]
+)  # what may happen to a lease between its expiry and its reaping
 TAGS = st.sampled_from([f"t{number}" for number in range(9)])
 JOINED = st.integers(0, 3 * 10**9).map(lambda micro: 1.7e9 + micro / 10**6) | st.sampled_from(
     [1.7e9, 1.7e9 + 1]
@@ -34,7 +36,7 @@ JOINED = st.integers(0, 3 * 10**9).map(lambda micro: 1.7e9 + micro / 10**6) | st
 SPOTS = st.none() | st.tuples(JOINED, USERS)
 SAID = st.none() | st.sampled_from(
     [0.0, 1.7e9, 1.7e9 + 1, 1.7e9 + 2, 1.7e9 + 3]
-)  # always before what is said now
+)  # before every time of the sequence
 STEPS = 40
 OURS = 1.75e9  # no time that is given is later, and none of the store's own clock is earlier
 OFFSETS = st.sampled_from([1, 1, 1, 1, 1, 1, 0, 2])  # to the last number: mostly the next one
@@ -54,7 +56,18 @@ VERBS = st.one_of(
     st.tuples(st.just("drain"), LEASES, TTLS),
     st.tuples(st.just("claim"), st.none() | LEASES, TTLS),
     st.tuples(st.just("reap"), LEASES, KEYS, SOME_REFS, TAGS),
-    st.tuples(st.just("bury"), LEASES, FATES, st.none() | LEASES, TTLS, FATES, LEASES, KEYS, SOME_REFS, TAGS),
+    st.tuples(
+        st.just("expire_claim_reap"),
+        LEASES,
+        FATES,
+        st.none() | LEASES,
+        TTLS,
+        FATES,
+        LEASES,
+        KEYS,
+        SOME_REFS,
+        TAGS,
+    ),
     st.tuples(st.just("beat"), KEYS, REFS),
     st.tuples(st.just("release"), KEYS, REFS, TAGS),
     st.tuples(st.just("snapshots"), st.lists(KEYS, max_size=3)),
@@ -196,9 +209,9 @@ def numbered(op: tuple[Any, ...], last: int) -> Op:
 
 
 def spelled_out(verbs: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """The sequence with what follows from one another in full: a lease that is buried expires, is claimed, is reaped."""
+    """Return the sequence with each ``expire_claim_reap`` spelled out in three steps."""
     for verb, *arguments in verbs:
-        if verb != "bury":
+        if verb != "expire_claim_reap":
             yield (verb, *arguments)
             continue
         lease, before, own, lag, after, heir, key, refs, tag = arguments

@@ -266,7 +266,7 @@ async def test_another_page_in_its_place_is_left_alone_and_told_nothing(
     assert warnings == []
 
 
-async def test_what_was_typed_on_a_page_that_is_left_is_sent_first(site: Site, page: Page) -> None:
+async def test_text_typed_on_a_page_that_is_left_is_sent_first(site: Site, page: Page) -> None:
     wire = await visit(site, page, '<input name="text" dj-input="edit" dj-debounce="60000">')
     await page.locator("input").fill("a draft")
     await page.evaluate("document.body.innerHTML = '<p>plain</p>'; history.pushState(null, '', '/plain/')")
@@ -275,7 +275,7 @@ async def test_what_was_typed_on_a_page_that_is_left_is_sent_first(site: Site, p
     assert await wire.gone() == 1000
 
 
-async def test_a_boosted_navigation_sets_the_address_anew(site: Site, page: Page) -> None:
+async def test_a_boosted_navigation_replaces_the_address(site: Site, page: Page) -> None:
     site.static |= libraries()
     site.head = '<script src="/static/htmx-4.js" defer></script>'
     site.pages["/next/"] = region("<p>next</p>")

@@ -73,7 +73,7 @@ async def test_too_much_at_once_is_not_sent(site: Site, page: Page) -> None:
     assert (await wire.read())["name"] == "wave"
 
 
-async def test_what_is_no_json_fails_and_spoils_nothing(site: Site, page: Page) -> None:
+async def test_a_value_that_is_not_json_fails_and_spoils_nothing(site: Site, page: Page) -> None:
     wire = await visit(site, page)
     await page.evaluate(
         """async () => {
@@ -107,7 +107,7 @@ async def test_nothing_is_queued_and_what_was_on_its_way_is_lost(site: Site, pag
     assert (await wire.read())["name"] == "three"
 
 
-async def test_what_was_typed_is_sent_before_a_call(site: Site, page: Page) -> None:
+async def test_typed_text_is_sent_before_a_call(site: Site, page: Page) -> None:
     wire = await visit(site, page, '<input name="text" dj-input="edit" dj-debounce="60000">')
     await page.locator("input").fill("abc")
     await call(page, "save")

@@ -119,7 +119,7 @@ async def test_pages_of_both_kinds_of_server_are_one_group(
         await expect(page.locator("header presence-count")).to_have_text("3", timeout=15_000)
     assert sorted(await watcher.evaluate("log")) == [["join", "Guest"], ["join", "Guest"], ["join", "ada"]]
 
-    # Somebody who logs out in another tab is somebody else at the next poll.
+    # A user who logs out in another tab is a visitor at the next poll.
     await ada.evaluate("window.same = true")
     other = await new_page(context=ada.context)
     await other.goto(wsgi.url + "/log-out/")

@@ -1,4 +1,4 @@
-"""The elements of any page: what they ask for, what they show, and how they live with other scripts."""
+"""The elements of any page: their requests, their content, and their life with other scripts."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ async def test_an_element_may_move_and_change_its_room(feed: FeedSite, page: Pag
 
 
 @pytest.mark.parametrize("undo", ["textContent = '5'", "replaceChildren('5')", "firstChild.data = '5'"])
-async def test_what_another_script_renders_gives_way_to_what_is_so(
+async def test_content_that_another_script_renders_gives_way_to_the_true_state(
     feed: FeedSite, page: Page, undo: str
 ) -> None:
     wire = await open_feed(feed, page, COUNT)

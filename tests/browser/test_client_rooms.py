@@ -33,7 +33,7 @@ async def feed() -> AsyncIterator[FeedSite]:
 
 
 async def attach(feed: FeedSite, page: Page) -> Wire:
-    """A page with a room of which nobody has asked for the people, until now a script does."""
+    """A page with a room whose people no element asks for; a script is about to."""
     wire = await open_feed(feed, page, ROOM)
     assert (await wire.read())["want"] == {}
     await wire.send("joined", room="r")
@@ -43,7 +43,7 @@ async def attach(feed: FeedSite, page: Page) -> Wire:
 
 
 async def settled(wire: Wire, page: Page) -> list[list[object]]:
-    """What the room has told, once the page has taken in all that was sent."""
+    """Return what the room has told the script, once the page has handled all that was sent."""
     await wire.send("ping")
     assert await wire.read() == {"type": "pong"}
     log: list[list[object]] = await page.evaluate("log.splice(0)")
@@ -51,7 +51,7 @@ async def settled(wire: Wire, page: Page) -> list[list[object]]:
 
 
 async def join(feed: FeedSite, page: Page, options: str = "{}") -> None:
-    """Begin to join the room of a key, which is `room` once that is done, or else `refusal`."""
+    """Begin to join the room of a key. Once that is done the page has it as `room`, or the error as `refusal`."""
     feed.tickets.setdefault("key=k", {"room": "r", "ticket": "t"})
     await page.evaluate(
         f"""() => void djustPresence.join("k", {options}).then(
@@ -82,7 +82,7 @@ async def test_a_room_tells_of_everybody_once_and_not_of_those_who_were_there(
     assert [name for name, _ in await settled(wire, page)] == ["event"]
 
 
-async def test_what_changed_while_there_was_no_connection_is_told_once(feed: FeedSite, page: Page) -> None:
+async def test_changes_during_a_lost_connection_are_told_once(feed: FeedSite, page: Page) -> None:
     wire = await attach(feed, page)
     await let_in(wire, ADA, BOB)
     await settled(wire, page)
@@ -147,7 +147,7 @@ async def test_ones_own_record_is_there_before_the_store_has_it_and_never_blinks
     assert await settled(wire, page) == [["leave", "Me"], ["sync", ["Ada", "Bob"]]]
 
 
-async def test_people_cannot_be_changed_by_who_gets_them(feed: FeedSite, page: Page) -> None:
+async def test_people_cannot_be_changed_by_their_receiver(feed: FeedSite, page: Page) -> None:
     wire = await attach(feed, page)
     await let_in(wire, {"id": "ada", "joined_at": 1.0, "status": {"text": "here"}})
     await settled(wire, page)
@@ -286,7 +286,7 @@ async def test_one_instance_runs_however_often_and_under_whatever_name_it_is_loa
     assert feed.unclaimed_wires == 0
 
 
-async def test_what_is_on_the_page_already_is_extended(feed: FeedSite, page: Page) -> None:
+async def test_an_object_that_is_on_the_page_already_is_extended(feed: FeedSite, page: Page) -> None:
     await page.add_init_script("window.mine = window.djustPresence = { event: () => 'event' }")
     await open_feed(feed, page, COUNT)
     assert await page.evaluate("window.djustPresence === mine && djustPresence.event()") == "event"

@@ -101,7 +101,7 @@ async def test_two_tabs_are_one_person(server: AnyPageServer, new_page: NewPage)
     await eventually(watcher, "log", [["join", "Guest"], ["leave", "Guest"]])
 
 
-async def test_who_logs_out_in_another_tab_goes_and_the_page_stays(
+async def test_a_visitor_who_logs_out_in_another_tab_goes_and_the_page_stays(
     server: AnyPageServer, new_page: NewPage
 ) -> None:
     watcher = await watching(server, new_page, "out")

@@ -62,7 +62,7 @@ async def test_a_page_without_rooms_opens_nothing(feed: FeedSite, page: Page) ->
     assert await page.evaluate(TOKEN) is None
 
 
-async def test_where_no_sockets_are_a_page_polls_and_never_tries_one(wsgi: FeedSite, page: Page) -> None:
+async def test_a_page_of_a_site_without_sockets_polls_and_never_tries_one(wsgi: FeedSite, page: Page) -> None:
     await go(wsgi, page)
     first = await wsgi.poll()
     assert first.body == {
@@ -113,7 +113,7 @@ async def test_a_poll_goes_out_at_once_for_what_has_come_and_says_what_has_gone(
     assert [room["room"] for room in polls[-1].body["rooms"]] == ["q"]
 
 
-async def test_a_page_that_is_not_known_any_more_begins_anew(wsgi: FeedSite, page: Page) -> None:
+async def test_a_page_that_is_no_longer_known_begins_again(wsgi: FeedSite, page: Page) -> None:
     await go(wsgi, page)
     first = await wsgi.poll()
     first.answer(GRANTED, every=0.1)
@@ -339,7 +339,7 @@ async def test_polling_goes_on_if_the_socket_dies_before_the_page_has_joined(
     assert feed.goodbyes == []
 
 
-async def test_nobody_looks_nobody_tries(feed: FeedSite, page: Page) -> None:
+async def test_without_readers_nothing_is_tried(feed: FeedSite, page: Page) -> None:
     await to_polling(feed, page)
     await page.evaluate(
         "Object.defineProperty(Document.prototype, 'visibilityState', { configurable: true, get: () => 'hidden' })"
@@ -454,7 +454,7 @@ async def test_tabs_of_a_browser_are_one_visitor_and_other_browsers_are_others(
 
 
 @pytest.mark.parametrize("anonymous", ["browser", "tab", "none"])
-async def test_who_a_visitor_is_goes_by_the_setting(feed: FeedSite, page: Page, anonymous: str) -> None:
+async def test_the_setting_decides_a_visitors_identity(feed: FeedSite, page: Page, anonymous: str) -> None:
     feed.script = feed.script.replace('data-anonymous="browser"', f'data-anonymous="{anonymous}"')
     await go(feed, page)
     wire = await feed.wire()
@@ -480,7 +480,7 @@ async def test_a_browser_that_stores_nothing_has_a_visitor_for_the_page(feed: Fe
     await eventually(page, TEXT, "3")
 
 
-async def test_what_is_stored_and_is_no_token_is_replaced(feed: FeedSite, page: Page) -> None:
+async def test_a_stored_value_that_is_not_a_token_is_replaced(feed: FeedSite, page: Page) -> None:
     await page.add_init_script("localStorage.setItem('djust_presence.visitor', 'short')")
     await go(feed, page)
     wire = await feed.wire()
@@ -571,7 +571,7 @@ async def test_a_live_page_whose_socket_does_not_open_polls_until_it_does(feed: 
             break
     (goodbye,) = feed.goodbyes
     assert goodbye["seq"] == "s"
-    assert feed.unclaimed_wires == 0  # the live page tries its own socket, nobody another one
+    assert feed.unclaimed_wires == 0  # the live page tries its own socket, and no other script does
 
 
 async def test_a_live_page_whose_sockets_die_at_once_polls(feed: FeedSite, page: Page) -> None:
@@ -592,7 +592,7 @@ async def test_a_live_page_that_may_not_be_seen_stops_its_elements_too(feed: Fee
     await eventually(page, FEED_STATE, "stopped")
 
 
-async def test_where_a_script_takes_a_live_page_away_elements_have_a_socket_of_their_own_until_it_is_back(
+async def test_elements_have_a_socket_of_their_own_while_a_script_has_taken_the_live_page_away(
     feed: FeedSite, page: Page
 ) -> None:
     await of_live_page(feed, page)

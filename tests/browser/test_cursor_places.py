@@ -17,7 +17,7 @@ STYLE = """
 
 
 async def marked(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where that place of the mark's parent is on the screen."""
+    """Return where this place of the mark's parent is on the screen."""
     left, top = await page.evaluate(
         """([x, y]) => {
             const { style } = document.querySelector("b");
@@ -159,7 +159,9 @@ async def test_lines_and_drawings_are_anchors_if_it_can_be_told_where_they_are(
     assert [name for one, name in anchors.items() if "30deg" in one[0]] == [None, None]
 
 
-async def test_what_a_turned_surface_does_not_show_is_not_drawn(site: Site, page: Page) -> None:
+async def test_cursors_outside_the_visible_part_of_a_turned_surface_are_not_drawn(
+    site: Site, page: Page
+) -> None:
     html = "<live-cursors><main><u></u></main></live-cursors>"
     style = (
         STYLE
@@ -249,7 +251,7 @@ FIELDS = "".join(
     ids=["surface", "anchor", "around", "around an anchor", "between surfaces"],
 )
 @pytest.mark.parametrize("turn", ["none", "90deg", "30deg"])
-async def test_what_the_fields_of_a_form_are_named_makes_no_difference(
+async def test_names_of_a_forms_fields_make_no_difference(
     site: Site, page: Page, html: str, anchor: str | None, turn: str
 ) -> None:
     style = f"form, main {{ display: block; margin: 0; width: 300px; height: 200px; overflow: auto }} form:only-of-type {{ rotate: {turn} }} body {{ padding: 100px }} main main, form main {{ margin: 0 }} input {{ display: none }} p {{ margin: 0; height: 200px }}"

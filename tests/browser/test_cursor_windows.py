@@ -46,7 +46,7 @@ UNDER = """
 
 
 async def latest(wire: Wire, page: Page) -> dict[str, Any]:
-    """The last of the positions that the page has sent by the time that it has come to rest."""
+    """Return the last position that the page has sent, once it sends no more."""
     frame: dict[str, Any] = {}
     await page.wait_for_timeout(100)
     await wire.send("ping")
@@ -61,7 +61,7 @@ def as_move(number: int, frame: dict[str, Any]) -> list[Any]:
 
 
 async def tip(page: Page) -> list[float]:
-    """Where the only cursor is drawn, when it has come to rest."""
+    """Return where the only cursor is drawn, once it has come to rest."""
     await page.wait_for_timeout(300)
     ((_, *place),) = await page.evaluate(DRAWN)
     return list(place)
@@ -160,7 +160,7 @@ async def test_fifty_moving_cursors_leave_the_page_its_time(
 ) -> None:
     here = await open_window(site, new_page, WORDS, 1200, 800)
     devtools = await here.page.context.new_cdp_session(here.page)
-    # The processor's time, as other processes are none of our doing.
+    # Processor time, to which other processes add nothing.
     await devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
     await browser.start_tracing(page=here.page, categories=["toplevel"])
     who = {

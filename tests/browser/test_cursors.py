@@ -1,4 +1,4 @@
-"""Shared surfaces in a real Chromium, against a socket that the test plays: what is sent, and what is drawn."""
+"""Shared surfaces in a real Chromium, against a socket that the test plays: positions sent, and cursors drawn."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ NOWHERE = {"type": "cursor", "x": None}
 
 
 async def point(page: Page, wire: Wire, x: float, y: float) -> dict[str, Any]:
-    """Move the mouse there; what the page says of it."""
+    """Move the mouse there, and return the frame that the page sends about it."""
     await page.mouse.move(x, y)
     return await wire.read()
 
 
 async def says_nothing(wire: Wire, page: Page) -> None:
-    """What the page had to say has been read, and it has had the time to say more."""
+    """Give the page time to say more, and fail if it has."""
     await page.wait_for_timeout(100)
     await told(wire)
 
@@ -289,7 +289,7 @@ async def test_a_surface_says_its_name_and_each_name_is_one(site: Site, page: Pa
     assert (frame["y"], frame["h"], "surface" in frame) == (40, 50, False)
 
 
-async def test_what_lies_above_a_surface_is_not_of_it(site: Site, page: Page) -> None:
+async def test_elements_above_a_surface_are_not_part_of_it(site: Site, page: Page) -> None:
     style = "header { position: fixed; inset: 60px auto auto 0; width: 500px; height: 50px }"
     wire = await board(site, page, SURFACE + "<header></header>", style)
     assert (await point(page, wire, 150, 150))["x"] == 50
@@ -370,7 +370,7 @@ async def test_a_page_that_scrolls_under_a_still_pointer_moves_it(site: Site, pa
     assert await wire.read() == NOWHERE
 
 
-async def test_nothing_is_sent_without_a_connection_and_the_place_anew_with_the_next_move(
+async def test_nothing_is_sent_without_a_connection_and_the_place_again_with_the_next_move(
     site: Site, page: Page
 ) -> None:
     wire = await board(site, page)
@@ -536,7 +536,7 @@ async def test_cursors_follow_what_they_are_over(site: Site, page: Page) -> None
     await drawn(page, ["Ada", 510, 160])
 
 
-async def test_what_changes_without_a_word_is_followed_soon(site: Site, page: Page) -> None:
+async def test_unannounced_changes_are_followed_soon(site: Site, page: Page) -> None:
     html = '<live-cursors><main><p id="word">word</p></main></live-cursors>'
     wire = await board(site, page, html, "p { margin: 0 }")
     await draw(wire, [1, 10, 10, 400, 300, "word", 10, 10, 40, 20])
@@ -545,7 +545,9 @@ async def test_what_changes_without_a_word_is_followed_soon(site: Site, page: Pa
     await drawn(page, ["Ada", 225, 60])
 
 
-async def test_what_a_scrolling_surface_does_not_show_is_not_drawn(site: Site, page: Page) -> None:
+async def test_cursors_outside_the_visible_part_of_a_scrolling_surface_are_not_drawn(
+    site: Site, page: Page
+) -> None:
     html = "<article><live-cursors><main><p></p></main></live-cursors></article>"
     style = """
         article { position: absolute; inset: 0; overflow: auto; height: 250px }
@@ -595,12 +597,12 @@ async def test_own_cursors_are_not_drawn_whichever_comes_first(site: Site, page:
     await wire.send("cursors", you="a")
     await wire.send("cursors", moves=[[1, 5, 5]])
     await drawn(page, ["Me", 102, 52], ["Me, elsewhere", 103, 53])
-    await wire.send("cursors", you="")  # not present any more
+    await wire.send("cursors", you="")  # no longer present
     await wire.send("cursors", moves=[[1, 6, 6]])
     await drawn(page, ["Me", 102, 52], ["Me, elsewhere", 103, 53], ["Ada", 106, 56])
 
 
-async def test_whoever_has_no_name_is_called_what_the_surface_says(site: Site, page: Page) -> None:
+async def test_a_user_without_a_name_is_called_as_the_surface_says(site: Site, page: Page) -> None:
     wire = await board(site, page)
     await draw(wire, [1, 1, 1], [2, 2, 2], who={"1": {"id": "a"}, "2": {"id": "b", "name": " "}})
     await drawn(page, ["Gast", 101, 51], ["Gast", 102, 52])
@@ -658,7 +660,7 @@ async def test_the_fifty_who_moved_last_are_drawn(site: Site, page: Page) -> Non
     who["0"] = {"id": "me"}
     await draw(wire, *([n, n, n] for n in range(60)), who=who)
     await drawn(page, *([f"{n:02}", 100 + n, 50 + n] for n in range(10, 60)))
-    # Neither one's own nor what is not to be seen takes a place.
+    # Neither the page's own cursor nor hidden ones count.
     await wire.send("cursors", moves=[[0, 1, 1], [59, 1, -60], [3, 33, 33]])
     expected = [[f"{n:02}", 100 + n, 50 + n] for n in range(10, 59)]
     await drawn(page, *expected, ["03", 133, 83])

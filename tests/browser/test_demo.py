@@ -48,7 +48,7 @@ async def test_two_tabs_are_two_and_closing_one_leaves_one(demo: SiteServer, new
     await expect(chip(first)).to_have_text("1 online", timeout=SOON)
 
 
-async def test_what_is_typed_survives_a_page_that_is_live_as_a_whole(
+async def test_typed_text_survives_in_a_page_that_is_live_as_a_whole(
     demo: SiteServer, new_page: NewPage
 ) -> None:
     writer = await new_page()

@@ -1,4 +1,4 @@
-"""How the example's pages look with nine people on them, on a phone and in both colour schemes."""
+"""Looks of the example's pages with nine people on them, on a phone and in both colour schemes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def enter(page: Page, demo: SiteServer, path: str, person: str = "ada") ->
 
 @asynccontextmanager
 async def others(demo: SiteServer, path: str, people: list[str] = OTHERS) -> AsyncIterator[list[LivePage]]:
-    """Eight people on a page, whose browsers nobody looks at."""
+    """Eight people on a page, as sockets without browsers."""
     async with AsyncExitStack() as stack:
         visitors = await asyncio.gather(*(asyncio.to_thread(Person, demo, person) for person in people))
         yield [await stack.enter_async_context(LivePage(demo, path, one)) for one in visitors]
@@ -178,7 +178,7 @@ async def test_somebody_looks_the_same_on_every_page(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_what_is_said_can_be_read_and_its_bubble_be_seen(
+async def test_messages_can_be_read_and_their_bubbles_seen(
     demo: SiteServer, new_page: NewPage, scheme: str
 ) -> None:
     ada = await enter(await new_page(color_scheme=scheme), demo, f"/chat/{scheme}/")

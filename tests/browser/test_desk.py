@@ -52,7 +52,7 @@ async def sit_down(page: Page, desk: DeskServer, htmx: str) -> Page:
 
 
 async def come_and_go(desk: DeskServer, number: int, path: str = "/") -> None:
-    """Somebody without cookies, who is somebody else each time."""
+    """A visitor without cookies, and so a different one each time."""
     await asyncio.sleep(number / OTHERS)
     async with websockets.connect(desk.url.replace("http", "ws") + path, origin=Origin(desk.url)) as socket:
         await socket.recv()
@@ -60,7 +60,7 @@ async def come_and_go(desk: DeskServer, number: int, path: str = "/") -> None:
 
 
 async def settle(page: Page) -> None:
-    """Use all that is not typed into, and put the caret between two brackets in what is."""
+    """Use every control that takes no typing, and put the caret between two brackets in those that do."""
     await page.locator("#agree").check()
     await page.locator("#colour").select_option("green")
     await page.locator("#more summary").click()
@@ -72,7 +72,7 @@ async def settle(page: Page) -> None:
 
 
 async def type_until(page: Page, over: asyncio.Event) -> dict[str, str]:
-    """Go from field to field and type; what was typed."""
+    """Go from field to field and type until *over*; return the text typed into each."""
     typed = dict.fromkeys(FIELDS, "")
     letters = itertools.cycle("the quick brown fox jumps over the lazy dog ")
     for name in itertools.cycle(FIELDS):
@@ -111,7 +111,7 @@ async def test_nothing_is_lost_while_twenty_others_come_and_go(
             "scroll": 120,
         }
         assert await page.evaluate("document.activeElement.id") == FIELDS[-1]
-        # Otherwise nothing was shown that could have disturbed anybody.
+        # Without refreshes the test would prove nothing.
         assert await page.evaluate("window.renders") >= 5
         assert await page.evaluate("window.most") >= OTHERS / 2
     await new_page.close()

@@ -144,7 +144,7 @@ async def test_an_element_that_is_no_longer_ignored_follows(site: Site, page: Pa
     assert await page.locator("#a").text_content() == "2mine"
 
 
-async def test_of_options_with_the_same_value_the_chosen_one_stays(site: Site, page: Page) -> None:
+async def test_the_chosen_one_of_options_with_the_same_value_stays(site: Site, page: Page) -> None:
     html = '<select name="s"><option value="">-<option value="1">A<option value="1">B</select><p>{}</p>'
     wire = await visit(site, page, html.format(0))
     for turn, label in enumerate("AB", start=1):
@@ -265,7 +265,7 @@ async def test_an_open_element_of_a_group_takes_the_place_of_another(site: Site,
     assert await page.evaluate("document.querySelector('#b').open")
 
 
-async def test_what_a_script_put_behind_an_element_stays_behind_it(site: Site, page: Page) -> None:
+async def test_an_element_that_a_script_put_behind_another_stays_behind_it(site: Site, page: Page) -> None:
     wire = await visit(site, page, '<input name="a"><p>end</p>')
     await page.evaluate(f"{FIRST}.after(document.createElement('u'))")
     await render(wire, page, '<input name="a"><b>new</b><p>end</p>')
@@ -275,7 +275,9 @@ async def test_what_a_script_put_behind_an_element_stays_behind_it(site: Site, p
 
 
 @pytest.mark.parametrize("moves", ["moveBefore", "insertBefore"])
-async def test_what_a_script_has_wrapped_moves_with_its_wrapper(site: Site, page: Page, moves: str) -> None:
+async def test_an_element_that_a_script_has_wrapped_moves_with_its_wrapper(
+    site: Site, page: Page, moves: str
+) -> None:
     if moves == "insertBefore":
         await page.add_init_script("delete Element.prototype.moveBefore")
     a, b, c = (f'<input id="{name}">' for name in "abc")

@@ -29,7 +29,7 @@ async def open_board(board: BoardServer, new_page: NewPage) -> Page:
 
 
 async def where(page: Page, x: int, y: int) -> list[object]:
-    """What is drawn of a pointer at this place of the board."""
+    """Return what a page draws for a pointer at this place of the board."""
     box = await page.locator("#board").bounding_box()
     assert box
     return ["Somebody", round(box["x"] + x), round(box["y"] + y)]

@@ -26,7 +26,7 @@ def ours() -> Iterator[SiteServer]:
 
 @pytest.fixture(scope="module")
 def djusts() -> Iterator[SiteServer]:
-    # A store of its own: whoever has just left the other site is there until their GRACE is over.
+    # A store of its own: visitors who have just left the other site are there until their GRACE is over.
     with (
         RedisServer(find_valkey_server()) as redis,
         SiteServer({"DJUST": "1", "REDIS_URL": redis.url()}) as site,
@@ -37,7 +37,7 @@ def djusts() -> Iterator[SiteServer]:
 
 
 class Story:
-    """What somebody sees in a page, moment by moment."""
+    """A record of what people see in their pages, moment by moment."""
 
     def __init__(self, site: SiteServer, new_page: NewPage) -> None:
         self.site, self.new_page = site, new_page
@@ -50,7 +50,7 @@ class Story:
         return page
 
     async def see(self, page: Page, *, toasts: tuple[str, ...] = ()) -> None:
-        """Note down all that is there to be read, when these *toasts* have come."""
+        """Record all that the page shows, once these *toasts* have come."""
         for toast in toasts:
             await expect(page.locator("#toasts")).to_contain_text(toast, timeout=SOON)
         text = GUEST.sub("Guest", await page.locator("main").inner_text())

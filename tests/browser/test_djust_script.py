@@ -75,7 +75,7 @@ async def test_a_script_that_comes_after_the_socket_works_as_well(
     await eventually(two, DRAWN, [await where(two, 300, 200)])
 
 
-async def test_what_elements_are_named_makes_no_difference(board: BoardServer, new_page: NewPage) -> None:
+async def test_names_of_elements_make_no_difference(board: BoardServer, new_page: NewPage) -> None:
     one, two = await new_page(), await open_board(board, new_page)
     asked: list[str] = []
     one.on("request", lambda request: asked.append(request.url))

@@ -30,9 +30,7 @@ def board() -> Iterator[BoardServer]:
         yield server
 
 
-async def test_where_no_socket_opens_they_are_polled_until_one_does_unseen(
-    board: BoardServer, new_page: NewPage
-) -> None:
+async def test_rooms_are_polled_unseen_until_a_socket_opens(board: BoardServer, new_page: NewPage) -> None:
     new_page.allow("WebSocket|LiveView")  # djust's client, which has no other way
     watcher, page = await new_page(), await new_page()
     await watcher.goto(board.url + "/tags/")

@@ -1,4 +1,4 @@
-"""What a form sends, and what becomes of its fields when the answer comes."""
+"""Forms: what they send, and their fields when the answer comes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PENDING = "data-presence-pending"
 
 
 async def submit(page: Page, wire: Wire) -> dict[str, Any]:
-    """Submit the only form by its first button; the params that come."""
+    """Submit the only form by its first button, and return the params that come."""
     await page.locator("form button, form input[type=submit]").first.click()
     return await sent(wire)
 
@@ -26,7 +26,7 @@ async def sent(wire: Wire) -> dict[str, Any]:
 
 
 async def says_nothing_else(wire: Wire) -> None:
-    """The page has sent nothing that the test has not read."""
+    """Fail if the page has sent a frame that the test has not read."""
     await wire.send("ping")
     assert await wire.read() == {"type": "pong"}
 
@@ -124,7 +124,7 @@ async def test_enter_and_a_button_outside_of_the_form_submit_it(site: Site, page
     assert await sent(wire) == {"a": "", "b": "", "_target": None}
 
 
-async def test_what_the_browser_finds_invalid_is_not_sent(site: Site, page: Page) -> None:
+async def test_fields_that_the_browser_finds_invalid_are_not_sent(site: Site, page: Page) -> None:
     wire = await visit(
         site, page, '<form dj-submit="save"><input name="a" required><button>x</button></form>'
     )
@@ -132,7 +132,7 @@ async def test_what_the_browser_finds_invalid_is_not_sent(site: Site, page: Page
     await says_nothing_else(wire)
 
 
-async def test_what_is_too_large_for_a_frame_is_refused_in_the_page(site: Site, page: Page) -> None:
+async def test_a_payload_too_large_for_a_frame_is_refused_in_the_page(site: Site, page: Page) -> None:
     wire = await visit(site, page, COMPOSER.format(1))
     await listen(page, "presence-client:refused")
     await page.locator("input").fill("é" * 33_000)
@@ -162,7 +162,7 @@ async def test_a_composer_is_empty_after_the_answer_and_has_kept_the_focus(site:
     assert await box.input_value() == ""
 
 
-async def test_what_is_typed_meanwhile_stays(site: Site, page: Page) -> None:
+async def test_text_typed_during_an_answer_stays(site: Site, page: Page) -> None:
     wire = await visit(
         site, page, '<form dj-submit="send"><input name="a"><input name="b"><button></button></form>'
     )

@@ -111,7 +111,7 @@ async def test_a_card_is_dragged_for_everybody(cards: Mysite, new_page: NewPage)
     cards.start()
 
 
-async def test_who_does_nothing_for_a_minute_is_away_and_so_is_who_looks_elsewhere(
+async def test_a_visitor_who_does_nothing_for_a_minute_or_looks_elsewhere_is_away(
     cards: Mysite, new_page: NewPage
 ) -> None:
     two = await open_page(new_page, cards, "/cards/")

@@ -1,4 +1,4 @@
-"""A page that says too much, in a real browser: it is told so, and stays what it was."""
+"""A page that sends too much, in a real browser: it is refused, and stays as it was."""
 
 from __future__ import annotations
 

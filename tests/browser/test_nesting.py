@@ -82,7 +82,7 @@ def any_page(chance: random.Random) -> tuple[str, Printed]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_what_a_browser_does_not_find_is_a_fault_and_nothing_else(page: Page, seed: int) -> None:
+async def test_only_an_element_that_a_browser_does_not_find_is_a_fault(page: Page, seed: int) -> None:
     chance = random.Random(seed)
     pages = [any_page(chance) for _ in range(2000)]
     found = await page.evaluate(IS_THERE, [[html, printed.name] for html, printed in pages])

@@ -52,7 +52,9 @@ async def test_a_pages_own_htmx_works_as_before(site: Site, page: Page, version:
 
 
 @pytest.mark.parametrize("version", [2, 4])
-async def test_what_carries_attributes_of_both_does_both_once(site: Site, page: Page, version: int) -> None:
+async def test_an_element_with_attributes_of_both_does_both_once(
+    site: Site, page: Page, version: int
+) -> None:
     html = (
         '<form dj-submit="save" hx-get="/form" hx-target="#out"><input name="a"><button>Save</button></form>'
         '<button id="click" dj-click="go" hx-get="/click" hx-target="#out">Go</button>'
@@ -173,7 +175,7 @@ async def test_a_boosted_navigation_to_a_plain_page_is_not_overwritten(site: Sit
     assert await page.evaluate(STATE) == "stopped"
 
 
-async def test_what_was_typed_goes_to_the_page_it_was_typed_on(site: Site, page: Page) -> None:
+async def test_typed_text_goes_to_the_page_it_was_typed_on(site: Site, page: Page) -> None:
     site.head = '<script src="/static/htmx-4.js" defer></script>'
     site.pages["/next"] = region("<p>next</p>")
     wire = await visit(

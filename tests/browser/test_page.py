@@ -22,9 +22,9 @@ from tests.browser.harness import (
     paused,
     region,
     render,
-    turns,
     visit,
 )
+from tests.until import until
 
 # --- The socket
 
@@ -454,9 +454,7 @@ async def test_a_violated_policy_is_noticed(site: Site, browser: Browser) -> Non
     page = await pages()
     await visit(site, page, '<p style="color: red">x</p>')
     await page.evaluate("setTimeout(() => { throw new Error('thrown') })")
-    async for _ in turns():
-        if len(pages.unexpected) == 2:
-            break
+    await until(lambda: len(pages.unexpected) == 2)
     await pages.close()
     assert "Content Security Policy" in pages.unexpected[0]
     assert "thrown" in pages.unexpected[1]

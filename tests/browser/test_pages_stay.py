@@ -30,7 +30,7 @@ async def is_live(page: Page) -> None:
 
 
 async def watch(page: Page) -> None:
-    """Let *page* take down whatever it says of somebody's coming and going."""
+    """Let *page* record what it says about people who come and go."""
     await page.evaluate(
         """() => {
             window.seen = [];
@@ -127,7 +127,7 @@ async def test_a_page_that_is_forbidden_by_now_is_closed_and_does_not_try_again(
     sockets: list[WebSocket] = []
     new_page.allow("403")
     page.on("websocket", lambda socket: sockets.append(socket))  # playwright takes no builtin
-    # She is a member no more, and the page's socket is opened anew.
+    # She is no longer a member when the page opens its next socket.
     demote = "from django.contrib.auth.models import User; User.objects.update(is_staff=False)"
     await asyncio.to_thread(server.manage, "shell", "-c", demote)
     await page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
@@ -138,7 +138,7 @@ async def test_a_page_that_is_forbidden_by_now_is_closed_and_does_not_try_again(
     await expect(page.locator("html")).to_have_attribute("data-presence-state", "stopped")
 
 
-async def test_a_page_of_who_logs_out_in_another_tab_says_so_at_once(
+async def test_a_page_says_at_once_that_its_user_has_logged_out_in_another_tab(
     strict_server: SiteServer, new_page: NewPage
 ) -> None:
     page = await enter(await new_page(), strict_server, "katherine", "/private/")

@@ -1,4 +1,4 @@
-"""How a page takes in what is rendered, around what a person did."""
+"""Patching of a page with new HTML, around what a person did in it."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ async def test_a_multiple_select_keeps_its_choices(site: Site, page: Page) -> No
     ]
 
 
-async def test_what_a_person_opened_stays_open(site: Site, page: Page) -> None:
+async def test_an_element_that_a_person_opened_stays_open(site: Site, page: Page) -> None:
     html = (
         "<details id=d1><summary>one</summary>{0}</details><details id=d2 open><summary>two</summary>{0}</details>"
         "<dialog>{0}</dialog>"

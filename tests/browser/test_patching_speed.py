@@ -1,4 +1,4 @@
-"""How long it takes to show a change in a long list, beside the morph of htmx 4 in the same page."""
+"""Time to show a change in a long list, beside the morph of htmx 4 in the same page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from playwright.async_api import Page
 from tests.browser.harness import Site
 from tests.browser.harness.race import ALLOWED, race
 
-NOISE = 1.5  # times what is allowed: other processes run meanwhile
-ROUNDS = 3  # of which one has to do
+NOISE = 1.5  # times the allowed ratio, as other processes run beside the test
+ROUNDS = 3  # one must be fast enough
 
 
 @pytest.mark.parametrize("ids", [True, False], ids=["ids", "no ids"])

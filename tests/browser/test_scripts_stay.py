@@ -1,4 +1,4 @@
-"""What scripts, widgets and persons did to a page stays while the server's own HTML for it is the same."""
+"""Changes by scripts, widgets and persons stay as long as the server's own HTML for them is the same."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ TRANSLATE = """
         ),
     ],
 )
-async def test_what_a_script_did_stays(site: Site, page: Page, html: str, act: str) -> None:
+async def test_changes_by_a_script_stay(site: Site, page: Page, html: str, act: str) -> None:
     wire = await visit(site, page, f"{html}<i>0</i>")
     await page.evaluate(
         f"() => {{ const x = document.querySelector('live-region').firstElementChild; {act} }}"
@@ -239,7 +239,7 @@ async def test_text_that_was_written_stays_when_its_editor_is_left(site: Site, p
     assert await page.locator("div").inner_html() == "<b>b</b> d"
 
 
-async def test_what_an_editor_missed_while_a_person_wrote_is_not_brought_up_later(
+async def test_changes_that_an_editor_missed_while_a_person_wrote_are_not_applied_later(
     site: Site, page: Page
 ) -> None:
     wire = await visit(site, page, EDITABLE.format("a", 0))
@@ -340,7 +340,7 @@ async def test_the_servers_change_is_applied_to_what_a_script_did(
     assert await page.evaluate(CONTENT) == expected
 
 
-async def test_what_is_wrapped_goes_with_its_wrapper(site: Site, page: Page) -> None:
+async def test_a_wrapped_element_goes_with_its_wrapper(site: Site, page: Page) -> None:
     wire = await visit(site, page, '<p><input name="a"> <input name="b"></p>')
     await page.evaluate(
         """() => {
@@ -383,7 +383,7 @@ async def test_an_element_that_the_pages_own_htmx_has_swapped_is_patched_and_not
     assert await page.locator("form").inner_html() == '<input name="a"><b>1</b>'
 
 
-async def test_what_was_swapped_in_a_form_is_patched_whatever_its_fields_are_named(
+async def test_elements_swapped_in_a_form_are_patched_whatever_its_fields_are_named(
     site: Site, page: Page
 ) -> None:
     html = '<form><input name="replaceChild"><b id="b">{}</b></form>'
@@ -410,7 +410,7 @@ async def test_a_region_that_was_swapped_as_a_whole_is_patched(site: Site, page:
     await expect(page.locator("live-region")).to_have_count(1)
 
 
-async def test_what_scripts_put_at_the_end_of_a_page_stays_when_it_is_patched_as_a_whole(
+async def test_elements_that_scripts_put_at_the_end_of_a_page_stay_when_it_is_patched_as_a_whole(
     site: Site, page: Page
 ) -> None:
     site.body = "<h1>0</h1>"
@@ -453,7 +453,7 @@ async def test_what_scripts_put_at_the_end_of_a_page_stays_when_it_is_patched_as
         "document.body.append(mine); mine.append(...document.querySelectorAll('h1, p'))",
     ],
 )
-async def test_what_scripts_put_anywhere_in_a_page_stays_whatever_becomes_of_the_rest(
+async def test_elements_that_scripts_put_anywhere_in_a_page_stay_whatever_becomes_of_the_rest(
     site: Site, page: Page, act: str
 ) -> None:
     html = "<main><p>{0}</p></main><h1>{0}</h1><footer>{0}</footer>"

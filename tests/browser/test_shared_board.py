@@ -69,7 +69,7 @@ async def test_a_pointer_is_over_the_same_words_in_both_windows_and_goes_with_it
     await is_over(there, "station")
     await there.locator("#title").hover()
     await is_over(here, "title")
-    # Somebody who comes later sees what is there, and in colours of their own.
+    # A visitor who comes later sees the cursors that are there.
     late = await look(new_page, mysite, 1, 700, 500)
     await expect(cursors(late)).to_have_count(2)
     colors = await late.evaluate(

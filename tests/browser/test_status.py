@@ -1,4 +1,4 @@
-"""What a page shows by itself while it has lost its server."""
+"""The status that a page shows by itself while it has lost its server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STATUS = "document.querySelector('presence-status').textContent"
 
 
 def heard(page: Page) -> list[str]:
-    """What the script will have said in the console, as it comes."""
+    """Return a list to which the warnings of the console are added as they come."""
     lines: list[str] = []
 
     def take_in(message: ConsoleMessage) -> None:
@@ -117,7 +117,7 @@ async def test_a_view_that_fails_is_told_in_the_console_once(site: Site, page: P
     assert len(warnings) == 1
 
 
-async def test_what_is_not_sent_is_told_in_the_console(site: Site, page: Page) -> None:
+async def test_frames_that_are_not_sent_are_told_in_the_console(site: Site, page: Page) -> None:
     warnings = heard(page)
     wire = await visit(site, page, '<form dj-submit="save"><button>Save</button></form>')
     for _ in range(2):

@@ -121,7 +121,7 @@ async def test_cursors_of_a_surface_behind_it_stay_behind_it(
     await seen(page, RED, visible=False)
 
 
-async def test_what_opens_above_a_dialog_covers_its_cursors(site: Site, page: Page) -> None:
+async def test_a_popover_above_a_dialog_covers_its_cursors(site: Site, page: Page) -> None:
     html = f'<dialog>{INNER}<div popover id="menu">{INNER.replace("inner", "menu")}</div></dialog>'
     wire = await board(site, page, html, STYLE)
     await draw(wire, on("inner", 30, 40))

@@ -1,4 +1,4 @@
-"""What fields say while somebody types and chooses, and when they say it."""
+"""Fields while somebody types and chooses: what they send, and when."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_a_file_is_not_told(site: Site, page: Page) -> None:
 
 
 @pytest.mark.parametrize(("attributes", "milliseconds"), [("", 300), ('dj-debounce="1000"', 1000)])
-async def test_what_is_typed_is_sent_when_the_typing_pauses(
+async def test_typed_text_is_sent_when_the_typing_pauses(
     site: Site, page: Page, attributes: str, milliseconds: int
 ) -> None:
     wire = await still(site, page, f'<input name="q" dj-input="search" {attributes}>')
@@ -165,7 +165,7 @@ async def test_two_fields_of_one_form_wait_each_for_itself(site: Site, page: Pag
 
 
 @pytest.mark.parametrize("action", ["submit", "click"])
-async def test_what_was_typed_before_is_sent_before(site: Site, page: Page, action: str) -> None:
+async def test_earlier_typing_is_sent_first(site: Site, page: Page, action: str) -> None:
     wire = await still(
         site,
         page,
@@ -209,7 +209,7 @@ async def test_a_field_that_waits_for_its_answer_is_marked_and_typing_goes_on(si
     assert await box.input_value() == "ab"
 
 
-async def test_what_is_typed_offline_is_refused_and_stays(site: Site, page: Page) -> None:
+async def test_text_typed_offline_is_refused_and_stays(site: Site, page: Page) -> None:
     site.body = region('<input name="q" dj-input="search" dj-debounce="0">')
     await page.goto(site.url)
     await site.wire()
@@ -261,7 +261,7 @@ async def test_after_a_reconnect_the_new_view_is_told_what_was_typed(site: Site,
     await says_nothing_yet(again)
 
 
-async def test_what_was_typed_before_the_page_was_live_is_told_as_well(site: Site, page: Page) -> None:
+async def test_text_typed_before_the_page_was_live_is_sent_as_well(site: Site, page: Page) -> None:
     html = '<input name="q" dj-input="search" dj-debounce="0"><p>{}</p>'
     site.body = region(html.format(1))
     await page.goto(site.url)

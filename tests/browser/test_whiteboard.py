@@ -1,4 +1,4 @@
-"""The whiteboard of the example project in real browsers: what one draws, all see, whatever happens meanwhile."""
+"""The whiteboard of the example project in real browsers: all see what one draws, through outages and restarts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def board(page: Page, demo: SiteServer, name: str, person: str = "guest") 
 
 
 def strokes(page: Page) -> Locator:
-    """Those that the server has kept."""
+    """The strokes that the server has kept."""
     return page.locator("#drawing path[data-id]")
 
 
@@ -41,7 +41,7 @@ def everything(page: Page) -> Locator:
 
 
 async def shapes(page: Page) -> list[Any]:
-    """What each stroke looks like."""
+    """Return path, colour, width and id of each stroke."""
     script = "Array.from(document.querySelectorAll('#drawing path'), path => "
     script += "['d', 'color', 'stroke-width', 'data-id'].map(name => path.getAttribute(name)))"
     found: list[Any] = await page.evaluate(script)
@@ -49,7 +49,7 @@ async def shapes(page: Page) -> list[Any]:
 
 
 async def spots(page: Page, points: Sequence[Point]) -> list[Point]:
-    """Where these points of the board are in the window."""
+    """Return where these points of the board are in the window."""
     box = await page.locator("#drawing").bounding_box()
     assert box is not None
     return [(box["x"] + x * box["width"] / 1600, box["y"] + y * box["height"] / 1280) for x, y in points]
@@ -209,7 +209,7 @@ async def test_a_page_that_comes_back_catches_up_and_keeps_what_was_drawn_meanwh
     new_page.allow("ERR_INTERNET_DISCONNECTED")
 
 
-async def test_what_is_refused_does_not_stay_on_the_board(demo: SiteServer, new_page: NewPage) -> None:
+async def test_a_refused_stroke_does_not_stay_on_the_board(demo: SiteServer, new_page: NewPage) -> None:
     demo.allow("was refused")
     ada = await board(await new_page(), demo, "refused", "ada")
     grace = await board(await new_page(), demo, "refused", "grace")

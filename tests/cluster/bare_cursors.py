@@ -1,4 +1,4 @@
-"""What cursors cost at least: an ASGI application that merges moves and sends them to everybody, and nothing else."""
+"""The least that cursors cost: an ASGI application that merges moves and sends them to everybody, nothing else."""
 
 from __future__ import annotations
 

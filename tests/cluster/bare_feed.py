@@ -1,4 +1,4 @@
-"""What telling everybody costs at least: an ASGI application that sends to all sockets what one of them says."""
+"""The least that telling everybody costs: an ASGI application that sends to all sockets what one of them says."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class StoreReader:
         self.client.delete(*(PREFIX + name for name in names))
 
     def faults(self, rooms: dict[str, Counter[str]]) -> list[str]:
-        """What is missing, or too much, if so many connections of these users are in these rooms."""
+        """Return each row missing from, or extra in, the store; *rooms* has the number of connections of each user."""
         found = []
         places: dict[str, str] = self.client.hgetall(PREFIX + "V")
         expected = {f"room:{room}" for room, users in rooms.items() if users}
@@ -75,7 +75,7 @@ class StoreReader:
         return found
 
     def leases(self) -> set[str]:
-        """The processes' leases, wherever there is something of them."""
+        """The leases of processes that any key mentions."""
         of_rows = {name.removeprefix("I:") for name in self.keys("I:*")}
         return of_rows | {*self.client.hkeys(PREFIX + "S")} | {*self.client.zrange(PREFIX + "L", 0, -1)}
 
@@ -167,14 +167,14 @@ class Crowd:
 
     @property
     def present(self) -> dict[str, Counter[str]]:
-        """How many connections each user has in each room."""
+        """The number of connections of each user in each room."""
         rooms: dict[str, Counter[str]] = {room: Counter() for room in self.rooms}
         for page in self.open:
             rooms[page.room][page.user] += 1
         return rooms
 
     def faults(self) -> list[str]:
-        """What the store, and open pages, say that is not so."""
+        """Return what is wrong in the store and on open pages."""
         present = self.present
         rows = {
             room: {user: Row(user.title(), "here", count) for user, count in users.items()}
@@ -203,7 +203,7 @@ class Crowd:
             self._going.set()
 
     def wrongs(self) -> list[str]:
-        """What should never have happened to anybody's page."""
+        """Return what should never have happened to any page."""
         found = list(self.broken)
         stay = {room: {page.user for page in self.staying if page.room == room} for room in self.rooms}
         for page in self.staying:

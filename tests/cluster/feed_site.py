@@ -9,7 +9,7 @@ from djust_presence.feed.tickets import Ticket
 
 
 def ticket(request: HttpRequest, key: str) -> HttpResponse:
-    """Give a room, and a ticket, to whoever asks; with ``?watch``, one that only watches."""
+    """Give everybody a room and a ticket; with ``?watch``, one that only watches."""
     issued = Ticket(key, "watch" not in request.GET)
     return JsonResponse({"room": issued.room, "ticket": issued.sign(request)})
 

@@ -1,4 +1,4 @@
-"""Pages of rooms_site: what they show, and what their callbacks were told."""
+"""Pages of rooms_site: the rows that they show, and the callbacks that have run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RoomPage(LivePage):
 
     @property
     def calls(self) -> list[str]:
-        """What has been called out in the room."""
+        """The texts that have been called out in the room."""
         return [frame["payload"]["text"] for frame in self.frames if frame.get("event") == "call"]
 
     async def until_ready(self) -> None:
@@ -80,12 +80,12 @@ class RoomPage(LivePage):
         self.status = status
         await self.send(type="event", name="say", params={"status": status})
 
-    async def call(self, text: str) -> None:
+    async def call_out(self, text: str) -> None:
         await self.send(type="event", name="call", params={"text": text})
 
 
 class LastingRoomPage(LastingPage, RoomPage):
-    """One that comes back when its server has gone."""
+    """A page that comes back when its server has gone."""
 
     def __init__(self, sites: Sequence[SiteServer], room: str, user: str) -> None:
         RoomPage.__init__(self, sites[0], room, user)

@@ -1,4 +1,4 @@
-"""What happens in one process to a visitor's log-in is known at once in the others."""
+"""A log-in or log-out in one process is known at once in the others."""
 
 from __future__ import annotations
 

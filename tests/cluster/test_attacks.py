@@ -80,7 +80,7 @@ def resident(site: SiteServer) -> float:
 
 
 async def answer_time(page: LivePage, ref: int) -> float:
-    """How long an event of *page* takes, in seconds."""
+    """Return how long an event of *page* takes, in seconds."""
     begun = time.monotonic()
     await page.send(type="event", ref=ref, name="nothing")
     await page.until(lambda: {"type": "ack", "ref": ref} in page.frames)
@@ -88,7 +88,7 @@ async def answer_time(page: LivePage, ref: int) -> float:
 
 
 def slow_ones(times: list[float]) -> float:
-    """The time that all but one in twenty stay below: the machine of a test has pauses of its own."""
+    """Return the 95th percentile: a test machine has pauses of its own."""
     return sorted(times)[len(times) * 19 // 20]
 
 

@@ -1,4 +1,4 @@
-"""What a job says to the pages of all servers."""
+"""Broadcasts of a job to the pages of all servers."""
 
 from __future__ import annotations
 

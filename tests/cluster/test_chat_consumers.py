@@ -1,4 +1,4 @@
-"""Consumers of one's own on two server processes, one of which dies, stops, or has clients that break off."""
+"""A project's own consumers on two server processes, one of which dies, stops, or has clients that break off."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import websockets
 
 from tests.cluster.conftest import LEASE_TTL
 from tests.servers import RedisServer, SiteServer
-from tests.tracker.until import until
+from tests.until import until
 
 GRACE = 0.3
 RENEWAL = LEASE_TTL / 6
@@ -44,7 +44,7 @@ def servers(request: pytest.FixtureRequest, redis: RedisServer, tmp_path: Path) 
 
 
 class Member:
-    """An open socket, and what it was told."""
+    """An open socket, and the frames that it was sent."""
 
     def __init__(self, socket: websockets.ClientConnection) -> None:
         self.socket = socket
@@ -59,10 +59,10 @@ class Member:
             pass
 
     async def until(self, *frame: Any) -> None:
-        await until(lambda: list(frame) in self.told)
+        await until(lambda: list(frame) in self.told, 15)
 
     def of(self, user: str) -> list[str]:
-        """Return what it was told of *user*."""
+        """Return the frames about *user*."""
         return [what for what, who in self.told if who == user]
 
 
@@ -87,14 +87,14 @@ def knows(one: Member, user: str) -> bool:
 
 
 @kinds
-async def test_whoever_was_on_a_killed_process_is_gone_after_its_lease(servers: Pair, kind: str) -> None:
+async def test_a_user_on_a_killed_process_is_gone_after_its_lease(servers: Pair, kind: str) -> None:
     a, b = servers
     async with member(a, kind, "ada") as ada, member(a, kind, "both") as both:
         grace = await enter(b, kind, "grace")
         second = await enter(b, kind, "both")
         for one in (ada, both, grace, second):
             for user in ("ada", "grace", "both"):
-                await until(partial(knows, one, user))
+                await until(partial(knows, one, user), 15)
         await grace.socket.send(json.dumps("hello"))
         await ada.until("said", "hello")
         b.kill()
@@ -106,7 +106,7 @@ async def test_whoever_was_on_a_killed_process_is_gone_after_its_lease(servers: 
 
 
 @kinds
-async def test_whoever_moves_on_from_a_server_that_stops_has_never_been_away(
+async def test_a_visitor_who_moves_on_from_a_stopping_server_has_never_been_away(
     servers: Pair, kind: str
 ) -> None:
     a, b = servers
@@ -135,7 +135,7 @@ async def test_clients_that_break_off_while_they_are_told_much_leave_no_error_in
                 for one in crowd:
                     stack.push_async_callback(one.socket.close)
                 for one in crowd:
-                    await until(lambda one=one: one.told)  # type: ignore[misc]
+                    await until(lambda one=one: one.told, 15)  # type: ignore[misc]
                     await one.socket.send(json.dumps("hello"))
                 for one in crowd[::2]:
                     one.socket.transport.abort()

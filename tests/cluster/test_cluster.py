@@ -1,4 +1,4 @@
-"""What people on two servers see of each other, and go on seeing when something breaks."""
+"""People on two servers see each other, and go on seeing each other when something breaks."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ async def test_two_tabs_in_two_processes_are_one_user(sites: Sites) -> None:
         assert not [flash for flash in watcher.flashes if "ada left" in flash.lower()]
 
 
-async def test_who_was_in_a_killed_process_is_gone_after_a_lease_and_a_renewal(sites: Sites) -> None:
+async def test_a_user_in_a_killed_process_is_gone_after_a_lease_and_a_renewal(sites: Sites) -> None:
     a, b = sites
     async with LivePage(b, "/document/1/", Person(b, "grace")) as grace:
         async with LivePage(a, "/document/1/", Person(a, "ada")) as ada:
             await grace.until(lambda: grace.online == 2)
             a.kill()
             await ada.until(lambda: ada.close_code is not None)
-            await grace.until(lambda: grace.online == 1, SOON)
+            await grace.until(lambda: grace.online == 1, patience=SOON)
         await grace.until(lambda: [flash for flash in grace.flashes if "left" in flash])
         assert len([flash for flash in grace.flashes if "left" in flash]) == 1
 
@@ -72,7 +72,7 @@ async def test_a_process_that_hangs_is_given_up_and_comes_back_without_ghosts(
             await page.until_online(3)
         a.freeze()
         try:
-            await grace.until(lambda: grace.online == 1, SOON)
+            await grace.until(lambda: grace.online == 1, patience=SOON)
             alan.abort()
         finally:
             a.thaw()
@@ -117,10 +117,10 @@ async def test_pages_go_on_while_redis_hangs(sites: Sites, redis: RedisServer) -
         redis.freeze()
         try:
             async with LivePage(a, "/counter/", Person(a)) as other:
-                await other.until(lambda: other.frames, 10)
+                await other.until(lambda: other.frames, patience=10)
                 assert other.frames[0]["type"] == "ready"
                 await ada.send(type="ping")
-                await ada.until(lambda: {"type": "pong"} in ada.frames, 10)
+                await ada.until(lambda: {"type": "pong"} in ada.frames, patience=10)
                 redis.thaw()
                 await other.until(lambda: other.online == 1)
         finally:
@@ -130,7 +130,7 @@ async def test_pages_go_on_while_redis_hangs(sites: Sites, redis: RedisServer) -
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
-async def test_who_comes_back_after_a_clean_stop_has_never_been_away(
+async def test_a_visitor_who_comes_back_after_a_clean_stop_has_never_been_away(
     start_pair: StartPair, server: str
 ) -> None:
     a, b = start_pair(server)
@@ -157,7 +157,7 @@ async def test_who_comes_back_after_a_clean_stop_has_never_been_away(
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
-async def test_who_does_not_come_back_after_a_clean_stop_is_gone_after_its_grace(
+async def test_a_visitor_who_does_not_come_back_after_a_clean_stop_is_gone_after_its_grace(
     start_site: StartSite, server: str
 ) -> None:
     a, b = start_site(server, DRAIN_GRACE=1, LEASE_TTL=12), start_site(server)
@@ -170,8 +170,8 @@ async def test_who_does_not_come_back_after_a_clean_stop_is_gone_after_its_grace
         await grace.until_online(2)
         await counter.until_online(2)
         await asyncio.to_thread(a.stop)
-        await counter.until(lambda: counter.online == 1, SOON)
-        await grace.until(lambda: grace.online == 1, SOON)
+        await counter.until(lambda: counter.online == 1, patience=SOON)
+        await grace.until(lambda: grace.online == 1, patience=SOON)
         await grace.until(lambda: [flash.lower() for flash in grace.flashes[-1:]] == ["ada left"])
 
 

@@ -46,7 +46,7 @@ async def test_a_slow_handler_of_one_is_waited_for_by_nobody_else() -> None:
             outcome = await run(site, "/slow/1/", movers=10, seconds=4)
             moving.cancel()
     assert outcome.complete, outcome
-    assert outcome.p50 < 0.75, outcome  # the slow one is at it all the time: else all would wait for a second
+    assert outcome.p50 < 0.75, outcome  # the slow handler runs all the time: else all would wait for a second
 
 
 async def move_on(mover: Mover) -> None:

@@ -1,4 +1,4 @@
-"""What people on two servers of djust's views see of each other, and go on seeing when something breaks."""
+"""People on two servers of djust's views see each other, and go on seeing each other when something breaks."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ async def test_two_tabs_in_two_processes_are_one_user(sites: Sites) -> None:
         assert first.flashes == ["ada joined", "alan joined", "alan left"]
 
 
-async def test_who_was_in_a_killed_process_is_gone_after_a_lease_and_a_renewal(sites: Sites) -> None:
+async def test_a_user_in_a_killed_process_is_gone_after_a_lease_and_a_renewal(sites: Sites) -> None:
     a, b = sites
     async with DjustPage(b, "/document/1/", Person(b, "grace")) as grace:
         async with DjustPage(a, "/document/1/", Person(a, "ada")) as ada:
             await grace.until_online(2)
             a.kill()
             await ada.until_closed()
-            await grace.until(lambda: grace.online == 1, SOON)
+            await grace.until(lambda: grace.online == 1, patience=SOON)
         await grace.until(lambda: grace.flashes[-1] == "ada left")
         assert grace.flashes == ["grace joined", "ada joined", "ada left"]
 
@@ -117,7 +117,7 @@ async def test_a_flushed_redis_makes_nobody_leave(sites: Sites, redis: RedisServ
         await ada.until(lambda: ada.flashes[-2:] == ["alan joined", "alan left"])
 
 
-async def test_who_comes_back_after_a_clean_stop_has_never_been_away(sites: Sites) -> None:
+async def test_a_visitor_who_comes_back_after_a_clean_stop_has_never_been_away(sites: Sites) -> None:
     a, b = sites
     person = Person(b, "ada")
     async with DjustPage(b, "/document/1/", Person(b, "grace")) as grace:

@@ -15,7 +15,7 @@ from tests.cluster.conftest import LEASE_TTL
 from tests.cluster.test_chat_consumers import enter
 from tests.live_pages import LivePage, Person
 from tests.servers import RedisServer, SiteServer
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="Python has had such a factory since 3.12")
 

@@ -1,4 +1,4 @@
-"""Rows that a store has lost, or that somebody has spoiled: they heal, and nobody is reported gone."""
+"""Rows that a store has lost, or that another program has spoiled: they heal, and nobody is reported gone."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ SPOILS_OF_ALL: dict[str, Spoil] = {
 }
 
 
-async def test_what_a_store_has_lost_is_made_good_while_people_come_and_go(
+async def test_rows_that_a_store_has_lost_are_restored_while_people_come_and_go(
     sites: tuple[SiteServer, SiteServer], store: StoreReader
 ) -> None:
     rooms = ("a", "b", "c", "d")
@@ -146,7 +146,7 @@ async def test_what_a_store_has_lost_is_made_good_while_people_come_and_go(
 
 
 async def until_clean(store: StoreReader, leases: int) -> None:
-    """Wait until nothing is left in the store but what it knows of itself, and the leases of so many processes."""
+    """Wait until the store holds only rows about itself and the leases of so many processes."""
     try:
         async with asyncio.timeout(LEASE_TTL + RENEWAL + 8):
             while store.keys() - {"B", "H"} != {"L", "S"} or len(store.leases()) != leases:
@@ -177,7 +177,7 @@ async def test_keys_of_the_wrong_type_do_no_lasting_harm(
 
 
 def loses_lease(name: str) -> Spoil:
-    """What one row has of the lease of the room's job."""
+    """Return a `Spoil` that takes the lease of the room's job out of the key *name*."""
 
     def lose(store: StoreReader, room: str) -> None:
         texts: list[str] = store.client.hvals(f"{PREFIX}r:room:{room}")
@@ -261,7 +261,7 @@ async def test_a_job_whose_rows_are_lost_is_told_so_or_stays_and_is_no_ghost(
                     assert alive["no-index"]
                 for page in pages:
                     assert not [one for one in page.told("leave") if one[1] == "watcher"]
-            await until_jobs(dict.fromkeys(JOB_ROOMS, False))  # nobody's heart beats
+            await until_jobs(dict.fromkeys(JOB_ROOMS, False))  # no heartbeats
             assert not store.keys("J")
         await until_clean(store, leases=2)
     await close_all()

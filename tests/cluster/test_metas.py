@@ -1,4 +1,4 @@
-"""A user's tabs say different metas: everybody sees what was said last in a tab that is still open."""
+"""A user's tabs have different metas: everybody sees the latest one of a tab that is still open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Update = tuple[str, str, str]
 
 @pytest_asyncio.fixture(params=["memory", "redis"])
 async def servers(request: pytest.FixtureRequest) -> AsyncIterator[Servers]:
-    """Where one tab is, and where another: with the memory backend in the same process."""
+    """The servers of one tab and of another; with the memory backend they are one process."""
     if request.param == "redis":
         start: StartPair = request.getfixturevalue("start_pair")
         # With a lease this long no renewal comes to mend what a step got wrong.
@@ -39,7 +39,7 @@ def updates_of(*statuses: str) -> list[Update]:
 
 
 class Tabs:
-    """Tabs of ada, and one of somebody else on each server; all of them are told the same of her."""
+    """Tabs of ada, and one of another user on each server; all of them are told the same of her."""
 
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
@@ -83,15 +83,15 @@ class Tabs:
         for page in self.pages:
             await page.until(
                 lambda page=page: "ada" in page.rows and page.rows["ada"][1:] == (status, len(self.tabs)),  # type: ignore[misc]
-                patience,
+                patience=patience,
             )
 
     async def are_told(self, *statuses: str) -> None:
         """All watchers have been told of one join of ada and then of these metas, each once, and of no more."""
         expected = [("join", "ada", "here"), *updates_of(*statuses)]
         for page in self.watchers:
-            await page.until(lambda page=page: self._told(page)[len(expected) - 1 :], BOUND)  # type: ignore[misc]
-        await asyncio.sleep(2 * GRACE)  # what came twice would be there by now
+            await page.until(lambda page=page: self._told(page)[len(expected) - 1 :], patience=BOUND)  # type: ignore[misc]
+        await asyncio.sleep(2 * GRACE)  # time enough for a second one
         for page in self.watchers:
             assert self._told(page) == expected
 
@@ -100,7 +100,7 @@ class Tabs:
         return [one for one in page.told("join", "leave", "update") if one[1] == "ada"]
 
 
-async def test_what_a_tab_has_said_goes_with_it(servers: Servers) -> None:
+async def test_the_meta_of_a_tab_goes_with_it(servers: Servers) -> None:
     here, there = servers
     async with Tabs(servers) as tabs:
         await tabs.open(here, "here")
@@ -132,7 +132,7 @@ async def test_a_meta_that_is_said_again_is_shown_again(servers: Servers) -> Non
         await tabs.are_told("away", "busy", "away", "busy", "away", "busy", "away")
 
 
-async def test_what_a_killed_process_has_said_goes_with_its_lease(start_pair: StartPair) -> None:
+async def test_metas_of_a_killed_process_go_with_its_lease(start_pair: StartPair) -> None:
     here, there = start_pair(settings=SITE["DJANGO_SETTINGS_MODULE"], GRACE=GRACE)
     async with Tabs((here, here)) as tabs:
         await tabs.open(here, "here")

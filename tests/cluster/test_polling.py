@@ -98,7 +98,7 @@ def joins(page: Client) -> int:
 
 
 async def through(work: Callable[[asyncio.TaskGroup], Awaitable[None]]) -> None:
-    """Do *work*, and then end whatever it has begun."""
+    """Do *work*, and then end its tasks."""
 
     class Done(Exception):
         pass
@@ -158,7 +158,7 @@ async def test_a_page_that_says_goodbye_is_gone_within_the_bound(start_mixed: St
     await through(work)
 
 
-async def test_pages_that_poll_bury_a_server_of_sockets_that_was_killed(start_mixed: Start) -> None:
+async def test_pages_that_poll_reap_a_server_of_sockets_that_was_killed(start_mixed: Start) -> None:
     sockets, wsgi = start_mixed()
     polled = [Polled(wsgi, token_urlsafe(16)) for _ in range(2)]
 

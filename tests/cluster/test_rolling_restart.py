@@ -75,7 +75,7 @@ async def restart(site: SiteServer, pages: Sequence[LastingPage], *, kill: bool 
         await until_back(page, before)
 
 
-async def until_buried(redis: RedisServer) -> None:
+async def until_reaped(redis: RedisServer) -> None:
     """Let the grace of all clean stops be over, and wait until every tab is there once, and nothing else."""
     leases = redis.command_line("HGETALL", "{djp}:2:S")
     for lease in re.findall(r"(\S+)\r\n\$\d+\r\n\S+:draining\r\n", leases):
@@ -86,13 +86,13 @@ async def until_buried(redis: RedisServer) -> None:
 
 
 async def roll(sites: Sites, redis: RedisServer, kills: Sequence[bool]) -> None:
-    """Restart both, once for each of *kills*, while people watch who must see nothing of it."""
+    """Restart both, once for each of *kills*, while people watch who must not notice."""
     async with opened(sites) as pages:
         before = {page: (len(page.flashes), len(page.counts)) for page in pages}
         for kill in kills:
             for site in sites:
                 await restart(site, pages, kill=kill)
-        await until_buried(redis)
+        await until_reaped(redis)
         for page, (flashes, counts) in before.items():
             assert page.flashes[flashes:] == []
             assert set(page.counts[counts:]) <= {TABS}

@@ -36,7 +36,7 @@ class Told(NamedTuple):
 
 
 class Signals:
-    """What the receivers of all processes have written down."""
+    """The signals that the receivers of all processes have written down."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Handlers that take their time keep nobody else waiting."""
+"""Slow handlers keep nobody else waiting."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_slow_handlers_hold_up_no_other_page(busy: int) -> None:
             for ref, page in enumerate(slow):
                 await page.send(type="event", ref=ref, name="sleep", params={})
             pings = count_pings(other)
-            await other.until(lambda: count_pings(other) > pings)  # by then all that can be are at it
+            await other.until(lambda: count_pings(other) > pings)  # a ping later, as many handlers run as can
 
             asked = time.monotonic()
             await leaver.close()

@@ -12,10 +12,10 @@ import pytest
 
 from djust_presence.state.records import SCHEMA
 from tests.cluster.conftest import LEASE_TTL
-from tests.cluster.monitor import Monitor
 from tests.cluster.rooms import SITE, RoomPage
 from tests.cursors.drawing import Drawing
-from tests.live_pages import PATIENCE, LivePage, Person
+from tests.live_pages import LivePage, Person
+from tests.monitor import Monitor
 from tests.servers import RedisServer, SiteServer
 
 ROOMS = ("1", "2")
@@ -54,7 +54,7 @@ class Site:
         calls = len(others[0].calls)
         for n in range(3):
             await page.say(f"busy-{n}")
-            await page.call(f"hello-{n}")
+            await page.call_out(f"hello-{n}")
             await page.send(type="cursor", x=n, y=n, w=100, h=100)
         for one in others:
             await one.until_status(page.user, "busy-2")
@@ -65,7 +65,7 @@ class Site:
             async with RoomPage(server, page.room, f"{self.name}-visitor", kind="desk") as visitor:
                 await page.until(lambda: visitor.user in page.users)
                 await visitor.until(lambda: visitor.users.get("same") == len(self.servers))
-                async with asyncio.timeout(PATIENCE):  # the cache is written once a second
+                async with asyncio.timeout(LivePage.patience):  # the cache is written once a second
                     while f"<b>{page.user}</b>" not in visitor.html:
                         visitor.html = await asyncio.to_thread(visitor.person.get, server, visitor.path)
             await page.until(lambda: visitor.user not in page.users)
@@ -79,7 +79,7 @@ class Site:
 
     async def until_still(self) -> list[list[object]]:
         """All that the pages were sent, once there is no more of it for a second."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(LivePage.patience):
             while True:
                 before = self.heard()
                 await asyncio.sleep(1)
@@ -149,7 +149,7 @@ async def test_two_sites_on_one_redis_have_nothing_in_common(two_sites: tuple[Si
                 assert first.online in (None, 1)
                 async with RoomPage(busy.servers[0], f"only-{busy.name}", "same") as other:
                     await other.until(lambda: other.users == {"same": 1})
-                    await other.call("is anybody there?")
+                    await other.call_out("is anybody there?")
                     await other.until(lambda: other.calls)
                     await asyncio.sleep(
                         2 * LEASE_TTL / 6 + 0.5

@@ -1,4 +1,4 @@
-"""What a page draws, by the frames that it was sent: the protocol, from the other end."""
+"""The cursors that a page draws after the frames that it was sent: the client's side of the protocol."""
 
 from __future__ import annotations
 

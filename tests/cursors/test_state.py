@@ -66,7 +66,7 @@ def test_pages_draw_no_cursor_of_a_user_who_is_not_present() -> None:
     assert room.told()["gone"] == [1]
     assert room.told()["gone"] == []
     assert room.cursors.latest() == {}
-    room.present["7"] = member("Ann")  # though nobody has told of it
+    room.present["7"] = member("Ann")  # though no change has announced it
     assert room.told()["moves"] == [[1, 1, 2]]
 
 

@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 from djust_presence import CursorTracker, PresenceKeyError
 from tests.servers import ROOT
+from tests.until import wait_until
 
 REDIS = ("django_redis", "redis")
 SHARED = (*REDIS, "file", "database")
@@ -100,7 +101,7 @@ def test_groups_have_nothing_to_do_with_each_other(cache: str) -> None:
     assert [places(key) for key in keys] == [{"ada": (n, n)} for n in range(len(keys))]
 
 
-def test_who_does_not_move_is_gone_after_the_timeout_and_the_others_are_not(
+def test_a_still_cursor_is_gone_after_the_timeout_and_the_others_are_not(
     cache: str, settings: Settings
 ) -> None:
     settings.DJUST_PRESENCE = {"CURSOR_CACHE": "cursors", "CURSOR_TIMEOUT": 1}
@@ -120,7 +121,9 @@ async def test_there_is_a_twin_for_async_code(cache: str) -> None:
 
 
 @pytest.mark.parametrize("x", [float("nan"), float("inf"), "1", None, True, [1], {}])
-def test_what_is_no_finite_number_is_refused_and_changes_nothing(x: Any, use_cache: UseCache) -> None:
+def test_a_value_that_is_not_a_finite_number_is_refused_and_changes_nothing(
+    x: Any, use_cache: UseCache
+) -> None:
     use_cache("locmem")
     CursorTracker.update_cursor("doc:123", "ada", 1, 2)
     with pytest.raises(ValueError, match="coordinate x"):
@@ -170,7 +173,7 @@ async def test_a_user_object_is_its_pk_and_another_model_is_no_user(use_cache: U
     [None, "", AnonymousUser(), User(username="not saved")],
     ids=["None", "empty", "anonymous", "not saved"],
 )
-def test_who_has_no_id_has_no_cursor(nobody: Any, use_cache: UseCache) -> None:
+def test_a_user_without_an_id_has_no_cursor(nobody: Any, use_cache: UseCache) -> None:
     use_cache("locmem")
     with pytest.raises(ValueError, match=r"update_cursor\(\) needs a user id.*get_presence_user_id"):
         CursorTracker.update_cursor("doc:123", nobody, 1, 2)
@@ -221,10 +224,7 @@ def test_on_redis_an_idle_group_leaves_no_key(kind: str, use_cache: UseCache, se
     CursorTracker.update_cursor("idle", "ada", 1, 2)
     with redis.Redis.from_url(str(caches.settings["cursors"]["LOCATION"])) as client:
         assert list(client.scan_iter("*djust_presence.cursors*"))
-        deadline = time.monotonic() + 10
-        while list(client.scan_iter("*djust_presence.cursors*")):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: not list(client.scan_iter("*djust_presence.cursors*")))
 
 
 def test_threads_that_move_at_the_same_time_lose_no_position(cache: str) -> None:

@@ -18,7 +18,7 @@ async def nothing_is_left() -> AsyncIterator[None]:
 
 @pytest.fixture
 def said() -> Iterator[list[str]]:
-    """What has been logged as a warning or worse. Whatever a test does not take out of it is too much."""
+    """Warnings and worse from the log. The test fails if it does not take all of them out."""
     lines: list[str] = []
 
     class Listener(logging.Handler):

@@ -1,4 +1,4 @@
-"""The views of the presence guide once more, which differ in what is imported."""
+"""The views of the presence guide on djust's own classes; only the imports differ."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -11,15 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from channels.sessions import SessionMiddlewareStack
-from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
 from djust.websocket import LiveViewConsumer
 
 from tests import pages
+from tests.client import Frame, InProcess
 
 __all__ = ["DjustPage", "DjustVisitor", "djust_site"]
 
-PATIENCE = 30
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
@@ -35,7 +33,7 @@ def djust_site(templates: Mapping[str, str]) -> dict[str, Any]:
 
 
 def logged_in(inner: Application) -> Application:
-    """`tests.pages.who_is_here`, on the socket."""
+    """`tests.pages.log_in_by_cookie`, on the socket."""
 
     async def middleware(scope: dict[str, Any], receive: Any, send: Any) -> None:
         name = scope["cookies"].get("user")
@@ -48,8 +46,10 @@ def logged_in(inner: Application) -> Application:
     return middleware
 
 
-class DjustPage(WebsocketCommunicator):
+class DjustPage(InProcess):
     """The socket of an open page, and what it has got so far."""
+
+    frame_patience = 30.0
 
     def __init__(self, path: str, view: str, headers: list[tuple[bytes, bytes]]) -> None:
         consumer = LiveViewConsumer.as_asgi()
@@ -61,36 +61,35 @@ class DjustPage(WebsocketCommunicator):
 
             await consumer(scope, receive, send_to_reader)
 
-        super().__init__(SessionMiddlewareStack(logged_in(application)), "/ws/live/", headers=headers)
+        super().__init__(SessionMiddlewareStack(logged_in(application)), "/ws/live/", headers)
         self.path, self.view = path, view
-        self.reads = asyncio.Event()  # without it, whoever sends to this page waits
+        self.reads = asyncio.Event()  # without it, every send to this page waits
         self.reads.set()
-        self.frames: list[dict[str, Any]] = []
         self.html = ""
+
+    @property
+    def shown(self) -> str:
+        return self.html
 
     async def mount(self, **params: str) -> None:
         await self.send_json_to(
             {"type": "mount", "view": self.view, "url": self.path, "params": params, "has_prerendered": True}
         )
 
-    def of_type(self, kind: str) -> list[dict[str, Any]]:
-        return [frame for frame in self.frames if frame["type"] == kind]
-
     def pushed(self, event: str) -> list[Any]:
-        """The payloads of what has come as a ``djust:push_event``."""
-        return [one["payload"] for one in self.of_type("push_event") if one["event"] == event]
+        """The payloads of this ``djust:push_event`` that have come."""
+        return [one["payload"] for one in self.of("push_event") if one["event"] == event]
 
     def for_script(self, kind: str) -> list[Any]:
-        """What has come for our script."""
-        return [one["payload"] for one in self.of_type("djust_presence") if one["kind"] == kind]
+        """The payloads of this kind that have come for our script."""
+        return [one["payload"] for one in self.of("djust_presence") if one["kind"] == kind]
 
-    async def frame(self) -> dict[str, Any]:
+    async def frame(self) -> Frame:
         """The next frame. After one that patches the page, the page is asked for as a whole.
 
         djust keeps one for that, and loses it when it is rendered while it is asked: then it has to be rendered again.
         """
-        frame: dict[str, Any] = json.loads(await self.receive_from(timeout=PATIENCE))
-        self.frames.append(frame)
+        frame = await super().frame()
         if frame["type"] == "error":
             assert "Recovery HTML" in frame["error"], frame
             await self.send_json_to({"type": "url_change", "params": {}, "uri": self.path})
@@ -100,28 +99,14 @@ class DjustPage(WebsocketCommunicator):
             await self.send_json_to({"type": "request_html"})
         return frame
 
-    async def until(self, *texts: str) -> str:
-        """Take frames in until the page shows all of *texts*."""
-        while not all(text in self.html for text in texts):
-            await self.frame()
-        return self.html
-
-    async def until_pushed(self, event: str, times: int = 1) -> list[Any]:
-        while len(self.pushed(event)) < times:
-            await self.frame()
-        return self.pushed(event)
-
     async def until_for_script(self, kind: str) -> list[Any]:
-        while not self.for_script(kind):
-            await self.frame()
+        await self.until(lambda: self.for_script(kind))
         return self.for_script(kind)
 
-    async def call(self, name: str, **params: Any) -> None:
-        """Let the page call an event handler, and wait until it is answered."""
-        ref = len(self.frames) + 1
-        await self.send_json_to({"type": "event", "event": name, "params": params, "ref": ref})
-        while (await self.frame()).get("ref") != ref:
-            pass
+    async def send(self, **frame: Any) -> None:
+        if frame["type"] == "event":
+            frame["event"] = frame.pop("name")
+        await super().send(**frame)
 
 
 class DjustVisitor(pages.Visitor):
@@ -148,8 +133,7 @@ class DjustVisitor(pages.Visitor):
         assert found, html
         async with self.socket(path, found[1]) as page:
             await page.mount()
-            while not page.of_type("mount"):
-                await page.frame()
+            await page.until(lambda: page.of("mount"))
             yield page
 
     @asynccontextmanager

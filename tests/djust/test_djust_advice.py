@@ -1,4 +1,4 @@
-"""With DEBUG, pages of djust with our tags are not taken for pages that nobody serves."""
+"""With DEBUG, pages of djust with our tags get no advice that no live view serves them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""What a page of djust can do to the others: floods of frames, tracebacks, deep JSON, forged ids, keys out of URLs."""
+"""Bounds on what a page of djust does to others: floods, tracebacks, deep JSON, forged ids, keys out of URLs."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -22,6 +21,7 @@ from djust_presence.hosts.limits import FLOOD, FRAMES_PER_SECOND
 from djust_presence.tracker import get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 from tests.state.test_json_text import nested
+from tests.until import until
 
 # Channels looks after database connections at every frame.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -77,14 +77,8 @@ def site(settings: Settings) -> None:
     settings.DJUST_PRESENCE = {"GRACE": 0.05}
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def answered(page: DjustPage) -> None:
-    """djust has an answer to the page, before which it has taken all that came before."""
+    """Wait for djust's answer to a ping: it has then taken in all frames before."""
     await page.send_json_to({"type": "ping"})
     while (await page.frame())["type"] != "pong":
         pass
@@ -95,7 +89,7 @@ def move(x: float) -> dict[str, Any]:
 
 
 def moves_taken() -> int:
-    """How often the only cursor has moved."""
+    """Return how often the only cursor has moved."""
     (session,) = get_tracker().sessions
     cursors = live_cursors_of(session)
     assert cursors
@@ -112,7 +106,7 @@ async def test_moves_beyond_the_limit_are_dropped_without_a_word(said: list[str]
         await answered(page)
         most = FRAMES_PER_SECOND * (1 + monotonic() - begun)
         assert FRAMES_PER_SECOND <= moves_taken() <= most
-        assert page.of_type("error") == page.of_type("rate_limit_exceeded") == []
+        assert page.of("error") == page.of("rate_limit_exceeded") == []
         await asyncio.sleep(0.1)  # ten more
         before = moves_taken()
         await page.send_json_to(move(7))
@@ -160,7 +154,7 @@ async def test_code_that_always_fails_gets_a_few_tracebacks(said: list[str]) -> 
     said.clear()
 
 
-async def test_what_is_too_deep_is_an_error_of_who_sends_it() -> None:
+async def test_a_value_that_is_too_deep_is_an_error_of_its_sender() -> None:
     async with (
         DjustVisitor("ada").opens("/board/a/") as ada,
         DjustVisitor("grace").opens("/board/a/") as grace,

@@ -1,9 +1,7 @@
-"""What else this relies on of djust's consumer: a djust that moves one of these points fails here."""
+"""More points of djust's consumer that the host relies on: a djust that changes one fails here."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
@@ -96,14 +94,8 @@ def site(settings: Settings) -> None:
     settings.DJUST_PRESENCE = {"GRACE": 0.05}
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def answered(page: DjustPage) -> list[dict[str, Any]]:
-    """The frames that come before the answer to a ping."""
+    """Return the frames that come before the answer to a ping."""
     before = len(page.frames)
     await page.send_json_to({"type": "ping"})
     while (await page.frame())["type"] != "pong":
@@ -156,13 +148,13 @@ async def test_a_burst_of_joins_is_few_patches(settings: Settings) -> None:
     async with DjustVisitor("ada").opens("/room/a/") as page, AsyncExitStack() as stack:
         await page.until("1 here")
         await answered(page)
-        visitor, before, began = DjustVisitor(), len(page.of_type("patch")), monotonic()
+        visitor, before, began = DjustVisitor(), len(page.of("patch")), monotonic()
         for _ in range(20):
             other = await stack.enter_async_context(visitor.socket("/room/a/", f"{__name__}.Room"))
             await other.mount()
         await page.until("21 here")
         # One at once, and one each interval; and one is perhaps under way at the end.
-        assert len(page.of_type("patch")) - before <= 2 + (monotonic() - began) / 0.2
+        assert len(page.of("patch")) - before <= 2 + (monotonic() - began) / 0.2
 
 
 async def test_views_in_views_have_no_session() -> None:

@@ -1,11 +1,11 @@
-"""What a coming costs where djust's pages are many: on Redis, and in pages that have nothing to do with it."""
+"""The cost of a join where djust's pages are many: on Redis, and in pages of other groups."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -20,8 +20,8 @@ from djust_presence.djust.host import _consumer
 from djust_presence.testing import presence
 from djust_presence.tracker import get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
+from tests.monitor import Monitor
 from tests.servers import RedisServer, find_valkey_server
-from tests.tracker.test_costs import Monitor
 
 # Channels looks after database connections at every frame.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db, pytest.mark.redis]
@@ -52,7 +52,7 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def monitor(server: RedisServer) -> Iterator[Monitor]:
-    with closing(Monitor(server)) as monitor:
+    with Monitor(server) as monitor:
         yield monitor
 
 
@@ -71,13 +71,13 @@ def site(settings: Settings, server: RedisServer) -> None:
 
 @pytest_asyncio.fixture(autouse=True)
 async def nothing_is_left(server: RedisServer) -> AsyncIterator[None]:
-    """Before the server is not there any more."""
+    """End everything before the server stops."""
     async with presence():
         yield
 
 
 class Desk:
-    """Pages that are mounted, and in the end closed, all at once: else each has a refresh for each of the others."""
+    """Pages that are mounted, and in the end closed, all at once: otherwise each is refreshed for each of the others."""
 
     def __init__(self) -> None:
         self.pages: list[DjustPage] = []
@@ -92,7 +92,7 @@ class Desk:
         for page in new:
             await page.mount()
         for page in new:
-            while not page.of_type("mount"):
+            while not page.of("mount"):
                 await page.frame()
         self.pages += new
 
@@ -109,7 +109,7 @@ async def desk(nothing_is_left: None) -> AsyncIterator[Desk]:
 
 
 async def quiet(pages: Sequence[DjustPage]) -> list[list[dict[str, Any]]]:
-    """The frames that each page has got when nothing is under way any more."""
+    """Return the frames that each page has got, once nothing is under way."""
     sessions = get_tracker().sessions
     calm = 0
     while calm < 10:
@@ -131,11 +131,11 @@ async def test_joining_200_others_is_a_script_and_a_message_and_a_patch_for_each
 ) -> None:
     await desk.open(200 * [1])
     await quiet(desk.pages)
-    await monitor.take()
+    await monitor.atake()
     await desk.open([1])
     *others, own = await quiet(desk.pages)
     # The subscription is to the channel of djust's new consumer.
-    assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1, "SUBSCRIBE": 1}
+    assert await monitor.atake() == {"EVALSHA": 1, "PUBLISH": 1, "SUBSCRIBE": 1}
     for frames in others:
         assert [frame["type"] for frame in frames] == ["patch"], frames
         assert "201 online" in json.dumps(frames)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -77,7 +75,7 @@ def site(settings: Settings) -> None:
 
 
 async def draws(page: DjustPage) -> None:
-    """What our script says once it is ready to draw."""
+    """Say that the page is ready to draw, as our script does."""
     await page.until_for_script("ready")
     await page.send_json_to({"type": "cursor_move", "cursors": True})
     await page.until_for_script("cursors")
@@ -91,12 +89,6 @@ def moves(page: DjustPage) -> list[Any]:
     return [one for frame in page.for_script("cursors") for one in frame.get("moves", [])]
 
 
-async def until(page: DjustPage, condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await page.frame()
-
-
 @pytest.mark.parametrize("kind", ["whiteboard", "plain"])
 async def test_a_pointer_is_drawn_in_the_other_page_until_its_own_is_closed(kind: str) -> None:
     async with DjustVisitor("ada").opens(f"/{kind}/a/") as one:
@@ -106,16 +98,16 @@ async def test_a_pointer_is_drawn_in_the_other_page_until_its_own_is_closed(kind
             await one.until("2 here")
             await draws(two)
             await move(two, 30, 40)
-            await until(one, lambda: moves(one))
+            await one.until(lambda: moves(one), patience=10)
             number, *place = moves(one)[-1]
             assert place[:4] == [30, 40, 800, 600]
             who = [frame.get("who", {}) for frame in one.for_script("cursors")]
             assert [people[str(number)]["name"] for people in who if str(number) in people] == ["grace"]
             await move(two, None, None)
-            await until(one, lambda: one.for_script("cursors")[-1].get("gone") == [number])
+            await one.until(lambda: one.for_script("cursors")[-1].get("gone") == [number], patience=10)
             await move(two, 50, 60)
-            await until(one, lambda: moves(one)[-1][1:3] == [50, 60])
-        await until(one, lambda: one.for_script("cursors")[-1].get("gone"))
+            await one.until(lambda: moves(one)[-1][1:3] == [50, 60], patience=10)
+        await one.until(lambda: one.for_script("cursors")[-1].get("gone"), patience=10)
 
 
 async def test_the_view_reads_cursors_as_the_guide_does() -> None:
@@ -128,10 +120,10 @@ async def test_the_view_reads_cursors_as_the_guide_does() -> None:
         await draws(two)
         await move(two, 1.5, 2)
         await one.until("2 here, 1 pointers")
-        await until(one, lambda: moves(one)[-1][1:3] == [1, 2])
+        await one.until(lambda: moves(one)[-1][1:3] == [1, 2], patience=10)
 
 
-async def test_what_is_no_place_and_what_is_too_much_changes_nothing() -> None:
+async def test_wrong_places_and_too_many_moves_change_nothing() -> None:
     async with (
         DjustVisitor("ada").opens("/plain/a/") as one,
         DjustVisitor("grace").opens("/plain/a/") as two,
@@ -144,8 +136,8 @@ async def test_what_is_no_place_and_what_is_too_much_changes_nothing() -> None:
             await two.send_json_to({"type": "cursor_move", "x": x, "y": 1})
         for number in range(400):
             await move(two, number, 1)
-        await until(one, lambda: moves(one))
+        await one.until(lambda: moves(one), patience=10)
         await two.send_json_to({"type": "ping"})
-        await until(two, lambda: two.of_type("pong"))  # djust's own limit has not closed it
-        assert not two.of_type("rate_limit_exceeded")
+        await two.until(lambda: two.of("pong"), patience=10)  # djust's own limit has not closed it
+        assert not two.of("rate_limit_exceeded")
         assert max(one[1] for one in moves(one)) < 200

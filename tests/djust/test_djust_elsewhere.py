@@ -1,4 +1,4 @@
-"""djust's views where there is no socket behind them: what they see of a group, and what they can say to it."""
+"""djust's views without a socket behind them: they read a group, and can broadcast to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Habits of Django projects under djust: tasks that outlive what has started them, user names that are no text."""
+"""Habits of Django projects under djust: tasks that outlive the code that started them, user names that are not text."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from djust_presence import PresenceMixin
 from tests.djust.pages import DjustVisitor, djust_site
+from tests.until import until
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -56,9 +57,8 @@ def site(settings: Settings) -> None:
 async def test_a_task_of_an_async_callback_goes_on_when_that_is_over() -> None:
     async with DjustVisitor().opens("/room/") as page:
         await page.until("Guest")
+        await until(lambda: started)
         async with asyncio.timeout(10):
-            while not started:
-                await asyncio.sleep(0.02)
             assert (await started[0]).name == "later"
 
 

@@ -1,12 +1,13 @@
-"""What djust's consumer does with a view that has presence, point by point: a djust that moves one fails here."""
+"""djust's consumer with a view that has presence, point by point: a djust that changes one fails here."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from djust_presence import presence as facade
 from djust_presence.djust.consumer import SeatedConsumer
 from djust_presence.djust.host import _consumer
 from djust_presence.tracker import Event, Session, get_tracker
+from tests import until as waiting
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
 
 # Channels looks after database connections at every frame.
@@ -36,7 +38,7 @@ ROOM = """<!doctype html><html><body><div dj-root>
 
 
 class Room(PresenceMixin, LiveView):
-    """Does what the page asks for, and tells the page what it hears."""
+    """Calls the methods that the page names, and tells it of every callback."""
 
     template_name = "room.html"
     presence_key = "room:{room}"
@@ -200,15 +202,12 @@ def sessions() -> list[Session]:
     return list(get_tracker().sessions)
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)
+until = partial(waiting.until, patience=5)
 
 
 @asynccontextmanager
 async def raw(visitor: DjustVisitor, path: str, view: type) -> AsyncIterator[DjustPage]:
-    """A socket on which a mount is tried, whatever comes of it."""
+    """A socket on which a mount is tried; it may fail."""
     await visitor.get(path)
     async with visitor.socket(path, f"{__name__}.{view.__qualname__}") as page:
         await page.mount()
@@ -310,7 +309,7 @@ async def test_restored_tabs_have_ids_of_their_own() -> None:
             assert await facade.acount("room:a") == 2
 
 
-async def test_what_fails_to_mount_leaves_nothing_behind(
+async def test_a_page_that_fails_to_mount_leaves_nothing_behind(
     said: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with DjustVisitor("grace").opens("/room/a/") as other:
@@ -400,8 +399,7 @@ async def test_every_frame_of_the_page_is_a_sign_of_life() -> None:
             session.connection.heard_at = 0.0
             await page.send_json_to(frame)
             await until(lambda: session.connection.heard_at > 0)
-        while not page.of_type("pong"):
-            await page.frame()
+        await page.until(lambda: page.of("pong"))
 
 
 async def test_a_silent_page_is_closed_but_not_for_timers_that_browsers_slow_down() -> None:
@@ -419,7 +417,7 @@ async def test_a_silent_page_is_closed_but_not_for_timers_that_browsers_slow_dow
 
 
 @pytest.mark.parametrize("to", ["/room/a/", "/room/b/", "/silent/"])
-async def test_who_is_redirected_live_leaves_no_ghost(to: str, settings: Settings) -> None:
+async def test_a_visitor_who_is_redirected_live_leaves_no_ghost(to: str, settings: Settings) -> None:
     settings.DJUST_PRESENCE = {"GRACE": 1}  # mounting may take a while
     async with (
         DjustVisitor("grace").opens("/room/a/") as other,
@@ -428,7 +426,7 @@ async def test_who_is_redirected_live_leaves_no_ghost(to: str, settings: Setting
         await other.until("2 here")
         await page.call("go", to=to)
         await page.send_json_to({"type": "live_redirect_mount", "view": page.view, "url": to, "params": {}})
-        while len(page.of_type("mount")) < 2:
+        while len(page.of("mount")) < 2:
             await page.frame()
         if to == "/room/a/":
             async with DjustVisitor().opens("/room/a/"):
@@ -454,7 +452,7 @@ async def test_a_refresh_is_a_push_of_djusts_and_waits_for_an_event_that_is_hand
         await page.until("1 here")
         await page.until_pushed("leave")
         assert [one["name"] for one in page.pushed("join")] == ["ada", "grace"]
-        pushed = [one for one in page.of_type("patch") if "source" in one]
+        pushed = [one for one in page.of("patch") if "source" in one]
         last = pushed[-1]
         assert last["source"] == "broadcast"  # so that the page keeps it back while it waits for an answer
         assert "broadcast" not in last  # or it would empty the fields of the page
@@ -477,13 +475,12 @@ async def test_a_page_that_is_being_handled_holds_up_no_other() -> None:
         assert [one["name"] for one in busy.pushed("join")] == ["ada", "Guest", "grace"]
 
 
-async def test_what_comes_while_a_handler_runs_is_shown_after_it() -> None:
+async def test_news_that_come_while_a_handler_runs_are_shown_after_it() -> None:
     async with DjustVisitor("ada").opens("/room/a/") as page:
         await page.until("1 here")
         (session,) = sessions()
         thinking = asyncio.create_task(page.call("think", seconds=0.5))
-        while not _consumer(session)._presence_turn.locked():
-            await asyncio.sleep(0.01)
+        await until(lambda: _consumer(session)._presence_turn.locked())
         get_tracker().broadcast("room:a", Event.of("shout", 1))
         await thinking
         await page.until("seen 1")
@@ -501,7 +498,7 @@ async def test_pushes_of_djusts_own_still_arrive() -> None:
         await page.until("1 here")
         await apush_to_view(f"{__name__}.Room", state={"seen": 77})
         await page.until("seen 77")
-        assert [one for one in page.of_type("patch") if "source" in one][-1]["broadcast"] is True
+        assert [one for one in page.of("patch") if "source" in one][-1]["broadcast"] is True
 
 
 async def test_a_broadcast_reaches_the_group_its_sender_included_and_nobody_else() -> None:
@@ -541,7 +538,6 @@ async def test_views_mounted_together_on_one_socket_leave_no_ghost() -> None:
             for room in "ab"
         ]
         await page.send_json_to({"type": "mount_batch", "views": views})
-        while not page.of_type("mount_batch"):
-            await page.frame()
+        await page.until(lambda: page.of("mount_batch"))
         await until(lambda: [session.key for session in sessions()] == ["room:b"])
     await until(lambda: not sessions())

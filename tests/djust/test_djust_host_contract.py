@@ -55,7 +55,7 @@ class RoomPage(HostPage):
         await self.visitor.get(self.url)
         self.page = await self.stack.enter_async_context(self.visitor.socket(self.url, self.view))
         await self.page.mount(**self.params)
-        while not self.page.of_type("mount"):
+        while not self.page.of("mount"):
             await self.receive()
 
     async def close(self, lost: bool = False) -> None:

@@ -1,9 +1,8 @@
-"""Moves that a djust view takes in by itself: who may send them, and what comes of what the view does then."""
+"""Moves that a djust view handles itself: who may send them, and the effects of the handler's code."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +19,7 @@ from djust_presence import LiveCursorMixin
 from djust_presence.djust.host import _consumer
 from djust_presence.tracker import Session, get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
+from tests.until import until
 
 # Channels looks after database connections at every frame.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -159,12 +159,6 @@ async def opened(kind: str, name: str = "ada") -> AsyncIterator[tuple[DjustPage,
         yield page, session
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def move(page: DjustPage, x: float) -> None:
     await page.send_json_to({"type": "cursor_move", "x": x, "y": 1})
 
@@ -179,7 +173,7 @@ async def until_taken(page: DjustPage) -> list[float]:
 
 
 async def settled(page: DjustPage, session: Session) -> None:
-    """A move that was sent is taken in or refused, and all that came of it is here."""
+    """Wait until a move that was sent is handled or refused, and its frames are here."""
     consumer: Any = _consumer(session)
     await page.send_json_to({"type": "ping"})
     while (await page.frame())["type"] != "pong":
@@ -191,22 +185,24 @@ async def settled(page: DjustPage, session: Session) -> None:
 
 
 @pytest.mark.parametrize("kind", ["board", "permission", "post", "object", "handles"])
-async def test_whoever_may_has_their_moves_taken_in(kind: str) -> None:
+async def test_moves_of_a_visitor_with_permission_are_taken_in(kind: str) -> None:
     async with opened(kind) as (page, session):
         await move(page, 1.5)
         assert await until_taken(page) == [1.5]
         await settled(page, session)
-        assert page.of_type("error") == page.of_type("noop") == []
+        assert page.of("error") == page.of("noop") == []
 
 
 @pytest.mark.parametrize("kind", ["permission", "post", "object"])
-async def test_who_may_not_moves_nothing_and_is_not_told(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_visitor_without_permission_moves_nothing_and_is_not_told(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with opened(kind, "grace") as (page, session):
         monkeypatch.setattr(NeedsObject, "open_to_all", False)
         await move(page, 1)
         await settled(page, session)
         assert not taken(page)
-        assert not page.of_type("error")
+        assert not page.of("error")
 
 
 async def test_a_check_that_fails_refuses_the_move(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +211,7 @@ async def test_a_check_that_fails_refuses_the_move(said: list[str], monkeypatch:
         await move(page, 1)
         await settled(page, session)
         assert not taken(page)
-        assert not page.of_type("error")
+        assert not page.of("error")
         monkeypatch.undo()
         await move(page, 2)
         assert await until_taken(page) == [2]
@@ -240,7 +236,7 @@ async def test_a_move_needs_a_decorated_handler(said: list[str]) -> None:
         await move(page, 1)
         await settled(page, session)
         assert not taken(page)
-        assert not page.of_type("error")
+        assert not page.of("error")
     assert said == ["Security check failed for event cursor_move"]
     said.clear()
 
@@ -254,34 +250,32 @@ async def test_a_rate_limit_drops_moves_but_not_the_page(said: list[str]) -> Non
             await move(page, x)
         await settled(page, session)
         assert taken(page) == [0, 1]
-        assert page.of_type("error") == []
+        assert page.of("error") == []
     # How often it says so does not depend on how often the pointer moves.
     assert len(said) == 2
     assert all("rate limit exceeded for 'cursor_move'" in line for line in said)
     said.clear()
 
 
-async def test_what_a_view_does_about_a_move_comes_of_it_at_once() -> None:
+async def test_actions_of_a_view_on_a_move_take_effect_at_once() -> None:
     async with opened("busy") as (page, session):
         await move(page, 1)
-        while not page.of_type("flash"):
-            await page.frame()
+        await page.until(lambda: page.of("flash"))
         await move(page, 2)
         await page.until("done by start_async")
         await move(page, 3)
-        while not page.of_type("navigation"):
-            await page.frame()
+        await page.until(lambda: page.of("navigation"))
         await move(page, 4)
         await page.until("trail 1")
         await move(page, 4)
         await page.until("trail 2")
         await settled(page, session)
-        rendered = len(page.of_type("patch"))
+        rendered = len(page.of("patch"))
         await move(page, 5)
         await settled(page, session)
         await page.send_json_to({"type": "cursor_move", "x": 4, "y": 1})
         await page.until("trail 3")
-        assert len(page.of_type("patch")) == rendered + 1
+        assert len(page.of("patch")) == rendered + 1
 
 
 async def test_a_move_is_not_taken_in_by_the_view_that_follows() -> None:

@@ -1,4 +1,4 @@
-"""The HTML of a page of djust counts whoever reads it, as the page will when its socket is open."""
+"""The HTML of a djust page counts its reader, as the page will when its socket is open."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What djust makes of a view that it does not mount but restores: what it was wished to be, it is again."""
+"""Views that djust restores instead of mounting: their presence is what it was."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from pytest_django import Settings
 from djust_presence import PresenceMixin
 from djust_presence import presence as facade
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
+from tests.until import until_equal
 
 # Channels looks after database connections at every frame.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -108,20 +108,20 @@ def rooms(settings: Settings, monkeypatch: pytest.MonkeyPatch, said: list[str]) 
 
 
 async def present(*people: str) -> None:
-    async with asyncio.timeout(5):
-        while [f"{one['name']} {one['color']}" for one in await facade.alist("room")] != list(people):
-            await asyncio.sleep(0.01)
+    async def here() -> list[str]:
+        return [f"{one['name']} {one['color']}" for one in await facade.alist("room")]
+
+    await until_equal(here, list(people), 5)
 
 
 async def reloaded(page: DjustPage) -> None:
     """The page once it is mounted on its socket, the second one since it was loaded."""
     await page.mount()
-    while not page.of_type("mount"):
-        await page.frame()
+    await page.until(lambda: page.of("mount"))
 
 
 @pytest.mark.parametrize("kind", ["Room", "OtherWayRound"])
-async def test_who_was_tracked_is_tracked_again(kind: str) -> None:
+async def test_a_tracked_visitor_is_tracked_again(kind: str) -> None:
     ada = DjustVisitor("ada")
     async with ada.opens(f"/{kind}/") as page:
         await page.call("note")
@@ -136,7 +136,7 @@ async def test_who_was_tracked_is_tracked_again(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Room", "OtherWayRound"])
-async def test_who_had_left_is_not_back_but_sees_the_others(kind: str) -> None:
+async def test_a_visitor_who_had_left_is_not_back_but_sees_the_others(kind: str) -> None:
     ada = DjustVisitor("ada")
     async with ada.opens(f"/{kind}/") as page:
         await page.call("leave")
@@ -149,7 +149,7 @@ async def test_who_had_left_is_not_back_but_sees_the_others(kind: str) -> None:
     assert mounted.count(kind) == (2 if kind == "Room" else 1)
 
 
-async def test_who_watched_goes_on_watching() -> None:
+async def test_a_watching_page_goes_on_watching() -> None:
     ada = DjustVisitor("ada")
     async with ada.opens("/Watcher/") as page:
         await page.call("note")
@@ -162,7 +162,7 @@ async def test_who_watched_goes_on_watching() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Idle", "Watcher"])
-async def test_who_was_first_tracked_by_an_event_is_tracked_again(kind: str) -> None:
+async def test_a_visitor_first_tracked_by_an_event_is_tracked_again(kind: str) -> None:
     ada = DjustVisitor("ada")
     async with ada.opens(f"/{kind}/") as page:
         await page.call("come")
@@ -174,7 +174,7 @@ async def test_who_was_first_tracked_by_an_event_is_tracked_again(kind: str) -> 
     assert mounted == [kind]
 
 
-async def test_who_was_never_tracked_is_not_restored_to_be() -> None:
+async def test_a_visitor_who_was_never_tracked_is_not_tracked_when_restored() -> None:
     ada = DjustVisitor("ada")
     async with ada.opens("/Idle/") as page:
         await page.call("note")
@@ -191,7 +191,7 @@ async def test_a_page_that_is_gone_back_to_is_mounted_and_tracked_again() -> Non
     async with DjustVisitor("ada").opens("/Hall/") as page:
 
         async def gone(to: str, **more: Any) -> dict[str, Any]:
-            before = len(page.of_type("mount"))
+            before = len(page.of("mount"))
             frame = {
                 "type": "live_redirect_mount",
                 "view": f"{__name__}.{to}",
@@ -199,9 +199,9 @@ async def test_a_page_that_is_gone_back_to_is_mounted_and_tracked_again() -> Non
                 "params": {},
             }
             await page.send_json_to(frame | more)
-            while len(page.of_type("mount")) == before:
+            while len(page.of("mount")) == before:
                 await page.frame()
-            return page.of_type("mount")[-1]
+            return page.of("mount")[-1]
 
         for kind in ("Room", "OtherWayRound"):
             signed = (await gone(kind))["state_snapshot_signed"]

@@ -1,8 +1,7 @@
-"""djust's tenants: whoever belongs to one sees nobody of another, however a view comes by its key."""
+"""djust's tenants: users of one never see users of another, however a view gets its key."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +18,7 @@ from pytest_django import Settings
 from djust_presence import PresenceMixin
 from djust_presence import presence as facade
 from tests.djust.pages import DjustVisitor, djust_site
+from tests.until import until_equal
 
 # Channels looks after database connections at every frame.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -114,9 +114,10 @@ async def test_a_page_without_a_tenant_sees_those_without_one(view: str) -> None
 
 
 async def stored(key: str, *users: str) -> None:
-    async with asyncio.timeout(5):
-        while [f"{one['name']} x{one['connections']}" for one in await facade.alist(key)] != list(users):
-            await asyncio.sleep(0.01)
+    async def here() -> list[str]:
+        return [f"{one['name']} x{one['connections']}" for one in await facade.alist(key)]
+
+    await until_equal(here, list(users), 5)
 
 
 def view_of(kind: type, tenant: str) -> Any:

@@ -1,9 +1,8 @@
-"""Whose turn it is under djust: refreshes beside djust's own pushes, ticks and mounts, and pages that are slow."""
+"""Turns under djust: refreshes beside djust's own pushes, ticks and mounts, and pages that are slow."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from djust_presence.djust.host import _consumer
 from djust_presence.hosts.outgoing import MAX_WAITING_FRAMES, STALLED
 from djust_presence.tracker import Event, Session, get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
+from tests.until import until
 
 # Channels looks after database connections at every frame.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -103,14 +103,8 @@ def sessions() -> list[Session]:
     return list(get_tracker().sessions)
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def closed(page: DjustPage) -> Any:
-    """The code that the page is closed with."""
+    """Return the code that the page is closed with."""
     while (message := await page.receive_output(timeout=10))["type"] != "websocket.close":
         pass
     return message["code"]
@@ -118,12 +112,12 @@ async def closed(page: DjustPage) -> Any:
 
 async def test_a_restored_page_is_sent_the_whole_of_what_it_has_only_from_http() -> None:
     async with DjustVisitor("ada").opens("/restored/a/") as page:
-        assert "html" not in page.of_type("mount")[0]
+        assert "html" not in page.of("mount")[0]
         while (frame := await page.frame())["type"] not in ("patch", "html_update"):
             pass
         assert frame["type"] == "html_update"
         assert "1 here" in frame["html"]
-        assert frame["version"] == page.of_type("mount")[0]["version"] + 1
+        assert frame["version"] == page.of("mount")[0]["version"] + 1
         async with DjustVisitor("grace").opens("/room/a/"):
             while (frame := await page.frame())["type"] not in ("patch", "html_update"):
                 pass
@@ -180,14 +174,14 @@ async def test_a_page_that_takes_nothing_in_holds_up_no_other() -> None:
         async with DjustVisitor("grace").opens("/room/a/"):
             await other.until("3 here")
             async with DjustVisitor().opens("/room/a/"):
-                # Another tab of a visitor who is not logged in, and so somebody else.
+                # Another tab of a visitor who is not logged in, and so another user.
                 await other.until("4 here")
         stalled.reads.set()
         await stalled.until_pushed("join", 4)
         await stalled.until("2 here")
 
 
-async def test_no_number_of_other_pushes_takes_a_refresh_from_a_page() -> None:
+async def test_other_pushes_never_take_a_refresh_from_a_page() -> None:
     async with DjustVisitor("ada").opens("/room/a/") as page:
         await page.until_pushed("join")
         (session,) = sessions()
@@ -209,8 +203,7 @@ async def test_frames_of_a_page_are_answered_while_a_refresh_waits() -> None:
         async with consumer._render_lock, DjustVisitor("grace").opens("/room/a/"):
             await until(lambda: consumer._presence_due)
             await page.send_json_to({"type": "ping"})
-            while not page.of_type("pong"):
-                await page.frame()
+            await page.until(lambda: page.of("pong"))
         await page.until_pushed("join", 2)
 
 
@@ -237,8 +230,7 @@ async def test_database_connections_are_looked_after_before_a_refresh() -> None:
     async with DjustVisitor("ada").opens("/connected/a/") as page:
         await page.until_pushed("join")
         await page.send_json_to({"type": "ping"})
-        while not page.of_type("pong"):
-            await page.frame()
+        await page.until(lambda: page.of("pong"))
         await sync_to_async(check)()
         get_tracker().broadcast("room:a", Event.of("look", None))
         assert await page.until_pushed("looked after") == [{"done": True}]
@@ -262,7 +254,7 @@ async def test_refreshes_and_ticks_go_together() -> None:
         )  # or the client asks for it all
 
 
-async def test_who_may_not_be_there_any_more_is_gone_where_djust_is_to_ask_again(
+async def test_a_user_who_loses_access_is_gone_where_djust_is_told_to_check_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (

@@ -1,8 +1,7 @@
-"""Who somebody is on djust's views that is not logged in, by whatever way the page was reached."""
+"""The identity of visitors on djust's views who are not logged in, however they reached the page."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from djust_presence import PresenceMixin
 from djust_presence import presence as facade
 from djust_presence.guests import guest_of
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
+from tests.until import until_equal
 
 # Channels looks after database connections at every frame.
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
@@ -80,18 +80,20 @@ def rooms(settings: Settings) -> None:
 
 
 async def redirected(page: DjustPage, to: str) -> None:
-    before = len(page.of_type("mount"))
+    before = len(page.of("mount"))
     await page.call("go", to=to)
     await page.send_json_to({"type": "live_redirect_mount", "view": page.view, "url": to, "params": {}})
-    while len(page.of_type("mount")) == before:
+    while len(page.of("mount")) == before:
         await page.frame()
 
 
 async def present(key: str, *connections: int) -> list[str]:
-    """The ids that are present, once they have so many connections each."""
-    async with asyncio.timeout(5):
-        while [one["connections"] for one in await facade.alist(key)] != list(connections):
-            await asyncio.sleep(0.01)
+    """Return the ids that are present, once they have so many connections each."""
+
+    async def here() -> list[int]:
+        return [one["connections"] for one in await facade.alist(key)]
+
+    await until_equal(here, list(connections), 5)
     return [one["id"] for one in await facade.alist(key)]
 
 
@@ -123,7 +125,7 @@ async def test_a_visitor_whose_first_page_was_one_with_presence_stays_the_same()
 
 
 @pytest.mark.parametrize("before", ["/plain/", "/room/a/"])
-async def test_who_is_tracked_first_by_async_code_is_the_same(before: str) -> None:
+async def test_a_visitor_tracked_first_by_async_code_is_the_same(before: str) -> None:
     visitor = DjustVisitor()
     await visitor.get(before)
     async with visitor.opens("/room/a/"):
@@ -145,7 +147,7 @@ async def test_a_tab_that_counts_by_itself_is_the_same_on_every_page_of_its_sock
 
 
 @pytest.mark.parametrize("kind", ["room", "tabs"])
-async def test_who_goes_to_another_page_of_the_group_is_not_reported_gone(
+async def test_a_visitor_who_goes_to_another_page_of_the_group_is_not_reported_gone(
     kind: str, settings: Settings
 ) -> None:
     settings.DJUST_PRESENCE = {"GRACE": 30}

@@ -49,7 +49,7 @@ def _redis(url: str) -> dict[str, Any]:
 
 @pytest.fixture
 def fresh_limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This process knows no page that polls yet, and nobody has reaped."""
+    """Begin with a process that knows no polling page and has never reaped."""
     monkeypatch.setattr(polling, "_newcomers", Newcomers())
     monkeypatch.setattr(polling, "_reaping", Turns())
     yield

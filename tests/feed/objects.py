@@ -1,4 +1,4 @@
-"""What AUTHORIZE and the objects of a site answer, in tests."""
+"""Answers of AUTHORIZE and of a site's objects, for tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Answers", "amay_join", "may_join"]
 
 
 class Answers:
-    """What is answered to each key, and what was asked."""
+    """The answer to each key, and a record of the questions."""
 
     by_key: ClassVar[dict[str, Any]] = {}
     asked: ClassVar[list[tuple[str, str]]] = []  # key, and user name

@@ -1,21 +1,19 @@
-"""A feed page for the tests: its socket, and what it shows by the frames that it has got."""
+"""A feed page for the tests: its socket, and the people that it shows."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from channels.testing import WebsocketCommunicator
 from django.test import AsyncClient, RequestFactory
 
 from djust_presence.feed.tickets import Ticket, bound_to, room_of
 from djust_presence.live import LiveViewConsumer
+from tests.client import Frame, InProcess
 
 __all__ = ["FeedPage", "Frame", "issue", "opened"]
 
-Frame = dict[str, Any]
 HOST = "testserver"
 
 
@@ -25,13 +23,11 @@ def issue(key: str, user: Any = None, *, tracks: bool = True, host: str = HOST, 
     return Ticket(key, tracks, bound, **fields).sign(RequestFactory().get("/", headers={"host": host}))
 
 
-class FeedPage(WebsocketCommunicator):  # type: ignore[misc]
+class FeedPage(InProcess):
     """The socket of a page. What comes is applied to `rooms` as the page's script does."""
 
     def __init__(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        super().__init__(LiveViewConsumer.as_asgi(), path, headers=list(headers))
-        self.frames: list[Frame] = []
-        self.texts: list[str] = []
+        super().__init__(LiveViewConsumer.as_asgi(), path, list(headers))
         self.people: dict[str, dict[str, Frame]] = {}  # by key and id
         self.counts: dict[str, int] = {}
         self.me: dict[str, str] = {}
@@ -54,14 +50,10 @@ class FeedPage(WebsocketCommunicator):  # type: ignore[misc]
         room = {} if key is None else {"room": room_of(key)}
         await self.send_json_to({"type": kind, **room, **fields})
 
-    async def frame(self) -> Frame:
-        text = await self.receive_from(timeout=5)
-        frame: Frame = json.loads(text)
-        self.frames.append(frame)
-        self.texts.append(text)
+    def take_in(self, frame: Frame) -> None:
+        super().take_in(frame)
         if frame.get("room") in self._keys:
             self._apply(self._keys[frame["room"]], frame)
-        return frame
 
     async def until_frame(self, kind: str, key: str | None = None) -> Frame:
         """Take frames in until one of this type comes; return it."""
@@ -70,20 +62,12 @@ class FeedPage(WebsocketCommunicator):  # type: ignore[misc]
             if frame["type"] == kind and (key is None or frame.get("room") == room_of(key)):
                 return frame
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        while not condition():
-            await self.frame()
-
     async def until_names(self, key: str, *names: str) -> None:
         await self.until(lambda: sorted(self.names(key)) == sorted(names))
 
     def names(self, key: str) -> list[str]:
         """Return the names of the people in the list, in its order."""
         return [one.get("name", "") for one in self.people.get(key, {}).values()]
-
-    def of(self, *kinds: str) -> list[Frame]:
-        """Return the frames of these types that have come."""
-        return [frame for frame in self.frames if frame["type"] in kinds]
 
     def _apply(self, key: str, frame: Frame) -> None:
         people = self.people.setdefault(key, {})

@@ -84,7 +84,7 @@ class OverHTTP:
 
 
 class PolledPage:
-    """What a page knows; `rooms` has what it shows by key."""
+    """A page that polls; `rooms` has what it shows by key."""
 
     def __init__(self, transport: Transport, visitor: str | None = None) -> None:
         self.transport = transport
@@ -118,14 +118,14 @@ class PolledPage:
         return json.dumps({"page": self.page, "rooms": rooms, **known, **more})
 
     def poll(self, **headers: str) -> Reply:
-        """Poll once, and take the answer in. A page that is to begin again does so at once."""
+        """Poll once, and take the answer in. A page that is told to begin again does so at once."""
         self.last = reply = self.transport.post(self.body(), **headers)
         self.texts.append(reply.text)
         if reply.status != 200:
             return reply
         if reply.json.get("again"):
             self.again += 1
-            self.begin_anew()
+            self.begin_again()
             return self.poll(**headers)
         self.seq, self.left = reply.json["seq"], []
         keys = {room_of(key): key for key in self.asked}
@@ -136,7 +136,7 @@ class PolledPage:
                 self.asked[key]["ticket"] = news["ticket"]
         return reply
 
-    def begin_anew(self) -> None:
+    def begin_again(self) -> None:
         self.page, self.seq = token_urlsafe(16), None
         self.rooms = {}
 

@@ -42,7 +42,7 @@ class Page:
     standing: Standing | None = None
     marks: dict[str, Mark] = field(default_factory=dict)
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
-    begun: int = 0  # how often it had to begin anew
+    begun: int = 0  # how often it had to begin again
     grace: float = 10.0  # for which it is present after it had to
 
     @property
@@ -56,7 +56,7 @@ class Page:
         ]
 
     def poll(self, *leaving: str, reaps: bool = False) -> dict[str, dict[str, Any]]:
-        """Poll once, and return the news. A page that is lost ends as the server says, and begins anew."""
+        """Poll once, and return the news. A page that is lost ends as the server says, and begins again."""
         for key in leaving:
             del self.rooms[key]
         first = self.standing is None

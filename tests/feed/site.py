@@ -35,13 +35,13 @@ def asked(user: Any = None, session: Any = None, **headers: str) -> HttpRequest:
 
 
 def rendered(source: str, request: HttpRequest | None = None, **context: Any) -> str:
-    """What the template *source* makes for *request*."""
+    """Render the template *source* for *request*."""
     template = engines["django"].from_string("{% load djust_presence %}" + source)
     return str(template.render(context, request))
 
 
 def attributes(markup: str, element: str) -> list[Mapping[str, str | None]]:
-    """The attributes of each *element* in *markup*."""
+    """Return the attributes of each *element* in *markup*."""
     tags: Callable[[str], list[str]] = re.compile(rf"<{element}((?:\s+[\w-]+(?:=\"[^\"]*\")?)*)>").findall
     return [
         {

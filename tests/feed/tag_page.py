@@ -34,7 +34,7 @@ class TagPage(LivePage):
 
     def got(self, kind: str, room: str | None = None) -> list[dict[str, Any]]:
         """Return the frames of this type, those of one room if that is given."""
-        return [one for one in self.frames if one["type"] == kind and room in (None, one.get("room"))]
+        return [one for one in self.of(kind) if room in (None, one.get("room"))]
 
     @property
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""The rules by which pages are told of their groups, each by itself, and all of them explored at random."""
+"""The rules for telling pages of their groups, each alone, and all of them explored at random."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Site:
         self.board.moved([user])
 
     def step(self) -> list[tuple[int, str]]:
-        """Send what is due now; return to how many pages which frame."""
+        """Send the frames that are due now; return each frame with the number of pages that it went to."""
         self.sends = []
         if self.board.due <= self.now:
             for pages, text in self.board.tell(self.now):
@@ -205,7 +205,7 @@ def test_a_page_that_is_still_being_sent_to_gets_the_whole_state_when_that_is_ov
     assert slow.people == fast.people
 
 
-def test_who_comes_and_goes_in_one_interval_is_not_told_of() -> None:
+def test_a_visitor_who_comes_and_goes_in_one_interval_is_not_told_of() -> None:
     site = Site(Group("ada"))
     client = site.open("p")
     site.rest()
@@ -242,7 +242,7 @@ def test_the_first_news_come_at_once_and_the_next_an_interval_later() -> None:
     assert len(client.frames) == 3
 
 
-def test_a_change_that_is_nothing_to_anybody_holds_up_no_other() -> None:
+def test_a_change_that_concerns_nobody_holds_up_no_other() -> None:
     site = Site(Group("ada"))
     client = site.open("p")
     site.rest()
@@ -399,7 +399,7 @@ def test_many_counters_are_told_less_often() -> None:
     assert site.board.due == pytest.approx(13.0)
 
 
-def test_a_counter_that_was_opened_meanwhile_is_right_too() -> None:
+def test_a_counter_opened_during_a_pause_is_right_too() -> None:
     site = Site(Group("ada"))
     site.open("old", number=True)
     site.rest()
@@ -439,7 +439,7 @@ def test_a_page_that_the_group_does_not_hold_yet_sees_itself() -> None:
     assert (names(client), client.count, counter.count) == (["ada", "bob", "me"], 3, 3)
 
 
-def test_whoever_joins_again_is_told_everything_again() -> None:
+def test_a_page_that_joins_again_is_told_everything_again() -> None:
     site = Site(Group("ada"))
     client = site.open("p")
     site.rest()

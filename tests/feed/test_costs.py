@@ -1,4 +1,4 @@
-"""What rooms cost: frames that are made, and commands to the store."""
+"""The cost of rooms: frames that are made, and commands to the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is logged out, or loses their account, while rooms are open."""
+"""Log-outs and lost accounts while rooms are open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from djust_presence import presence
 from tests.feed.pages import FeedPage, issue, opened
-from tests.tracker.until import until
+from tests.until import until, until_equal
 
 pytestmark = pytest.mark.usefixtures("quiet_presence", "transactional_db")
 
@@ -65,13 +65,11 @@ async def test_a_log_out_closes_the_socket_and_the_visitor_comes_back_as_anonymo
 
 
 async def until_count(key: str, count: int) -> None:
-    async with asyncio.timeout(5):
-        while await present(key) != count:
-            await asyncio.sleep(0.01)
+    await until_equal(lambda: present(key), count, 5)
 
 
 @pytest.mark.parametrize("how", ["deactivated", "deleted", "password", "session"])
-async def test_who_may_no_longer_be_here_is_gone_at_once(how: str, ada: User) -> None:
+async def test_a_user_who_may_no_longer_be_here_is_gone_at_once(how: str, ada: User) -> None:
     async with opened(await logged_in(ada)) as page:
         await page.join("site")
         match how:
@@ -89,7 +87,7 @@ async def test_who_may_no_longer_be_here_is_gone_at_once(how: str, ada: User) ->
         await until_count("site", 0)
 
 
-async def test_who_stays_logged_in_stays(ada: User) -> None:
+async def test_a_visitor_who_stays_logged_in_stays(ada: User) -> None:
     async with opened(await logged_in(ada)) as page, opened() as visitor:
         await page.join("site")
         await visitor.join("site")

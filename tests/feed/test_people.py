@@ -32,7 +32,7 @@ def test_a_project_may_show_less(settings: Settings) -> None:
     assert person("site", "7", ADA, public_fields()) == {"id": opaque_id("site", "7"), "joined_at": 5.0}
 
 
-def test_who_has_no_name_gets_none() -> None:
+def test_a_user_without_a_name_gets_none() -> None:
     assert "name" not in person("site", "x", Member(1, 1.0, '{"name":null}'), public_fields())
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.redis
 
 
 class Wire:
-    """The way to the store, which counts."""
+    """A way to the store that counts round trips."""
 
     def __init__(self, url: str, relay: Relay) -> None:
         self.relay = relay
@@ -107,7 +107,7 @@ def test_only_groups_that_have_changed_are_read(wire: Wire) -> None:
     assert wire.commands()["hgetall"] == 1
 
 
-def test_who_counts_reads_no_people(wire: Wire) -> None:
+def test_a_page_that_only_counts_reads_no_people(wire: Wire) -> None:
     ada, grace = page_of("ada", "a", "b", tracks=False, count=True), page_of("grace", "a", "b")
     ada.poll()
     grace.poll()

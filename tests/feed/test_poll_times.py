@@ -1,4 +1,4 @@
-"""How long a polling page may go unheard: nobody who is here is buried, and nobody who has gone is kept for long."""
+"""Bounds on the silence of polling pages: nobody present is reaped, and nobody who has gone is listed for long."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class World:
 
     def _poll(self, name: str, fate: str) -> None:
         page, hidden = self.pages[name], self.hides[name]
-        # Whoever moves on as the store is away for a moment has no other place yet when it is back: that may be seen.
+        # A visitor who moves on while the store is away for a moment is nowhere when it is back: others may see that.
         moment = any(
             begin - RETRY <= self.now < end for begin, end, _ in self.outages if end - begin <= LEASE_TTL
         )
@@ -120,7 +120,7 @@ CROWDS = [(0, 2), (0, 6), (1, 6), (4, 6)]  # processes with sockets, polling pag
 
 
 def wrong_in(times: Times, processes: int, pages: int, runs: int) -> list[tuple[int, float, str]]:
-    """The seeds of runs in which somebody who was here was buried, with when and who."""
+    """Return the seeds of runs in which somebody present was reaped, with when and who."""
     found = []
     for seed in range(runs):
         world = World(seed, times, processes, pages)
@@ -130,7 +130,7 @@ def wrong_in(times: Times, processes: int, pages: int, runs: int) -> list[tuple[
 
 
 @pytest.mark.parametrize(("processes", "pages"), CROWDS)
-def test_no_outage_of_any_length_buries_a_page_that_is_open(processes: int, pages: int) -> None:
+def test_no_outage_of_any_length_reaps_a_page_that_is_open(processes: int, pages: int) -> None:
     assert wrong_in(Times.of(LEASE_TTL), processes, pages, 40) == []
 
 
@@ -139,10 +139,10 @@ def test_no_outage_of_any_length_buries_a_page_that_is_open(processes: int, page
     [
         {"ttl": 90.0},  # one lost poll of a hidden page, and it is gone
         {"unheard": 20.0},  # a hidden page does not have its turn after an outage
-        {"pause": 66.0},  # a page that polls after an outage ends no silence, and processes are buried
+        {"pause": 66.0},  # a page that polls after an outage ends no silence, and processes are reaped
     ],
 )
-def test_other_times_would_bury_people(other: dict[str, float]) -> None:
+def test_other_times_would_reap_people(other: dict[str, float]) -> None:
     assert wrong_in(Times.of(LEASE_TTL)._replace(**other), 1, 6, 40)
 
 
@@ -173,7 +173,7 @@ def follow(backend: ClockedBackend, page: Page, until: float) -> float:
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_who_says_goodbye_is_seen_to_leave_within_the_bound(quiet: bool) -> None:
+def test_a_visitor_who_says_goodbye_is_seen_to_leave_within_the_bound(quiet: bool) -> None:
     backend = ClockedBackend()
     stays, leaves = (Page(backend, user, {"room": f'{{"name":"{user}"}}'}) for user in ("ann", "bob"))
     for page in (leaves, stays):
@@ -209,7 +209,7 @@ def test_a_page_that_crashes_is_seen_to_leave_within_the_bound(quiet: bool) -> N
 
 
 def test_a_page_that_crashes_keeps_nobody_else() -> None:
-    """A process dies, and a page with it: the process is buried as soon as if there were no pages."""
+    """A process dies, and a page with it: the process is reaped as soon as if there were no pages."""
     backend = ClockedBackend()
     timing = Timing.of(LEASE_TTL)
     page = Page(backend, "ann", {"room": '{"name":"ann"}'})

@@ -1,4 +1,4 @@
-"""Pages that poll, at the view: who they are, what they may, and what they are refused."""
+"""The view for polling pages: identities, rights and refusals."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def test_two_pages_see_each_other_come_and_go() -> None:
     assert presence.count("site") == 1
 
 
-def test_who_says_goodbye_is_gone_after_the_grace_and_not_at_once(settings: Settings) -> None:
+def test_a_visitor_who_says_goodbye_is_gone_after_the_grace_and_not_at_once(settings: Settings) -> None:
     settings.DJUST_PRESENCE = settings.DJUST_PRESENCE | {"GRACE": 0.3}
     ada, grace = page_of("ada", "site"), page_of("grace", "site")
     ada.poll()
     grace.poll()
     assert grace.bye().status == 200
     assert presence.count("site") == 2
-    grace.begin_anew()
+    grace.begin_again()
     grace.poll()
     assert presence.list("site")[1]["connections"] == 2
     ada.poll()
@@ -172,7 +172,7 @@ def test_no_session_is_begun_or_written(settings: Settings) -> None:
     assert "Set-Cookie" not in page.poll().headers
 
 
-def test_who_logs_out_is_gone_at_once_and_comes_back_as_a_visitor() -> None:
+def test_a_user_who_logs_out_is_gone_at_once_and_comes_back_as_a_visitor() -> None:
     ada = page_of("ada", "site")
     ada.want("mine", issue("mine", ADA))
     ada.poll()
@@ -352,7 +352,7 @@ def test_csrf_is_not_asked_for() -> None:
         "{PAGE,'x':'\\ud800'}",
     ],
 )
-def test_what_is_no_poll_is_a_bad_request(body: str) -> None:
+def test_a_request_that_is_not_a_poll_is_a_bad_request(body: str) -> None:
     page = "'page':'" + "p" * 22 + "'"
     assert in_process("ada").post(body.replace("PAGE", page).replace("'", '"')).status == 400
     assert in_process("ada").post(("{" + page + "}").replace("'", '"')).status == 200
@@ -365,7 +365,7 @@ def test_a_page_without_rooms_may_poll() -> None:
 
 
 @pytest.mark.parametrize("seq", ["x", "7", 7, "1 page-x :abc", ["a"]])
-def test_a_state_that_was_not_signed_here_begins_anew(seq: Any) -> None:
+def test_a_state_that_was_not_signed_here_begins_again(seq: Any) -> None:
     page = page_of("ada", "site")
     page.poll()
     page.seq = seq

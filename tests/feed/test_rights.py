@@ -1,4 +1,4 @@
-"""What is asked about rooms: at a join by an old ticket, and while the page is open."""
+"""Checks of the right to a room: at a join by an old ticket, and while the page is open."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from djust_presence.feed.tickets import LIFE, Ticket
 from tests.feed.objects import Answers, may_join
 from tests.feed.pages import issue, opened
 from tests.pages import PEOPLE
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = [
     pytest.mark.usefixtures("feed_site", "quiet_presence", "ask"),
@@ -84,7 +84,7 @@ async def test_authorize_is_asked_again_while_the_page_is_open() -> None:
         assert grace.refused == {"a": "forbidden"}
 
 
-async def test_who_loses_the_right_is_gone_at_once(feed_site: Settings) -> None:
+async def test_a_visitor_who_loses_the_right_is_gone_at_once(feed_site: Settings) -> None:
     feed_site.DJUST_PRESENCE = {"REAUTH_INTERVAL": 0.2, "GRACE": 60}
     group = await Group.objects.acreate(name="x")
     key = f"auth.group:{group.pk}"
@@ -134,7 +134,7 @@ async def test_all_objects_of_a_model_take_one_query(rf: Any, feed_site: Setting
     assert (answered, queries) == ([""] * 15 + ["gone"] * 3, 1)
 
 
-def test_what_fails_for_one_room_costs_no_other_one(rf: Any) -> None:
+def test_a_failure_for_one_room_costs_no_other_one(rf: Any) -> None:
     error = ValueError("no")
     Answers.by_key = {"b": error}
     request = rf.get("/")

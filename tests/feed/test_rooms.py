@@ -17,7 +17,7 @@ from djust_presence.keys import opaque_id
 from djust_presence.signals import presence_joined, presence_left
 from tests.feed.pages import issue, opened
 from tests.pages import Visitor
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = pytest.mark.usefixtures("any_backend", "quiet_presence")
 
@@ -81,7 +81,7 @@ async def test_a_second_tab_is_told_to_nobody() -> None:
         assert len(first.of("diff")) == 1
 
 
-async def test_who_only_watches_is_in_no_frame_of_others() -> None:
+async def test_a_watching_page_is_in_no_frame_of_others() -> None:
     texts: dict[bool, list[str]] = {}
     for hidden in (False, True):
         async with opened(of("ada")) as ada:

@@ -1,4 +1,4 @@
-"""What a page shows of itself while the store has not answered."""
+"""The page's own reader is shown while the store has not answered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("feed_site", "quiet_presence")
 
 
 class Store(MemoryBackend):
-    """One that takes its time, or takes no writes."""
+    """A store that is slow, or takes no writes."""
 
     delay: ClassVar[float] = 0.0
     full: ClassVar[bool] = False

@@ -86,7 +86,7 @@ def test_a_visitor_without_a_session_gets_none_and_reads_at_least_one(key: str) 
     assert text(rendered("{% presence_count key %}", asked(), key=key)) == "1"
 
 
-def test_who_only_watches_is_not_counted(key: str) -> None:
+def test_a_watching_page_is_not_counted(key: str) -> None:
     markup = rendered("{% presence_count key watch=True %}", asked(ADA), key=key)
     assert text(markup) == "0"
     assert "watch" in attributes(markup, "presence-count")[0]
@@ -132,7 +132,7 @@ def test_an_unsaved_instance_is_refused_with_a_cure(group: Group) -> None:
 
 @pytest.mark.parametrize("key", [None, "", 7, {}, "x" * 256])
 @pytest.mark.parametrize("tag", ["presence", "presence_count", "presence_avatars", "presence_dot 7"])
-def test_what_is_no_key_is_refused_and_the_tag_named(tag: str, key: Any) -> None:
+def test_a_value_that_is_not_a_key_is_refused_and_the_tag_named(tag: str, key: Any) -> None:
     with pytest.raises(PresenceKeyError, match=tag.split()[0]):
         rendered(f"{{% {tag} key %}}", asked(ADA), key=key)
 
@@ -172,14 +172,14 @@ def test_the_reader_is_the_last_of_the_avatars(key: str) -> None:
     ]
 
 
-def test_who_has_no_color_has_one_by_their_id_and_who_has_a_picture_shows_it(key: str) -> None:
+def test_a_user_without_a_color_has_one_by_their_id_and_a_picture_is_shown(key: str) -> None:
     presence.join(key, "8", {"name": "grace", "avatar": "/g.png"})
     markup = rendered("{% presence_avatars key watch=True %}", asked(ADA), key=key)
     assert f'class="presence-avatar presence-hue-{hue(opaque_id(key, "8"))}"' in markup
     assert '<img src="/g.png" alt="">' in markup
 
 
-def test_nobody_is_no_list_to_a_screen_reader(key: str) -> None:
+def test_an_empty_list_is_no_list_to_a_screen_reader(key: str) -> None:
     markup = rendered("{% presence_avatars key watch=True %}", asked(ADA), key=key)
     assert '<span class="presence-list"></span></presence-avatars>' in markup
 
@@ -269,7 +269,7 @@ def test_only_the_first_dot_of_a_group_has_a_ticket_but_all_that_are_public(key:
 
 
 @pytest.mark.parametrize("user", [None, "", User(username="new")])
-def test_nobody_has_no_dot(user: Any, key: str) -> None:
+def test_a_dot_of_nobody_is_not_rendered(user: Any, key: str) -> None:
     assert rendered("{% presence_dot user key %}", asked(ADA), key=key, user=user) == ""
 
 
@@ -313,7 +313,7 @@ def test_a_meta_that_is_no_dictionary_is_refused(key: str) -> None:
         rendered("{% presence key meta='x' %}", asked(ADA), key=key)
 
 
-def test_what_is_public_knows_no_reader_and_gives_none_a_name(key: str) -> None:
+def test_public_tags_know_no_reader_and_give_none_a_name(key: str) -> None:
     source = "{% presence key %}{% presence_count key public=True %}{% presence_avatars key public=True %}"
     presence.join(key, GRACE, {"name": "grace"})
     ours = rendered(source, asked(ADA), key=key).partition("</presence-room>")[2]
@@ -325,7 +325,7 @@ def test_what_is_public_knows_no_reader_and_gives_none_a_name(key: str) -> None:
             rendered(f"{{% presence key public=True {extra} %}}", asked(ADA), key=key, meta={"name": "Ada"})
 
 
-def test_what_is_public_looks_at_no_session_and_no_user(key: str) -> None:
+def test_public_tags_look_at_no_session_and_no_user(key: str) -> None:
     class Untouched:
         def __getattr__(self, name: str) -> Any:
             raise AssertionError(name)

@@ -1,4 +1,4 @@
-"""Pages with tags in Django's caches: who reads a cached page is nobody else, and can use what it says."""
+"""Pages with tags in Django's caches: a reader of a cached page keeps their own identity, and its tickets work."""
 
 from __future__ import annotations
 

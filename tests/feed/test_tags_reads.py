@@ -89,7 +89,7 @@ def test_many_counts_are_read_by_the_one_round_trip_that_the_backend_promises(re
 
 
 @pytest.mark.redis
-def test_of_a_large_group_only_what_is_shown_is_read(reads: Reads) -> None:
+def test_only_the_shown_part_of_a_large_group_is_read(reads: Reads) -> None:
     for number in range(SMALL + 1):
         presence.join("large", number)
     reads("{% presence_count key %}", "large")  # from here on it is known to be large

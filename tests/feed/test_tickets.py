@@ -56,7 +56,7 @@ def test_a_ticket_that_was_tampered_with_is_bad(spoil: Any) -> None:
 
 
 @pytest.mark.parametrize("text", [None, 7, "", "x", ["site"], "ü" * 10, "\ud800"])
-def test_what_is_no_ticket_is_bad(text: Any) -> None:
+def test_a_value_that_is_not_a_ticket_is_bad(text: Any) -> None:
     assert refusal(text) == "bad-ticket"
 
 

@@ -44,7 +44,7 @@ def test_the_addresses_have_names() -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "head", "put", "delete", "options"])
-def test_whoever_opens_the_feed_in_a_browser_is_told_what_it_is(method: str) -> None:
+def test_the_feed_opened_in_a_browser_says_what_it_is(method: str) -> None:
     response = getattr(of("ada"), method)("/presence/")
     assert response.status_code == 426
     assert (response["Upgrade"], response["Cache-Control"]) == ("websocket", "no-store")
@@ -97,7 +97,7 @@ def test_authorize_may_say_a_meta_and_what_scripts_may_say() -> None:
 
 
 @pytest.mark.parametrize("answer", [False, None, {}, 0])
-def test_what_authorize_does_not_grant_is_refused(answer: Any) -> None:
+def test_a_room_that_authorize_does_not_grant_is_refused(answer: Any) -> None:
     Answers.by_key = {"a": answer}
     response = of("ada").get("/presence/ticket/?key=a", headers=HERE)
     assert (response.status_code, response["Cache-Control"]) == (403, "no-store")

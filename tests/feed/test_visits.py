@@ -1,4 +1,4 @@
-"""Polling pages at the store: what they write, what they are told, and what it costs."""
+"""Polling pages at the store: their writes, their news and their costs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.feed.polling import LIST, Page
 
 NEVER = Times(
     1000, 0, 1000, 13, 5, 54
-)  # nothing expires by itself, and what has expired may be claimed at once
+)  # no lease expires by itself, and an expired one may be claimed at once
 KEYS = ["a", "b", "c"]
 USERS = ["ann", "bob", "cy"]
 STEPS = 50
@@ -41,7 +41,7 @@ def meta(name: str) -> str:
 
 
 class Model:
-    """Who is in which group, by the pages that are open, and by those of which nobody knows yet that they are not."""
+    """The expected users of each group: those of open pages, and those of lost pages whose lease still lasts."""
 
     def __init__(self, backend: Backend, seed: int) -> None:
         self.backend = backend
@@ -55,7 +55,7 @@ class Model:
         return open_pages | {rooms[key] for rooms in self.gone if key in rooms}
 
     def lose(self, page: Page) -> None:
-        """What *page* is present in hangs on a lease that nobody renews any more."""
+        """Note that the presences of *page* hang on a lease that is no longer renewed."""
         self.gone.append({key: page.user for key, text in page.rooms.items() if text is not None})
 
     def step(self) -> None:
@@ -125,8 +125,8 @@ class Model:
         self.pages.remove(page)
         page.log_out()
 
-    def _anew(self, page: Page) -> None:
-        """The page is told to begin anew."""
+    def _begin_again(self, page: Page) -> None:
+        """Poll as a page that the server does not know: it is told to begin again."""
         self.lose(page)
         begun = page.begun
         page.poll()
@@ -137,7 +137,7 @@ class Model:
         page = self._any()
         assert page.standing
         page.standing = page.standing._replace(seq=page.standing.seq + self.chance.choice([-1, 1, 9]))
-        self._anew(page)
+        self._begin_again(page)
 
     def _drop(self) -> None:
         """It goes on without a room, and does not say that it has left it."""
@@ -155,7 +155,7 @@ class Model:
         page.rooms[self.chance.choice(KEYS)] = next(self.metas)
         page.poll()
         page.standing, page.marks = before
-        self._anew(page)
+        self._begin_again(page)
 
     def _steal(self) -> None:
         """Somebody polls with the page id of another."""
@@ -183,7 +183,7 @@ def test_a_page_counts_itself_at_once(backend: Backend) -> None:
     assert page.names("a") == ["Ann"]
 
 
-def test_a_first_poll_whose_answer_was_lost_begins_anew(backend: Backend) -> None:
+def test_a_first_poll_whose_answer_was_lost_begins_again(backend: Backend) -> None:
     page = Page(backend, "ann", {"a": meta("Ann")})
     page.poll()
     page.standing, page.marks = None, {}
@@ -219,7 +219,7 @@ def test_a_page_that_begins_to_watch_only_is_present_no_longer(backend: Backend)
     assert "me" not in Page(backend, "ann", {"a": None}).poll()["a"]
 
 
-def test_who_only_counts_gets_no_names_and_who_takes_part_gets_nothing(backend: Backend) -> None:
+def test_a_page_that_only_counts_gets_no_names_and_one_that_takes_part_gets_nothing(backend: Backend) -> None:
     Page(backend, "ann", {"a": meta("Ann")}).poll()
     counts = Page(backend, "bob", {"a": None}, Wants(number=True))
     assert counts.poll()["a"].keys() == {"count", "tag"}
@@ -229,7 +229,7 @@ def test_who_only_counts_gets_no_names_and_who_takes_part_gets_nothing(backend: 
     assert quiet.poll() == {}
 
 
-def test_who_asks_for_some_gets_these(backend: Backend) -> None:
+def test_a_page_that_asks_for_some_gets_these(backend: Backend) -> None:
     for user in USERS:
         Page(backend, user, {"a": meta(user)}).poll()
     some = frozenset({opaque_id("a", "bob"), opaque_id("a", "nobody"), opaque_id("b", "cy")})
@@ -261,7 +261,7 @@ def test_a_list_of_very_many_is_cut_but_for_the_page_itself(backend: Backend) ->
     assert news["members"][-1]["id"] == news["me"]
 
 
-def test_in_company_is_who_shows_a_list_with_others(backend: Backend) -> None:
+def test_a_page_that_shows_a_list_with_others_is_in_company(backend: Backend) -> None:
     def company(page: Page) -> bool:
         page.poll()
         return page.marks["a"].in_company

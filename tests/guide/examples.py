@@ -1,4 +1,4 @@
-"""What the examples of the presence guide do, on any host."""
+"""Tests of the presence guide's examples, on any host."""
 
 from __future__ import annotations
 

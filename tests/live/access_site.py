@@ -1,4 +1,4 @@
-"""A site for access checks: ACCESS is a JSON object of settings, and of what is added to apps and middleware."""
+"""A site for access checks: ACCESS is a JSON object of settings and of additional apps and middleware."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from django.contrib.sessions.backends import db
 
 
 class SessionStore(db.SessionStore):
-    broken = False  # whether those sessions are any harm yet
+    broken = False  # whether those sessions fail yet
 
     def decode(self, session_data: str | bytes) -> dict[str, Any]:
         data = super().decode(session_data)

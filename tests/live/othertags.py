@@ -1,4 +1,4 @@
-"""A library whose tags and filters give something else each time, and are of nobody's SHARED_TAGS."""
+"""A library whose tags and filters differ from call to call, and stand in no SHARED_TAGS."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _counts: list[Any] | None = None
 
 @contextmanager
 def counting() -> Iterator[list[Any]]:
-    """What the filter ``counted`` is given meanwhile, in any thread."""
+    """Collect what the filter ``counted`` is given in this block, in any thread."""
     global _counts
     _counts = []
     try:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -26,6 +25,7 @@ from djust_presence.hosts.access import Visitor, current_users
 from djust_presence.hosts.log_ins import ENDED
 from djust_presence.hosts.sessions import mark_of, move_in, received
 from tests.live.conftest import Socket, live
+from tests.until import until
 
 from .views import Here
 
@@ -154,12 +154,6 @@ async def present() -> list[str]:
     return [record["name"] for record in await presence.alist("here")]
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await condition():
-            await asyncio.sleep(0.02)
-
-
 # What ends a visit
 
 
@@ -181,7 +175,7 @@ async def test_logging_out_closes_the_pages_of_that_session_at_once(
     await third.disconnect()
 
 
-async def test_who_logged_out_is_gone_at_once_whatever_the_grace(client: Client) -> None:
+async def test_a_visitor_who_logged_out_is_gone_at_once_whatever_the_grace(client: Client) -> None:
     socket = await opened(client, "/members/")
     await until(_here)
     await sync_to_async(client.logout)()
@@ -275,7 +269,7 @@ async def test_a_changed_password_ends_all_other_visits(engine: str, ada: Any, s
     await until(_gone)
 
 
-async def test_whoever_changed_the_password_reloads_and_stays(client: Client, ada: Any) -> None:
+async def test_a_user_who_changed_the_password_reloads_and_stays(client: Client, ada: Any) -> None:
     socket = await opened(client, "/members/")
 
     def change() -> str:

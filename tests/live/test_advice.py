@@ -141,7 +141,7 @@ def developing(pages: None, settings: Settings, monkeypatch: pytest.MonkeyPatch)
 
 
 def advised(page: str, client: Client) -> list[str]:
-    """What *page* says in the console."""
+    """Return the advice that *page* writes to the console."""
     text = client.get(page).content.decode()
     return [
         html.unescape(one)

@@ -1,4 +1,4 @@
-"""Access checks of pages that keep their views busy: they take their turn all the same."""
+"""Access checks of pages that keep their views busy: they still get their turn."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from djust_presence import LiveCursorMixin, presence
 from djust_presence.events import event_handler
 from djust_presence.hosts.checks import AT_ONCE
 from tests.live.conftest import Socket
+from tests.until import until
 
-from .test_access import close_code, opened, until
+from .test_access import close_code, opened
 from .views import Here
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -137,7 +138,7 @@ def client(ada: Any) -> Client:
 
 
 class Busying:
-    """The other end of a page whose view it never lets come to rest."""
+    """A client that never lets the view of its page come to rest."""
 
     def __init__(self, socket: Socket, how: str) -> None:
         self.socket = socket

@@ -37,7 +37,7 @@ async def started(socket: Socket) -> dict[str, Any]:
     return regions
 
 
-async def test_a_page_is_mounted_anew_with_the_arguments_of_its_url() -> None:
+async def test_a_page_is_mounted_on_its_socket_with_the_arguments_of_its_url() -> None:
     async with live("/counter/7/?a=b") as socket:
         regions = await started(socket)
     assert list(regions) == ["*"]
@@ -55,7 +55,7 @@ async def test_an_event_is_rendered_before_it_is_acknowledged() -> None:
         assert ack == {"type": "ack", "ref": 1}
 
 
-async def test_what_did_not_change_is_not_sent() -> None:
+async def test_unchanged_regions_are_not_sent() -> None:
     async with live("/counter/") as socket:
         await started(socket)
         assert await socket.call(1, "nothing") == [{"type": "ack", "ref": 1}]
@@ -108,7 +108,7 @@ async def test_a_failing_handler_is_logged_and_costs_only_itself(
 
 
 @pytest.mark.parametrize("name", ["forbid", "aforbid"])
-async def test_what_a_handler_forbids_is_a_warning_and_no_failure(
+async def test_a_permission_denied_by_a_handler_is_a_warning_and_not_a_failure(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with live("/counter/") as socket:
@@ -284,7 +284,7 @@ async def test_a_burst_of_broadcasts_closes_no_page() -> None:
         assert seen == list(range(1000))
 
 
-async def test_what_happens_during_a_handler_is_seen_after_it(slow: type[views.Slow]) -> None:
+async def test_news_during_a_handler_are_seen_after_it(slow: type[views.Slow]) -> None:
     async with live("/here-slow/") as first:
         await started(first)
         assert (await first.frame())["event"] == "joined"
@@ -293,7 +293,7 @@ async def test_what_happens_during_a_handler_is_seen_after_it(slow: type[views.S
         async with live("/here/") as second:
             await started(second)
             assert (await second.frame())["event"] == "joined"
-            # Whoever does something of one's own is in nobody's way.
+            # Slow code of one page holds up no other.
             assert (await second.call(1, "add"))[-1] == {"type": "ack", "ref": 1}
             slow.leave.set()
             frames = [await first.frame()]
@@ -303,7 +303,7 @@ async def test_what_happens_during_a_handler_is_seen_after_it(slow: type[views.S
             assert "2 online, 100" in renders[-1]
 
 
-async def test_what_a_page_asks_for_again_and_again_is_not_gathered(slow: type[views.Slow]) -> None:
+async def test_repeated_requests_of_a_page_do_not_pile_up(slow: type[views.Slow]) -> None:
     async with live("/here-slow/") as socket:
         await started(socket)
         (session,) = get_tracker().sessions

@@ -23,7 +23,7 @@ from djust_presence.cursors import LiveCursors
 from djust_presence.tracker import get_tracker
 from tests.cursors.drawing import Drawing
 from tests.live.conftest import Socket, live
-from tests.tracker.until import until
+from tests.until import until
 
 calls: list[Any] = []
 may_go_on = threading.Event()
@@ -74,7 +74,7 @@ class Guide(LiveCursorMixin, LiveView):
 
 
 class AtWork:
-    """How many are in this block, and at most were."""
+    """Counts the threads in this block, and the most that there were."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
@@ -256,7 +256,7 @@ async def test_moves_come_without_a_render_and_without_an_answer() -> None:
     "wrong",
     ['"x":"a","y":1', '"x":{},"y":1', '"x":NaN,"y":1', '"x":1e999,"y":1', f'"x":{"9" * 50_000},"y":1', '"y":1', '"x":1'],
 )  # fmt: skip
-async def test_what_is_no_position_is_refused_and_nobody_hears_of_it(wrong: str) -> None:
+async def test_a_value_that_is_not_a_position_is_refused_and_nobody_hears_of_it(wrong: str) -> None:
     async with pages("/board/?name=ann", "/board/?name=bob") as [ann, bob]:
         seen = len(bob.frames)
         await ann.socket.send_to(text_data='{"type":"cursor",' + wrong + "}")
@@ -342,7 +342,9 @@ async def test_a_pointer_that_leaves_while_a_handler_is_at_it_does_not_come_back
 async def test_moves_that_keep_coming_leave_lanes_for_everything_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("djust_presence.live.moves.SLOW", 10.0)  # on a busy machine some would be
+    monkeypatch.setattr(
+        "djust_presence.live.moves.SLOW", 10.0
+    )  # on a busy machine some moves would be dropped
     async with pages(*(f"/recording/?name=busy{n}" for n in range(24))) as movers:
         began = time.monotonic()
         while time.monotonic() - began < 1.5:
@@ -382,7 +384,7 @@ async def test_moves_that_fail_do_not_flood_the_log(
         assert text in caplog.text
 
 
-async def test_what_a_handler_changes_and_pushes_arrives() -> None:
+async def test_changes_and_pushes_of_a_handler_arrive() -> None:
     async with pages("/recording/?name=ann") as [ann]:
         await ann.move(77)
         await until(

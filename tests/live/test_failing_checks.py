@@ -1,4 +1,4 @@
-"""An access check that fails costs the visitor whose it is, and nobody else."""
+"""An access check that fails affects its own visitor, and nobody else."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from pytest_django import Settings
 
 from djust_presence.hosts.access import current_users
 from djust_presence.hosts.checks import MAX_FAILURES
+from tests.until import until
 
 from .failing_sessions import SessionStore
-from .test_access import close_code, opened, until, visitor
+from .test_access import close_code, opened, visitor
 from .views import Here
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,7 +105,7 @@ async def test_one_visitor_whose_check_fails_does_not_keep_the_others_from_being
     people["grace"].is_active = False
     await people["grace"].asave()
     assert await close_code(grace) == 4401
-    # Nobody can say that ada may stay, while others' checks work: her page comes back through the middleware.
+    # Ada's check fails while others' work: her page has to come back through the middleware.
     assert await close_code(ada) == 4000
     await rounds(2)
     assert caplog.text.count("Could not re-check access to open pages") == 1

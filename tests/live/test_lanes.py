@@ -1,4 +1,4 @@
-"""The lanes: few threads, shared out so that nobody holds up everybody."""
+"""The lanes: few threads, shared out so that no page holds up all others."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from djust_presence.calls import call
 from djust_presence.hosts import lanes as lanes_module
 from djust_presence.hosts.lanes import Lanes
 from djust_presence.hosts.turns import Sender, Turn
+from tests.until import until
 
-from .test_threads import soon, thread_name
+from .test_threads import thread_name
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ async def test_work_runs_on_few_threads_that_stay(lanes: Lanes) -> None:
     assert len(set(names)) <= 3
 
 
-async def test_a_lane_is_one_s_own_meanwhile(lanes: Lanes) -> None:
+async def test_a_lane_is_exclusive_while_it_is_held(lanes: Lanes) -> None:
     async def work() -> set[str]:
         async with lanes.hold():
             return {await sync_to_async(thread_name)() for _ in range(5)}
@@ -122,10 +123,10 @@ async def test_a_cancelled_lane_is_not_free_before_its_work_has_ended(lanes: Lan
         await task
     assert len(lanes._free) == 2
     gate.leave.set()
-    assert await soon(lambda: len(lanes._free) == 3)
+    await until(lambda: len(lanes._free) == 3, 5)
 
 
-async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
+async def test_a_caller_that_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
     gates = [Gate(), Gate()]
     tasks = [asyncio.create_task(lanes.run(gate)) for gate in gates]
     assert await gates[0].is_entered()
@@ -138,10 +139,12 @@ async def test_who_stops_waiting_takes_no_lane(lanes: Lanes) -> None:
     await asyncio.gather(*tasks)
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
-    assert await soon(lambda: len(lanes._free) == 3)
+    await until(lambda: len(lanes._free) == 3, 5)
 
 
-async def test_who_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it_back(lanes: Lanes) -> None:
+async def test_a_caller_that_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it_back(
+    lanes: Lanes,
+) -> None:
     taken = [await lanes._acquire(Turn.HANDLER, Sender()) for _ in range(2)]
     waiting = asyncio.create_task(lanes.run(thread_name))
     await asyncio.sleep(0)
@@ -153,7 +156,7 @@ async def test_who_is_given_a_lane_and_stops_waiting_in_the_same_moment_gives_it
     assert len(lanes._free) == 3
 
 
-async def test_what_raises_gives_its_lane_back(lanes: Lanes) -> None:
+async def test_work_that_raises_gives_its_lane_back(lanes: Lanes) -> None:
     def fail() -> None:
         raise LookupError
 

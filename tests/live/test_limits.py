@@ -1,4 +1,4 @@
-"""What bad input gets. Frames that are no JSON, and what waits behind a slow handler, are in test_consumer."""
+"""Limits on bad input. Frames that are not JSON, and frames behind a slow handler, are in test_consumer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_limits_take_little_memory() -> None:
 
 
 async def usable(socket: Socket) -> None:
-    """An event is handled: if not at once, then soon."""
+    """Send events until one is handled."""
     for ref in range(10_000, 20_000):
         *_, answer = await socket.call(ref, "nothing")
         if answer["type"] == "ack":
@@ -61,7 +61,7 @@ async def usable(socket: Socket) -> None:
 
 
 async def closed_after_all(socket: Socket) -> tuple[int, int]:
-    """How many frames came before the close, and its code."""
+    """Return how many frames came before the close, and its code."""
     frames = 0
     while (message := await socket.receive_output(timeout=5))["type"] == "websocket.send":
         frames += 1
@@ -119,7 +119,9 @@ async def test_a_flood_closes_the_socket_and_what_follows_is_not_read(
     assert caplog.text.count("was closed: too many frames") == 1
 
 
-async def test_whoever_does_not_answer_a_close_is_not_listened_to(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_browser_that_does_not_answer_a_close_is_not_listened_to(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with live("/nowhere/") as socket:
         assert await socket.closed() == 4404
         caplog.clear()
@@ -208,7 +210,7 @@ async def test_the_log_is_not_filled_from_many_sockets(caplog: pytest.LogCapture
     assert 1 <= caplog.text.count("was refused") <= 12
 
 
-def test_of_a_frame_only_the_beginning_is_looked_at_before_it_is_counted() -> None:
+def test_only_the_beginning_of_a_frame_is_looked_at_before_it_is_counted() -> None:
     assert read_head('{"type":"event","ref":1,' + " " * 1000, None).ref == 1
     assert read_head('{"type":"event","ref":1' + " " * 1000 + "}", None).ref is None
     assert read_head(" " * 1000 + '{"type":"event"}', None).kind == ""
@@ -281,7 +283,7 @@ class Patient(views.Counter):
 
 
 class Guarded(views.Counter):
-    """A view full of what is no event handler."""
+    """A view full of attributes that are not event handlers."""
 
     attribute = "attribute"
 
@@ -419,7 +421,7 @@ async def test_fields_of_another_kind_are_refused(fields: str) -> None:
         await usable(socket)
 
 
-async def test_of_two_fields_of_one_name_the_last_counts_as_in_a_browser() -> None:
+async def test_the_last_of_two_fields_of_one_name_counts_as_in_a_browser() -> None:
     async with live("/counter/") as socket:
         await started(socket)
         await socket.send_to(

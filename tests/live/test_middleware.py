@@ -1,4 +1,4 @@
-"""What middleware, decorators and mixins do to a page, they do to its socket: one row each, over both."""
+"""Middleware, decorators and mixins have the same effect on a page and on its socket: one row each, over both."""
 
 from __future__ import annotations
 
@@ -437,7 +437,7 @@ def text_of(response: Any) -> str:
 
 
 def scope_of(row: Row, client: AsyncClient) -> dict[str, Any]:
-    """What the browser of *client* opens its socket with."""
+    """Return the scope of a socket that the browser of *client* opens."""
     headers = {"host": "testserver", "origin": "https://testserver" if row.secure else "http://testserver"}
     if client.cookies:
         headers["cookie"] = "; ".join(f"{name}={one.value}" for name, one in client.cookies.items())

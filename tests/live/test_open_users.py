@@ -100,21 +100,15 @@ class Watching:
 
     def __init__(self, page: LivePage) -> None:
         self.page = page
-        self._ref = 0
 
     async def look(self) -> dict[str, Any]:
-        self._ref += 1
-        await self.page.send(type="event", ref=self._ref, name="look", params={})
-        await self.page.until(lambda: any(frame.get("ref") == self._ref for frame in self.page.frames))
-        answers = [frame for frame in self.page.frames if frame.get("ref") == self._ref]
-        assert answers[0]["type"] == "ack", answers
-        seen: dict[str, Any] = [
-            frame["payload"] for frame in self.page.frames if frame.get("event") == "seen"
-        ][-1]
+        answer = await self.page.call("look")
+        assert answer["type"] == "ack", answer
+        seen: dict[str, Any] = self.page.heard("seen")[-1]
         return seen
 
     async def after_checks(self) -> dict[str, Any]:
-        """What it says when the next CHECKS checks have passed."""
+        """Return what the page says once the next CHECKS checks have passed."""
         before = (await self.look())["checks"]
         while (seen := await self.look())["checks"] < before + CHECKS:
             await asyncio.sleep(0.1)
@@ -141,7 +135,7 @@ async def logged_in(site: SiteServer, name: str, query: str = "") -> Person:
 
 
 @pytest.mark.parametrize("packaged", ["otp"], indirect=True)
-async def test_who_is_verified_by_a_second_factor_stays_so_while_their_page_is_open(
+async def test_a_user_verified_by_a_second_factor_stays_so_while_their_page_is_open(
     packaged: AccessSite,
 ) -> None:
     ada = await logged_in(packaged, "ada")
@@ -180,7 +174,7 @@ async def test_a_hijacked_user_stays_hijacked_until_they_are_released(packaged: 
 
 
 @pytest.mark.parametrize("packaged", ["hijack"], indirect=True)
-async def test_who_hijacks_a_user_and_logs_out_is_gone(packaged: AccessSite) -> None:
+async def test_a_hijacker_who_logs_out_is_gone(packaged: AccessSite) -> None:
     grace = await logged_in(packaged, "grace")
     await asyncio.to_thread(post, grace, packaged, "/hijack/acquire/", user_pk=1)
     async with watching(packaged, grace, "/hijacked/") as page:
@@ -211,7 +205,9 @@ async def test_an_impersonated_user_stays_so_until_that_is_stopped(packaged: Acc
 @pytest.mark.parametrize(
     "what", ["logs out", "is deactivated", "gets another password", "takes over another"]
 )
-async def test_an_impersonation_ends_with_the_rights_of_who_began_it(packaged: AccessSite, what: str) -> None:
+async def test_an_impersonation_ends_with_the_rights_of_the_impersonator(
+    packaged: AccessSite, what: str
+) -> None:
     edith = await logged_in(packaged, "edith")
     await asyncio.to_thread(edith.get, packaged, "/impersonate/1/")
     async with watching(packaged, edith, "/impersonated/") as page:

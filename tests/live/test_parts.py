@@ -1,15 +1,13 @@
-"""Regions of every kind, in every place: what a refresh renders, and that it is what the page would show."""
+"""Regions of every kind, in every place: a refresh renders them alone, and as the page would show them."""
 
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from types import FrameType
 from typing import Any
 
 import django
@@ -22,6 +20,7 @@ from pytest_django import Settings
 
 from djust_presence.hosts.outgoing import encode
 from djust_presence.live.rendering import render
+from tests.profiling import calls_of
 
 from . import views
 from .conftest import live
@@ -33,7 +32,7 @@ partials = pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has templa
 # Parts by themselves
 
 
-def test_of_a_page_with_nothing_but_parts_these_alone_are_rendered(show: Show) -> None:
+def test_only_the_parts_of_a_page_of_parts_are_rendered(show: Show) -> None:
     around, within = Tally(), Tally()
     page = show(
         '{{ around }}{% live "part" %}{{ around }}{% live "other" %}',
@@ -185,7 +184,7 @@ def test_regions_that_take_each_other_s_place_make_the_whole_page_differ(show: S
     assert page.refresh(count=1) == {"*": '<b><live-region id="live-1">b</live-region></b>'}
 
 
-def test_parts_are_read_anew_as_django_does(show: Show) -> None:
+def test_parts_are_read_again_as_django_does(show: Show) -> None:
     templates = {"it": "old"}
     page = show('{% live "it" %}', templates)
     (loader,) = engines["django"].engine.template_loaders  # type: ignore[attr-defined]
@@ -258,7 +257,7 @@ async def test_a_page_may_ask_to_be_sent_whole() -> None:
 # The page around them
 
 
-def test_what_render_to_response_adds_is_the_page_s(show: Show) -> None:
+def test_additions_of_render_to_response_are_the_page_s(show: Show) -> None:
     class View(views.Counter):
         def render_to_response(self, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
             context["extra"] = "extra"
@@ -451,7 +450,7 @@ def test_a_partial_that_does_not_exist_is_named(show: Show) -> None:
 # What it costs
 
 
-def test_what_a_part_costs_does_not_grow_with_the_page_around_it(show: Show) -> None:
+def test_the_cost_of_a_part_does_not_grow_with_the_page_around_it(show: Show) -> None:
     table = "{% for row in rows %}<tr><td>{{ row }}</td><td>{{ count }}</td></tr>{% endfor %}"
     small, large = (show(table + '{% live "part" %}', rows=range(rows)) for rows in (10, 2000))
 
@@ -469,28 +468,12 @@ async def test_pages_that_show_the_same_are_sent_the_very_same_frame() -> None:
         pages = [await stack.enter_async_context(live("/crowd/")) for _ in range(200)]
         for page in pages:
             assert await started(page) == {"live-1": "<p>0 online</p>"}
-        with encodings() as encoded:
+        with calls_of(encode, "kind") as encoded:
             await started(await stack.enter_async_context(live("/crowd/?come")))
             texts = [(await page.receive_output(timeout=10))["text"] for page in pages]
         assert texts[0] == '{"type":"render","regions":{"live-1":"<p>1 online</p>"}}'
         assert all(text is texts[0] for text in texts)
         assert encoded.count("render") <= 2  # for all of them, and the first one of who came
-
-
-@contextmanager
-def encodings() -> Iterator[list[str]]:
-    """The kinds of the frames that are encoded meanwhile in this thread."""
-    kinds: list[str] = []
-
-    def count(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code is encode.__code__:
-            kinds.append(frame.f_locals["kind"])
-
-    sys.setprofile(count)
-    try:
-        yield kinds
-    finally:
-        sys.setprofile(None)
 
 
 # Wrong use

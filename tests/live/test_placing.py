@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from statistics import median
 from time import perf_counter
-from types import FrameType
 
 import pytest
 from django.template import TemplateSyntaxError
 from pytest_django import Settings
 
 from djust_presence.live.nesting import Reader
+from tests.profiling import calls_of
 
 from .showing import Show
 
@@ -25,22 +22,6 @@ CURSORS = "{% live_cursors %}<p></p>{% endlive_cursors %}"
 @pytest.fixture(autouse=True)
 def developing(settings: Settings) -> None:
     settings.DEBUG = True
-
-
-@contextmanager
-def readings() -> Iterator[list[str]]:
-    """The pages that are read meanwhile in this thread."""
-    read: list[str] = []
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code is Reader.read.__code__:
-            read.append(frame.f_locals["self"].html)
-
-    sys.setprofile(note)
-    try:
-        yield read
-    finally:
-        sys.setprofile(None)
 
 
 @pytest.mark.parametrize("region", [LIVE, PART], ids=["inline", "part"])
@@ -180,15 +161,15 @@ def test_a_torn_or_misplaced_element_is_an_error(show: Show, page: str, message:
         "{% for x in 'ab' %}" + LIVE + "{% endfor %}{% if count %}" + LIVE + "{% endif %}",
     ],
 )
-def test_what_browsers_leave_where_it_is_is_no_error(show: Show, page: str) -> None:
-    with readings() as read:
+def test_an_element_that_browsers_leave_in_place_is_no_error(show: Show, page: str) -> None:
+    with calls_of(Reader.read, "self") as read:
         show(page, {"row": "<td>{{ count }}"})
     assert len(read) == 1
 
 
 def test_without_debug_nothing_is_read(show: Show, settings: Settings) -> None:
     settings.DEBUG = False
-    with readings() as read:
+    with calls_of(Reader.read, "self") as read:
         assert show("<table>" + LIVE + "</table>").first
     assert read == []
 
@@ -203,7 +184,7 @@ def test_a_page_is_read_once_and_again_with_other_regions(show: Show) -> None:
         + LIVE
         + "</table>{% endif %}"
     )
-    with readings() as read:
+    with calls_of(Reader.read, "self") as read:
         page.refresh(count=1)
         assert len(read) == 1
         page.refresh(count=1, word="x")

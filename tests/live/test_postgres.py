@@ -20,6 +20,7 @@ import pytest
 from djust_presence.hosts.lanes import LANES
 from tests.live_pages import LivePage, Person
 from tests.servers import Server, SiteServer
+from tests.until import wait_until
 
 if TYPE_CHECKING or find_spec("psycopg"):
     import psycopg
@@ -53,7 +54,7 @@ def find_postgres() -> Path | None:
 
 
 class PostgresServer(Server):
-    """A PostgreSQL whose data nobody needs after a crash."""
+    """A PostgreSQL without durability, as its data need not survive a crash."""
 
     def __init__(self, installed: Path) -> None:
         super().__init__()
@@ -157,42 +158,36 @@ def site(postgres: PostgresServer, request: pytest.FixtureRequest) -> Iterator[S
 
 
 class Visitor(Person):
-    """Somebody who comes with the socket alone: an HTTP request would take a connection of its own."""
+    """A visitor who opens the socket alone: an HTTP request would take a connection of its own."""
 
     def get(self, site: SiteServer, path: str) -> str:
         return ""
 
 
+class PatientPage(LivePage):
+    patience = PATIENCE
+
+
 @asynccontextmanager
-async def pages(site: SiteServer, count: int, others: int = 0) -> AsyncIterator[list[LivePage]]:
+async def pages(site: SiteServer, count: int, others: int = 0) -> AsyncIterator[list[PatientPage]]:
     """*count* open pages of the site, each of which shows all of them, and *others* that are open already."""
     visitor = Visitor(site)
     async with AsyncExitStack() as stack:
-        opening = [stack.enter_async_context(LivePage(site, "/people/", visitor)) for _ in range(count)]
+        opening = [stack.enter_async_context(PatientPage(site, "/people/", visitor)) for _ in range(count)]
         pages = await asyncio.gather(*opening)
-        await asyncio.gather(*(until_shown(page, f"{count + others} online") for page in pages))
+        await asyncio.gather(*(page.until(f"{count + others} online") for page in pages))
         yield pages
 
 
-async def call(page: LivePage, ref: int, event: str, **params: Any) -> str | None:
-    """What is wrong with the event, when its answer has come; None if it was handled."""
-    await page.send(type="event", ref=ref, name=event, params=params)
-    await page.until(lambda: answer(page, ref), PATIENCE)
-    code: str | None = answer(page, ref).get("code")
+async def call(page: LivePage, event: str, **params: Any) -> str | None:
+    """Call an event handler, and return the code of its error, or None."""
+    code: str | None = (await page.call(event, **params)).get("code")
     return code
-
-
-def answer(page: LivePage, ref: int) -> dict[str, Any]:
-    return next((frame for frame in page.frames if frame.get("ref") == ref), {})
-
-
-async def until_shown(page: LivePage, *texts: str) -> None:
-    await page.until(lambda: all(text in page.regions.get("*", "") for text in texts), PATIENCE)
 
 
 @asynccontextmanager
 async def watched(postgres: PostgresServer) -> AsyncIterator[list[int]]:
-    """How many connections there are meanwhile, looked at again and again."""
+    """Count the connections of the database again and again in this block."""
     counts: list[int] = []
     over = threading.Event()
 
@@ -224,24 +219,24 @@ async def test_many_pages_share_few_connections_and_outlive_their_loss(
     async with watched(postgres) as counts, pages(site, PAGES) as everybody:
 
         async def all_show(*texts: str) -> None:
-            await asyncio.gather(*(until_shown(page, *texts) for page in everybody))
+            await asyncio.gather(*(page.until(*texts) for page in everybody))
 
         first, second, *_ = everybody
-        assert await call(first, 1, "sign_up", name="betty") is None
+        assert await call(first, "sign_up", name="betty") is None
         async with pages(site, 1, PAGES):
             await all_show("201 online", "betty")
         await all_show("200 online")
         assert max(counts) <= most
 
         # Async handlers have connections of their own, but only while they run.
-        handled = [call(page, 2, "asign_up", name=f"async-{n}") for n, page in enumerate(everybody[:LANES])]
+        handled = [call(page, "asign_up", name=f"async-{n}") for n, page in enumerate(everybody[:LANES])]
         assert await asyncio.gather(*handled) == [None] * LANES
         counts.clear()
-        assert await call(first, 3, "sign_up", name="carl") is None
+        assert await call(first, "sign_up", name="carl") is None
 
         cut = await asyncio.to_thread(postgres.run, CUT)
         assert bool(cut) == kept
-        assert await call(second, 1, "sign_up", name="dora") is None
+        assert await call(second, "sign_up", name="dora") is None
         async with pages(site, 1, PAGES):
             await all_show("201 online", "carl", "dora")
         assert max(counts) <= most
@@ -253,11 +248,9 @@ async def test_tasks_that_outlive_their_mount_leave_no_connection(
 ) -> None:
     visitor, count = Visitor(site), 40
     async with AsyncExitStack() as stack:
-        opening = [stack.enter_async_context(LivePage(site, "/tasks/", visitor)) for _ in range(count)]
+        opening = [stack.enter_async_context(PatientPage(site, "/tasks/", visitor)) for _ in range(count)]
         first, *others = await asyncio.gather(*opening)
-        await asyncio.gather(*(until_shown(page, "done") for page in (first, *others)))
-        assert await call(first, 1, "wait") is None
-        await until_shown(first, f"{count} done")
-        async with asyncio.timeout(PATIENCE):
-            while await asyncio.to_thread(postgres.run, CONNECTIONS) > LANES:
-                await asyncio.sleep(0.05)
+        await asyncio.gather(*(page.until("done") for page in (first, *others)))
+        assert await call(first, "wait") is None
+        await first.until(f"{count} done")
+        await asyncio.to_thread(wait_until, lambda: postgres.run(CONNECTIONS) <= LANES, PATIENCE)

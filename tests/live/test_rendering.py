@@ -20,6 +20,7 @@ from pytest_django import Settings
 from djust_presence.hosts.outgoing import MAX_WAITING_FRAMES, STALLED, Changed, Outgoing, encode
 from djust_presence.live.rendering import Page, Place, Shown
 from djust_presence.live.script import inject_script
+from tests.until import until
 
 from . import views
 from .conftest import live
@@ -135,7 +136,7 @@ def catalogue(**texts: str) -> bytes:
     return head + table + b"".join(word + b"\0" for word in words)
 
 
-def test_who_has_no_name_is_called_a_guest_in_the_readers_language(
+def test_a_user_without_a_name_is_called_a_guest_in_the_readers_language(
     settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "fr" / "LC_MESSAGES").mkdir(parents=True)
@@ -218,7 +219,7 @@ def test_the_first_regions_are_given_out_once() -> None:
     assert shown.first() == {}
 
 
-def test_what_was_given_out_is_shown() -> None:
+def test_an_item_that_was_given_out_is_shown() -> None:
     shown = Shown(page(a="1", b="2"))
     assert shown.update(page(a="1", b="2")) == {}
     assert shown.update(page(a="1", b="3")) == {"b": "3"}
@@ -355,7 +356,7 @@ async def test_a_burst_of_frames_is_sent_however_many_they_are() -> None:
         recorder.sent.clear()
 
 
-async def test_what_waits_for_long_is_bounded_and_given_up_for_a_close() -> None:
+async def test_long_waits_are_bounded_and_given_up_for_a_close() -> None:
     recorder = Recorder()
     outgoing = await _busy(recorder)
     for n in range(MAX_WAITING_FRAMES):
@@ -416,7 +417,7 @@ async def test_a_peer_that_is_gone_is_reported() -> None:
 
 
 async def _busy(recorder: Recorder) -> Outgoing:
-    """What goes out to a page that is being sent a frame."""
+    """Return the queue of a page that is being sent a frame."""
     outgoing = Outgoing(recorder.send, recorder.leave)
     outgoing.put("0", NOW)
     await asyncio.sleep(0)  # the send begins
@@ -424,6 +425,4 @@ async def _busy(recorder: Recorder) -> Outgoing:
 
 
 async def _sent(outgoing: Outgoing) -> None:
-    async with asyncio.timeout(10):
-        while not outgoing.idle:
-            await asyncio.sleep(0)
+    await until(lambda: outgoing.idle, pause=0)

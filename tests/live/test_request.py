@@ -28,7 +28,7 @@ from djust_presence.hosts.turns import Sender
 from djust_presence.live.host import live_host
 from djust_presence.live.page import LivePage
 from djust_presence.tracker import get_tracker, in_loop
-from tests.tracker.until import until
+from tests.until import until
 
 from .conftest import Socket, live
 from .test_consumer import started
@@ -274,7 +274,7 @@ async def test_a_page_is_live_only_if_its_own_response_comes_out(
 
 
 class Signals:
-    """What was heard of requests that came over sockets, in its order."""
+    """The signals of requests that came over sockets, in their order."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -420,7 +420,7 @@ async def test_settings_that_change_make_a_new_chain(settings: Settings) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_who_is_logged_in_gets_in() -> None:
+async def test_a_logged_in_visitor_gets_in() -> None:
     user = await get_user_model().objects.acreate(username="ada")
     client = Client()
     await _login(client, user)

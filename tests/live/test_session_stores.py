@@ -234,7 +234,7 @@ async def test_the_session_of_one_visitor_is_checked_with_nothing_of_another_s(b
     assert await close_code(grace) == 4401
 
 
-async def test_what_middleware_writes_before_the_view_is_saved_as_over_http(settings: Settings) -> None:
+async def test_writes_of_middleware_before_the_view_are_saved_as_over_http(settings: Settings) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.note_way"]
     client, _ = await painted("nothing")
     assert (await DatabaseStore(client.cookies["sessionid"].value).aload())["way"] == ["GET", "GET", "socket"]

@@ -165,7 +165,7 @@ async def opened(client: Client) -> Socket:
 
 
 async def stored(client: Client) -> dict[str, Any]:
-    """The content of the session that the browser's cookie names; empty if there is none."""
+    """Return the content of the session that the browser's cookie names; empty without one."""
     store = import_module(django_settings.SESSION_ENGINE).SessionStore(client.cookies["sessionid"].value)
     return await sync_to_async(lambda: dict(store.items()))()
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,6 +24,7 @@ from djust_presence import PresenceMixin
 from djust_presence.events import event_handler
 from djust_presence.live import LiveView
 from tests.live.conftest import Socket
+from tests.until import until, until_equal
 
 from .test_access import ENGINES, close_code, cookies
 
@@ -198,7 +198,7 @@ async def opened(client: Client, url: str) -> tuple[Socket, str]:
 
 
 async def shows(socket: Socket, name: str, **params: Any) -> str:
-    """What the page shows after an event, which has changed it."""
+    """Return what the page shows after an event that changes it."""
     render, ack = await socket.call(1, name, **params)
     assert ack == {"type": "ack", "ref": 1}
     html = render["regions"]["*"]
@@ -210,7 +210,7 @@ async def shows(socket: Socket, name: str, **params: Any) -> str:
 
 
 @pytest.mark.parametrize("handler", ["paint", "apaint"])
-async def test_what_an_event_changes_is_saved(handler: str, engine: str) -> None:
+async def test_changes_of_an_event_are_saved(handler: str, engine: str) -> None:
     client = Client()
     await sync_to_async(client.get)("/greet/")
     socket, _ = await opened(client, "/page/")
@@ -236,7 +236,7 @@ async def test_an_event_sees_what_other_tabs_have_done_and_undoes_nothing(engine
     await socket.disconnect()
 
 
-async def test_what_a_failed_event_changed_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+async def test_changes_of_a_failed_event_are_dropped(caplog: pytest.LogCaptureFixture) -> None:
     client = Client()
     await sync_to_async(client.get)("/greet/")
     socket, _ = await opened(client, "/page/")
@@ -290,9 +290,8 @@ async def test_a_handler_may_log_out_and_not_log_in(caplog: pytest.LogCaptureFix
     socket, _ = await opened(client, "/page/")
     await socket.send_event(1, "log_out")
     assert await close_code(socket) == 4401
-    async with asyncio.timeout(10):  # the socket is closed by Django's signal, before the session is gone
-        while await SessionRow.objects.acount():
-            await asyncio.sleep(0.02)
+    # The socket is closed by Django's signal, before the session is gone.
+    await until_equal(SessionRow.objects.acount, 0)
 
 
 async def test_a_signed_cookie_cannot_be_changed_and_the_log_says_so(
@@ -411,8 +410,7 @@ async def test_a_projects_own_context_surrounds_all_that_runs(settings: Settings
     Tenant.seen.clear()
     await socket.call(1, "look")
     await socket.call(2, "alook")
-    while "check acme" not in Tenant.seen:
-        await asyncio.sleep(0.05)
+    await until(lambda: "check acme" in Tenant.seen)
     await socket.disconnect()
     assert {"handler acme", "async handler acme", "rendering acme"} <= set(Tenant.seen)
     assert not [line for line in Tenant.seen if line.endswith("none")]

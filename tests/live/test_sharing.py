@@ -1,4 +1,4 @@
-"""Parts that pages share: which can be, and that nobody sees anything else than what their own page would render."""
+"""Parts that pages share: which can be shared, and that every page shows what it would render by itself."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ UNSHAREABLE = {
 
 
 @pytest.mark.parametrize(("part", "reason"), UNSHAREABLE.items())
-def test_what_is_the_page_s_or_the_moment_s_is_rendered_by_each(part: str, reason: str) -> None:
+def test_parts_that_depend_on_page_or_moment_are_rendered_by_each(part: str, reason: str) -> None:
     engine = make_engine(it="{{ a }}\n" + part if "extends" not in part else part)
     reasons = read(engine.get_template("it")).reasons
     wanted = reason if ", which takes the context" not in reason or "told" in part else reason.split(",")[0]

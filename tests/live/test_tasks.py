@@ -1,4 +1,4 @@
-"""Tasks that user code starts and does not wait for: they may use the ORM after what has started them is over."""
+"""Tasks that user code starts and does not wait for: they may use the ORM after that code has ended."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from djust_presence.hosts.threads import own_thread
 from djust_presence.testing import LivePage
 from tests.live.conftest import live
 from tests.test_channels import connected
+from tests.until import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -153,7 +154,7 @@ def site(settings: Settings) -> None:
 
 
 async def written() -> dict[str, str]:
-    """Let the tasks go on; what those have found out that have written their row."""
+    """Let the tasks go on, and return the findings of those that have written their row."""
     Later.go_on.set()
     await asyncio.wait_for(asyncio.gather(*Later.tasks.values()), 10)
     names = {name async for name in Group.objects.values_list("name", flat=True)}
@@ -171,10 +172,9 @@ async def test_tasks_of_pages_go_on_when_the_code_that_started_them_is_over(sett
         assert (await socket.frame())["type"] == "ready"
         await socket.frame()
         await socket.call(1, "start")
-        while len(Later.tasks) < 8:
-            await asyncio.sleep(0.02)
+        await until(lambda: len(Later.tasks) >= 8)
     found = await written()
-    found.pop("middleware over HTTP")  # which is Django's own to look after
+    found.pop("middleware over HTTP")  # which Django looks after itself
     assert found == dict.fromkeys(
         [
             "middleware on a socket",
@@ -239,7 +239,7 @@ async def test_tasks_share_few_threads_and_may_go_back_to_async_code_in_them() -
         return threading.current_thread().name, fresh, async_to_sync(inner)()
 
     async def inner() -> set[str]:
-        await asyncio.sleep(0.02)  # meanwhile all threads are in use
+        await asyncio.sleep(0.02)  # until all threads are in use
         await Group.objects.acount()
         calls = (sync_to_async(threading.current_thread)() for _ in range(3))
         return {thread.name for thread in await asyncio.gather(*calls)}

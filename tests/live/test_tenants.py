@@ -115,9 +115,6 @@ class Reader(LivePage):
             await self.send(type="join", room=room, ticket=ticket, want={"list": True})
         await self.until(lambda: len(self.of("state")) == 2)
 
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [frame for frame in self.frames if frame["type"] == kind]
-
     async def until_refused(self, which: int, code: str) -> None:
         refusal = {"type": "refused", "room": self.rooms[which][0], "code": code}
         await self.until(lambda: refusal in self.frames)
@@ -170,7 +167,7 @@ async def test_a_tenant_whose_schema_is_away_costs_no_other_tenant_its_checks(si
         site.sql("ALTER TABLE a.auth_user RENAME TO away")
         try:
             await other.after_checks()
-            # Nobody can say that ada may stay: hers comes back through the middleware.
+            # Ada's check fails: her page has to come back through the middleware.
             assert await page.closed() == 4000
             site.sql("UPDATE b.auth_user SET is_active = false")
             assert await other.closed() == 4401

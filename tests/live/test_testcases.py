@@ -80,7 +80,7 @@ urlpatterns = [
 
 
 async def use(client: AsyncClient) -> str:
-    """What somebody does who has two pages open, and a third one for a moment; the thread in which a handler ran."""
+    """Use two pages, and for a moment a third; return the thread in which a handler ran."""
     await User.objects.acreate(username="ada")
     await client.aforce_login(await User.objects.aget(username="ada"))
     pages = LivePage("/people/", client), LivePage("/people/")
@@ -108,7 +108,7 @@ class InATestCase(TestCase):
     async def test_live_pages_are_in_the_transaction(self) -> None:
         assert await use(self.async_client) == await sync_to_async(thread_name)()
 
-    async def test_and_it_is_rolled_back(self) -> None:
+    async def test_the_transaction_of_a_live_page_is_rolled_back(self) -> None:
         await self.test_live_pages_are_in_the_transaction()
 
     def test_from_sync_code(self) -> None:
@@ -149,13 +149,13 @@ async def test_an_event_that_is_refused_is_an_error_with_its_code(transactional_
         assert error.value.code == "unknown-event"
 
 
-async def test_what_does_not_come_is_a_failure(transactional_db: None) -> None:
+async def test_a_missing_frame_is_a_failure(transactional_db: None) -> None:
     async with LivePage("/people/", timeout=1) as page:
         with pytest.raises(AssertionError, match=r"/people/ does not show \('2 online',\).*1 online"):
             await page.until("2 online")
 
 
-async def test_what_is_live_changes_in_the_page_that_came_over_http(transactional_db: None) -> None:
+async def test_live_regions_change_in_the_page_that_came_over_http(transactional_db: None) -> None:
     async with LivePage("/regions/") as page:
         await page.event("add", amount=2)
         assert page.html.startswith("<html><body>")

@@ -24,6 +24,7 @@ from django.utils.timezone import get_fixed_timezone
 from djust_presence.background import AFTERWARDS
 from djust_presence.hosts.lanes import lanes
 from djust_presence.hosts.threads import Ambient, own_thread, spawn
+from tests.until import until
 
 from .conftest import live
 from .test_consumer import started
@@ -39,7 +40,7 @@ async def test_async_code_has_a_thread_of_its_own_for_what_needs_one() -> None:
         assert threads == {await sync_to_async(threading.current_thread)()}
     (thread,), (other,) = threads, others
     assert thread is not other
-    assert await soon(lambda: not thread.is_alive() and not other.is_alive())
+    await until(lambda: not thread.is_alive() and not other.is_alive(), 5)
 
 
 class Call:
@@ -71,7 +72,7 @@ async def test_a_call_of_a_task_is_not_waited_for() -> None:
     finally:
         call.leave.set()
     used = await task
-    assert await soon(lambda: used.connection is None)
+    await until(lambda: used.connection is None, 5)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -86,8 +87,7 @@ async def test_calls_of_tasks_that_are_not_waited_for_are_few() -> None:
     try:
         async with asyncio.timeout(10):
             await asyncio.gather(*(call.entered.wait() for call in calls))
-            while sum(task.done() for task in running) < AFTERWARDS:
-                await asyncio.sleep(0.01)
+            await until(lambda: sum(task.done() for task in running) >= AFTERWARDS)
             await asyncio.sleep(0.1)
             assert sum(task.done() for task in running) == AFTERWARDS
             async with own_thread():
@@ -168,7 +168,7 @@ def _count_users() -> int:
 # What surrounds a request
 
 
-def test_what_surrounds_a_request_is_restored_and_put_back() -> None:
+def test_the_context_of_a_request_is_restored_and_put_back() -> None:
     with translation.override("de"), timezone.override(get_fixed_timezone(60)):
         set_urlconf("tests.urls")
         set_script_prefix("/app/")
@@ -271,7 +271,7 @@ async def test_async_code_leaves_no_connection_behind() -> None:
     async with own_thread():
         used = await sync_to_async(work)()
         assert used.connection
-    assert await soon(lambda: used.connection is None)
+    await until(lambda: used.connection is None, 5)
 
 
 def _is_closed(used: Any) -> bool:
@@ -284,11 +284,3 @@ def _is_closed(used: Any) -> bool:
 
 def thread_name() -> str:
     return threading.current_thread().name
-
-
-async def soon(true: Callable[[], bool]) -> bool:
-    for _ in range(500):
-        if true():
-            return True
-        await asyncio.sleep(0.01)
-    return False

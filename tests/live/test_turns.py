@@ -95,7 +95,7 @@ def test_an_address_has_one_turn_whatever_it_claims() -> None:
     assert modest in work.running
 
 
-def test_who_claims_to_be_many_is_refused_before_others() -> None:
+def test_a_client_that_claims_to_be_many_is_refused_before_others() -> None:
     work = Work()
     work.add(MOUNT, *[Sender("1", n) for n in range(MAX_WAITING_MOUNTS + 5)])
     others = work.add(MOUNT, *[Sender("2", n) for n in range(100)])
@@ -103,7 +103,7 @@ def test_who_claims_to_be_many_is_refused_before_others() -> None:
     assert len(work.waiting) == MAX_WAITING_MOUNTS
 
 
-def test_of_many_who_wait_the_last_is_refused() -> None:
+def test_the_last_of_many_waiting_callers_is_refused() -> None:
     work = Work()
     asks = work.add(MOUNT, *[Sender(str(n), n) for n in range(MAX_WAITING_MOUNTS + 5)])
     (one_more,) = work.add(MOUNT, Sender("late", "late"))
@@ -138,7 +138,7 @@ def test_mounts_and_handlers_take_turns() -> None:
     assert Counter(ask.turn for ask in work.running) == {MOUNT: 4, HANDLER: 3}
 
 
-def test_who_asks_for_more_waits_longer() -> None:
+def test_a_page_that_asks_for_more_waits_longer() -> None:
     work = Work()
     running = work.add(HANDLER, *names(number=7))
     work.add(HANDLER, *["greedy"] * 100, "modest", "frugal")
@@ -160,7 +160,7 @@ def test_too_many_mounts_are_refused_and_not_those_of_others() -> None:
     assert greedy[-49] in work.waiting
 
 
-def test_who_gives_up_makes_room() -> None:
+def test_a_caller_that_gives_up_makes_room() -> None:
     work = Work()
     asks = work.add(MOUNT, *["greedy"] * (MAX_WAITING_MOUNTS + PER_VISITOR))
     for ask in asks[-10:]:

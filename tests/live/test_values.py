@@ -1,4 +1,4 @@
-"""Fingerprints of variables: equal only where nobody can see a difference."""
+"""Fingerprints of variables: equal only where no page could show a difference."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from djust_presence.state.records import Member
 
 
 class Text(str):
-    """A text that is no text."""
+    """A subclass of str."""
 
 
 class Words(list[str]):
-    """A list that is no list."""
+    """A subclass of list."""
 
 
 class Untouchable:
@@ -74,7 +74,7 @@ ALIKE: list[Callable[[], object]] = [
 
 
 @pytest.mark.parametrize("make", ALIKE)
-def test_what_looks_the_same_is_the_same(make: Callable[[], object]) -> None:
+def test_values_that_look_the_same_have_the_same_fingerprint(make: Callable[[], object]) -> None:
     assert of(make()) == of(make())
     assert hash(of(make())) == hash(of(make()))
     assert of([make()]) == of([make()]) != of((make(),))
@@ -114,7 +114,7 @@ DIFFERENT: list[tuple[object, object]] = [
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_what_may_look_different_differs(one: object, other: object) -> None:
+def test_values_that_may_look_different_differ(one: object, other: object) -> None:
     for wrap in (
         of,
         lambda value: of([value]),
@@ -173,13 +173,13 @@ UNKNOWN: list[object] = [
 
 
 @pytest.mark.parametrize("value", UNKNOWN, ids=lambda value: type(value).__name__)
-def test_what_nobody_knows_is_refused_wherever_it_is(value: object) -> None:
+def test_unknown_fields_are_refused_wherever_they_are(value: object) -> None:
     for values in ([value], [[value]], [{"a": value}], [("a", [value])], [gettext_lazy("a"), value]):
         with pytest.raises(Unshareable):
             fingerprint(values)
 
 
-def test_what_nobody_knows_is_not_looked_at() -> None:
+def test_an_unknown_value_is_not_looked_at() -> None:
     with pytest.raises(Unshareable):
         fingerprint([Untouchable()])
 
@@ -226,7 +226,7 @@ values = st.recursive(
 
 
 def written(value: Any) -> Any:
-    """What an exact representation of *value* would say."""
+    """Return an exact representation of *value*."""
     if isinstance(value, dict):
         return "dict", [(written(key), written(one)) for key, one in value.items()]
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""A page of the room: its socket, which comes back as presence.js does, and what it was told."""
+"""A page of the room, whose socket comes back as presence.js does."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Page:
                     ping_interval=None,
                 ) as self._socket:
                     if self._over:
-                        break  # it was closed meanwhile
+                        break  # closed while it connected
                     try:
                         async for text in self._socket:
                             frame = json.loads(text)

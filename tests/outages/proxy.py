@@ -72,7 +72,7 @@ class Proxy:
             connection.reset()
 
     def kill_paths(self) -> None:
-        """Pass on nothing more on the connections that are open, and let neither end know."""
+        """Stop passing bytes on the open connections, without telling either end."""
         for connection in self.connections:
             connection.dead = True
 

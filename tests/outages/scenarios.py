@@ -1,4 +1,4 @@
-"""What breaks, and how: each scenario is one run, whose random choices come from *chance*."""
+"""Scenarios of outages: each is one run, whose random choices come from *chance*."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def slow_restart(chance: Random) -> Report:
 
 
 async def dead_path(chance: Random) -> Report:
-    """The connections of one process to the store are dead, and nobody says so; new ones work."""
+    """The connections of one process to the store are dead without an error; new ones work."""
     async with World(chance) as world:
         await world.populate()
         async with world.fault():

@@ -16,7 +16,7 @@ ROOT_URLCONF = __name__
 MIDDLEWARE = []
 LOGGING = USUAL | {
     "loggers": {"channels_redis": {"level": "CRITICAL"}}
-}  # it says how its receive tasks ended
+}  # channels_redis logs how its receive tasks ended
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]
 INSTALLED_APPS = ["channels", "djust_presence"]
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

@@ -17,7 +17,7 @@ def stays(truth: Truth, since: float, until: float | None = None, code: int = CL
     return stay
 
 
-def test_who_has_a_page_open_has_not_left() -> None:
+def test_a_user_with_an_open_page_has_not_left() -> None:
     truth = Truth()
     stays(truth, 0, 5)
     stays(truth, 4)
@@ -26,7 +26,7 @@ def test_who_has_a_page_open_has_not_left() -> None:
 
 
 @pytest.mark.parametrize(("code", "grace"), [(CLOSED, GRACE), (BROKEN, LOST_GRACE)])
-def test_who_was_not_back_within_the_grace_has_left(code: int, grace: float) -> None:
+def test_a_visitor_who_was_not_back_within_the_grace_has_left(code: int, grace: float) -> None:
     truth = Truth()
     stays(truth, 0, 5, code)
     assert truth.is_wrong("ada", 5 + grace - 1.5)
@@ -34,7 +34,7 @@ def test_who_was_not_back_within_the_grace_has_left(code: int, grace: float) -> 
     assert not truth.is_wrong("ada", 100)
 
 
-def test_who_moves_within_the_grace_has_not_left() -> None:
+def test_a_visitor_who_moves_within_the_grace_has_not_left() -> None:
     truth = Truth()
     stays(truth, 0, 5)
     stays(truth, 5.8)
@@ -42,7 +42,7 @@ def test_who_moves_within_the_grace_has_not_left() -> None:
     assert truth.is_wrong("ada", 7)
 
 
-def test_who_came_back_after_the_grace_was_away_until_then() -> None:
+def test_a_visitor_who_came_back_after_the_grace_was_away_until_then() -> None:
     truth = Truth()
     stays(truth, 0, 5)
     stays(truth, 10)
@@ -60,7 +60,7 @@ def test_a_leave_during_a_fault_may_be_told_after_it() -> None:
     assert truth.is_wrong("ada", 20)
 
 
-def test_who_never_was_here_is_nobody_to_see() -> None:
+def test_a_user_who_was_never_here_is_not_expected_to_be_seen() -> None:
     truth = Truth()
     assert not truth.is_wrong("ada", 1)
     assert truth.must_see(1) == truth.may_see(1) == set()

@@ -1,4 +1,4 @@
-"""Who is really here, by what the pages themselves did."""
+"""The people who are really here, by what their own pages did."""
 
 from __future__ import annotations
 

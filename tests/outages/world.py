@@ -31,12 +31,12 @@ LATE = 3.0  # seconds more, for a busy machine
 
 @dataclass
 class Report:
-    """What came of a run."""
+    """The outcome of a run."""
 
     wrong: list[tuple[str, str]] = field(default_factory=list)  # leaves: told to whom, and of whom
     recovery: float = 0.0  # seconds after the fault until the last page was right
     amiss: str = ""  # what was wrong with a page at the end
-    log: list[str] = field(default_factory=list)  # what the servers said and nobody expected
+    log: list[str] = field(default_factory=list)  # log entries of the servers that were not expected
 
 
 class Side:
@@ -90,7 +90,11 @@ class World:
         self.pages: set[Page] = set()
         self._holder = hold_port()
         self._redis = RedisServer(find_valkey_server(), self._holder.getsockname()[1])
-        presence = {"LEASE_TTL": ttl, "DRAIN_GRACE": DRAIN_GRACE, "REAUTH_INTERVAL": 3600}  # nobody logs in
+        presence = {
+            "LEASE_TTL": ttl,
+            "DRAIN_GRACE": DRAIN_GRACE,
+            "REAUTH_INTERVAL": 3600,
+        }  # there are no log-ins
         self.a, self.b = self.sides = Side(self._redis, presence), Side(self._redis, presence)
         self._churn: list[asyncio.Task[None]] = []
 
@@ -134,7 +138,7 @@ class World:
         self.pages.discard(page)
 
     async def open_all(self, name: str, count: int, *sides: Side) -> list[Page]:
-        """Open so many pages at once, of somebody else each, in turn on each of *sides*."""
+        """Open so many pages at once, each of another user, in turn on each of *sides*."""
         people = zip(range(count), itertools.cycle(sides), strict=False)
         return await asyncio.gather(*(self.open(f"{name}{n}", side) for n, side in people))
 
@@ -183,7 +187,7 @@ class World:
 
     @asynccontextmanager
     async def fault(self) -> AsyncIterator[None]:
-        """Surround a fault; a leave of somebody who was away meanwhile may be told until all pages must be right."""
+        """Surround a fault; leaves of users who were away during it may be told until all pages must be right."""
         self.truth.fault_began, self.truth.excused_until = time.monotonic(), float("inf")
         yield
         self.truth.excused_until = time.monotonic() + self.ttl + LATE

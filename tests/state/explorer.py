@@ -102,7 +102,7 @@ def walk(
 
 
 def replay(make: Make, trace: Iterable[Action]) -> str | None:
-    """What breaks when those of the actions that can happen do so, in this order."""
+    """Do those of the actions that can happen, in this order, and return the invariant that breaks, or None."""
     world = make()
     try:
         for action in trace:

@@ -1,4 +1,4 @@
-"""What a page sees of its group, and what it is told, call by call."""
+"""A page's view of its group, and the news that it is told, call by call."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_a_page_goes_on_as_the_one_before_it() -> None:
     assert after.wanted == Intent("r", Wish("g", "ada", "n", 3), True, 5.0)
 
 
-def test_only_who_is_present_goes_on_as_another_page() -> None:
+def test_only_a_present_page_goes_on_as_another_page() -> None:
     watcher, one = page(), page("ada", ref="s")
     watcher.go_on_as(page("ada", confirmed=True))
     one.go_on_as(page("ada"))
@@ -159,7 +159,7 @@ def test_only_who_is_present_goes_on_as_another_page() -> None:
     assert (one.wanted, one.submitted) == (intent("ada", ref="s"), None)
 
 
-def test_what_is_confirmed_may_differ_once() -> None:
+def test_a_confirmed_member_may_differ_once() -> None:
     one = page("ada")
     one.submitted = one.wanted
     one.confirm()
@@ -182,7 +182,7 @@ def test_a_page_of_a_known_group_is_served_from_memory() -> None:
     assert not one.blind
 
 
-def test_who_is_confirmed_counts_once() -> None:
+def test_a_confirmed_presence_counts_once() -> None:
     one = page("ada", "a", confirmed=True)
     group(one, ada=ADA, bob=BOB)
     assert (one.members(), one.count()) == ({"ada": ADA, "bob": BOB}, 2)
@@ -272,7 +272,7 @@ def test_a_watcher_that_has_not_looked_is_refreshed() -> None:
     assert audience.flush() == [one]
 
 
-def test_who_joins_is_refreshed_by_their_own_join() -> None:
+def test_a_page_is_refreshed_by_its_own_join() -> None:
     one = page("ada")
     audience = group(bob=BOB)
     audience.add(one)
@@ -299,7 +299,7 @@ def test_a_page_that_waits_for_its_group_is_refreshed_when_it_is_known() -> None
     assert (audience.flush(), mount.baseline) == ([live], {"bob": BOB})
 
 
-def test_what_comes_with_the_first_snapshot_is_not_told_to_who_sees_it() -> None:
+def test_members_of_the_first_snapshot_are_not_told_to_pages_that_show_them() -> None:
     live, mount = page(), page()
     audience = unknown()
     audience.add(live)
@@ -368,7 +368,7 @@ def test_a_mount_alone_is_told() -> None:
     assert one.pending == [JOIN]
 
 
-def test_a_broadcast_is_for_who_listens() -> None:
+def test_a_broadcast_is_for_listeners() -> None:
     listener, deaf = page(), page()
     audience = group(listener, deaf)
     audience.happened(WAVE)
@@ -395,7 +395,7 @@ def test_a_broadcast_alone_is_news() -> None:
     assert audience.flush() == [one]
 
 
-def test_nothing_stale_is_nothing_to_refresh() -> None:
+def test_without_stale_sessions_there_is_nothing_to_refresh() -> None:
     one, another = page(), page()
     audience = group(one, another)
     another.refresh()
@@ -485,7 +485,7 @@ def test_an_unsure_replica_shows_nothing_for_certain() -> None:
     assert not audience.shows(None)
 
 
-def test_who_is_not_listed_is_not_shown() -> None:
+def test_a_user_who_is_not_listed_is_not_shown() -> None:
     audience = group(ada=ADA)
     assert audience.shows(None)
     assert not audience.shows(intent("bob"))

@@ -45,7 +45,7 @@ def test_the_levels_of_a_text_are_those_of_its_value(value: Any, levels: int, as
 
 
 @given(st.text('[]{}"\\a', max_size=200), st.integers(0, 8))
-def test_whatever_a_text_is_it_has_an_answer(text: str, levels: int) -> None:
+def test_every_text_has_an_answer(text: str, levels: int) -> None:
     assert is_too_deep(text, levels) in (False, True)
 
 
@@ -84,7 +84,7 @@ def test_a_wide_value_is_none_of_that(value: Any) -> None:
     assert decode(encode(value)) == value
 
 
-def test_what_json_does_not_have_is_an_error() -> None:
+def test_a_value_that_json_does_not_have_is_an_error() -> None:
     for value in (10**5000, float("nan"), float("inf"), object(), {1, 2}, {(): 1}, b"x"):
         with pytest.raises((TypeError, ValueError)):
             encode(value)

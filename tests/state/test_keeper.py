@@ -1,4 +1,4 @@
-"""What a process does next, where the exploration and the timed histories would not notice a wrong answer."""
+"""Next steps of a process, where the exploration and the timed histories would miss a wrong one."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_write_under_way_does_not_cost_the_lease() -> None:
     assert one.outbox.lease == lease
 
 
-def test_who_is_lost_while_a_write_goes_unanswered_waits_its_turn_in_peace() -> None:
+def test_a_presence_that_is_lost_while_a_write_goes_unanswered_waits_its_turn() -> None:
     one = desk(r=ADA)
     one.outbox.want("s", BOB)
     assert one.fail().verb == "write"
@@ -112,7 +112,7 @@ def test_who_is_lost_while_a_write_goes_unanswered_waits_its_turn_in_peace() -> 
     assert one.store.snapshot("g").members.keys() == {"ada", "bob"}
 
 
-def test_who_learns_from_a_write_that_the_store_lost_it_waits_its_turn() -> None:
+def test_a_presence_that_a_write_finds_lost_waits_its_turn() -> None:
     one = desk(**{f"r{i}": ADA for i in range(399)})
     one.store = Store()
     one.outbox.want("s", BOB)
@@ -186,7 +186,7 @@ def test_leaves_wait_no_longer_than_a_lease_lasts_if_replies_get_lost_now_and_th
     assert one.rest() == ["write"]
 
 
-def test_after_two_failures_in_a_row_leaves_wait_anew() -> None:
+def test_after_two_failures_in_a_row_leaves_wait_again() -> None:
     one = desk(r=ADA)
     one.outbox.want("s", BOB)
     for _ in range(2):
@@ -213,7 +213,7 @@ def test_a_replica_that_differs_is_looked_at_again_after_a_while_and_no_sooner()
     assert replica.asks
 
 
-def test_a_clean_stop_takes_out_who_leaves_and_drains_the_lease() -> None:
+def test_a_clean_stop_takes_out_leaving_users_and_drains_the_lease() -> None:
     one = desk(r=ADA, s=BOB)
     lease = str(one.outbox.lease)
     one.keeper.retire(["s"], 15.0)

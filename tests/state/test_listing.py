@@ -106,7 +106,7 @@ CHANGES: list[Callable[[Any], object]] = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_one_does_to_a_list_nobody_else_sees(change: Callable[[Any], object]) -> None:
+def test_changes_to_a_list_are_seen_by_nobody_else(change: Callable[[Any], object]) -> None:
     members = Members(MEMBERS)
     mine, kept = presences(members, "Guest"), copy.deepcopy(PLAIN)
     change(mine)

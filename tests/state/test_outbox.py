@@ -1,4 +1,4 @@
-"""What a process tells the store, so that it lists what is wished, whatever gets lost on the way."""
+"""Writes of a process to the store, which ends up with what is wished, whatever gets lost on the way."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_lease_comes_first() -> None:
     assert one.outbox.lease == batch.lease
 
 
-def test_what_is_wished_is_told_in_batches() -> None:
+def test_wishes_are_told_in_batches() -> None:
     one = Teller()
     one.tell()
     for ref in "abcde":
@@ -193,7 +193,7 @@ def test_a_leave_whose_answer_was_lost_leaves_once() -> None:
 
 
 def test_a_leave_that_was_not_answered_is_void_and_made_again() -> None:
-    """Unless it has run: whoever leaves may have come back elsewhere meanwhile."""
+    """Unless it has run: the user may have come back elsewhere since."""
     one = teller(r=ADA)
     one.outbox.drop("r")
     assert one.outbox.next(9)
@@ -206,7 +206,7 @@ def test_a_leave_that_was_not_answered_is_void_and_made_again() -> None:
     assert one.listed == {}
 
 
-def test_whoever_is_wanted_again_while_their_leave_is_unanswered_is_there() -> None:
+def test_a_user_wanted_again_while_their_leave_is_unanswered_is_there() -> None:
     one = teller(r=ADA)
     one.outbox.drop("r")
     batch = batch_of(one.outbox)
@@ -244,7 +244,7 @@ def test_a_user_with_tabs_in_two_processes_is_after_a_flush_as_before() -> None:
         assert flushed.member("g", "ada") == before
 
 
-def test_who_has_one_connection_is_after_a_flush_what_that_says() -> None:
+def test_a_user_with_one_connection_has_its_meta_after_a_flush() -> None:
     one = teller(r=ADA)
     one.freeze()
     one.outbox.want("r", ADA._replace(meta="newer"))
@@ -291,7 +291,7 @@ def test_a_store_that_is_lost_twice_in_a_row_loses_nothing() -> None:
     assert one.store.member("g", "ada") == Member(1, 1.0, "a")
 
 
-def test_what_was_given_back_is_given_back_again_when_the_answer_was_lost() -> None:
+def test_a_meta_that_was_given_back_is_given_back_again_when_the_answer_was_lost() -> None:
     one = teller(r=ADA, s=ADA._replace(meta="newer"))
     one.freeze()
     one.store, one.now = Store(), 50.0
@@ -305,7 +305,7 @@ def test_what_was_given_back_is_given_back_again_when_the_answer_was_lost() -> N
     assert one.store.member("g", "ada") == Member(2, 1.0, "newer")
 
 
-def test_who_was_dropped_while_the_store_was_lost_is_not_told_again() -> None:
+def test_a_presence_dropped_while_the_store_was_lost_is_not_written_again() -> None:
     one = teller(r=ADA, s=BOB)
     one.store = Store()
     one.outbox.drop("r")
@@ -346,7 +346,7 @@ def test_a_group_that_is_not_served_is_left_alone() -> None:
     assert one.outbox.next(9) is None
 
 
-def test_a_clean_stop_takes_out_who_cannot_come_back_and_who_was_dropped() -> None:
+def test_a_clean_stop_takes_out_users_who_cannot_come_back_or_were_dropped() -> None:
     one = teller(r=ADA, s=BOB, t=BOB)
     one.outbox.drop("t")
     batch = one.outbox.retire(["s", "unknown"])

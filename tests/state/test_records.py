@@ -52,7 +52,7 @@ def test_a_key_that_is_no_text_is_refused() -> None:
         encode_meta({7: "seven"})  # type: ignore[dict-item]
 
 
-def test_what_is_no_dictionary_is_refused() -> None:
+def test_a_value_that_is_not_a_dictionary_is_refused() -> None:
     with pytest.raises(ValueError, match="list"):
         encode_meta([1])  # type: ignore[arg-type]
 
@@ -77,7 +77,7 @@ def test_a_record_has_the_meta_flat_and_whole() -> None:
 
 
 @pytest.mark.parametrize("meta", [{}, {"name": ""}, {"name": None}])
-def test_whose_meta_has_no_name_is_a_guest(meta: dict[str, Any]) -> None:
+def test_a_user_whose_meta_has_no_name_is_a_guest(meta: dict[str, Any]) -> None:
     assert record("7", Member(1, 0.0, encode_meta(meta)), "Guest")["name"] == "Guest"
 
 

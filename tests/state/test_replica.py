@@ -1,4 +1,4 @@
-"""What a process shows of a group, whatever reaches it, and in whatever order."""
+"""A process's copy of a group, whatever reaches it, and in whatever order."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_an_update_is_a_step_and_no_coming() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_what_is_known_is_nothing(version: int) -> None:
+def test_a_known_member_is_no_news(version: int) -> None:
     replica = showing(3, ada=ADA)
     assert replica.apply(change(version, ada=None), 0.0) == []
     assert not replica.asks
@@ -60,7 +60,7 @@ def test_what_is_known_is_nothing(version: int) -> None:
     ],
     ids=["a gap", "another history", "another change of this number", "another life", "inside another life"],
 )
-def test_what_does_not_follow_asks_for_a_snapshot(strange: Change) -> None:
+def test_a_change_that_does_not_follow_asks_for_a_snapshot(strange: Change) -> None:
     replica = showing(3, ada=ADA)
     assert replica.apply(strange, 0.0) == []
     assert replica.asks
@@ -86,7 +86,7 @@ def test_an_old_life_does_not_begin_again(lives: int) -> None:
 # Snapshots
 
 
-def test_what_comes_while_a_snapshot_is_under_way_is_taken_in_after_it() -> None:
+def test_changes_that_come_while_a_snapshot_is_under_way_are_taken_in_after_it() -> None:
     replica = Replica(HOLD)
     replica.asked()
     replica.apply(change(3, ada=None), 0.0)
@@ -146,7 +146,7 @@ def test_a_replica_that_may_miss_something_is_unsure_until_a_snapshot_is_there()
     assert (replica.unsure, replica.asks) == (False, False)
 
 
-def test_a_snapshot_that_is_only_wanted_serves_who_asks_anew() -> None:
+def test_a_snapshot_that_is_only_wanted_serves_a_repeated_request() -> None:
     replica = showing(ada=ADA)
     replica.ask()
     replica.ask_anew()
@@ -154,7 +154,7 @@ def test_a_snapshot_that_is_only_wanted_serves_who_asks_anew() -> None:
     assert (replica.unsure, replica.asks) == (False, False)
 
 
-def test_a_snapshot_under_way_is_too_old_for_who_asks_anew() -> None:
+def test_a_snapshot_under_way_is_too_old_for_a_repeated_request() -> None:
     replica = showing(ada=ADA)
     replica.ask()
     replica.asked()
@@ -207,7 +207,7 @@ def lost(now: float = 0.0) -> Replica:
     return replica
 
 
-def test_who_is_missing_after_a_loss_stays_until_the_last_snapshot_after_the_hold() -> None:
+def test_a_user_who_is_missing_after_a_loss_stays_until_the_last_snapshot_after_the_hold() -> None:
     replica = lost()
     assert replica.count == 2
     replica.compare(Place("F", 1, "F1"), HOLD - 1)
@@ -217,7 +217,7 @@ def test_who_is_missing_after_a_loss_stays_until_the_last_snapshot_after_the_hol
     assert replica.shown() == {"bob": BOB}
 
 
-def test_who_comes_back_in_the_hold_was_never_away() -> None:
+def test_a_visitor_who_comes_back_in_the_hold_was_never_away() -> None:
     replica = lost()
     assert replica.apply(change(2, life="F", ada=ADA), 1.0) == []
     replica.compare(Place("F", 2, "F2"), HOLD)
@@ -270,7 +270,7 @@ def test_a_hold_that_is_over_does_not_begin_again() -> None:
     assert replica.apply(change(3, life="F", ada=None), HOLD + 2) == [Step("ada", ADA, None)]
 
 
-def test_who_is_held_goes_even_if_the_store_no_longer_knows_the_group() -> None:
+def test_a_held_user_goes_even_if_the_store_no_longer_knows_the_group() -> None:
     replica = showing(ada=ADA)
     replica.ask()
     assert answered(replica, NOTHING) == []
@@ -309,7 +309,7 @@ def test_a_difference_that_a_change_explains_does_not() -> None:
 
 
 @pytest.mark.parametrize("place", [Place("E", 1, "E1"), None], ids=["a place", "nobody"])
-def test_no_difference_is_no_reason(place: Place | None) -> None:
+def test_identical_states_have_no_reason(place: Place | None) -> None:
     replica = showing(ada=ADA) if place else showing()
     assert not replica.compare(place, 0.0)
     replica.doubt()

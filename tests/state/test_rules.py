@@ -110,13 +110,13 @@ RULES = {
             Patch(replica, "return place == self.place if", "return place[:2] == self.place[:2] if"),
         ],
     ),
-    "a reaper spares who hangs on another lease by now": Rule(
+    "a reaper spares a user who hangs on another lease by now": Rule(
         "open A g u · open A g v · open A g w · watch B g",
         dict(pause=1, tick=6),
         "I",
         [Patch(store, " and group.rows[ref].lease == lease:", ":")],
     ),
-    "who is missing after a flush is held": Rule(
+    "a user who is missing after a flush is held": Rule(
         BOTH,
         dict(flush=1, tick=2),
         "I1",
@@ -173,13 +173,13 @@ RULES = {
             )
         ],
     ),
-    "who was taken in a life of the group that is over joins again": Rule(
+    "a user taken in a past life of the group joins again": Rule(
         ALONE,
         dict(evict=1),
         "I",
         [Patch(outbox, "if place is None or place.epoch != self._taken[ref].epoch:", "if False:")],
     ),
-    "who may not be there after all joins again": Rule(
+    "a user who may not be there after all joins again": Rule(
         WATCHED,
         dict(open=1, lose=1, evict=1),
         "I1",
@@ -191,13 +191,13 @@ RULES = {
         "I11",
         [Patch(outbox, "said = taken.said if taken and taken.wish == wish else None", "said = None")],
     ),
-    "a meta that has changed meanwhile is not given back, but said": Rule(
+    "a meta that has changed is not given back, but said": Rule(
         TABS,
         dict(flush=1, update=2, tick=1),
         "I11",
         [Patch(outbox, "taken.said if taken and taken.wish == wish", "taken.said if taken")],
     ),
-    "what is sent again is not said again": Rule(
+    "a repeated meta is not said again": Rule(
         TABS, dict(lose=1, update=2), "I11", [Patch(outbox, "said = LONG_AGO", "pass")]
     ),
     "a record has the meta that was said last": Rule(
@@ -236,7 +236,7 @@ RULES = {
         "I",
         [Patch(audience, "for viewer in (*self.viewers, *self.mounting):", "for viewer in self.viewers:")],
     ),
-    "what comes with the first snapshot is no news": Rule(
+    "members of the first snapshot are no news": Rule(
         "",
         dict(open=1, peek=1),
         "I4",
@@ -260,7 +260,7 @@ RULES = {
         "I17",
         [Patch(submissions, " and (audience is None or audience.shows(submitted))", "")],
     ),
-    "who comes late buries nobody": Rule(
+    "a late process reaps nobody": Rule(
         BOTH,
         dict(outage=1, tick=1),
         "I1",

@@ -43,7 +43,7 @@ def write(store: Store, lease: str, *ops: Op, now: float = 1.0) -> list[Reply]:
 
 
 class Verbs(RuleBasedStateMachine):
-    """Any verbs in any order: each tells what it did, and what hangs together stays together."""
+    """Any verbs in any order: each tells exactly its own changes, and the indexes stay consistent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class Verbs(RuleBasedStateMachine):
             assert self.store.count(key) == len(self.store.snapshot(key).members)
 
     def teardown(self) -> None:
-        """Nobody comes any more: all that is left expires, and goes."""
+        """Stop all joins: everything that is left expires, and goes."""
         self.now += 100.0
         self.verb("open", "reaper", 1.0, self.now)
         for _ in range(50):
@@ -194,7 +194,7 @@ def test_a_second_tab_that_comes_last_says_what_the_user_is() -> None:
     assert store.member("g", "u") == Member(2, 1.0, "2")
 
 
-def test_what_is_sent_again_does_not_take_back_what_another_tab_said_since() -> None:
+def test_a_repeated_meta_does_not_take_back_a_later_one_of_another_tab() -> None:
     store = opened("L", "M")
     write(store, "L", join(1, "r", meta="1"), join(2, "s", meta="2"))
     (again,) = write(store, "M", join(1, "r", meta="1", said=0.0))
@@ -269,7 +269,7 @@ def test_a_drained_lease_has_its_grace_whatever_was_left() -> None:
     assert store.leases["L"].expiry == 54.0
 
 
-def test_whose_own_lease_has_expired_claims_nothing() -> None:
+def test_a_process_whose_own_lease_has_expired_claims_nothing() -> None:
     store = opened("L", "M")
     assert store.claim("L", 9, 0.0, now=10.0) is None
     assert store.claim("unknown", 9, 0.0, now=0.0) is None
@@ -284,7 +284,7 @@ def test_without_a_lease_only_long_dead_processes_are_claimed() -> None:
     assert not store.leases
 
 
-def test_a_reaper_spares_who_has_come_back_under_another_lease() -> None:
+def test_a_reaper_spares_a_user_who_has_come_back_under_another_lease() -> None:
     store = opened("L")
     write(store, "L", join(1, "r", "u"), join(2, "s", "v"))
     store.open("M", 100.0, now=20.0)

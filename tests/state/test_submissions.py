@@ -45,7 +45,7 @@ class Pages:
         return page
 
     def be(self, page: Viewer, user: str, meta: str = "m", lasting: bool = True) -> None:
-        """Let *page* be somebody else, or nobody."""
+        """Let *page* become another user, or none."""
         if user:
             self.want(page, user, meta, lasting)
         else:
@@ -99,7 +99,7 @@ def test_a_page_that_watches_submits_nothing() -> None:
     assert pages.wished == []
 
 
-def test_what_is_submitted_is_not_submitted_again() -> None:
+def test_a_submitted_wish_is_not_submitted_again() -> None:
     pages = known()
     ada = pages.open("ada")
     pages.rest()
@@ -118,14 +118,14 @@ def test_another_meta_goes_under_the_same_ref() -> None:
     assert ada.submitted == ada.wanted
 
 
-def test_who_is_somebody_else_leaves_first() -> None:
+def test_a_page_that_becomes_somebody_else_leaves_first() -> None:
     pages = known()
     ada = pages.open("ada")
     pages.be(ada, "bob")
     assert (pages.wished, ada.submitted) == (["bob"], ada.wanted)
 
 
-def test_who_no_longer_wants_to_be_present_leaves() -> None:
+def test_a_visitor_who_no_longer_wants_to_be_present_leaves() -> None:
     pages = known()
     ada = pages.open("ada")
     pages.be(ada, "")
@@ -204,7 +204,7 @@ def test_a_page_that_is_no_longer_in_its_group_is_confirmed_by_the_answer() -> N
     assert ada.confirmed is None
 
 
-def test_who_became_somebody_else_is_confirmed_when_both_are_answered() -> None:
+def test_a_page_that_became_somebody_else_is_confirmed_when_both_are_answered() -> None:
     pages = known()
     ada = pages.open("ada")
     pages.tell()
@@ -216,7 +216,7 @@ def test_who_became_somebody_else_is_confirmed_when_both_are_answered() -> None:
     assert ada.confirmed == ada.wanted
 
 
-def test_who_became_somebody_else_before_the_answer_is_confirmed_as_that() -> None:
+def test_a_page_that_became_somebody_else_before_the_answer_is_confirmed_as_that() -> None:
     pages = known()
     ada = pages.open("ada")
     pages.be(ada, "bob")
@@ -239,13 +239,13 @@ def test_without_a_grace_a_user_leaves_at_once() -> None:
     assert (pages.wished, pages.submissions.due) == ([], FOREVER)
 
 
-def test_who_cannot_come_back_leaves_at_once() -> None:
+def test_a_presence_that_cannot_come_back_leaves_at_once() -> None:
     pages = known()
     pages.close(pages.open("ada", lasting=False), GRACE)
     assert pages.wished == []
 
 
-def test_who_wanted_to_leave_has_no_grace() -> None:
+def test_a_visitor_who_wanted_to_leave_has_no_grace() -> None:
     pages = known()
     ada, bob = pages.open("ada"), pages.open("bob")
     ada.wanted = None
@@ -321,7 +321,7 @@ def test_a_page_with_the_same_meta_is_taken_over_first() -> None:
     assert [one.submitted for one in taking] == [same.submitted, first.submitted]
 
 
-def test_of_two_ended_pages_one_stays_and_the_other_leaves() -> None:
+def test_one_of_two_ended_pages_stays_and_the_other_leaves() -> None:
     pages = known()
     first, second = pages.open("ada"), pages.open("ada")
     for one in (first, second):
@@ -331,7 +331,7 @@ def test_of_two_ended_pages_one_stays_and_the_other_leaves() -> None:
     assert len(pages.wished) == 1
 
 
-def test_what_is_answered_later_is_confirmed_to_the_page_that_took_over() -> None:
+def test_a_wish_that_is_answered_later_is_confirmed_to_the_page_that_took_over() -> None:
     pages = known()
     ada = pages.open("ada")
     pages.close(ada, GRACE)
@@ -346,7 +346,7 @@ def test_what_is_answered_later_is_confirmed_to_the_page_that_took_over() -> Non
 # A clean stop
 
 
-def test_a_clean_stop_takes_out_who_cannot_come_back() -> None:
+def test_a_clean_stop_takes_out_users_who_cannot_come_back() -> None:
     pages = known()
     pages.open("ada")
     guest, gone = pages.open("guest", lasting=False), pages.open("gone", lasting=False)
@@ -376,7 +376,7 @@ def test_the_end_of_a_presence_does_not_confirm_another_one_that_is_not_shown() 
     assert ada.confirmed == before
 
 
-def test_whoever_counts_per_connection_goes_on_as_the_view_that_was_replaced() -> None:
+def test_a_presence_per_connection_goes_on_as_the_view_that_was_replaced() -> None:
     pages = known()
     guest = pages.open("guest", lasting=False)
     pages.rest()

@@ -1,4 +1,4 @@
-"""Nobody who is still here is reported gone, in whatever time and order the store and the processes lose each other."""
+"""Nobody who is still here is reported gone, whenever and in whatever order store and processes lose each other."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ RULES: dict[str, Sequence[Patch]] = {
         Patch(keeper, "self._replicas[key].ask_anew()", "pass"),
         Patch(keeper, "replica.doubt()", "pass"),
     ],
-    "what dead processes left is claimed": [Patch(keeper, "self._claiming = self._lets_leave(now)", "pass")],
+    "leases of dead processes are claimed": [Patch(keeper, "self._claiming = self._lets_leave(now)", "pass")],
 }
 
 

@@ -413,7 +413,7 @@ class World:
         self.call("renew", (poller.lease, 1, [], 0), TIMEOUT, polled)
 
     def slept(self, until: float) -> float:
-        """When a page polls that would at *until*: it may sleep through an outage, and for its longest pause then."""
+        """Return when a page polls that is due at *until*: it may sleep through an outage, and then for its longest pause."""
         for one in self.outages:
             if one.concerns("a page", until) and one.kind != "lost" and self.chance.random() < 0.5:
                 return one.end + self.chance.uniform(0, LONGEST_POLL - TIMEOUT)
@@ -428,9 +428,9 @@ class World:
             self.listed.add(op.ref)
 
     def _excuse(self, user: str) -> None:
-        """Whoever changes servers while the new one is held up for longer than GRACE is gone for a moment.
+        """Excuse a user who has changed servers while the new one is held up for longer than GRACE.
 
-        It is by a lost reply, or because it is cut off, and finds out late that it no longer is.
+        A lost reply holds it up, or an outage whose end it notices late.
         """
         since = self.unlisted.get(user, self.now)
         lost = any(since - TIMEOUT < at < self.now for at in self.hiccups)

@@ -1,4 +1,4 @@
-"""What is really so, and what must hold because of it (I1 to I13)."""
+"""The true state of a World, and the invariants that follow from it (I1 to I13)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Broken(Exception):
 
 
 class Truth:
-    """Who is really here, by what people did and not by what any piece says.
+    """The people who are really here, by what they did and not by what any piece says.
 
     In a *calm* world nobody may be told that a user left who is still here. A process that stood still or crashed, or
     a store that came back from an old copy, would be an excuse. In an *exact* world the order in which metas were said
-    is known to those who said them: no reply is lost and then what the store did.
+    is known to those who said them: no lost reply is followed by a loss of what the store did.
     """
 
     def __init__(self, calm: bool, exact: bool) -> None:
@@ -42,7 +42,9 @@ class Truth:
         self._met: set[Who] = set()
         self._lives: Counter[Who] = Counter()  # how often they came to the store
         self._refs: dict[Who, set[str]] = {}  # all that they ever had
-        self._said: dict[tuple[str, str], int] = {}  # ref, meta -> the how-manieth to be said
+        self._said: dict[
+            tuple[str, str], int
+        ] = {}  # ref, meta -> place in the order in which metas were said
 
     # The store
 
@@ -142,7 +144,7 @@ class Truth:
             raise Broken(f"I14 a session of {process} was told {session.told}, and sees {session.shown}")
 
     def pages(self, world: World) -> None:
-        """See whether each page shows what is so, or is about to."""
+        """Check that each page shows the true state, or is about to."""
         for process in world.processes.values():
             for session in process.sessions:
                 if not session.served:
@@ -159,7 +161,7 @@ class Truth:
     # The end
 
     def end(self, world: World) -> None:
-        """Everything has come to rest: the store is what is really so, and everybody shows the same."""
+        """Everything has come to rest: the store has the true state, and every page shows it."""
         store = world.store
         listed = {
             (key, ref): row.user for key, group in store.groups.items() for ref, row in group.rows.items()

@@ -1,4 +1,4 @@
-"""Processes, their store and the bus between them, played one step at a time against what is really so."""
+"""Processes, their store and the bus between them, one step at a time, checked against the true state."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ class World:
         self._changed(name, i)
 
     def do_relogin(self, name: str, i: int, user: str) -> None:
-        """Be somebody else, or nobody, from here on: under another ref."""
+        """Become another user, or none, under another ref."""
         self.processes[name].sessions[i].user = user or None
         self._changed(name, i)
 
@@ -336,7 +336,7 @@ class World:
             self._execute(request)
 
     def do_late(self, name: str, i: int) -> None:
-        """The same when nobody waits for it any more."""
+        """The store carries out a request whose caller no longer waits."""
         self.do_exec(name, i)
         self.processes[name].net.pop(i)
 
@@ -370,7 +370,7 @@ class World:
         process.failed(process.net.pop(i))
 
     def do_timeout(self, name: str, i: int) -> None:
-        """The caller does not wait any longer, while the request is still on its way."""
+        """The caller stops waiting while the request is still on its way."""
         process = self.processes[name]
         process.net[i].awaited = False
         process.failed(process.net[i])
@@ -415,7 +415,7 @@ class World:
         """A clean stop. Who comes back has another connection then; a user made up for one connection does not."""
         process = self.processes[name]
         lease = self.store.leases.get(process.outbox.lease or "")
-        expired = lease is not None and lease.expiry < self.tick + 1  # nobody has to wait for them any more
+        expired = lease is not None and lease.expiry < self.tick + 1  # nobody has to wait for them
         for session in tuple(process.sessions):
             process.detach(session)
             if session.user in self.users:

@@ -9,7 +9,7 @@ import sys
 import django
 from django.conf import settings
 
-from tests.tracker.until import until
+from tests.until import until
 
 
 async def main() -> None:

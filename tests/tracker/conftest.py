@@ -16,7 +16,7 @@ from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
 from djust_presence.conf import Settings
 from djust_presence.tracker import Connection, Event, Session, Tracker
-from tests.tracker.until import until
+from tests.until import until
 
 QUICK: dict[str, Any] = {
     "lease_ttl": 3.0,
@@ -130,7 +130,7 @@ class Process:
         await until(lambda: what in self.pages.told.get(session, []))
 
     def crash(self) -> None:
-        """As kill -9 would leave it: nothing more is said to anybody."""
+        """End without a word to store or bus, as kill -9 does."""
         for task in list(self.tracker.clock._tasks):
             task.cancel()
         self.tracker.clock.call = lambda *args, **kwargs: None  # type: ignore[method-assign]

@@ -1,14 +1,11 @@
-"""What it costs to be present: counted on the wire, and at the backend."""
+"""The cost of presence: counted on the wire, and at the backend."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import closing
 
 import pytest
 import pytest_asyncio
@@ -20,10 +17,11 @@ from djust_presence.backends.redis import RedisBackend
 from djust_presence.bus import LayerBus
 from djust_presence.cursors import live_cursors_of
 from djust_presence.state.records import Op, Renewal, Reply, Snapshot
+from tests.monitor import Monitor
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.conftest import Process, StartProcess, processes, settled
 from tests.tracker.test_cursors import drawn, move, open_page
-from tests.tracker.until import until
+from tests.until import until
 
 
 @pytest.fixture
@@ -33,39 +31,9 @@ def server() -> Iterator[RedisServer]:
         yield server
 
 
-class Monitor:
-    """Counts the commands that a server is sent; those that its scripts run are left out."""
-
-    def __init__(self, server: RedisServer) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", server.port))
-        self._socket.sendall(b"MONITOR\r\n")
-        self._lines = self._socket.makefile()
-        self._commands: list[str] = []
-        self._thread = threading.Thread(target=self._read)
-        self._thread.start()
-
-    def _read(self) -> None:
-        for line in self._lines:
-            if '"' in line and " lua]" not in line:
-                self._commands.append(line.split('"', 2)[1].upper())
-
-    async def take(self) -> Counter[str]:
-        """The commands since the last time, by name."""
-        await asyncio.sleep(0.1)
-        commands, self._commands = self._commands, []
-        return Counter(one for one in commands if one not in ("CLIENT", "HELLO", "SELECT"))
-
-    def close(self) -> None:
-        # Only our half: the server answers with its own, and what it still has to say is not an error.
-        self._socket.shutdown(socket.SHUT_WR)
-        self._thread.join()
-        self._lines.close()
-        self._socket.close()
-
-
 @pytest.fixture
 def monitor(server: RedisServer) -> Iterator[Monitor]:
-    with closing(Monitor(server)) as monitor:
+    with Monitor(server) as monitor:
         yield monitor
 
 
@@ -119,14 +87,14 @@ async def test_a_join_or_a_leave_is_one_script_and_one_message_whatever_the_size
     await a.shows(sessions[-1], size)
     await until(lambda: settled(sessions))
     await said_all(a)
-    await monitor.take()
+    await monitor.atake()
     one = a.open("one more")
     await a.shows(one, size + 1)
     await until(lambda: "join one more" in a.pages.comings(sessions[0]))
-    assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
+    assert await monitor.atake() == {"EVALSHA": 1, "PUBLISH": 1}
     one.untrack()
     await until(lambda: "leave one more" in a.pages.comings(sessions[0]))
-    assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
+    assert await monitor.atake() == {"EVALSHA": 1, "PUBLISH": 1}
 
 
 async def test_a_reload_within_the_grace_costs_nothing(monitor: Monitor, start_there: StartProcess) -> None:
@@ -136,7 +104,7 @@ async def test_a_reload_within_the_grace_costs_nothing(monitor: Monitor, start_t
     await a.shows(watcher, 1)
     await until(lambda: settled([watcher, page]))
     await said_all(a)
-    await monitor.take()
+    await monitor.atake()
     for _ in range(3):
         page.connection.end()
         page = a.open("ada", meta='{"name":"Ada"}')
@@ -144,21 +112,21 @@ async def test_a_reload_within_the_grace_costs_nothing(monitor: Monitor, start_t
         assert page.members()["ada"].connections == 1
     await asyncio.sleep(0.3)
     await said_all(a)
-    assert await monitor.take() == {}
+    assert await monitor.atake() == {}
     assert any(page in hop for hop in a.pages.hops)  # it was rendered before it went on as the other
     page.connection.end()
     page = a.open("ada", meta='{"name":"Ada","typing":true}')
     await until(lambda: "update ada" in a.pages.told.get(watcher, []))
-    assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
+    assert await monitor.atake() == {"EVALSHA": 1, "PUBLISH": 1}
     assert a.pages.comings(watcher) == ["join ada"]
-    tab = a.open("ada", meta='{"name":"Ada"}')  # nobody waits: this is another connection
+    tab = a.open("ada", meta='{"name":"Ada"}')  # this is another connection, for which nobody waits
     await a.has_connections(watcher, "ada", 2)
     tab.connection.end()
     page.connection.end()
     page = a.open("ada", meta='{"name":"Ada","typing":true}')  # goes on as the one with the same meta
     await asyncio.sleep(0.3)
     assert page.members()["ada"].connections == 2
-    assert await monitor.take() == {"EVALSHA": 1, "PUBLISH": 1}
+    assert await monitor.atake() == {"EVALSHA": 1, "PUBLISH": 1}
 
 
 @pytest.mark.parametrize("movers", [2, 50])
@@ -173,14 +141,14 @@ async def test_cursors_are_one_message_a_tick_and_one_write_a_second_whatever_th
     await until(lambda: all(live_cursors_of(page)._elsewhere for page in pages))  # type: ignore[union-attr]
     cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": server.url(1)}
     with override_settings(CACHES={"default": cache}):
-        await monitor.take()
+        await monitor.atake()
         began = time.monotonic()
         for n in range(100):
             for page in pages:
                 move(page, n, n)
             await asyncio.sleep(0.015)
         await until(lambda: drawn(b, watcher) == {f"u{n}": [[99, 99]] for n in range(movers)})
-        commands = await monitor.take()
+        commands = await monitor.atake()
         seconds = time.monotonic() - began
         await until(lambda: len(CursorTracker.get_cursors("board")) == movers)
     assert 5 <= commands.pop("PUBLISH") <= 20 * seconds + 6  # with what is said of looking, and at renewals
@@ -194,10 +162,10 @@ async def test_reads_in_a_served_group_ask_nobody(monitor: Monitor, start_there:
     await a.shows(sessions[-1], 20)
     await until(lambda: settled(sessions))
     await said_all(a)
-    await monitor.take()
+    await monitor.atake()
     for session in sessions:
         assert session.count() == len(session.members()) == 20
-    assert not await monitor.take()
+    assert not await monitor.atake()
 
 
 async def test_idle_users_cost_a_process_its_renewals_and_nothing_else(
@@ -208,9 +176,9 @@ async def test_idle_users_cost_a_process_its_renewals_and_nothing_else(
     await a.shows(sessions[-1], 20)
     await until(lambda: settled(sessions))
     await asyncio.sleep(0.6)
-    await monitor.take()
+    await monitor.atake()
     await asyncio.sleep(3)
-    seen = await monitor.take()
+    seen = await monitor.atake()
     assert set(seen) <= {"EVALSHA", "HMGET"}
     # Every half second a renewal with a look at some groups, and their places, and a claim.
     assert 5 <= seen["HMGET"] <= 8
@@ -262,9 +230,9 @@ async def test_renewal_with_5000_groups_is_one_round_trip(
     assert outbox.lease
     await a.tracker.backend.arenew(outbox.lease, outbox.seq, [])  # the server learns the script
     await a.tracker.backend.arenew(outbox.lease, outbox.seq, keys)  # so that the script is known
-    await monitor.take()
+    await monitor.atake()
     began = time.perf_counter()
     renewal = await a.tracker.backend.arenew(outbox.lease, outbox.seq, keys)
     record_property("seconds", time.perf_counter() - began)
     assert len(renewal.places) == 5000
-    assert await monitor.take() == {"EVALSHA": 2, "HMGET": 5}
+    assert await monitor.atake() == {"EVALSHA": 2, "HMGET": 5}

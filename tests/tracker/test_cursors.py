@@ -16,7 +16,7 @@ from djust_presence.keys import opaque_id
 from djust_presence.tracker import Session
 from tests.cursors.drawing import Drawing
 from tests.tracker.conftest import Process, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 
 def open_page(process: Process, user: str | None, *, shows: bool = True, rate: int = 30) -> Session:
@@ -65,7 +65,7 @@ async def test_a_move_shows_on_the_other_pages_of_this_process_and_of_others(sta
     await shows(there, cleo)
 
 
-async def test_who_comes_later_sees_where_everybody_is(start: StartProcess) -> None:
+async def test_a_visitor_who_comes_later_sees_where_everybody_is(start: StartProcess) -> None:
     here, there = start(), start()
     ann = open_page(here, "ann")
     await here.shows(ann, 1)
@@ -100,7 +100,7 @@ async def test_a_cursor_goes_with_its_user_and_comes_back_only_with_a_move(start
     await shows(here, bob, ann=(1, 2))
     ann.untrack()
     await shows(here, bob)
-    move(ann, 3, 4)  # of who is not present nothing is taken
+    move(ann, 3, 4)  # moves of a user who is not present are dropped
     ann.track("board", "ann", json.dumps({"name": "Ann B."}))
     await until(lambda: bob.served and bob.count() == 2)
     assert drawn(here, bob) == {}
@@ -252,7 +252,7 @@ async def test_a_page_that_takes_nothing_in_is_tried_ever_more_rarely_until_some
     await shows(here, bob, ann=(5, 6))
 
 
-async def test_who_looks_again_is_not_shown_who_has_gone_meanwhile(start: StartProcess) -> None:
+async def test_a_page_that_looks_again_is_not_shown_cursors_that_have_gone(start: StartProcess) -> None:
     here, there = start(), start()
     ann, bob, cleo = open_page(here, "ann"), open_page(here, "bob"), open_page(there, "cleo")
     await there.shows(cleo, 3)

@@ -1,4 +1,4 @@
-"""For how long somebody is expected back, by how their connection ended."""
+"""The grace of a user, by how their connection ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRACES = Settings(grace=2.0, lost_grace=10.0, drain_grace=15.0)
         (1013, "", 10.0),
         (1014, "", 10.0),
         (3000, "", 10.0),
-        (4000, "timeout", 2.0),  # silent for TIMEOUT: nobody was there for long
+        (4000, "timeout", 2.0),  # silent for TIMEOUT: the user has been gone for a while
         (4000, "slow", 10.0),
         (4400, "", 2.0),
         (4401, "reload", 0.0),

@@ -1,4 +1,4 @@
-"""What a group does for its sessions beside presence: several extensions, and sessions that leave the news to one."""
+"""Extensions of a group beside presence: several at once, and sessions that leave the news to one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from djust_presence.state.records import Step
 from djust_presence.tracker import Event, Group, Session
 from tests.tracker.conftest import StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 
 class Extension:
-    """Notes what it is told."""
+    """Records its calls."""
 
     made: list[Extension] = []
 

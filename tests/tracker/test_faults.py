@@ -1,4 +1,4 @@
-"""What trackers do when a process, the store or the messages between them fail."""
+"""Trackers when a process, the store or the messages between them fail."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from djust_presence.tracker.endings import Ending
 from tests.backends.relay import Relay
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.conftest import MakeBackend, Pages, Process, StartProcess, processes, settled
-from tests.tracker.until import until
+from tests.until import until
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ class Deaf(Bus):
     def publish(self, key: str, items: list[list[object]]) -> None: ...
 
 
-async def test_who_was_in_a_crashed_process_leaves_once(start: StartProcess) -> None:
+async def test_a_user_in_a_crashed_process_leaves_once(start: StartProcess) -> None:
     a, b, c = start(), start(), start()
     watchers = [(b, b.open(None)), (c, c.open(None))]
     a.open("ada")
@@ -90,7 +90,9 @@ async def test_a_clean_stop_is_noticed_by_nobody_who_comes_back(start: StartProc
     assert [one for one in b.pages.comings(watcher) if "anon" in one][-1:] == ["leave anon_conn_1"]
 
 
-async def test_who_does_not_come_back_after_a_clean_stop_leaves_after_its_grace(start: StartProcess) -> None:
+async def test_a_visitor_who_does_not_come_back_after_a_clean_stop_leaves_after_its_grace(
+    start: StartProcess,
+) -> None:
     a, b = start(drain_grace=1.0), start()
     watcher, ada = b.open(None), a.open("ada")
     await b.shows(watcher, 1)

@@ -10,7 +10,7 @@ from djust_presence.feed.frames import Wants
 from djust_presence.feed.hub import Hub
 from djust_presence.tracker import Session
 from tests.tracker.conftest import Process, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 MANY = 1_200
 
@@ -61,7 +61,7 @@ async def test_others_get_a_turn_while_many_pages_are_told(start: StartProcess) 
     assert seen >= {0, 500, 1000}
 
 
-async def test_a_page_that_comes_or_goes_meanwhile_is_right(start: StartProcess) -> None:
+async def test_a_page_that_comes_or_goes_during_a_turn_is_right(start: StartProcess) -> None:
     a, b = start(), start()
     sessions = [watch(a) for _ in range(MANY)]
     await told(a, sessions, "state")

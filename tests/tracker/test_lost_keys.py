@@ -1,4 +1,4 @@
-"""A server that has lost single keys of a group: its processes hand the group in again, and nobody is told of it."""
+"""A server that has lost single keys of a group: processes write the group again, and nobody is told of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from djust_presence.backends.redis import RedisBackend
 from djust_presence.signals import presence_joined, presence_left, presence_updated
 from djust_presence.state.records import SCHEMA
 from tests.tracker.conftest import QUICK, MakeBackend, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 pytestmark = pytest.mark.redis
 
@@ -47,7 +47,7 @@ def signals() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("lost", ["B", "L", "S", "V", "I:", "r:room", "u:room", "t:room", "o:room"])
-async def test_whoever_is_there_is_listed_again_and_nobody_is_told(
+async def test_lost_users_are_listed_again_and_nobody_is_told(
     start: StartProcess, client: Any, signals: list[str], lost: str
 ) -> None:
     a, b = start(), start()
@@ -65,7 +65,7 @@ async def test_whoever_is_there_is_listed_again_and_nobody_is_told(
     await b.has_connections(tabs[2], "ada", 1)
     await until(lambda: set(client.hgetall(f"{PREFIX}u:room")) == {"ada", "bob"})
     await until(lambda: client.hlen(f"{PREFIX}r:room") == 2)
-    await asyncio.sleep(4 * RENEWAL)  # whoever is to be buried is buried by now
+    await asyncio.sleep(4 * RENEWAL)  # time enough for every reaping
     assert set(client.hgetall(f"{PREFIX}u:room")) == {"ada", "bob"}
     for process, session in ((a, watcher), (b, tabs[2])):
         assert session.count() == 2

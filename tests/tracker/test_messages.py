@@ -1,4 +1,4 @@
-"""What another process sends: another version of this package, or something that shares the channel layer."""
+"""Messages of other processes: of another version of this package, or of anything else on the channel layer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from djust_presence.tracker import Tracker
 from djust_presence.tracker.items import read_change
 from tests.tracker.conftest import QUICK, Process
 from tests.tracker.test_cursors import drawn, open_page
-from tests.tracker.until import until
+from tests.until import until
 
 RECORD = [1, 1.0, "{}"]
 FIRST: list[Any] = ["epoch", 1, "tag", "", {"7": RECORD}, 1]
@@ -103,7 +103,7 @@ async def here() -> AsyncIterator[Process]:
 
 @pytest_asyncio.fixture
 async def elsewhere(here: Process, monkeypatch: pytest.MonkeyPatch) -> LocalBus:
-    """What another process speaks with; every line that it causes is logged."""
+    """The bus of another process. Every line that it causes is logged."""
     times = iter(range(0, 100_000, 10))
     monkeypatch.setattr("djust_presence.tracker.items._unreadable", LogLimit(lambda: next(times)))
     return LocalBus(lambda key, items: None)
@@ -139,7 +139,7 @@ async def test_a_malformed_message_about_cursors_is_dropped_alone(
     ann.connection.end()
 
 
-async def test_what_other_processes_do_wrong_has_one_line_in_ten_seconds(
+async def test_errors_of_other_processes_have_one_line_in_ten_seconds(
     here: Process, elsewhere: LocalBus, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
@@ -168,6 +168,6 @@ async def test_a_malformed_notice_is_dropped_alone(here: Process, elsewhere: Loc
     assert [notice[-2:] for notice in here.pages.notices] == [("session-ended", "mark")]
 
 
-def test_what_a_change_says_survives_the_way() -> None:
+def test_a_change_arrives_as_it_was_sent() -> None:
     change = Change("room", Place("epoch", 2, "b"), "a", {"7": None, "8": Member(2, 5, '{"a":1}')}, 3)
     assert read_change("room", change.pack()) == change

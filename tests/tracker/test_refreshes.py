@@ -1,4 +1,4 @@
-"""How often pages are refreshed: slow refreshes rest, and a view may ask for fewer."""
+"""The pace of refreshes: slow refreshes rest, and a view may ask for fewer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 from djust_presence.tracker import Session
 from djust_presence.tracker.group import RESTS
 from tests.tracker.conftest import Pages, Process, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 TOOK = 0.1  # seconds
 

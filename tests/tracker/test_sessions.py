@@ -1,4 +1,4 @@
-"""What sessions see of each other, in one process and in two."""
+"""Sessions see each other, in one process and in two."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from djust_presence.state.records import Snapshot
 from djust_presence.testing.backends.base import join
 from djust_presence.tracker import Tracker
 from tests.tracker.conftest import QUICK, Process, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 
 async def test_a_join_and_a_leave_are_told_once_in_every_process(start: StartProcess) -> None:
@@ -47,7 +47,7 @@ async def test_two_tabs_are_one_user_wherever_they_are(start: StartProcess) -> N
     assert a.pages.comings(first) == ["join ada"]
 
 
-async def test_what_is_wished_is_in_what_the_session_reads_at_once(start: StartProcess) -> None:
+async def test_a_wish_is_at_once_in_what_the_session_reads(start: StartProcess) -> None:
     a = start()
     session = a.session()
     session.track("room", "ada", '{"n":1}')
@@ -98,7 +98,7 @@ async def test_a_reload_within_the_grace_is_told_to_nobody(start: StartProcess) 
     assert "leave ada" not in b.pages.comings(watcher)
 
 
-async def test_who_cannot_come_back_leaves_at_once(start: StartProcess) -> None:
+async def test_a_presence_that_cannot_come_back_leaves_at_once(start: StartProcess) -> None:
     a = start(grace=60.0)
     watcher, guest = a.open(None), a.open("anon_conn_1", lasting=False)
     await a.shows(watcher, 1)
@@ -236,7 +236,7 @@ async def test_a_slow_page_gets_what_it_missed_in_one_go(start: StartProcess) ->
     assert sum(watcher in hop for hop in a.pages.hops[hops:]) == 1
 
 
-async def test_who_comes_between_a_first_look_and_being_served_is_told_of(start: StartProcess) -> None:
+async def test_a_join_between_a_first_look_and_being_served_is_told(start: StartProcess) -> None:
     a, b = start(), start()
     ada, bob = a.open("ada"), a.open("bob")
     await a.shows(ada, 2)
@@ -255,7 +255,7 @@ async def test_who_comes_between_a_first_look_and_being_served_is_told_of(start:
     await a.shows(alan, 3)
 
 
-async def test_what_a_mount_reads_does_not_change_until_it_is_live(start: StartProcess) -> None:
+async def test_reads_of_a_mount_do_not_change_until_it_is_live(start: StartProcess) -> None:
     a, b = start(), start()
     await a.shows(a.open("ada"), 1)
     session, watcher = b.session(), b.open(None)

@@ -20,13 +20,13 @@ from djust_presence.signals import Presence, presence_joined, presence_left, pre
 from djust_presence.state.store import Store
 from djust_presence.tracker import get_tracker, signalling
 from tests.tracker.conftest import MakeBackend, Process, StartProcess
-from tests.tracker.until import until
+from tests.until import until
 
 SIGNALS = {"joined": presence_joined, "left": presence_left, "updated": presence_updated}
 
 
 class Heard:
-    """What a sync receiver of all signals was told."""
+    """A record of what a sync receiver of all signals was told."""
 
     def __init__(self) -> None:
         self.all: list[tuple[str, str, dict[str, Any]]] = []
@@ -91,14 +91,16 @@ async def test_coming_changing_and_going_are_told_once_each(heard: Heard, start:
     assert left["meta"] == {"name": "Ada"}
 
 
-async def test_who_is_reaped_has_left_and_who_returns_has_joined(heard: Heard, start: StartProcess) -> None:
+async def test_a_reaped_user_has_left_and_one_who_returns_has_joined(
+    heard: Heard, start: StartProcess
+) -> None:
     a, b = start(), start()
     watcher = b.open(None)
     a.open("ada", meta='{"name":"Ada"}')
     await b.shows(watcher, 1)
     outbox = a.tracker._outbox
     assert outbox.lease
-    # The process hangs: somebody else finds its lease expired.
+    # The process hangs: another one finds its lease expired.
     keeper = a.tracker._keeper
     keeper._renew_at += 3600
     await a.tracker.backend.adrain(outbox.lease, 0)
@@ -109,7 +111,7 @@ async def test_who_is_reaped_has_left_and_who_returns_has_joined(heard: Heard, s
     await until(lambda: heard.brief == [("joined", "ada"), ("left", "ada"), ("joined", "ada")])
 
 
-async def test_who_is_handed_in_again_to_an_emptied_store_has_not_joined(
+async def test_a_presence_that_is_written_again_to_an_emptied_store_has_not_joined(
     heard: Heard, start: StartProcess, empty: Callable[[], None]
 ) -> None:
     a, b = start(), start()

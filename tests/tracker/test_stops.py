@@ -1,4 +1,4 @@
-"""Ends that overlap with beginnings: whoever comes while something stops is there all the same."""
+"""Stops that overlap with joins: a visitor who comes while something stops is present."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from djust_presence.state.records import Member, Op, Reply
 from djust_presence.tracker import Tracker, close_all, get_tracker, serving
 from djust_presence.tracker.endings import Ending
 from tests.tracker.conftest import MakeBackend, Process, StartProcess, processes
-from tests.tracker.until import until
+from tests.until import until
 
 
 class Slow(MemoryBackend):
@@ -48,7 +48,7 @@ def slow(**timings: Any) -> tuple[Slow, Process]:
     return backend, Process(Tracker(backend, Settings(lease_ttl=3.0, grace=0.3, **timings)))
 
 
-async def test_who_comes_while_the_lease_is_drained_is_present() -> None:
+async def test_a_visitor_who_comes_while_the_lease_is_drained_is_present() -> None:
     backend, a = slow()
     ada, guest = a.open("ada"), a.open("anon_conn_1", lasting=False)
     await a.shows(ada, 2)
@@ -67,7 +67,7 @@ async def test_who_comes_while_the_lease_is_drained_is_present() -> None:
     await a.tracker.aclose()
 
 
-async def test_who_cannot_come_back_leaves_with_the_drain_whatever_is_under_way() -> None:
+async def test_a_presence_that_cannot_come_back_leaves_with_the_drain_whatever_is_under_way() -> None:
     backend, a = slow()
     guests = [a.open(f"anon_conn_{n}", lasting=False) for n in range(20)]
     await a.shows(guests[0], 20)
@@ -162,7 +162,9 @@ async def test_pages_that_are_open_still_are_present_when_a_drained_process_goes
     await b.shows(watcher, 1)
 
 
-async def test_who_comes_while_an_idle_tracker_stops_is_present(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_visitor_who_comes_while_an_idle_tracker_stops_is_present(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("djust_presence.tracker.tracker.LINGER", 0.2)
     backend, a = slow(heartbeat_interval=0.5)
     ada = a.open("ada")
@@ -240,7 +242,7 @@ async def test_wishes_of_a_thread_that_outlives_the_loop_are_nothing() -> None:
     session = next(iter(process.tracker.sessions))
     session.track("outlived", "ada", '{"x":1}')
     session.broadcast("outlived", "hello", None)
-    assert serving("outlived") is None  # what a dead loop knew is not shown to anybody
+    assert serving("outlived") is None  # the state of a dead loop is shown to nobody
     get_tracker()
     await close_all()
     LocalBus.send("outlived", [["event", "x", None]])

@@ -1,4 +1,4 @@
-"""Where somebody logs in."""
+"""The address of the log-in."""
 
 from __future__ import annotations
 

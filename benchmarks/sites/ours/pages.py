@@ -23,7 +23,7 @@ class Counter(PresenceMixin, LiveView):
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:
         self.group = kwargs["group"]
-        # Whoever brings a session is one visitor, whatever the number of tabs.
+        # A session is one visitor, however many tabs it has.
         self.presence_unique_per_connection = request.session.session_key is None
         self.track_presence({"name": request.GET.get("name", "Somebody"), "color": "teal"})
 

@@ -26,7 +26,7 @@ DJUST_PRESENCE = MEMORY | {
 }
 if REDIS_URL:
     DJUST_PRESENCE |= {"BACKEND": "redis", "LOCATION": REDIS_URL}
-    # It says how its receive tasks ended.
+    # channels_redis logs how its receive tasks ended.
     LOGGING = {
         "version": 1,
         "disable_existing_loggers": False,

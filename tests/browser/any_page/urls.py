@@ -44,7 +44,7 @@ cached: dict[str, bytes] = {}
 
 
 def show_cached(request: HttpRequest) -> HttpResponse:
-    """The page as its first reader got it, as a cache between does that knows nothing of cookies."""
+    """The page as its first reader got it, as from a cache in between that ignores cookies."""
     url = request.get_full_path()
     if url not in cached:
         cached[url] = show(request).content

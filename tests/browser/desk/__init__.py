@@ -1,4 +1,4 @@
-"""A site of one live page, full of what a person can do, served by a real process."""
+"""A site of one live page with every kind of control that a person uses, served by a real process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server of the desk runs."""
+"""The ASGI application of the desk."""
 
 from __future__ import annotations
 

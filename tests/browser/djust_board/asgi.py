@@ -1,4 +1,4 @@
-"""What the server of the whiteboard runs."""
+"""The ASGI application of the whiteboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Playing the server of a page with a shared surface, and looking at what it draws."""
+"""The server's part for a page with a shared surface, and the cursors that the page draws."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def welcome(wire: Wire) -> None:
 
 
 async def told(wire: Wire) -> None:
-    """The page has taken in what was sent, and has nothing to say that was not read."""
+    """Wait until the page has handled all that was sent, and fail if it has sent a frame that was not read."""
     await wire.send("ping")
     assert await wire.read() == {"type": "pong"}
 

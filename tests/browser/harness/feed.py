@@ -1,4 +1,4 @@
-"""Playing the server of a page whose elements and scripts are in rooms, by socket or by polling."""
+"""The server's part for a page whose elements and scripts are in rooms, by socket or by polling."""
 
 from __future__ import annotations
 

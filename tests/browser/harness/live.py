@@ -10,7 +10,7 @@ from tests.browser.harness.site import Site, Wire
 STATE = "document.documentElement.dataset.presenceState"
 SOCKETS = "window.sockets"
 
-# Counts the sockets that a page opens and loses, and takes the chance out of its delays.
+# Counts the sockets that a page opens and loses, and makes its random delays constant.
 COUNTED = """
 window.sockets = window.opens = window.closes = 0;
 window.WebSocket = class extends WebSocket {

@@ -6,7 +6,8 @@ from typing import Any
 
 from playwright.async_api import Page
 
-from tests.browser.harness.polling import turns
+from tests.browser.harness.polling import BOUND
+from tests.until import until_equal
 
 RECORDER = """
 (names) => {
@@ -19,12 +20,7 @@ RECORDER = """
 
 async def eventually(page: Page, expression: str, expected: Any = True) -> None:
     """Wait until the expression has this value in the page."""
-    value = None
-    async for _ in turns():
-        value = await page.evaluate(expression)
-        if value == expected:
-            return
-    raise AssertionError(f"{expression} is {value!r}, not {expected!r}")
+    await until_equal(lambda: page.evaluate(expression), expected, BOUND, name=expression)
 
 
 async def listen(page: Page, *names: str) -> None:

@@ -26,14 +26,14 @@ async ([png, ...wanted]) => {
 
 
 async def pixels(page: Page, color: tuple[int, int, int]) -> int:
-    """How many pixels of the window have exactly this colour."""
+    """Return how many pixels of the window have exactly this colour."""
     png = base64.b64encode(await page.screenshot()).decode()
     count: int = await page.evaluate(COUNT, [png, *color])
     return count
 
 
 async def seen(page: Page, color: tuple[int, int, int], visible: bool = True) -> None:
-    """Wait until some 50 pixels of this colour are to be seen, or none."""
+    """Wait until at least 50 pixels have this colour, or, unless *visible*, none."""
     count = -1
     async for _ in turns():
         count = await pixels(page, color)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-BOUND = 10  # seconds: what has not come by then does not come
+BOUND = 10  # seconds, after which a wait has failed
 
 
 async def turns() -> AsyncIterator[None]:

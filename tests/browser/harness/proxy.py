@@ -1,4 +1,4 @@
-"""A proxy between the browser and a server that does to sockets what proxies of this world do."""
+"""A proxy between the browser and a server that fails sockets in the ways of real proxies."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from typing import Any
 import uvicorn
 
 import djust_presence
-from tests.browser.harness.polling import BOUND, turns
+from tests.browser.harness.polling import BOUND
+from tests.until import until
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -108,10 +109,7 @@ class Site:
         )
         self._server = uvicorn.Server(config)
         self._task = asyncio.create_task(self._server.serve())
-        async for _ in turns():
-            if self._server.started:
-                return
-        raise AssertionError(f"uvicorn did not start on port {self.port}")
+        await until(lambda: self._server.started, BOUND)
 
     async def stop(self) -> None:
         """Go down at once: every socket ends, as when a process is killed."""

@@ -36,7 +36,7 @@ class ByUUID(Person):
 
 
 class Phone:
-    """A phone number that is no str, as the fields of packages have it."""
+    """A phone number that is not a str, as in the fields of packages."""
 
     def __init__(self, digits: str) -> None:
         self.digits = digits

@@ -61,7 +61,7 @@ def tenant_of(request: Any) -> AbstractContextManager[Any]:
 
 
 def may_join(request: HttpRequest, key: str) -> bool:
-    """AUTHORIZE: nobody whom their tenant, and the request, calls "Out"."""
+    """AUTHORIZE: everybody but users whom their tenant and the request call "Out"."""
     user: Any = request.user
     return {user.first_name, User.objects.get(pk=user.pk).first_name} != {"Out"}
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import wraps
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -16,6 +12,7 @@ from django.views.generic import View
 from djust_presence.mixins import PresenceMixin, presence_of
 from djust_presence.state.records import Member, Step, record
 from djust_presence.tracker import Refresh
+from tests.profiling import calls_of
 
 ANN, RENAMED = Member(1, 1.0, '{"name":"Ann"}'), Member(1, 1.0, '{"name":"Anna"}')
 NEWS = Refresh([Step("7", None, ANN), Step("7", ANN, RENAMED), Step("7", RENAMED, None)])
@@ -41,21 +38,6 @@ class Lists(Plain):
         self.told += [one["name"] for kind in ("joins", "updates", "leaves") for one in kwargs[kind]]
 
 
-@contextmanager
-def records_made() -> Iterator[list[str]]:
-    made: list[str] = []
-
-    def count(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code is record.__code__:
-            made.append(frame.f_locals["user"])
-
-    sys.setprofile(count)
-    try:
-        yield made
-    finally:
-        sys.setprofile(None)
-
-
 @pytest.mark.parametrize(
     ("view_class", "records", "told"),
     [(Plain, 0, []), (Wrapped, 1, ["Ann"]), (Lists, 3, ["Ann", "Anna", "Anna"])],
@@ -68,7 +50,7 @@ def test_records_are_made_for_callbacks_that_a_view_has(
     view.told = []
     presence = presence_of(view)
     assert presence
-    with records_made() as made:
+    with calls_of(record, "user") as made:
         presence.take_in(NEWS)
     assert len(made) == records
     assert view.told == told
