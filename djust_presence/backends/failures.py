@@ -1,4 +1,4 @@
-"""Say what an error of the Redis client means and what to do about it."""
+"""Explain errors of the Redis client: what they mean, and the cure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MEANINGS = {
         "it refuses the user or the password; in a URL, percent-encode special characters in both"
     ),
     r"protected mode": "it is in protected mode, for local clients only; set a password on it and here",
-    r"^InvalidResponse": "what answers there is not Redis; correct host and port",
+    r"^InvalidResponse": "the server there is not Redis; correct host and port",
     r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE": (
         "it does not speak TLS; use redis:// instead of rediss://"
     ),

@@ -24,11 +24,12 @@ PASSED_ON = (
     "socket_keepalive_options",
     "username",
 )
-LONGEST = {"timeout": 5.0, "read_timeout": 1.0}  # where the option is not set, however long LEASE_TTL is
+# Seconds, where the option is not set, however long LEASE_TTL is.
+LONGEST = {"timeout": 5.0, "read_timeout": 1.0}
 
 
 class Misconfigured(ImproperlyConfigured):
-    """What a check reports under *id*, and every use of the backend raises."""
+    """A fault of the settings: a check reports it under *id*, and every use of the backend raises it."""
 
     def __init__(self, id: str, message: str, hint: str) -> None:
         super().__init__(f"{message} {hint}")
@@ -56,7 +57,7 @@ class Options:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Options:
-        """Raises ``TypeError`` for what is unknown or of the wrong type."""
+        """Return *options*, checked. Raises ``TypeError`` for an unknown one or a wrong type."""
         known = [field.name for field in fields(cls)]
         if unknown := [name for name in options if name not in known and not passed_on(name)]:
             raise TypeError(
@@ -82,7 +83,7 @@ class Options:
         return own
 
     def timeouts(self, settings: Settings) -> tuple[float, float]:
-        """How long a write waits for the server, and how long a read."""
+        """Return the seconds that a write waits for the server, and those that a read does."""
         write = self.timeout or min(LONGEST["timeout"], settings.longest_timeout)
         return write, self.read_timeout or min(LONGEST["read_timeout"], write)
 

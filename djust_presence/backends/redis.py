@@ -39,7 +39,7 @@ C = TypeVar("C")
 
 
 class Clients(NamedTuple, Generic[C]):
-    """Who writes, and who reads, with less patience."""
+    """The client for writes, and the one for reads, which waits less long."""
 
     writer: C
     reader: C
@@ -47,15 +47,15 @@ class Clients(NamedTuple, Generic[C]):
 
 @dataclass(eq=False, frozen=True, slots=True)
 class Here:
-    """What belongs to a loop. *closing* is waiting for the end: a loop closes its generators when it shuts down."""
+    """The clients of one loop. *closing* waits for the loop's end: a loop closes its generators when it shuts down."""
 
     loop: asyncio.AbstractEventLoop
     clients: Clients[redis.asyncio.Redis]
     closing: AsyncGenerator[None]
 
 
-# Loops keep their generators weakly, and a forked child must not even collect what its parent has open: the
-# selector behind it is still shared.
+# Loops hold generators weakly, and a forked child must not garbage-collect the parent's open connections: the
+# selector behind them is still shared.
 _open: set[Here] = set()
 
 
@@ -74,7 +74,7 @@ def unavailable(server: str) -> Iterator[None]:
 
 
 def address_of(server: Mapping[str, Any]) -> str:
-    """Return where *server*, the arguments of a connection, is: for messages, so without user and password."""
+    """Return the address in *server*, the arguments of a connection, for messages: without user and password."""
     host, port = server.get("host", "localhost"), server.get("port", 6379)
     place = server.get("path") or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     return f"{place}/{server.get('db') or 0}"
@@ -82,9 +82,9 @@ def address_of(server: Mapping[str, Any]) -> str:
 
 @contextmanager
 def cancellable() -> Iterator[None]:
-    """End with the cancellation that came meanwhile.
+    """Raise a cancellation that was swallowed in this block.
 
-    ``asyncio.wait_for``, which redis-py sends with, swallows one that comes along with its result, before Python 3.12.
+    Before Python 3.12 ``asyncio.wait_for``, with which redis-py sends, swallows one that comes along with its result.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
@@ -118,15 +118,15 @@ class RedisBackend(Backend):
     *location* is a ``redis://``, ``rediss://`` or ``unix://`` URL. The options:
 
     - ``CACHE``: the alias of a Redis cache in ``CACHES``, whose server is used instead of *location*;
-    - ``prefix``: what all keys begin with (``djp``);
-    - ``timeout`` (LEASE_TTL / 12, at most 5) and, for what only reads, ``read_timeout`` (the same, at most 1): seconds
+    - ``prefix``: the beginning of all keys (``djp``);
+    - ``timeout`` (LEASE_TTL / 12, at most 5) and, for reads, ``read_timeout`` (the same, at most 1): seconds
       to wait for the server, and as long for a connection when all are in use;
     - ``max_connections`` (16): for a process, for each of its loops, and for reads and writes each;
     - ``username``, ``password``, ``db``, ``client_name``, ``protocol``, ``health_check_interval``,
       ``credential_provider``, ``socket_keepalive``, ``socket_keepalive_options`` and ``ssl_...``, as redis-py takes
       them.
 
-    Nothing is tried twice here: whoever writes repeats what was not answered.
+    Nothing is tried twice here: the tracker's writer repeats calls that were not answered.
     """
 
     def __init__(self, location: str, options: Mapping[str, Any] = {}) -> None:
@@ -156,7 +156,7 @@ class RedisBackend(Backend):
         return parameters(library, self._location, self._own.CACHE, self._options)
 
     def _clients(self, library: Any) -> Clients[Any]:
-        """Clients out of *library*, redis or redis.asyncio, with everything said that its versions differ in."""
+        """Clients out of *library*, redis or redis.asyncio, with every option set in which its versions differ."""
         common = self._parameters(library)
         self._server = address_of(common)
 

@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 def parameters(library: Any, location: str, cache: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a connection of *library* (redis or redis.asyncio), of which one is made to see if they fit.
+    """Return the arguments of a connection of *library* (redis or redis.asyncio); one is made to see if they fit.
 
     Raises ``Misconfigured``.
     """
@@ -80,7 +80,7 @@ def read(library: Any, place: Place) -> dict[str, Any]:
     try:
         found = library.connection.parse_url(place.url)
     except ValueError as error:
-        # Of redis-py's texts only this one is safe; Python's quote the URL, as the cause of an exception too.
+        # Of redis-py's messages only this one is safe to show: others quote the URL, even as the cause of an exception.
         known = re.fullmatch(r"Invalid value for '\w+' in connection URL\.", str(error))
         fault = known[0] if known else "Its user, password, host or port cannot be read."
     if found is None:
@@ -104,7 +104,7 @@ def is_cut(url: str) -> bool:
 
 
 def of_cache(alias: str) -> Place:
-    """The server to which a cache writes, and its options, both as the cache reads them. Raises ``Misconfigured``."""
+    """Return the server to which a cache writes, and its options, both as the cache reads them. Raises ``Misconfigured``."""
     option = "DJUST_PRESENCE['OPTIONS']['CACHE']"
     try:
         cache = settings.CACHES[alias]
