@@ -32,7 +32,7 @@ ADD_AGAIN = 1800.0  # seconds at most between two additions of a channel to a gr
 GROUP_EXPIRY = 86400.0  # seconds after which a layer forgets a group's members, unless it says otherwise
 ADDED_AT_ONCE = 100  # groups, before messages that wait meanwhile are sent
 
-# Channels makes the layer when it is first asked for: threads that ask at once would get one each, with connections of its own.
+# Channels makes the layer on first use: threads that ask for it at once would get one each, with its own connections.
 _making = threading.Lock()
 
 
@@ -82,7 +82,7 @@ class LayerBus(Bus):
         self._stale: dict[str, None] = {}  # keys to add once more
         self._probed: str | None = None  # the key whose group has been sent a probe that is not back yet
         self._losses = Losses()
-        self._deaf = False  # True from a failed receive() to the next successful one
+        self._deaf = False  # from a failed receive() to the next successful one
         self._waiting: dict[str, list[str]] = {}  # encoded items
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -248,7 +248,7 @@ class LayerBus(Bus):
     def _failed(self, error: Exception) -> None:
         layer_failed(self._layer, error)
         self._probed = None
-        # A message without items shows when calls work again.
+        # A message without items, to find out when calls work again.
         self._waiting.setdefault(next(iter(self._wanted), NOTICES), [])
         self._work.set()
 
