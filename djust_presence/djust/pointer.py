@@ -1,4 +1,4 @@
-"""The pointer of a djust page: its moves go past djust's limit on frames, and through djust's check of events."""
+"""The pointer of a djust page: its moves skip djust's limit on frames, but not djust's check of events."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ else:
 
 Frame = dict[str, Any]
 
-# djust's name for what a page says of its pointer. Our script says more: with "cursors" that it draws those of others.
+# djust's name for a move of a page's pointer. Our script adds "cursors" if it draws those of others.
 MOVE = "cursor_move"
 LONGEST_MOVE = 4096  # characters
 TICK = 1 / 30
-REFUSED = 1.0  # seconds until djust is asked again whether the view takes moves
+REFUSED = 1.0  # seconds after a refused move until djust is asked again
 
 
 def read_move(text: str) -> Frame | None:
-    """Return the frame that *text* is, if it is a move. Raises ``ValueError`` if it is no frame."""
+    """Return the frame in *text*, None if it is not a move. Raises ``ValueError`` if it is not a frame."""
     frame = decode(text)
     return frame if isinstance(frame, dict) and frame.get("type") == MOVE else None
 
 
 class PointerConsumer(Consumer):  # type: ignore[misc]
-    """A consumer of djust's that takes in what its page says of its pointer."""
+    """A djust consumer that takes in moves of its page's pointer."""
 
     view_instance: Any
     _presence_pointer: PagePointer | None = None  # of a view with cursors
     _presence_mover: asyncio.Task[None] | None = None
 
     def _presence_point_by(self, view: Any, session: Session | None) -> None:
-        """The page is that of *view* from here on."""
+        """Note that the page shows *view* from here on."""
         cursors = session and isinstance(view, LiveCursorMixin)
         self._presence_pointer = PagePointer(view, session) if session and cursors else None
-        self._presence_mover = None  # that of another view comes to its end
+        self._presence_mover = None  # the mover of another view ends by itself
 
     def _presence_take_in(self, session: Session, frame: Frame) -> None:
         """Take a frame in. A malformed one is dropped."""
@@ -92,7 +92,7 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
                 self._presence_mover = None
 
     async def _presence_moved(self, session: Session, view: LiveCursorMixin, pointer: PagePointer) -> bool:
-        """Do what djust does about an event, but answer it. Return whether it was allowed."""
+        """Handle a move as djust handles an event, without an answer. Return whether it was allowed."""
         from djust.websocket_utils import _validate_event_security
 
         handler: Any = None
@@ -112,7 +112,7 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
 
 
 class Unheard:
-    """Hears from djust that a move is refused, and counts no refusals: the pointer goes on moving all the same."""
+    """A stand-in for djust's socket in its check of a move: it notes a refusal, and counts none."""
 
     warnings = max_warnings = 0
 
