@@ -40,21 +40,22 @@ CALLBACKS = {
     What.LEAVE: "handle_presence_leave",
     What.UPDATE: "handle_presence_update",
 }
-HOOKS = (*CALLBACKS.values(), EVENT, ALLOWED, CONTEXT)  # of the consumer, called only if it overrides them
+# Methods of the consumer that are called only if it overrides them.
+HOOKS = (*CALLBACKS.values(), EVENT, ALLOWED, CONTEXT)
 
 
 class ConsumerPresence:
-    """The presence of *consumer*, which hears and speaks through :meth:`receive` and :meth:`send`.
+    """The presence of *consumer*, whose messages go through :meth:`receive` and :meth:`send`.
 
-    *overridden* are those of `HOOKS` to call. Wishes and reads are for any thread, the rest is for the loop.
+    *overridden* are the `HOOKS` to call. Wishes and reads may be called from any thread, the rest on the loop only.
     """
 
     def __init__(self, consumer: Any, overridden: Collection[str], receive: Receive, send: Send) -> None:
         self.consumer = consumer
         self.callbacks = Callbacks(consumer)
-        self.alone = connection_id()  # who this is where nothing else says it
-        self.visitor = ""  # who this is by the Django session, unless they are logged in
-        self._username = ""  # of somebody who is logged in, as it was when they connected
+        self.alone = connection_id()  # the user id if there is neither a user nor a session
+        self.visitor = ""  # the user id by the Django session
+        self._username = ""  # of a user who is logged in, as it was when they connected
         self._overridden = overridden
         self._receive = receive
         self._send = send
@@ -63,11 +64,11 @@ class ConsumerPresence:
         self._sessions: dict[str, Session] = {}
         self._speaker: Session | None = None  # for broadcasts to other groups
         self._accepted = False
-        self._asked_at: float | None = None  # since when the consumer is being asked if its user may stay
-        self._stop: asyncio.Task[None] | None = None  # the clean stop that its end has begun
+        self._asked_at: float | None = None  # when the check of the consumer that is under way was asked for
+        self._stop: asyncio.Task[None] | None = None  # the clean stop that its end began
 
     async def find_visitor(self) -> None:
-        """Load who this is: where they track, there may be no thread for it."""
+        """Load the session and the user name now, in a thread: track() may run on the loop."""
         scope = self.consumer.scope
         user, session = scope.get("user"), scope.get("session")
         if is_logged_in(user):
@@ -83,7 +84,7 @@ class ConsumerPresence:
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
-            # Before the consumer hears of it, whose code may take long or fail, or untrack out of habit.
+            # Before the consumer's own code, which may take long, fail, or untrack by itself.
             code = message.get("code")
             self.end(Ending.of(CloseCode.NO_STATUS if code is None else code))
         else:
@@ -95,7 +96,8 @@ class ConsumerPresence:
             self.end(Ending.of(message.get("code", CloseCode.NORMAL), message.get("reason", "")))
         try:
             await self._send(message)
-        except (OSError, RuntimeError) as error:  # as servers raise, by the ASGI specification and otherwise
+        # OSError by the ASGI specification; some servers raise others.
+        except (OSError, RuntimeError) as error:
             self.callbacks.lost = error
             raise
         if message["type"] == "websocket.accept":
@@ -106,17 +108,17 @@ class ConsumerPresence:
                 self._speaker.live()
 
     def end(self, ending: Ending) -> None:
-        """End all sessions, unless that has been done."""
+        """End all sessions, if that has not been done."""
         self.callbacks.stop()
         self._stop = self._connection.end(ending) or self._stop
 
     async def refuse(self) -> None:
-        """Close the socket, as there is no such page."""
+        """Close the socket with "not found"."""
         self.end(Ending.of(CloseCode.NOT_FOUND))
         await self._close(CloseCode.NOT_FOUND)
 
     async def over(self, ending: Ending) -> None:
-        """The consumer has ended."""
+        """End all that is left, as the consumer has ended."""
         self.end(ending)
         self.callbacks.cancel()
         if self._stop:
@@ -129,7 +131,7 @@ class ConsumerPresence:
 
     async def _close(self, code: CloseCode) -> None:
         try:
-            if not self._accepted:  # or the client would not be told the code
+            if not self._accepted:  # otherwise the client would not get the code
                 await self._send({"type": "websocket.accept"})
             await self._send({"type": "websocket.close", "code": int(code)})
         except Exception:
@@ -233,7 +235,7 @@ class ConsumerPresence:
         return session if session and not session.ended else None
 
     def _looker(self, session: Session) -> Session:
-        """Return the session that waits until the group is known: only one that is not live yet can."""
+        """Return a session that can wait until the group is known: one that is not live yet."""
         if self._accepted and not session.served:
             return self._tracker.session(self._connection, None)
         return session
@@ -269,7 +271,7 @@ class ConsumerPresence:
         if self._asked_at is None:
             self._asked_at = now
             self.callbacks.put(partial(self._check, fresh, kind), first=True)
-        elif now - self._asked_at >= PATIENCE:  # a handler, or the check, has run since then
+        elif now - self._asked_at >= PATIENCE:  # a handler, or the check itself, has been running since
             self.close(CloseCode.RETRY)
         return True
 
