@@ -1,4 +1,4 @@
-"""The user code of one live view, run in what surrounds it: language, tenant, Django session, transaction."""
+"""The user code of one live view, run in its surroundings: language, tenant, Django session, transaction."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = ["Update", "ViewCode", "mount"]
 
 logger = logging.getLogger("djust_presence")
 
-_undecorated: WeakSet[type] = WeakSet()  # views whose cursor_move() the log has named
+_undecorated: WeakSet[type] = WeakSet()  # views whose undecorated cursor_move() the log has named
 
 # The outcome of an event handler that raised: a code of the protocol.
 Failure = Literal["failed", "forbidden"]
@@ -52,13 +52,13 @@ class Update(NamedTuple):
     pushed: Sequence[str] = ()
     failure: Failure | None = None  # of the event handler
     ended: bool = False
-    stale: bool = False  # whether it has still to be rendered
+    stale: bool = False  # True if the view has still to be rendered
 
 
 class Verdict(NamedTuple):
-    """The code to close a page with that may not be seen any longer, or the error that hides that; else None.
+    """The result of a check: the code to close the page with, or the error that made the check fail; else None.
 
-    *user* is that of the visitor as fetched just now, if they were checked.
+    *user* is the visitor's user as just fetched, if the visitor was checked.
     """
 
     code: CloseCode | Exception | None
@@ -66,8 +66,8 @@ class Verdict(NamedTuple):
 
 
 def mount(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-    """Mount *view*, over HTTP or on a socket. Raises ``Answered``, and what user code raises."""
-    # Loaded here, as async code could not: both ask the database when they are first looked at.
+    """Mount *view*, over HTTP or on a socket. Raises ``Answered``, and errors of user code."""
+    # Loaded here, as async code cannot do that: both ask the database on first access.
     bool(getattr(request, "user", None))
     if hasattr(request, "session"):
         request.session.get("")
@@ -80,7 +80,7 @@ def mount(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
 
 
 class ViewCode:
-    """Runs the code of *view* in a thread, one call at a time. None of these raises what user code raises."""
+    """Runs the code of *view* in a thread, one call at a time. Only `mount` raises errors of user code."""
 
     __slots__ = ("_ambient", "_request", "pushed", "shown", "view")
 
@@ -93,7 +93,7 @@ class ViewCode:
         self._request = request
 
     def mount(self, *args: Any, **kwargs: Any) -> None:
-        """Mount and render. Raises as :func:`mount`."""
+        """Mount and render. Raises like :func:`mount`."""
         mount(self.view, self._request, *args, **kwargs)
         self._ambient = Ambient.capture()
         self.shown = Shown(render(self.view, _csrf_token(self._request)))
@@ -128,7 +128,7 @@ class ViewCode:
         failure: Failure | None = None,
         memo: Memo | None = None,
     ) -> Update:
-        """Give the view its news, render it, and find out which regions differ; parts may be in *memo*."""
+        """Give the view its news, render it, and return the regions that differ; *memo* may have parts of it."""
         view, regions, ended = self.view, Changed(), False
         try:
             with self._surroundings():
@@ -148,11 +148,11 @@ class ViewCode:
         return Update(regions, self.take_pushed(), failure, ended)
 
     def update_among(self, ambients: Ambients, refreshes: Sequence[Refresh], memo: Memo | None) -> Update:
-        """The same for one of many pages in a thread."""
+        """Do the same for one of many pages in a thread."""
         return ambients.run(self._ambient, self.update, refreshes, memo=memo)
 
     def move(self, position: Position) -> Update:
-        """Let the view's own ``cursor_move`` take a move in. It is rendered only if it has changed by that."""
+        """Call the view's own ``cursor_move``, and render the view only if that has changed it."""
         view = self.view
         handler = find_handler(view, "cursor_move")
         if handler is None:
@@ -180,12 +180,12 @@ class ViewCode:
                 self._surroundings_failed(error)
         stale = any(
             not name.startswith("_") and (name not in before or before[name] is not value)
-            for name, value in vars(view).copy().items()  # other threads of the view's may be at it
+            for name, value in vars(view).copy().items()  # other threads of the view may change it meanwhile
         )
         return Update(pushed=self.take_pushed(), ended=ended, stale=stale)
 
     def check(self, visitor: Visitor | None) -> Verdict:
-        """Find out if the page may still be seen. A *visitor* is checked too, in what surrounds the view."""
+        """Check if the page may still be seen. A *visitor* is checked too, in the view's surroundings."""
         user: Any = None
         try:
             with self._surroundings():
@@ -211,7 +211,7 @@ class ViewCode:
         try:
             return None if call(self.view.still_allowed, user) else CloseCode.FORBIDDEN
         except (PermissionDenied, OperationalError, InterfaceError):
-            raise  # the latter two if there is no database to ask
+            raise  # the latter two if there is no database
         except Exception as error:
             if (left_out := self._line("still_allowed", error)) is not None:
                 logger.exception("still_allowed() failed at %.200r.%s", self._request.path, left_out)
@@ -237,7 +237,7 @@ class ViewCode:
     def _surroundings_failed(self, error: Exception) -> None:
         if (left_out := self._line("surroundings", error)) is not None:
             logger.exception(
-                "What surrounds the live view at %.200r failed, or its session.%s",
+                "The surroundings of the live view at %.200r, or its session, failed.%s",
                 self._request.path,
                 left_out,
             )
@@ -248,7 +248,7 @@ class ViewCode:
         if (left_out := self._line(name, error)) is None:
             pass
         elif forbidden:
-            # Anybody can bring this about: no traceback, as Django logs none where a view raises it.
+            # Any visitor can cause this, so no traceback; Django logs none either where a view raises it.
             logger.warning("Forbidden: the event handler %s at %.200r.%s", name, path, left_out)
         elif isinstance(error, ArgumentError):
             logger.warning("The event handler %s at %.200r was not called: %s%s", name, path, error, left_out)
@@ -270,9 +270,9 @@ def _transaction(request: HttpRequest) -> Iterator[None]:
 
 
 def _csrf_token(request: LiveRequest) -> str:
-    """Return a token for the page's cookie.
+    """Return a token that fits the page's cookie.
 
-    Without one it does not matter which: the socket can set no cookie, so no form of this page will pass.
-    To ask Django for it would create a session where tokens are kept there.
+    Without a cookie any token will do: the socket cannot set one, so forms of this page fail in any case.
+    Django's own function would create a session in projects that keep tokens there.
     """
     return get_token(request) if "CSRF_COOKIE" in request.META else get_random_string(CSRF_TOKEN_LENGTH)

@@ -1,4 +1,4 @@
-"""An event of a live page, as its frame says it."""
+"""The frame of an event of a live page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Event", "read_event"]
 
 
 class Event(NamedTuple):
-    """A handler that the page wants to have called."""
+    """A call of a handler that the page asks for."""
 
     ref: int | None
     name: str
@@ -17,7 +17,7 @@ class Event(NamedTuple):
 
 
 def read_event(frame: dict[str, Any], size: int) -> Event:
-    """Return the event that *frame* is. Raises ``ValueError`` if it is none."""
+    """Return the event in *frame*. Raises ``ValueError`` if it is malformed."""
     match frame:
         case {"name": str(name), **rest}:
             ref, params = rest.get("ref"), rest.get("params", {})

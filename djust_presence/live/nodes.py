@@ -19,7 +19,7 @@ SINGLETONS = ({"None"}, {"True"}, {"False"})
 
 
 def binding(*attributes: str) -> NodeReader:
-    """Return the reader of a node that uses what expressions and nodes it has; *attributes* name what it binds."""
+    """Return a reader of nodes that use the expressions and nodes in them; *attributes* name the bound variables."""
 
     def read(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
         reader.uses(vars(node), node, scope)
@@ -29,7 +29,7 @@ def binding(*attributes: str) -> NodeReader:
 
 
 def _located(*attributes: str) -> NodeReader:
-    """The same of a node that depends on URLconf or script prefix."""
+    """Return the same for nodes that depend on URLconf or script prefix."""
     read = binding(*attributes)
 
     def read_located(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
@@ -84,7 +84,7 @@ def _for(reader: Reader, node: defaulttags.ForNode, scope: Scope) -> Collection[
 
 def _if_changed(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
     if "forloop" not in scope.bound:
-        reader.name("forloop", node, scope)  # in which it would keep what was there before
+        reader.name("forloop", node, scope)  # in which it keeps the last values
     return binding()(reader, node, scope)
 
 
