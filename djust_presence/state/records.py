@@ -1,4 +1,4 @@
-"""The words that the store, the processes and the wire share."""
+"""The types shared by the store, the processes and their messages."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ class Change(NamedTuple):
         return [Step(user, was, self.records[user]) for user, was in self.before.items()]
 
     def without(self, user: str) -> Change:
-        """Return the same Change, by which nothing happened to *user* that anybody has to hear of."""
+        """Return the same Change without the step of *user*."""
         return self._replace(before={one: was for one, was in self.before.items() if one != user})
 
     def without_join(self, user: str) -> Change:
-        """The same if *user* has joined by it."""
+        """Return the same Change without the join of *user*, if it has one."""
         return self if self.before.get(user) else self.without(user)
 
     def pack(self) -> list[Any]:
-        """Plain lists and dicts for a message that names the key itself."""
+        """Return the Change as plain lists and dicts, for a message that has the key itself."""
         return [
             *self.place,
             self.prev,
@@ -91,8 +91,8 @@ class Join(NamedTuple):
     """Be present in *key* as *user* through the connection *ref*; the same ref again is an update.
 
     *epoch* names the group's life if this join begins it, *tag* the Change that it makes. *joined_at* and *said*,
-    the time at which *meta* was said, are None for now by the store's clock; whoever knew them before the store lost
-    them gives them back.
+    the time at which *meta* was said, are None for now by the store's clock; a process that hands a ref back to a
+    store that has lost it gives them.
     """
 
     seq: int
@@ -109,7 +109,7 @@ class Join(NamedTuple):
 class Leave(NamedTuple):
     """Take the connection *ref* out of *key*, unless the store's clock is past *by*.
 
-    A leave that an outage has held up is void: its user may have come back elsewhere, and not be known there yet.
+    A leave that an outage has delayed is void: its user may have come back elsewhere, and not be known there yet.
     """
 
     seq: int
@@ -132,7 +132,7 @@ class Status(StrEnum):
 
 
 class Reply(NamedTuple):
-    """The answer to an Op; no Change when nothing moved.
+    """The answer to an Op; without a Change if nothing changed.
 
     For a join, *epoch* is the life of the group in which it was confirmed, and *said* when its meta was said.
     """
@@ -169,7 +169,7 @@ class What(Enum):
     JOIN = auto()
     LEAVE = auto()
     UPDATE = auto()  # another meta
-    COUNT = auto()  # nothing but other connections
+    COUNT = auto()  # only the number of connections
 
 
 class Step(NamedTuple):
@@ -187,14 +187,14 @@ class Step(NamedTuple):
 
     @property
     def member(self) -> Member:
-        """The user after the step; for a leave, the last that was known."""
+        """The member after the step; for a leave, the last known one."""
         member = self.after or self.before
         assert member
         return member
 
 
 def encode_meta(meta: Mapping[str, Any]) -> str:
-    """The canonical text of a meta.
+    """Return the canonical text of a meta.
 
     Raises ``ValueError`` naming the key that JSON cannot carry, or with which it has more than 32 levels (the meta is
     the first), or the size when it is above 4 KB.
@@ -239,7 +239,7 @@ class Meta(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def read_meta(text: object) -> Meta | None:
-    """Decode a meta; None if it is one that no version of this package writes."""
+    """Decode a meta; None if this package cannot have written it."""
     if not isinstance(text, str) or len(text) > MAX_META_BYTES:
         return None
     try:
@@ -252,15 +252,15 @@ def read_meta(text: object) -> Meta | None:
 
 
 def decode_meta(text: str) -> Meta:
-    """Decode a meta, of which one that cannot be read is empty."""
+    """Decode a meta; an unreadable one is empty."""
     return read_meta(text) or Meta({}, False)
 
 
 def record(user: str, member: Member, guest: str) -> dict[str, Any]:
-    """The plain dict that a template or a callback gets; the caller may change it.
+    """Return the record for templates and callbacks, a plain dict that the caller may change.
 
     The meta's keys stand flat and, as a whole, under ``meta``; ``id``, ``joined_at`` and ``connections`` win a
-    clash. *guest* is the name of somebody whose meta has none.
+    clash. *guest* is the name for a meta without one.
     """
     meta = decode_meta(member.meta)
     return {
@@ -274,6 +274,6 @@ def record(user: str, member: Member, guest: str) -> dict[str, Any]:
 
 
 def records(members: Mapping[str, Member], guest: str) -> list[dict[str, Any]]:
-    """The records of a group, oldest first."""
+    """Return the records of a group, oldest first."""
     ordered = sorted(members.items(), key=lambda item: (item[1].joined_at, item[0]))
     return [record(user, member, guest) for user, member in ordered]
