@@ -1,4 +1,4 @@
-"""Takes in messages of other processes. Each item is checked as a whole before anything of it has an effect."""
+"""Messages of other processes. Each item is checked as a whole before it has any effect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _unreadable = LogLimit()
 
 
 class Incoming:
-    """Hands items to the *groups* that they are about, and notices to *notice*."""
+    """Passes items to their *groups*, and notices to *notice*."""
 
     def __init__(self, groups: Mapping[str, Group], notice: Callable[..., None]) -> None:
         self._groups = groups
@@ -53,7 +53,7 @@ class Incoming:
 
 
 def read_change(key: str, packed: Sequence[Any]) -> Change:
-    """Return the Change of the group *key*. Raises ``ValueError`` or ``TypeError`` if it is none."""
+    """Return the Change of the group *key*. Raises ``ValueError`` or ``TypeError`` if it is malformed."""
     change = Change.unpack(key, packed)
     texts, numbers = [change.place.epoch, change.place.tag, change.prev], [change.place.version, change.count]
     if not (_all_are(str, texts) and _all_are(int, numbers)):
@@ -67,7 +67,7 @@ def read_change(key: str, packed: Sequence[Any]) -> Change:
 
 
 def read_event(packed: Sequence[Any]) -> Event:
-    """Return the broadcast. Raises ``ValueError`` if it is none."""
+    """Return the broadcast. Raises ``ValueError`` if it is malformed."""
     match packed:
         case [str(name), payload]:
             return Event.of(name, payload)

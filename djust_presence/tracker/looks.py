@@ -1,4 +1,4 @@
-"""The groups that a mount reads, and how long it waits for them."""
+"""The groups that a mount reads, and its wait for them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def in_loop() -> bool:
 
 
 class Looks:
-    """The reads of one mount, from any thread. *begin* lets the process serve a group, no longer the one before it."""
+    """The reads of one mount, from any thread. *begin* lets the process serve a group instead of the one before it."""
 
     __slots__ = ("_begin", "_known", "_patience", "key")
 
@@ -52,7 +52,7 @@ class Looks:
             self._waited_since(began)
 
     async def a_at(self, key: str) -> None:
-        """The same, awaited on any loop."""
+        """Do the same, awaited on any loop."""
         if self._must_wait(key):
             began = time.monotonic()
             await asyncio.wait([asyncio.wrap_future(self._known)], timeout=self._patience)
@@ -68,6 +68,6 @@ class Looks:
         self._patience = max(0.0, self._patience - (time.monotonic() - began))
 
     def stop(self) -> None:
-        """Wait no longer."""
+        """End the wait."""
         if not self._known.done():
             self._known.set_result(None)
