@@ -1,4 +1,4 @@
-"""The template tags: of live pages, and those of any page, which are in ``feed/tags.py``."""
+"""The template tags of live pages, and those of any page, which are in ``feed/tags.py``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ renderings.append(active_regions)
 for tag in TAGS:
     register.simple_tag(tag, takes_context=True)
 
-# What is kept of a template's live tags in its ``extra_data``: how many there are, and whether one is inline.
+# Keys in the ``extra_data`` of a template: the number of its live tags, and True if one is inline.
 COUNT = "djust_presence.count"
 INLINE = "djust_presence.inline"
 
@@ -42,7 +42,7 @@ ATTRIBUTE = re.compile(r"""([^\s"'<>/={}]+)(?:=(.+))?""", re.DOTALL)
 
 
 class ElementExpression(NamedTuple):
-    """What follows ``as`` in a ``{% live %}``: the name of an element, and its attributes."""
+    """The element after ``as`` in a ``{% live %}``: its name and its attributes."""
 
     name: str
     attributes: Mapping[str, FilterExpression | bool]
@@ -104,23 +104,23 @@ class LivePartNode(LivePart):
         return regions.add_part(part, fixed=self._is_fixed(context), element=element or PLAIN)
 
     def _is_fixed(self, context: Context) -> bool:
-        """Whether it is the same part each time, beside none but parts: an inline region may be hidden by an if."""
+        """Return whether it is the same part each time, in a page of parts only: an if may hide an inline region."""
         literal = isinstance(self.name.var, str) and not self.name.filters
-        page = getattr(context.template, "extra_data", {})  # which a partial of a template has not
+        page = getattr(context.template, "extra_data", {})  # a partial of a template has none
         return literal and INLINE not in self.extra_data and INLINE not in page
 
 
 @register.tag
 def live(parser: Parser, token: Token) -> Node:
-    """A part of the page that is kept current.
+    """Keep a part of the page current.
 
     ``{% live %}…{% endlive %}`` around it, or ``{% live "part.html" %}`` for a template of its own, which sees
     the view's context and nothing of a surrounding ``with`` or ``for``. Several are allowed, one in
-    another is not. A template without any is live as a whole. In pages of other views the tag makes nothing live; with
-    DEBUG they say so.
+    another is not. A template without any is live as a whole. In pages of other views the tag has no effect; with
+    DEBUG the browser's console says so.
 
-    The region is an element that does not affect layout; with ``as`` it is one of these, where HTML wants them, or for
-    its attributes: ``{% live as tbody class="rows" data-count=count %}``. Their values are literals or variables.
+    The region is an element that does not affect layout; with ``as`` it is the given one, where HTML demands it, or for
+    its attributes: ``{% live as tbody class="rows" data-count=count %}``. Values are literals or variables.
     """
     name, *arguments = token.split_contents()
     element = None
@@ -170,7 +170,7 @@ def _read_element(parser: Parser, words: list[str]) -> ElementExpression:
 
 
 def _ordinary(html: str, element: Element | None, context: Context, place: Place) -> str:
-    """A page that is not live has the same elements, but for the one that is there for the region alone."""
+    """Return the html for a page that is not live: the same, without the element that only marks a region."""
     if element:
         html = element.start(None) + html + element.end
     return html + _advice(context, "{% live %}", place)
@@ -212,10 +212,10 @@ READERS[LiveCursorsNode] = binding()
 
 @register.tag
 def live_cursors(parser: Parser, token: Token) -> Node:
-    """An element that shows everybody's pointer: the first in ``{% live_cursors %}…{% endlive_cursors %}``.
+    """Show everybody's pointer in an element: the first in ``{% live_cursors %}…{% endlive_cursors %}``.
 
-    A page with several gives each a name: ``{% live_cursors "canvas" %}``. In pages of other views there are none
-    to show.
+    In a page with several, give each a name: ``{% live_cursors "canvas" %}``. In pages of other views there are no
+    pointers.
     """
     name, *arguments = token.split_contents()
     if len(arguments) > 1:
@@ -228,9 +228,9 @@ def live_cursors(parser: Parser, token: Token) -> Node:
 
 @register.simple_tag(takes_context=True)
 def presence_script(context: Any, times: Mapping[str, float] | None = None) -> SafeString | str:
-    """The scripts that a page with presence needs, for its ``<head>``; nothing in mails and error pages.
+    """Print the scripts that a page with presence needs, in its ``<head>``; nothing in mails and error pages.
 
-    On pages of real djust's views that is also a script for ``presence:<event>``, colours and cursors. The built-in
+    On pages of real djust's views they include a script for ``presence:<event>``, colours and cursors. The built-in
     host's live pages have one of their own.
     """
     request = request_of(context)
@@ -242,7 +242,7 @@ def presence_script(context: Any, times: Mapping[str, float] | None = None) -> S
         return script + client_script(request, times)
     except ImproperlyConfigured:
         if of_djust or active_regions() is not None:
-            return script  # of such a page, which shows nothing but its own view's presence
+            return script  # the page shows only the presence of its own view
         raise
 
 
@@ -261,5 +261,5 @@ def _advice(context: Context, tag: str, place: Place) -> SafeString | str:
 
 
 def _name(origin: Origin | None) -> str:
-    """The name of a template, as it is on every server; the file may lie elsewhere."""
+    """Return the name of a template, which is the same on every server; the file's path may differ."""
     return str((origin and origin.template_name) or UNKNOWN_SOURCE)
