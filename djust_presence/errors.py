@@ -1,4 +1,4 @@
-"""What can go wrong, by name."""
+"""The exceptions of this package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["PresenceError", "PresenceKeyError", "PresenceUnavailable"]
 
 
 class PresenceError(Exception):
-    """The base of everything that this package raises of its own."""
+    """The base class of this package's exceptions."""
 
 
 class PresenceKeyError(PresenceError, LookupError):
@@ -14,4 +14,4 @@ class PresenceKeyError(PresenceError, LookupError):
 
 
 class PresenceUnavailable(PresenceError):
-    """The store did not answer in time, or refused. What was asked for may or may not have happened."""
+    """The store did not answer in time, or refused. The call may or may not have been carried out."""

@@ -1,4 +1,4 @@
-"""How often something may happen: tokens, and lines in the log that somebody else can cause."""
+"""Limits on rates: token buckets, and log lines that others can cause at any rate."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MOST_CAUSES = 1000
 
 
 class TokenBucket:
-    """Holds *burst* tokens at first and at most, and gets *rate* new ones a second.
+    """A bucket that holds *burst* tokens at first and at most, and gets *rate* new ones a second.
 
-    Times are seconds of any clock. While that goes back, nothing is added.
+    Times are seconds of any clock. If that goes back, nothing is added.
     """
 
     __slots__ = ("_burst", "_rate", "_time", "_tokens")
@@ -30,7 +30,7 @@ class TokenBucket:
         self._time = float("-inf")
 
     def take(self, now: float, leaving: float = 0, *, amount: float = 1) -> bool:
-        """Take *amount* tokens if at least *leaving* others stay; return whether it did."""
+        """Take *amount* tokens and return True if at least *leaving* others stay."""
         if now > self._time:
             self._tokens = min(self._burst, self._tokens + (now - self._time) * self._rate)
             self._time = now

@@ -148,7 +148,7 @@ class TestServersThatPresenceCannotUse:
     def test_a_web_server(self) -> None:
         with plain(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n") as port:
             assert said(f"redis://127.0.0.1:{port}/0") == (
-                "what answers there is not Redis; correct host and port"
+                "the server there is not Redis; correct host and port"
             )
 
 
