@@ -39,7 +39,7 @@ def check_routed_views(app_configs: Sequence[AppConfig] | None = None, **kwargs:
     views = dict.fromkeys(_routed(get_resolver().url_patterns))
     messages: list[CheckMessage] = [
         Warning(
-            f"{view.__module__}.{view.__qualname__} is a PresenceMixin, but no live view, so nobody is ever present on its page.",
+            f"{view.__module__}.{view.__qualname__} is a PresenceMixin, but not a live view, so nobody is ever present on its page.",
             hint=f"Derive it from LiveView as well: class {view.__name__}(PresenceMixin, LiveView, …). "
             "To read or broadcast only, use djust_presence.presence instead.",
             id="djust_presence.W008",
@@ -87,7 +87,7 @@ def check_shared_tags(app_configs: Sequence[AppConfig] | None = None, **kwargs: 
         return []
     return [
         Error(
-            f"DJUST_PRESENCE['SHARED_TAGS'] names {name!r}, which is no template library.",
+            f"DJUST_PRESENCE['SHARED_TAGS'] names {name!r}, which is not a template library.",
             hint="Name libraries as {% load %} does, or by the dotted path of their module.",
             id="djust_presence.E018",
         )

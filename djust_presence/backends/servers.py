@@ -71,7 +71,7 @@ def parameters(library: Any, location: str, cache: str | None, options: Mapping[
 def read(library: Any, place: Place) -> dict[str, Any]:
     """Return the arguments of a connection in a URL, as redis-py reads it. Raises ``Misconfigured``."""
     if not place.url.startswith(SCHEMES):
-        message = f"{place.setting} is no Redis URL: it does not begin with {', '.join(SCHEMES)}."
+        message = f"{place.setting} is not a Redis URL: it does not begin with {', '.join(SCHEMES)}."
         raise Misconfigured("E010", message, URL_HINT)
     if is_cut(place.url):
         message = f"{place.setting} has a special character in its user or password that ends them early."
@@ -84,7 +84,7 @@ def read(library: Any, place: Place) -> dict[str, Any]:
         known = re.fullmatch(r"Invalid value for '\w+' in connection URL\.", str(error))
         fault = known[0] if known else "Its user, password, host or port cannot be read."
     if found is None:
-        raise Misconfigured("E010", f"{place.setting} is no Redis URL. {fault}", f"{URL_HINT} {QUOTE_HINT}")
+        raise Misconfigured("E010", f"{place.setting} is not a Redis URL. {fault}", f"{URL_HINT} {QUOTE_HINT}")
     return found
 
 

@@ -83,7 +83,7 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
                     pointer.take()
                     name = type(view).__qualname__
                     if (left_out := user_code.line("move", name, type(error))) is not None:
-                        logger.exception("A move for %s could not be taken in.%s", name, left_out)
+                        logger.exception("A move for %s could not be handled.%s", name, left_out)
                 if allowed and self.view_instance is view:
                     await self._dispatch_async_work(event_name=None)
                 await asyncio.sleep(TICK if allowed else REFUSED)

@@ -48,7 +48,7 @@ def checked_meta(meta: object) -> dict[str, Any]:
     for name, value in meta.items():
         if isinstance(value, dict | list) or (isinstance(value, str) and len(value) > LONGEST_VALUE):
             raise ValueError(
-                f"The meta's {name[:80]!r} is no text of at most {LONGEST_VALUE} characters, number or boolean."
+                f"The meta's {name[:80]!r} is not a text of at most {LONGEST_VALUE} characters, number or boolean."
             )
     return meta
 

@@ -179,7 +179,7 @@ class LivePage:
 
     def _refuse_cursors(self) -> None:
         for_log = f"Derive {type(self.view).__qualname__} from LiveCursorMixin, or take {{% live_cursors %}} out of its page."
-        self._refuse("no-cursors", "The view of this page is no LiveCursorMixin.", for_log=for_log)
+        self._refuse("no-cursors", "The view of this page is not a LiveCursorMixin.", for_log=for_log)
 
     def _refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
         if self.socket:

@@ -38,7 +38,7 @@ class Incoming:
                 self._take_in(key, *item)
             except Exception:  # of another version of this package, or of another program
                 if (left_out := _unreadable.line()) is not None:
-                    logger.exception("Could not take in an item of another process.%s", left_out)
+                    logger.exception("Could not apply an item of another process.%s", left_out)
 
     def _take_in(self, key: str, kind: str, *rest: Any) -> None:
         if key == NOTICES:

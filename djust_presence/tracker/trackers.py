@@ -128,7 +128,7 @@ def _at_exit() -> None:
 
 def _say_unheard(errors: Iterable[PresenceUnavailable | None]) -> None:
     for error in filter(None, errors):
-        logger.warning("The presence store did not hear of this process's end (%s).", error)
+        logger.warning("Could not tell the presence store of this process's end (%s).", error)
         break  # all loops of the process have the same
 
 

@@ -953,7 +953,7 @@ class TestConfiguration:
     def test_what_is_no_url_is_not_shown(self, url: str) -> None:
         with override_settings(DJUST_PRESENCE=None, DJUST_CONFIG={"REDIS_URL": url}):
             (message,) = RedisBackend(url).check()
-        assert message.msg.startswith("DJUST_CONFIG['REDIS_URL'] is no Redis URL. ")
+        assert message.msg.startswith("DJUST_CONFIG['REDIS_URL'] is not a Redis URL. ")
         assert not re.search("abcd|99999|'ab'", f"{message.msg} {message.hint}")
 
     @pytest.mark.parametrize(
