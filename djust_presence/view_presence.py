@@ -129,10 +129,9 @@ class ViewPresence:
         """Log an error in this block as one of *callback*, and go on after it."""
         try:
             yield
-        except Exception as error:
+        except Exception:
             name = str(getattr(callback, "__qualname__", callback))
-            if (left_out := user_code.line(name, type(error))) is not None:
-                logger.exception("%s failed.%s", name, left_out)
+            user_code.log(logger.exception, "%s failed.", name, of=name)
 
     def listen(self, session: Session) -> None:
         """Set up *session* for the view's broadcasts and refresh interval, before it tracks or watches."""

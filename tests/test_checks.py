@@ -104,7 +104,12 @@ def test_a_project_that_sets_nothing_is_passed_over_in_silence(settings: Setting
         ({"BACKEND": "no.where"}, "E002", "cannot be imported", "install what the import asks for"),
         ({"BACKEND": f"{__name__}.DemoView"}, "E002", "not a subclass", "dotted path"),
         ({"BACKEND": f"{__name__}.Refusing"}, "E002", "no such server", "LOCATION and OPTIONS"),
-        ({"OPTIONS": {"prefix": "x"}}, "E002", "takes no options", "Correct or remove the option that it names"),
+        (
+            {"OPTIONS": {"prefix": "x"}},
+            "E002",
+            "takes no options",
+            "Correct or remove the option that it names",
+        ),
         ({"TIMEOUT": 30}, "E003", "not above HEARTBEAT_INTERVAL", "more than 30 seconds"),
         ({"LOST_GRACE": 31}, "E015", "above HEARTBEAT_INTERVAL", "at most"),
         ({"AUTHORIZE": "no.such.module"}, "E017", "cannot be imported", "dotted path"),

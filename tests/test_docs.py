@@ -223,7 +223,10 @@ def logged() -> Iterator[tuple[str, str]]:
     for source in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(source.read_text())):
             match node:
-                case ast.Call(func=ast.Attribute(value=ast.Name(id="logger"), attr=level), args=[text, *_]):
+                case (
+                    ast.Call(func=ast.Attribute(value=ast.Name(id="logger"), attr=level), args=[text, *_])
+                    | ast.Call(args=[ast.Attribute(value=ast.Name(id="logger"), attr=level), text, *_])
+                ):
                     assert isinstance(text, ast.Constant), (
                         f"{source}:{node.lineno} logs what is made up elsewhere"
                     )

@@ -84,7 +84,9 @@ def read(library: Any, place: Place) -> dict[str, Any]:
         known = re.fullmatch(r"Invalid value for '\w+' in connection URL\.", str(error))
         fault = known[0] if known else "Its user, password, host or port cannot be read."
     if found is None:
-        raise Misconfigured("E010", f"{place.setting} is not a Redis URL. {fault}", f"{URL_HINT} {QUOTE_HINT}")
+        raise Misconfigured(
+            "E010", f"{place.setting} is not a Redis URL. {fault}", f"{URL_HINT} {QUOTE_HINT}"
+        )
     return found
 
 

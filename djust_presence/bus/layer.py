@@ -107,8 +107,7 @@ class LayerBus(Bus):
             try:
                 waiting.append(encode_item(item))
             except (TypeError, ValueError, RecursionError):  # of a backend or a host of others
-                if (left_out := _not_json.line()) is not None:
-                    logger.exception("An item for other processes is not JSON, and was dropped.%s", left_out)
+                _not_json.log(logger.exception, "An item for other processes is not JSON, and was dropped.")
         del waiting[:-MOST_WAITING]
         self._start()
 
@@ -229,8 +228,7 @@ class LayerBus(Bus):
             try:
                 self._take_in(received)
             except Exception:
-                if (left_out := _unreadable.line()) is not None:
-                    logger.exception("Could not decode a message from another process.%s", left_out)
+                _unreadable.log(logger.exception, "Could not decode a message from another process.")
 
     def _take_in(self, received: object) -> None:
         """Pass on a message of another process. Raises ``ValueError`` for one of another shape than this package's."""

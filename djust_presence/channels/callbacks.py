@@ -78,8 +78,8 @@ class Callbacks:
             name = str(getattr(callback, "__qualname__", callback))
             if error is self.lost:
                 logger.debug("A socket is gone.", exc_info=True)
-            elif (left_out := user_code.line(name, type(error))) is not None:
-                logger.exception("%s failed.%s", name, left_out)
+            else:
+                user_code.log(logger.exception, "%s failed.", name, of=name)
 
     async def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what sync or async *function* returns, called as Channels calls the consumer's handlers.

@@ -287,11 +287,13 @@ class ConsumerPresence:
             self._asked_at = None
             consumer_host.check_failed(self, error, kind)
             return
-        except Exception as error:
-            if (left_out := user_code.line("still_allowed", self._name, type(error))) is not None:
-                logger.exception(
-                    "still_allowed() failed for a consumer %s; its socket is closed.%s", self._name, left_out
-                )
+        except Exception:
+            user_code.log(
+                logger.exception,
+                "still_allowed() failed for a consumer %s; its socket is closed.",
+                self._name,
+                of=self._name,
+            )
             self.close(CloseCode.FAILED)
             return
         self._asked_at = None

@@ -126,8 +126,7 @@ class SeatedConsumer(PointerConsumer):
         """Count a move, as djust counts only what it is given. A flood of them closes the socket."""
         verdict = self._presence_limits.judge(asyncio.get_running_loop().time(), size, move=True)
         if verdict is Verdict.CLOSE:
-            if (left_out := _floods.line()) is not None:
-                logger.warning("A socket of djust was closed: too many frames.%s", left_out)
+            _floods.log(logger.warning, "A socket of djust was closed: too many frames.")
             self.presence_close(CloseCode.FLOOD)
         return verdict is Verdict.ADMIT
 

@@ -79,11 +79,10 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
                 try:
                     async with self._render_lock:
                         allowed = await self._presence_moved(session, view, pointer)
-                except Exception as error:
+                except Exception:
                     pointer.take()
                     name = type(view).__qualname__
-                    if (left_out := user_code.line("move", name, type(error))) is not None:
-                        logger.exception("A move for %s could not be handled.%s", name, left_out)
+                    user_code.log(logger.exception, "A move for %s could not be handled.", name, of=name)
                 if allowed and self.view_instance is view:
                     await self._dispatch_async_work(event_name=None)
                 await asyncio.sleep(TICK if allowed else REFUSED)
@@ -136,7 +135,6 @@ def _take_in(view: LiveCursorMixin, handler: MethodType, position: Position) -> 
             cursors_of(view).call(handler, **bind(handler, params))
         except ArgumentError as error:
             name = type(view).__qualname__
-            if (left_out := user_code.line("move", name, ArgumentError)) is not None:
-                logger.warning("A move for %s was refused: %s%s", name, error, left_out)
+            user_code.log(logger.warning, "A move for %s was refused: %s", name, error, of=name)
     forced = getattr(view, "_force_full_html", False)
     return not _resolve_skip_render(view) and (forced or before != _snapshot_assigns(view))

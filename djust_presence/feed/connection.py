@@ -113,13 +113,12 @@ class Feed(OnDemand):
         """Find out the identity of a live page's visitor, and begin."""
         try:
             identity = await lanes.run(partial(_identify, self.request, self.surroundings or nullcontext))
-        except Exception as error:
-            if (left_out := user_code.line("rooms", type(error))) is not None:
-                logger.exception(
-                    "Could not identify the visitor of the page at %.200r, which joins rooms.%s",
-                    self.socket.path,
-                    left_out,
-                )
+        except Exception:
+            user_code.log(
+                logger.exception,
+                "Could not identify the visitor of the page at %.200r, which joins rooms.",
+                self.socket.path,
+            )
             self.socket.close(CloseCode.RETRY, "unchecked")
             return
         self._identity = identity

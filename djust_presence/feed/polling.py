@@ -76,12 +76,12 @@ def _body(request: HttpRequest) -> bytes | None:
 
 
 def _too_many(what: str) -> HttpResponse:
-    if (left_out := _refusals.line(what)) is not None:
-        logger.info(
-            "A poll was refused: %s.%s",
-            "its body is too long" if what == "request" else "too many pages of its address poll",
-            left_out,
-        )
+    _refusals.log(
+        logger.info,
+        "A poll was refused: %s.",
+        "its body is too long" if what == "request" else "too many pages of its address poll",
+        of=what,
+    )
     return _later(429, "Too many pages poll, or the request is too long.", 60)
 
 
@@ -183,8 +183,7 @@ class _Polling:
         found = answers([Right(self._request, ticket) for ticket in old.values()]) if old else ()
         for (room, ticket), code in zip(old.items(), found, strict=True):
             if isinstance(code, Exception):
-                if (left_out := user_code.line("rooms", type(code))) is not None:
-                    logger.error("Could not check a right to %r.%s", ticket.key, left_out, exc_info=code)
+                user_code.log(logger.error, "Could not check a right to %r.", ticket.key, exc_info=code)
                 renewed.pop(room, None)
             elif code:
                 refused[room] = code

@@ -272,22 +272,21 @@ def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
     if status in (404, 405, 410):
         return Outcome(None, CloseCode.NOT_FOUND, "not found")
     if status < 300 and not request.answered:
-        if (left_out := _refusals.line("not live")) is not None:
-            logger.info("A socket was opened for %.200r, which is not a live view.%s", request.path, left_out)
+        _refusals.log(logger.info, "A socket was opened for %.200r, which is not a live view.", request.path)
         return Outcome(None, CloseCode.NOT_FOUND, "not live")
-    left_out = _refusals.line(status)
-    if status < 300 and left_out is not None:
-        logger.error(
+    if status < 300:
+        _refusals.log(
+            logger.error,
             "Middleware replaced the response of the live view at %.200r, which cannot go live: on a socket it has to "
-            "return the response that it was given.%s",
+            "return the response that it was given.",
             request.path,
-            left_out,
+            of=status,
         )
-    elif left_out is not None:
-        logger.error(
-            "The live view at %.200r could not be mounted: status %s. The logger django.request says why.%s",
-            request.path,
-            status,
-            left_out,
+    else:
+        _refusals.log(
+            logger.error,
+            "The live view at %.200r could not be mounted: status %s. The logger django.request says why.",
+            *(request.path, status),
+            of=status,
         )
     return Outcome(None, CloseCode.FAILED, "failed")

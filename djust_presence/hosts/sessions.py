@@ -270,12 +270,11 @@ class Standing(SessionBase):
             return True  # where there is no session, nothing can be kept
         self.modified = False
         if isinstance(self, SignedCookies):
-            if (left_out := _lost.line()) is not None:
-                logger.warning(
-                    "Changes of the session by %.200r are lost: the signed_cookies engine would need a cookie set.%s",
-                    path,
-                    left_out,
-                )
+            _lost.log(
+                logger.warning,
+                "Changes of the session by %.200r are lost: the signed_cookies engine would need a cookie set.",
+                path,
+            )
             return True
         try:
             self.save()

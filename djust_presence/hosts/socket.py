@@ -91,8 +91,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         except UnicodeDecodeError:
             fault = "Its query string is not UTF-8."
         if fault:
-            if (left_out := _refusals.line()) is not None:
-                logger.warning("A socket for %.200r was refused. %s%s", scope["path"], fault, left_out)
+            _refusals.log(logger.warning, "A socket for %.200r was refused. %s", scope["path"], fault)
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept"})
@@ -135,16 +134,12 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
                 for text, head in early:
                     self._read_frame(text, head)
         except Crowded:
-            if (left_out := _crowds.line()) is not None:
-                logger.warning(
-                    "Too many pages are waiting to open, so %.200r has to try again.%s", self.path, left_out
-                )
+            _crowds.log(
+                logger.warning, "Too many pages are waiting to open, so %.200r has to try again.", self.path
+            )
             self.close(CloseCode.RETRY, "crowded")
-        except Exception as error:
-            if (left_out := user_code.line("open", type(error))) is not None:
-                logger.exception(
-                    "Unexpected error as the socket of %.200r was opened.%s", self.path, left_out
-                )
+        except Exception:
+            user_code.log(logger.exception, "Unexpected error as the socket of %.200r was opened.", self.path)
             self.close(CloseCode.FAILED, "failed")
         finally:
             self._opening = None
@@ -215,8 +210,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
             self.refuse(code, message)
 
     def _close_flood(self) -> None:
-        if (left_out := _closings.line()) is not None:
-            logger.warning("The socket of %.200r was closed: too many frames.%s", self.path, left_out)
+        _closings.log(logger.warning, "The socket of %.200r was closed: too many frames.", self.path)
         self.close(CloseCode.FLOOD, "too many frames")
 
     def _hand_on(self, frame: dict[str, Any], size: int) -> None:
@@ -243,9 +237,14 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
 
     def refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
         """Answer a frame with an error, and log it, with *for_log* in the place of *message*."""
-        if self._limits.may_log(monotonic()) and (left_out := _frames.line(type(self), code)) is not None:
-            logger.warning(
-                "A frame for %.200r was refused (%s): %s%s", self.path, code, for_log or message, left_out
+        if self.may_log():
+            _frames.log(
+                logger.warning,
+                "A frame for %.200r was refused (%s): %s",
+                self.path,
+                code,
+                for_log or message,
+                of=(type(self), code),
             )
         self.put_error(code, message, ref)
 

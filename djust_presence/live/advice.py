@@ -69,7 +69,7 @@ def advice_for_ordinary(request: HttpRequest | None, tag: str, place: object) ->
     if isinstance(view, type) and is_live(view):
         return ""
     name = getattr(view, "__qualname__", match.view_name)
-    cure = "its page is not updated. Derive the view from LiveView, or ignore this if the template is shared with one."
+    cure = "its page stays as it is. Derive the view from LiveView, or ignore this if the template is shared with one."
     if _is_first(view, tag, place):
         logger.warning("%s is not a live view, but its template uses %s (%s): %s", name, tag, place, cure)
     return f"{name} is not a live view, but its template uses {tag} ({place}): {cure}"

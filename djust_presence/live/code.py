@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import WeakSet
@@ -137,14 +138,11 @@ class ViewCode:
                         for refresh in refreshes:
                             presence.take_in(refresh)
                     regions = self.shown.refresh(view, memo)
-                except Exception as error:
-                    if (left_out := self._line("render", error)) is not None:
-                        logger.exception(
-                            "The live view at %.200r could not be rendered.%s", self._request.path, left_out
-                        )
+                except Exception:
+                    self._log(logger.exception, "The live view at %.200r could not be rendered.")
                 ended = not sessions.finish(self._request, event=event, failed=bool(failure))
-        except Exception as error:
-            self._surroundings_failed(error)
+        except Exception:
+            self._surroundings_failed()
         return Update(regions, self.take_pushed(), failure, ended)
 
     def update_among(self, ambients: Ambients, refreshes: Sequence[Refresh], memo: Memo | None) -> Update:
@@ -176,8 +174,8 @@ class ViewCode:
                         failed = True
                         self._failed(handler, error)
                     ended = not sessions.finish(self._request, failed=failed)
-            except Exception as error:
-                self._surroundings_failed(error)
+            except Exception:
+                self._surroundings_failed()
         stale = any(
             not name.startswith("_") and (name not in before or before[name] is not value)
             for name, value in vars(view).copy().items()  # other threads of the view may change it meanwhile
@@ -212,9 +210,8 @@ class ViewCode:
             return None if call(self.view.still_allowed, user) else CloseCode.FORBIDDEN
         except (PermissionDenied, OperationalError, InterfaceError):
             raise  # the latter two if there is no database
-        except Exception as error:
-            if (left_out := self._line("still_allowed", error)) is not None:
-                logger.exception("still_allowed() failed at %.200r.%s", self._request.path, left_out)
+        except Exception:
+            self._log(logger.exception, "still_allowed() failed at %.200r.")
             return CloseCode.FAILED
 
     def take_pushed(self) -> list[str]:
@@ -230,30 +227,23 @@ class ViewCode:
         with self._ambient.restored(), self.view.live_context():
             yield
 
-    def _line(self, what: str, error: Exception) -> str | None:
-        """Return the end of the line about an *error*, which a page may cause at any rate; None for no line."""
-        return user_code.line(type(self.view), what, type(error))
+    def _log(self, log: Callable[..., object], text: str) -> None:
+        user_code.log(log, text, self._request.path, of=type(self.view))
 
-    def _surroundings_failed(self, error: Exception) -> None:
-        if (left_out := self._line("surroundings", error)) is not None:
-            logger.exception(
-                "The surroundings of the live view at %.200r, or its session, failed.%s",
-                self._request.path,
-                left_out,
-            )
+    def _surroundings_failed(self) -> None:
+        self._log(logger.exception, "The surroundings of the live view at %.200r, or its session, failed.")
 
     def _failed(self, handler: MethodType, error: Exception) -> Failure:
         forbidden = isinstance(error, PermissionDenied)
         name, path = handler.__func__.__qualname__, self._request.path
-        if (left_out := self._line(name, error)) is None:
-            pass
-        elif forbidden:
+        log = partial(user_code.log, of=(type(self.view), name))
+        if forbidden:
             # Any visitor can cause this, so no traceback; Django logs none either where a view raises it.
-            logger.warning("Forbidden: the event handler %s at %.200r.%s", name, path, left_out)
+            log(logger.warning, "Forbidden: the event handler %s at %.200r.", name, path)
         elif isinstance(error, ArgumentError):
-            logger.warning("The event handler %s at %.200r was not called: %s%s", name, path, error, left_out)
+            log(logger.warning, "The event handler %s at %.200r was not called: %s", name, path, error)
         else:
-            logger.error("The event handler %s failed at %.200r.%s", name, path, left_out, exc_info=error)
+            log(logger.exception, "The event handler %s failed at %.200r.", name, path)
         return "forbidden" if forbidden else "failed"
 
 

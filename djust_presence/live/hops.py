@@ -70,10 +70,9 @@ class Hops:
         begun: list[Hop] = []
         try:
             await lanes.run(partial(self._update, begun), refresh=True)
-        except Exception as error:
-            if (left_out := user_code.line("refresh", type(error))) is not None:
-                count = sum(len(hop.work) for hop in begun)
-                logger.exception("%s live views could not be refreshed.%s", count, left_out)
+        except Exception:
+            count = sum(len(hop.work) for hop in begun)
+            user_code.log(logger.exception, "%s live views could not be refreshed.", count)
         for hop in begun:
             hop.end()
 

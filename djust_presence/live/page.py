@@ -209,11 +209,8 @@ class LivePage:
     async def _do(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as error:
-            if (left_out := user_code.line("page", type(error))) is not None:
-                logger.exception(
-                    "Unexpected error in the live view at %.200r.%s", self.request.path, left_out
-                )
+        except Exception:
+            user_code.log(logger.exception, "Unexpected error in the live view at %.200r.", self.request.path)
             if self.socket:
                 self.socket.close(CloseCode.FAILED, "failed")
         finally:

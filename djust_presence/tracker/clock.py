@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("djust_presence")
 
-_errors = LogLimit(burst=10)
+_errors = LogLimit(burst=10, by_error=True)
 
 
 class Clock:
@@ -64,8 +64,7 @@ class Clock:
         self._tasks.discard(task)
         if task.cancelled() or not (error := task.exception()):
             return
-        if (left_out := _errors.line("task", type(error))) is not None:
-            logger.error("Unexpected error in presence tracking.%s", left_out, exc_info=error)
+        _errors.log(logger.error, "Unexpected error in presence tracking.", exc_info=error)
 
     def supervise(self, run: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         """Start a task that begins again after an error."""
@@ -80,9 +79,8 @@ async def _supervised(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     while True:
         try:
             return await run()
-        except Exception as error:
-            if (left_out := _errors.line("goes on", type(error))) is not None:
-                logger.exception("Unexpected error in presence tracking; it goes on.%s", left_out)
+        except Exception:
+            _errors.log(logger.exception, "Unexpected error in presence tracking; it goes on.")
             await asyncio.sleep(1)
 
 

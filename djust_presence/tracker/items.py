@@ -37,8 +37,7 @@ class Incoming:
                     raise ValueError("The item is nested too deeply, or has a number that is not finite.")
                 self._take_in(key, *item)
             except Exception:  # of another version of this package, or of another program
-                if (left_out := _unreadable.line()) is not None:
-                    logger.exception("Could not apply an item of another process.%s", left_out)
+                _unreadable.log(logger.exception, "Could not apply an item of another process.")
 
     def _take_in(self, key: str, kind: str, *rest: Any) -> None:
         if key == NOTICES:

@@ -65,9 +65,8 @@ async def asend(news: Iterable[News]) -> None:
     for one in news:
         try:
             await awaited(one.signal.asend_robust(Presence, **one.arguments))
-        except Exception as error:
-            if (left_out := user_code.line("signal", type(error))) is not None:
-                logger.exception("A receiver of a presence signal failed.%s", left_out)
+        except Exception:
+            user_code.log(logger.exception, "A receiver of a presence signal failed.")
 
 
 class Signalling:
@@ -90,10 +89,10 @@ class Signalling:
         for one in news:
             if len(self._waiting) < MOST_WAITING:
                 self._waiting.append(one)
-            elif (rest := self._too_slow.line()) is not None:
-                logger.error(
-                    "A presence signal was not sent: its receivers are too slow. Let them hand long work to a queue.%s",
-                    rest,
+            else:
+                self._too_slow.log(
+                    logger.error,
+                    "A presence signal was not sent: its receivers are too slow. Let them hand long work to a queue.",
                 )
         if self._waiting:
             self._wake.set()
