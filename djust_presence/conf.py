@@ -13,7 +13,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-__all__ = ["FUNCTIONS", "Settings", "checked_interval", "get_settings", "imported", "name_of", "on_change"]
+__all__ = [
+    "FUNCTIONS",
+    "TIMEOUTS_PER_TTL",
+    "Settings",
+    "checked_interval",
+    "get_settings",
+    "imported",
+    "name_of",
+    "on_change",
+]
 
 RENEWALS_PER_TTL = 6
 TIMEOUTS_PER_TTL = 2 * RENEWALS_PER_TTL

@@ -19,19 +19,19 @@ from .rates import user_code
 from .state.audience import Intent, overlay
 from .state.listing import presences
 from .state.outbox import Wish
-from .state.records import Member, Step, What, decode_meta, record
+from .state.records import Member, Step, StepKind, decode_meta, merged, record
 from .tracker import Refresh, Session, in_loop, lookup
 
-__all__ = ["TRACK", "WATCH", "Record", "ViewPresence"]
+__all__ = ["TRACK", "WATCH", "Record", "ViewPresence", "scopes"]
 
 logger = logging.getLogger("djust_presence")
 
 TRACK, WATCH = "track", "watch"
 
 CALLBACKS = {  # each with the argument of _on_presence_change that has the record
-    What.JOIN: ("handle_presence_join", "joins"),
-    What.LEAVE: ("handle_presence_leave", "leaves"),
-    What.UPDATE: ("handle_presence_update", "updates"),
+    StepKind.JOIN: ("handle_presence_join", "joins"),
+    StepKind.LEAVE: ("handle_presence_leave", "leaves"),
+    StepKind.UPDATE: ("handle_presence_update", "updates"),
 }
 
 Record = dict[str, Any]
@@ -200,9 +200,8 @@ class ViewPresence:
         tracked = wanted if self.session else self.view._presence_wish == TRACK
         if not tracked:
             raise PresenceError("There is nothing to update: call track_presence() first.")
-        meta: dict[str, Any] = {**decode_meta(self.view._presence_last or "").copy(), **changes}
-        kept = {key: value for key, value in meta.items() if value is not None}
-        text = self.encode(kept, wanted.wish.user if wanted else self._checked_user())
+        meta = merged(decode_meta(self.view._presence_last or "").copy(), changes)
+        text = self.encode(meta, wanted.wish.user if wanted else self._checked_user())
         self.view._presence_last = text
         if self.session and wanted:
             self.session.track(wanted.wish.key, wanted.wish.user, text, wanted.lasting)

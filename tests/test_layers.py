@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Collection, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import djust_presence
@@ -32,7 +33,7 @@ LAYERS = [
     {"cursor_mixin"},
     {"hosts"},
     {"live", "djust", "channels", "feed"},
-    {"templatetags", "context_processors", "checks", "routing_checks", "testing", "management", "urls"},
+    {"templatetags", "context_processors", "checks", "testing", "management", "urls"},
     {"apps", "contract", "jinja2", "pytest_plugin"},
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}
@@ -196,6 +197,27 @@ def test_private_names_are_used_only_where_they_are_defined() -> None:
     assert foreign_accesses() == BORROWED.keys()
 
 
+def imported_names() -> dict[str, set[str]]:
+    """Return the names that other modules import from each module."""
+    files = dict(modules())
+    found: dict[str, set[str]] = {}
+    for name, path in files.items():
+        for imported in set(imports(name, path)) - files.keys():
+            origin, _, imported_name = imported.rpartition(".")
+            if origin in files.keys() - {name}:
+                found.setdefault(origin, set()).add(imported_name)
+    return found
+
+
+def test_the_names_that_other_modules_import_are_in_all() -> None:
+    wrong = {
+        name: missing
+        for name, names in imported_names().items()
+        if (missing := names - set(getattr(import_module(name), "__all__", ())))
+    }
+    assert wrong == {}
+
+
 def test_only_a_session_writes_its_fields() -> None:
     wrong = [
         f"{path.relative_to(PACKAGE)}:{node.lineno} writes session.{node.attr}"
@@ -221,7 +243,8 @@ def test_only_the_registry_knows_the_redis_backend_and_only_by_its_path() -> Non
         name
         for name, path in modules()
         for imported in imports(name, path)
-        if f"{imported}.".startswith(f"{redis}.") or (imported.split(".")[0] == "redis" and name != redis)
+        if not f"{name}.".startswith(f"{redis}.")
+        and (f"{imported}.".startswith(f"{redis}.") or imported.split(".")[0] == "redis")
     ]
     assert wrong == []
     mentioned = [name for name, path in modules() if f'"{redis}.' in path.read_text()]

@@ -11,6 +11,8 @@ from django.core.checks import CheckMessage
 from ..state.order import Order, Spot
 from ..state.records import Change, Member, Op, Renewal, Reply, Snapshot, Work
 
+__all__ = ["Backend"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

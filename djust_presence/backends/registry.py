@@ -8,10 +8,10 @@ import threading
 from django.utils.module_loading import import_string
 
 from ..conf import get_settings, name_of, on_change
+from ..errors import Misconfigured
 from ..forks import after_fork
 from ..greenlets import NOT_SUPPORTED, is_patched
 from .base import Backend
-from .options import Misconfigured
 
 logger = logging.getLogger("djust_presence")
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
-__all__ = ["LONGEST_WAIT", "NOTICES", "Bus", "Item", "Receive"]
+__all__ = ["LONGEST_WAIT", "NOTICES", "Bus", "Item", "Receiver"]
 
 Item = list[Any]  # ["change", …], ["event", …], or a notice: JSON
-Receive = Callable[[str, Sequence[Item | None]], None]  # None: an item that could not be decoded
+Receiver = Callable[[str, Sequence[Item | None]], None]  # None: an item that could not be decoded
 
 NOTICES = ""  # in place of a presence key, in notices: these concern processes, not a group
 LONGEST_WAIT = 1.0  # seconds that sending a single message, or the last ones of a process, may take
@@ -23,7 +23,7 @@ class Bus:
     line when an outage begins and one when it ends.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receiver) -> None:
         self._receive = receive
         self.id = uuid4().hex  # tells the process its own messages
 

@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ..forks import after_fork
 from ..rates import LogLimit
 from ..tasks import start
-from .base import LONGEST_WAIT, NOTICES, Bus, Item, Receive
+from .base import LONGEST_WAIT, NOTICES, Bus, Item, Receiver
 from .messages import decode_items, encode_item, group_name, message
 from .outages import layer_failed, layer_worked
 from .probes import Losses
@@ -70,7 +70,7 @@ class LayerBus(Bus):
     keeps its groups in this process and is not probed.
     """
 
-    def __init__(self, receive: Receive, layer: BaseChannelLayer, namespace: str) -> None:
+    def __init__(self, receive: Receiver, layer: BaseChannelLayer, namespace: str) -> None:
         super().__init__(receive)
         self._layer = layer
         self._namespace = namespace

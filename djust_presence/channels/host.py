@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from ..codes import CloseCode
 from ..hosts import Host
 from ..hosts.access import Visitor, current_users
-from ..hosts.checks import Failures, Slots
+from ..hosts.access_failures import Failures, Slots
 from ..hosts.lanes import lanes
 from ..hosts.log_ins import ENDED
 from ..hosts.sessions import mark
@@ -19,10 +19,10 @@ from ..tracker import Connection, Session
 
 __all__ = ["ConsumerHost", "consumer_host"]
 
-PATIENCE = 0.1  # seconds that other consumers wait for one that is slow
+CALLBACK_WAIT = 0.1  # seconds that other consumers wait for one that is slow
 
 
-class Owner(Protocol):
+class ConsumerOwner(Protocol):
     """The presence of a consumer, which owns its connection and sessions."""
 
     consumer: Any
@@ -56,7 +56,7 @@ class ConsumerHost(Host):
         """Call the callbacks, but do not wait for slow ones."""
         tasks = {task for session in sessions if (task := _owner(session.connection).take_in(session))}
         if tasks:
-            await asyncio.wait(tasks, timeout=PATIENCE)
+            await asyncio.wait(tasks, timeout=CALLBACK_WAIT)
 
     def close(self, connection: Connection[Session], code: int, reason: str) -> None:
         """Do nothing: clients of a consumer may be silent for hours. Servers ping sockets, and report dead ones."""
@@ -90,11 +90,11 @@ class ConsumerHost(Host):
             else:
                 self.check_failed(owner, TimeoutError("The access checks of other consumers hang."))
 
-    def _checked(self, owner: Owner, check: asyncio.Future[Verdict]) -> None:
+    def _checked(self, owner: ConsumerOwner, check: asyncio.Future[Verdict]) -> None:
         if not check.cancelled():
             self._take(owner, check.result())
 
-    def _take(self, owner: Owner, verdict: Verdict) -> None:
+    def _take(self, owner: ConsumerOwner, verdict: Verdict) -> None:
         if verdict.error:
             self.check_failed(owner, verdict.error, verdict.kind)
             return
@@ -103,10 +103,10 @@ class ConsumerHost(Host):
         elif not owner.check(verdict.user, verdict.kind):
             self.check_worked(owner, verdict.kind)
 
-    def check_worked(self, owner: Owner, kind: Hashable) -> None:
+    def check_worked(self, owner: ConsumerOwner, kind: Hashable) -> None:
         self._failures.worked(owner, kind)
 
-    def check_failed(self, owner: Owner, error: Exception, kind: Hashable = None) -> None:
+    def check_failed(self, owner: ConsumerOwner, error: Exception, kind: Hashable = None) -> None:
         """Count a check of *owner* that failed, and close its socket after too many."""
         if self._failures.failed(owner, kind, type(owner.consumer).__qualname__, error):
             owner.close(CloseCode.RETRY)
@@ -115,8 +115,8 @@ class ConsumerHost(Host):
 consumer_host = ConsumerHost()
 
 
-def _owner(connection: Connection[Session]) -> Owner:
-    owner: Owner = connection.owner
+def _owner(connection: Connection[Session]) -> ConsumerOwner:
+    owner: ConsumerOwner = connection.owner
     return owner
 
 
@@ -132,7 +132,7 @@ class Verdict(NamedTuple):
     kind: Hashable = None
 
 
-def _verdict(owner: Owner) -> Verdict:
+def _verdict(owner: ConsumerOwner) -> Verdict:
     """Check *owner* inside the context of its consumer."""
     try:
         with owner.consumer.access_context():
@@ -141,7 +141,7 @@ def _verdict(owner: Owner) -> Verdict:
         return Verdict(error=error)
 
 
-def _verdicts(owners: Sequence[Owner]) -> dict[Owner, Verdict]:
+def _verdicts(owners: Sequence[ConsumerOwner]) -> dict[ConsumerOwner, Verdict]:
     """Check the users of *owners*. A visitor who is not logged in may stay, even if their session has ended."""
     visitors, verdicts = {}, {}
     for owner in owners:

@@ -15,12 +15,12 @@ from django.utils.translation import gettext
 
 from ..codes import CloseCode
 from ..errors import PresenceError
-from ..hosts.checks import PATIENCE
+from ..hosts.access_failures import CHECK_WAIT
 from ..hosts.users import refresh_user
 from ..identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from ..keys import checked_key
 from ..rates import user_code
-from ..state.records import Step, What, decode_meta, record, records
+from ..state.records import Step, StepKind, decode_meta, merged, record, records
 from ..tracker import Ending, Event, Session, drained, get_tracker, lookup
 from .callbacks import Callbacks
 from .host import consumer_host
@@ -36,9 +36,9 @@ Record = dict[str, Any]
 
 EVENT, ALLOWED, CONTEXT = "handle_presence_event", "still_allowed", "access_context"
 CALLBACKS = {
-    What.JOIN: "handle_presence_join",
-    What.LEAVE: "handle_presence_leave",
-    What.UPDATE: "handle_presence_update",
+    StepKind.JOIN: "handle_presence_join",
+    StepKind.LEAVE: "handle_presence_leave",
+    StepKind.UPDATE: "handle_presence_update",
 }
 # Methods of the consumer that are called only if it overrides them.
 HOOKS = (*CALLBACKS.values(), EVENT, ALLOWED, CONTEXT)
@@ -156,9 +156,7 @@ class ConsumerPresence:
         wanted = session.wanted if session else None
         if session is None or wanted is None:
             raise PresenceError(f"There is nothing to update: call track_presence({key!r}) first.")
-        meta = {**decode_meta(wanted.wish.meta).copy(), **changes}
-        kept = {name: value for name, value in meta.items() if value is not None}
-        text = self._encode(kept, wanted.wish.user)
+        text = self._encode(merged(decode_meta(wanted.wish.meta).copy(), changes), wanted.wish.user)
         session.track(key, wanted.wish.user, text, wanted.lasting)
 
     def watch(self, key: str) -> None:
@@ -208,26 +206,22 @@ class ConsumerPresence:
     def records(self, key: str) -> list[Record]:
         if session := self._reader(key):
             self._looker(session).look(key)
-            return records(session.members(), gettext("Guest"))
-        return records(lookup.members(key), gettext("Guest"))
+        return records(session.members() if session else lookup.members(key), gettext("Guest"))
 
     async def arecords(self, key: str) -> list[Record]:
         if session := self._reader(key):
             await self._looker(session).alook(key)
-            return records(session.members(), gettext("Guest"))
-        return records(await lookup.amembers(key), gettext("Guest"))
+        return records(session.members() if session else await lookup.amembers(key), gettext("Guest"))
 
     def count(self, key: str) -> int:
         if session := self._reader(key):
             self._looker(session).look(key)
-            return session.count()
-        return lookup.count(key)
+        return session.count() if session else lookup.count(key)
 
     async def acount(self, key: str) -> int:
         if session := self._reader(key):
             await self._looker(session).alook(key)
-            return session.count()
-        return await lookup.acount(key)
+        return session.count() if session else await lookup.acount(key)
 
     def _reader(self, key: str) -> Session | None:
         """Return the session that tracks or watches *key*, if there is one."""
@@ -271,7 +265,7 @@ class ConsumerPresence:
         if self._asked_at is None:
             self._asked_at = now
             self.callbacks.put(partial(self._check, fresh, kind), first=True)
-        elif now - self._asked_at >= PATIENCE:  # a handler, or the check itself, has been running since
+        elif now - self._asked_at >= CHECK_WAIT:  # a handler, or the check itself, has been running since
             self.close(CloseCode.RETRY)
         return True
 

@@ -23,13 +23,13 @@ from ..tasks import start
 from ..tracker import Ending, Refresh, Session, drained
 from .pointer import LONGEST_MOVE, MOVE, PointerConsumer, read_move
 
-__all__ = ["SeatedConsumer", "for_script", "push_event", "seat", "session_of"]
+__all__ = ["PresenceConsumer", "add_presence", "for_script", "push_event", "session_of"]
 
 logger = logging.getLogger("djust_presence")
 
 _floods = LogLimit()
 
-PATIENCE = 0.1  # seconds that other sessions wait for one that is busy
+REFRESH_WAIT = 0.1  # seconds that other sessions wait for one that is busy
 
 Frame = dict[str, Any]
 
@@ -37,9 +37,9 @@ Frame = dict[str, Any]
 REFRESH: Frame = {"type": "server_push", "djust_presence": "refresh"}
 
 
-def seat(consumer: Any) -> None:
+def add_presence(consumer: Any) -> None:
     """Let *consumer* have views with presence. Called on its loop, in its task."""
-    if isinstance(consumer, SeatedConsumer):
+    if isinstance(consumer, PresenceConsumer):
         return
     kind: type = type(consumer)
     consumer.__class__ = _seated(kind)
@@ -57,10 +57,10 @@ def _seated(kind: type) -> type:
 
     # So that djust takes an inherited one for an event handler too.
     event_handler(LiveCursorMixin.cursor_move)
-    return type(kind.__name__, (SeatedConsumer, kind), {"__module__": kind.__module__})
+    return type(kind.__name__, (PresenceConsumer, kind), {"__module__": kind.__module__})
 
 
-class SeatedConsumer(PointerConsumer):
+class PresenceConsumer(PointerConsumer):
     """A djust consumer whose views have presence. It relies on nothing of djust but the methods that it overrides."""
 
     _presence_outgoing: Outgoing
@@ -154,7 +154,7 @@ class SeatedConsumer(PointerConsumer):
             # In the view's context variables: the visitor's language, the tenant.
             context = self._presence_context.copy()
             self._presence_pusher = start(self._presence_push(view), context)
-        await asyncio.wait([self._presence_pusher], timeout=PATIENCE)
+        await asyncio.wait([self._presence_pusher], timeout=REFRESH_WAIT)
 
     async def _presence_push(self, view: Any) -> None:
         """Push without djust's queue: djust delays pushes while it is busy, and drops them when many wait."""

@@ -1,6 +1,6 @@
 """Real djust as a host: each of its live views gets a session, through djust's own calls of a view and its consumer.
 
-djust is not imported before it has such a view. `_ConsumerOfView` and `SeatedConsumer` have all that is relied on, and
+djust is not imported before it has such a view. `_ConsumerOfView` and `PresenceConsumer` have all that is relied on, and
 tests keep it.
 """
 
@@ -20,7 +20,7 @@ from ..keys import url_arguments
 from ..mixins import PresenceMixin, presence_of
 from ..tracker import Connection, Session, get_tracker, in_loop, serves_if
 from ..view_presence import scopes
-from .consumer import SeatedConsumer, for_script, push_event, seat
+from .consumer import PresenceConsumer, add_presence, for_script, push_event
 
 __all__ = ["DjustHost", "djust_host"]
 
@@ -54,7 +54,7 @@ class _ConsumerOfView:
             # A snapshot lacks presence, and has state that mount() makes again.
             view.__dict__["_should_restore_snapshot"] = _never
         else:
-            seat(consumer)
+            add_presence(consumer)
             alone = vars(consumer).setdefault("_presence_connection", f"anon_conn_{uuid4().hex}")
             if presence := presence_of(view):
                 presence.connect(get_tracker().connect(djust_host, consumer).session(view), alone)
@@ -137,8 +137,8 @@ class DjustHost(Host):
 djust_host = DjustHost()
 
 
-def _consumer(session: Session) -> SeatedConsumer:
-    consumer: SeatedConsumer = session.connection.owner
+def _consumer(session: Session) -> PresenceConsumer:
+    consumer: PresenceConsumer = session.connection.owner
     return consumer
 
 

@@ -96,7 +96,7 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
 
         handler: Any = None
         if self.view_instance is view and await self._reauth_legacy_server_turn(view):
-            unheard: Any = Unheard(self)
+            unheard: Any = RefusalListener(self)
             handler = await _validate_event_security(unheard, MOVE, view, unheard)
         if self.view_instance is not view:
             return False
@@ -110,7 +110,7 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
         return True
 
 
-class Unheard:
+class RefusalListener:
     """A stand-in for djust's socket in its check of a move: it notes a refusal, and counts none."""
 
     warnings = max_warnings = 0

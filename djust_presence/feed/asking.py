@@ -11,7 +11,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from ..hosts import sessions
-from ..hosts.checks import AT_ONCE, Failures
+from ..hosts.access_failures import AT_ONCE, Failures
 from ..hosts.lanes import lanes
 from ..hosts.threads import spawn
 from .rights import Answer, Right, answers

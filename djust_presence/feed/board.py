@@ -11,7 +11,7 @@ from ..state.records import Member
 from .counts import Counts
 from .dots import Dots
 from .faces import Face, Faces, Ids, Members
-from .frames import Page, Wants, frame
+from .frames import SentState, Wants, frame
 from .lists import LONGEST, List
 from .people import shown_count
 from .tickets import room_of
@@ -25,7 +25,7 @@ PEOPLE_PER_SECOND = 20_000  # people in whole states, for one group in this proc
 FIRST_REST, LONGEST_REST = 0.05, 1.0  # seconds until the next try for a page that is still being sent to
 
 
-Some = Sequence[tuple[P, Page]]
+Some = Sequence[tuple[P, SentState]]
 
 
 class Frame(NamedTuple, Generic[P]):
@@ -50,9 +50,9 @@ class Board(Generic[P]):
         self._members = members
         self._interval = interval
         self._longest = longest
-        self._pages: dict[P, Page] = {}
-        self._untold: dict[P, Page] = {}  # pages that get the whole state
-        self._ahead: dict[P, Page] = {}  # those of them whose own presence the group does not hold yet
+        self._pages: dict[P, SentState] = {}
+        self._untold: dict[P, SentState] = {}  # pages that get the whole state
+        self._ahead: dict[P, SentState] = {}  # those of them whose own presence the group does not hold yet
         self._ahead_moved = False
         self._touched = False  # True if pages have changed since their frames were made
         self._counts = Counts()
@@ -79,7 +79,7 @@ class Board(Generic[P]):
         if before and before.wants is wants and (before.own, before.ahead) == (own, ahead):
             return
         self.remove(page)
-        state = self._pages[page] = self._untold[page] = Page(wants, own, ahead)
+        state = self._pages[page] = self._untold[page] = SentState(wants, own, ahead)
         self._counting += wants.number and not wants.people
         if ahead:
             self._ahead[page] = state
@@ -160,7 +160,7 @@ class Board(Generic[P]):
                 if some:
                     yield [page for page, _ in some], one.text
 
-    def _is_still(self, page: P, state: Page, whole: bool) -> bool:
+    def _is_still(self, page: P, state: SentState, whole: bool) -> bool:
         return self._pages.get(page) is state and (whole or page not in self._untold)
 
     def missed(self, pages: Iterable[P], now: float) -> None:
@@ -229,7 +229,7 @@ class Board(Generic[P]):
 
     def _states(self, now: float) -> Iterator[Frame[P]]:
         """Yield frames of the whole state: one for all pages that see the same."""
-        alike: dict[object, list[tuple[P, Page]]] = {}
+        alike: dict[object, list[tuple[P, SentState]]] = {}
         for page, state in self._untold.items():
             if state.due <= now:
                 alike.setdefault((state.wants, self._own(state), state.ahead), []).append((page, state))
@@ -253,14 +253,14 @@ class Board(Generic[P]):
                 yield Frame(pages, frame("state", self._room, count), True)
         self._states_from = now + people / PEOPLE_PER_SECOND
 
-    def _own(self, state: Page) -> str | None:
+    def _own(self, state: SentState) -> str | None:
         """Return the page's user, if the page is sent another state of them than others are."""
         if state.ahead:
             return state.own
         cut = state.wants.people and state.own not in self._lists[state.wants.fields].shown
         return state.own if cut else None
 
-    def _people(self, state: Page) -> list[str]:
+    def _people(self, state: SentState) -> list[str]:
         """Return the people that the page shows, oldest first, as JSON."""
         wants, own = state.wants, self._own(state)
         more: dict[str, Face] = {}
@@ -292,6 +292,6 @@ class Board(Generic[P]):
     def _is_counted(self, wants: Wants) -> bool:
         return self._lists[wants.fields].partial if wants.people else wants.number
 
-    def _show(self, state: Page, count: int) -> None:
+    def _show(self, state: SentState, count: int) -> None:
         state.shown = shown_count(count)
         self._counts.told(state.shown)

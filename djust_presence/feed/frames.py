@@ -9,7 +9,7 @@ from ..hosts.outgoing import dumps
 from ..state.records import Member
 from .lists import List
 
-__all__ = ["Page", "Wants", "frame"]
+__all__ = ["SentState", "Wants", "frame"]
 
 NOBODY: Mapping[str, Sequence[str]] = {}
 
@@ -31,7 +31,7 @@ class Wants:
         return bool(self.people or self.number or self.some)
 
 
-class Page:
+class SentState:
     """The state that one page has been sent. *ahead* is the page's own presence, if the group does not hold it yet."""
 
     __slots__ = ("ahead", "due", "list", "own", "rest", "shown", "wants")

@@ -18,7 +18,7 @@ from .tickets import room_of
 
 __all__ = ["Hub", "Room"]
 
-PATIENCE = 5.0  # seconds for which a page waits for its own presence to be in the group
+OWN_PRESENCE_WAIT = 5.0  # seconds for which a page waits for its own presence to be in the group
 CLIENT = "client-"  # the prefix of events that pages have sent
 
 
@@ -42,7 +42,7 @@ class Hub:
         self._rooms: dict[Session, Room] = {}
         # Sessions whose own presence the group does not hold yet, and until when they wait.
         self._waiting: dict[Session, float] = {}
-        self._impatient: set[Session] = set()  # sessions that have waited long enough
+        self._done_waiting: set[Session] = set()  # sessions that have waited long enough
         self._sender: Session | None = None  # of the event that is being broadcast
         self._timer: asyncio.TimerHandle | None = None
         self._telling = False
@@ -59,7 +59,7 @@ class Hub:
     def remove(self, session: Session) -> None:
         self._rooms.pop(session, None)
         self._waiting.pop(session, None)
-        self._impatient.discard(session)
+        self._done_waiting.discard(session)
         self._board.remove(session)
 
     def discard(self) -> None:
@@ -75,14 +75,14 @@ class Hub:
             return
         ahead = None
         if wanted and not self._holds(session):
-            if session not in self._impatient:
+            if session not in self._done_waiting:
                 # Otherwise its page would show a count without itself, and a moment later one with itself.
-                self._waiting.setdefault(session, self._clock.now + PATIENCE)  # in their order
+                self._waiting.setdefault(session, self._clock.now + OWN_PRESENCE_WAIT)  # in their order
                 return
             ahead = Member(1, wanted.at, wanted.wish.meta)
         else:
             self._waiting.pop(session, None)
-            self._impatient.discard(session)
+            self._done_waiting.discard(session)
         self._board.show(session, wants, wanted and wanted.wish.user, ahead)
 
     def _holds(self, session: Session) -> bool:
@@ -115,7 +115,7 @@ class Hub:
         now = self._clock.now
         while self._waiting and (first := next(iter(self._waiting.items())))[1] <= now:
             del self._waiting[first[0]]
-            self._impatient.add(first[0])
+            self._done_waiting.add(first[0])
             self._look_at(first[0])
         if self._board.due <= now:
             self._telling = True

@@ -23,7 +23,7 @@ from .identity import Identity
 from .reads import Reads
 from .tickets import MAX_LENGTH, Ticket, bound_to, room_of
 
-__all__ = ["Page", "Subject", "feed_url", "page_of", "renderings", "subject_of"]
+__all__ = ["Subject", "TagPage", "feed_url", "page_of", "renderings", "subject_of"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -68,7 +68,7 @@ class Grant(NamedTuple):
     text: str
 
 
-class Page:
+class TagPage:
     """The page of a response, or a live page: its elements stay as first rendered, as its script updates them from then on.
 
     Raises ``ImproperlyConfigured`` if the project has no URL for the page's script to ask.
@@ -169,9 +169,9 @@ def feed_url() -> str:
         ) from None
 
 
-def page_of(request: HttpRequest) -> Page:
+def page_of(request: HttpRequest) -> TagPage:
     """Return the page that tags rendered for *request* share."""
-    page: Page = getattr(request, ATTRIBUTE, None) or Page(request)
+    page: TagPage = getattr(request, ATTRIBUTE, None) or TagPage(request)
     setattr(request, ATTRIBUTE, page)
     return page
 

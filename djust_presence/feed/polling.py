@@ -16,7 +16,7 @@ from ..backends.base import Backend
 from ..conf import get_settings
 from ..errors import PresenceUnavailable
 from ..forks import after_fork
-from ..presence.store import Turns, checked_backend
+from ..presence.store import Throttle, checked_backend
 from ..rates import LogLimit, user_code
 from ..tracker.store_outages import write_failed, write_worked
 from .given import MAX_ROOMS, meta_of, script_keys
@@ -36,7 +36,7 @@ RETRY = 10  # seconds until a page may try again when the store does not answer
 AGAIN = {"again": True}
 
 _newcomers = Newcomers()
-_reaping = Turns()
+_reaping = Throttle()
 _refusals = LogLimit(burst=10)
 after_fork(_newcomers.renew_lock)
 

@@ -14,7 +14,7 @@ from ..state.json_text import decode
 from .frames import Wants
 from .given import checked_meta, checked_room, wants_of
 
-__all__ = ["MAX_BYTES", "Asked", "Mark", "Poll", "Standing", "Times", "lease_of", "ref_of"]
+__all__ = ["MAX_BYTES", "Asked", "Mark", "Poll", "Standing", "Times", "digest", "lease_of", "ref_of"]
 
 MAX_BYTES = 64 * 1024  # bytes of a request
 

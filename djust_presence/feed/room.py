@@ -24,13 +24,13 @@ from .people import person
 from .rights import Right, has_to_be_asked, is_old
 from .tickets import Ticket
 
-__all__ = ["Page", "Room"]
+__all__ = ["Room", "RoomPage"]
 
 PER_SECOND = 10  # events, and the same number of updates
 MAX_PAYLOAD = 4 * 1024  # characters of JSON
 
 
-class Page(Protocol):
+class RoomPage(Protocol):
     """The page of a room."""
 
     @property
@@ -66,7 +66,7 @@ class Room:
         "wants",
     )
 
-    def __init__(self, page: Page, ticket: Ticket) -> None:
+    def __init__(self, page: RoomPage, ticket: Ticket) -> None:
         self._page = page
         self._ticket = ticket
         self._next: tuple[Ticket, Wants, Mapping[str, Any]] | None = None  # once it is allowed

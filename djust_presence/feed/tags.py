@@ -17,7 +17,7 @@ from ..identity import encode_named
 from ..keys import opaque_id, user_id_of
 from ..state.records import Member
 from .identity import Identity
-from .page import Page, Subject, page_of, subject_of
+from .page import Subject, TagPage, page_of, subject_of
 from .people import Person, person, public_fields, shown_count
 from .reads import Reads
 
@@ -50,7 +50,7 @@ class Room(NamedTuple):
     """A group as one tag shows it."""
 
     request: HttpRequest
-    page: Page
+    page: TagPage
     subject: Subject
     tracks: bool
     public: bool

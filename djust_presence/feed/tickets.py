@@ -14,7 +14,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from ..keys import opaque_id
 
-__all__ = ["LIFE", "META_KEYS", "BadTicket", "Ticket", "bound_to", "room_of"]
+__all__ = ["LIFE", "MAX_LENGTH", "META_KEYS", "BadTicket", "Ticket", "bound_to", "room_of"]
 
 LIFE = 12 * 3600  # seconds for which a ticket can be used to join
 META_KEYS = ("status", "typing")  # the keys of a meta that scripts may set, where nothing else is said

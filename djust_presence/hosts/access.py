@@ -23,7 +23,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from .sessions import Standing, mark, standing_class
+from .sessions import SocketSession, mark, socket_session_class
 
 __all__ = ["Access", "Visitor", "current_users"]
 
@@ -38,7 +38,7 @@ TRIES = 3  # failures of a kind, without a success among them, that are taken fo
 class Visitor:
     """The visitor who opened a page, with the fields that it takes to check their access again."""
 
-    store: type[Standing] | None
+    store: type[SocketSession] | None
     session_key: str | None
     mark: str | None
     user_id: str | None  # None: somebody who was not logged in
@@ -53,18 +53,18 @@ class Visitor:
     def of(cls, request: HttpRequest) -> Visitor:
         """Return the visitor who sends *request*, whose user and session are loaded."""
         session = getattr(request, "session", None)
-        store = type(session) if isinstance(session, Standing) else None
+        store = type(session) if isinstance(session, SocketSession) else None
         return cls._with(getattr(request, "user", None), session, store)
 
     @classmethod
     def of_scope(cls, scope: Mapping[str, Any]) -> Visitor:
         """Return the visitor who opened the socket of *scope*, as Channels' own middleware set it. May load the session."""
         session = scope.get("session")
-        store = standing_class(session.__class__) if isinstance(session, SessionBase) else None
+        store = socket_session_class(session.__class__) if isinstance(session, SessionBase) else None
         return cls._with(scope.get("user"), session, store)
 
     @classmethod
-    def _with(cls, user: Any, session: Any, store: type[Standing] | None) -> Visitor:
+    def _with(cls, user: Any, session: Any, store: type[SocketSession] | None) -> Visitor:
         user_id: str | None = None
         model, acting = None, tuple[str, ...]()
         if (
@@ -82,7 +82,7 @@ class Visitor:
             acting = tuple(sorted(named)) if login else ()
             login = login if acting else None
         backend = session.get(BACKEND_SESSION_KEY) if login else None
-        made = session.made if isinstance(session, Standing) else None
+        made = session.made if isinstance(session, SocketSession) else None
         return cls(store, session.session_key, mark(session), user_id, model, login, backend, acting, made)
 
     def is_named_by(self, data: Mapping[str, Any]) -> bool:
@@ -150,7 +150,7 @@ def current_users(visitors: Iterable[Visitor]) -> Access:
 
 def _sessions(visitors: Iterable[Visitor]) -> dict[Visitor, Mapping[str, Any] | Exception | None]:
     """Return the data of the sessions of *visitors*: None for ended ones, no entry where there was no session."""
-    stores: dict[type[Standing], list[Visitor]] = defaultdict(list)
+    stores: dict[type[SocketSession], list[Visitor]] = defaultdict(list)
     found: dict[Visitor, Mapping[str, Any] | Exception | None] = {}
     for visitor in visitors:
         if visitor.store:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 # A process holds at most so many database connections for its live pages, however many these are.
 LANES = 8
-REFRESH_PATIENCE = 0.1  # seconds
+REFRESH_WAIT = 0.1  # seconds
 MANY = Sender()
 
 
@@ -100,7 +100,7 @@ class Lanes:
 
     async def _acquire_for_refresh(self, sender: Sender) -> LaneAsk:
         try:
-            async with asyncio.timeout(REFRESH_PATIENCE):
+            async with asyncio.timeout(REFRESH_WAIT):
                 return await self._acquire(Turn.REFRESH, sender)
         except TimeoutError:
             return await self._acquire(Turn.LATE_REFRESH, sender)

@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from ..backends.registry import get_backend
 from ..bus import NOTICES, publish
-from .sessions import Standing, mark, mark_of
+from .sessions import SocketSession, mark, mark_of
 
 __all__ = ["ENDED", "watch_log_ins_and_outs"]
 
@@ -37,7 +37,7 @@ def _session_ends(request: HttpRequest | None, **kwargs: Any) -> None:
 
 def _announce_after_flush(session: SessionBase, ended: str | None) -> None:
     """Announce the end after the flush: the signal comes before, when a page that reloads would still find the session."""
-    if isinstance(session, Standing):
+    if isinstance(session, SocketSession):
         session.ended = partial(_announce, session, ended)
         return
     flush, aflush = session.flush, session.aflush

@@ -31,7 +31,7 @@ __all__ = [
     "Behind",
     "LiveRequest",
     "Outcome",
-    "Part",
+    "SocketPart",
     "build_request",
     "origin_allowed",
     "respond",
@@ -45,7 +45,7 @@ _refusals = LogLimit(burst=10)
 SCHEMES = {"ws": "http", "wss": "https"}
 
 
-class Part(Protocol):
+class SocketPart(Protocol):
     """A receiver of those frames of a socket that are of its *kinds*."""
 
     @property

@@ -27,7 +27,7 @@ from ..identity import VISITOR
 from ..rates import LogLimit
 
 __all__ = [
-    "Standing",
+    "SocketSession",
     "begin",
     "finish",
     "load",
@@ -37,7 +37,7 @@ __all__ = [
     "prepare",
     "received",
     "release_messages",
-    "standing_class",
+    "socket_session_class",
     "welcome",
 ]
 
@@ -92,15 +92,15 @@ def prepare(request: HttpRequest) -> None:
 
 def received(session: Any) -> Any:
     """Return *session*, which middleware has made for a socket, as one whose key stays; anything else unchanged."""
-    if isinstance(session, SessionBase) and not isinstance(session, Standing):
-        session.__class__ = standing_class(type(session))
+    if isinstance(session, SessionBase) and not isinstance(session, SocketSession):
+        session.__class__ = socket_session_class(type(session))
     return session
 
 
-def load(request: Any) -> Standing | None:
+def load(request: Any) -> SocketSession | None:
     """Load the session and the user of a socket's request; from here on the session's key must not change."""
     session = getattr(request, "session", None)
-    if not isinstance(session, Standing):
+    if not isinstance(session, SocketSession):
         return None
     bool(getattr(request, "user", None))  # loading the user may change the key
     session.mount()
@@ -134,7 +134,7 @@ def finish(request: Any, *, event: bool = False, failed: bool = False) -> bool:
         request.opened_messages.update(HttpResponse())
     release_messages(request)
     session = request.opened_session
-    if not isinstance(session, Standing):
+    if not isinstance(session, SocketSession):
         return True
     request.reopen_session(partial(type(session).again, session.begun, session.made))
     if session.flushed:
@@ -157,7 +157,7 @@ class CacheAlias(str):
     __slots__ = ()
 
 
-class Standing(SessionBase):
+class SocketSession(SessionBase):
     """A Django session on a socket: it can be read, changed and ended, but only an ordinary response can begin one.
 
     Its key stays, as a socket can set no cookie. Each verb that would change it has a sync and an async form here.
@@ -291,6 +291,6 @@ def _kept(value: Any) -> Any:
 
 
 @cache
-def standing_class(store: type[SessionBase]) -> type[Standing]:
+def socket_session_class(store: type[SessionBase]) -> type[SocketSession]:
     """Return the class of sessions on sockets with the store *store*."""
-    return type(store.__name__, (Standing, store), {"__module__": store.__module__})
+    return type(store.__name__, (SocketSession, store), {"__module__": store.__module__})

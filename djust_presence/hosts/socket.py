@@ -20,7 +20,7 @@ from .lanes import lanes
 from .limits import MAX_FRAME_BYTES, MAX_WAITING_BYTES, Limits, Verdict
 from .outgoing import PONG, Changed, Message, Outgoing, Send, encode
 from .parts import part_for
-from .request import Behind, LiveRequest, Part, build_request, origin_allowed, respond, wrong_origin
+from .request import Behind, LiveRequest, SocketPart, build_request, origin_allowed, respond, wrong_origin
 from .threads import spawn
 from .turns import Crowded, Turn
 
@@ -55,7 +55,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         "_opening",
         "_outgoing",
         "_over",
-        "_patience",
+        "_timeout",
         "behind",
         "connection",
         "parts",
@@ -67,7 +67,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.behind: Behind | None = None
-        self.parts: tuple[Part, ...] = ()
+        self.parts: tuple[SocketPart, ...] = ()
         self._opening: asyncio.Task[None] | None = None
         self._mounting = False  # stays True afterwards
         self._over = False
@@ -99,11 +99,11 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         self._outgoing = Outgoing(send, self._leave)
         ending = Ending.LOST
         try:
-            async with asyncio.timeout(None) as self._patience:
+            async with asyncio.timeout(None) as self._timeout:
                 self._opening = spawn(self._open(request))
                 ending = Ending.of(await self._read(receive))
         except TimeoutError:
-            if not self._patience.expired():
+            if not self._timeout.expired():
                 raise
         except asyncio.CancelledError:
             ending = Ending.RESTART
@@ -146,7 +146,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
 
     # Incoming
 
-    def add(self, part: Part) -> None:
+    def add(self, part: SocketPart) -> None:
         """Hand frames of its kinds to *part*."""
         self.parts += (part,)
 
@@ -219,7 +219,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         else:
             self._blame("bad-frame", "The frame is of no known type.")
 
-    def _part_for(self, kind: object) -> Part | None:
+    def _part_for(self, kind: object) -> SocketPart | None:
         if not isinstance(kind, str):
             return None
         for part in self.parts:
@@ -295,5 +295,5 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
 
     def _leave(self, seconds: float = 0) -> None:
         """End the socket in *seconds* at the latest, whatever the browser does."""
-        if not self._patience.expired():
-            self._patience.reschedule(asyncio.get_running_loop().time() + seconds)
+        if not self._timeout.expired():
+            self._timeout.reschedule(asyncio.get_running_loop().time() + seconds)

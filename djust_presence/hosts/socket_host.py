@@ -10,8 +10,8 @@ from typing import Any
 from ..codes import CloseCode
 from ..tracker import SESSIONS_PER_HOP, Connection, Session, chunks
 from .access import Access, Visitor, current_users
+from .access_failures import Failures
 from .base import Host
-from .checks import Failures
 from .lanes import lanes
 from .log_ins import ENDED
 from .outgoing import PING, encode

@@ -10,7 +10,7 @@ from django.apps import apps
 
 from ..codes import CloseCode
 from ..hosts.access import Visitor
-from ..hosts.checks import PATIENCE
+from ..hosts.access_failures import CHECK_WAIT
 from ..hosts.lanes import lanes
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Check:
 
     @property
     def is_overdue(self) -> bool:
-        return self._loop.time() - self._since >= PATIENCE
+        return self._loop.time() - self._since >= CHECK_WAIT
 
     async def run(self, code: ViewCode, socket: Socket | None) -> None:
         """Do the check, in a turn of the view; close *socket* if its visitor may no longer see the page."""

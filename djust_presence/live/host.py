@@ -9,7 +9,7 @@ from functools import partial
 from weakref import WeakKeyDictionary
 
 from ..codes import CloseCode
-from ..hosts.checks import Slots
+from ..hosts.access_failures import Slots
 from ..hosts.socket import Socket
 from ..hosts.socket_host import SocketHost
 from ..hosts.threads import spawn

@@ -26,7 +26,7 @@ from .syntax import (
     VOID,
 )
 
-__all__ = ["Fault", "Reader"]
+__all__ = ["Fault", "HtmlReader"]
 
 NOTHING: frozenset[str] = frozenset()
 IN_SVG = frozenset({"a", "g", "svg"})  # of the elements that may be regions
@@ -42,7 +42,7 @@ class Fault(NamedTuple):
     moved: str = ""  # the content that is moved out of it, and of the table
 
 
-class Reader(Stack):
+class HtmlReader(Stack):
     """Reads *html* and finds the faults of what was *printed* in it."""
 
     def __init__(self, html: str, printed: Collection[Printed]) -> None:

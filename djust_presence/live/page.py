@@ -30,7 +30,7 @@ from ..rates import user_code
 from ..tracker import Refresh
 from .access import Check
 from .code import Update, ViewCode
-from .event import Event, read_event
+from .event import EventFrame, read_event
 from .moves import moves_of_loop
 
 __all__ = ["LivePage"]
@@ -75,7 +75,7 @@ class LivePage:
         self.code = ViewCode(view, request)
         self.session = request.connection.session(self)
         self.request = request
-        self._inbox: list[Event] = []
+        self._inbox: list[EventFrame] = []
         self._refreshes: list[Refresh] = []
         self._check: Check | None = None
         self._user: Any = None  # fetched since the view's last turn
@@ -229,7 +229,7 @@ class LivePage:
                     await lanes.run(partial(self.code.update, self._due()), refresh=True, sender=self.sender)
                 )
 
-    async def _handle(self, event: Event) -> None:
+    async def _handle(self, event: EventFrame) -> None:
         handler = find_handler(self.view, event.name)
         if handler is None:
             for_log = (

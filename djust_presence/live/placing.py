@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from django.template import Template, TemplateSyntaxError
 
 from .elements import REGION
-from .nesting import Fault, Reader
+from .nesting import Fault, HtmlReader
 from .stack import Printed
 from .syntax import TOKEN
 
@@ -64,7 +64,7 @@ def check_page(template: Template, tagged: Sequence[Tagged], html: str) -> None:
     if places in checked:
         return
     printed = {at: one for one in tagged for at in one.find(html)}
-    reader = Reader(html, printed)
+    reader = HtmlReader(html, printed)
     reader.read()
     if reader.faults:
         fault = min(reader.faults)
@@ -104,7 +104,7 @@ def content_of(html: str, region: str) -> slice | None:
             break
     else:
         return None
-    reader = Reader(html, [Printed(tag.start(), len(html) + 1, tag[2])])
+    reader = HtmlReader(html, [Printed(tag.start(), len(html) + 1, tag[2])])
     reader.read()
     ended = [element.ended for element in reader.begun if element.ended is not None]
     return slice(tag.end(), ended[0] if ended else html.index(f"</{tag[2]}>", tag.end()))

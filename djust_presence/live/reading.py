@@ -20,10 +20,11 @@ __all__ = [
     "NOTHING",
     "PARENT",
     "READERS",
-    "Reader",
+    "NodeReader",
     "Reading",
     "Reason",
     "Scope",
+    "TemplateReader",
     "read",
 ]
 
@@ -96,7 +97,7 @@ class Scope(NamedTuple):
         return self._replace(bound=self.bound.union(names))
 
 
-class Reader:
+class TemplateReader:
     """Reads the nodes of one template, and of those that it includes and extends."""
 
     def __init__(self, engine: Engine, shared: Shared) -> None:
@@ -221,7 +222,7 @@ class Reader:
         self.reasons[Reason(what, scope.template, getattr(node.token, "lineno", 0) or 0)] = None
 
 
-NodeReader = Callable[[Reader, Any, Scope], Collection[str]]
+NodeReader = Callable[[TemplateReader, Any, Scope], Collection[str]]
 READERS: dict[type[Node], NodeReader] = {}
 
 _readings: WeakKeyDictionary[Any, Reading] = WeakKeyDictionary()
@@ -232,7 +233,7 @@ def read(template: Any) -> Reading:
     """Return the reading of a compiled *template*, made once, and again when a template that it includes changes."""
     reading = _readings.get(template)
     if reading is None or not reading.is_current(template.engine):
-        reader = Reader(template.engine, shared_libraries(template.engine))
+        reader = TemplateReader(template.engine, shared_libraries(template.engine))
         try:
             reader.template(template, Scope(""))
         except Exception as error:  # of a node that a project has changed; it may render all the same

@@ -25,17 +25,17 @@ from .memo import Memo, digest
 from .placing import Tagged, check_page
 
 __all__ = [
-    "Page",
     "Part",
-    "Place",
     "Regions",
+    "Rendering",
     "Shown",
+    "TagPlace",
     "active_regions",
     "render",
 ]
 
 
-class Place(NamedTuple):
+class TagPlace(NamedTuple):
     """The place of a ``{% live %}``: the *number*-th of *template*, in *line*."""
 
     template: str
@@ -59,7 +59,7 @@ class Place(NamedTuple):
 class Part(NamedTuple):
     """A region with a template of its own. It sees nothing of the page around it, and so needs none."""
 
-    place: Place
+    place: TagPlace
     page: str
     engine: Engine
     name: str
@@ -82,10 +82,10 @@ class Regions:
         self.context = dict(context)
         self._request = request
         self._memo = memo
-        self._inside: Place | None = None
+        self._inside: TagPlace | None = None
         self._times: Counter[str] = Counter()
         self.html: dict[str, str] = {}
-        self.places: list[tuple[Place, str]] = []
+        self.places: list[tuple[TagPlace, str]] = []
         self.parts: list[Part] = []
         self.tagged: list[Tagged] = []
         self.template: Template | None = None  # of the page
@@ -102,7 +102,7 @@ class Regions:
             if name not in before or before[name] is not value:
                 self.context[name] = value
 
-    def add(self, place: Place, page: str, render: Callable[[], str], element: Element = PLAIN) -> str:
+    def add(self, place: TagPlace, page: str, render: Callable[[], str], element: Element = PLAIN) -> str:
         """Render the next region, which stands at *place* in a *page*, and return its markup."""
         if self._inside is not None:
             raise TemplateSyntaxError(
@@ -148,7 +148,7 @@ def _collecting(regions: Regions) -> Iterator[None]:
         _active.reset(token)
 
 
-class Page(NamedTuple):
+class Rendering(NamedTuple):
     """A view, rendered: the response, the html of each region, and its place with its start tag.
 
     *parts* are its regions if they can all be rendered without the rest of the page, which is that of *template*.
@@ -156,7 +156,7 @@ class Page(NamedTuple):
 
     response: HttpResponse
     regions: Mapping[str, str]
-    places: tuple[tuple[Place, str], ...]
+    places: tuple[tuple[TagPlace, str], ...]
     parts: tuple[Part, ...]
     csrf_token: str
     template: Any = None
@@ -166,7 +166,7 @@ class Page(NamedTuple):
         return self.response.content.decode(self.response.charset)
 
 
-def render(view: Any, csrf_token: str) -> Page:
+def render(view: Any, csrf_token: str) -> Rendering:
     """Render *view* with all that Django does for a template response.
 
     The token is the same every time: Django would make another for each rendering.
@@ -179,7 +179,7 @@ def render(view: Any, csrf_token: str) -> Page:
         # Otherwise Django would process and render it once more.
         vars(response)["render"] = None
     parts = tuple(regions.parts) if len(regions.parts) == len(regions.html) else ()
-    page = Page(response, regions.html, tuple(regions.places), parts, csrf_token, template)
+    page = Rendering(response, regions.html, tuple(regions.places), parts, csrf_token, template)
     if settings.DEBUG and regions.template:
         check_page(regions.template, regions.tagged, page.html)
     return page if page.regions else page._replace(regions={WHOLE: page.html})
@@ -220,7 +220,7 @@ class Shown:
 
     __slots__ = ("_digests", "_owes_page", "_parts", "_places", "_template", "_unsent", "csrf_token")
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Rendering) -> None:
         self.csrf_token = page.csrf_token
         self._parts = page.parts
         self._places = page.places
@@ -267,7 +267,7 @@ class Shown:
         """Let the next refresh return the whole page: the browser's page has other regions. For any thread."""
         self._owes_page = True
 
-    def update(self, page: Page) -> Changed:
+    def update(self, page: Rendering) -> Changed:
         """Return the regions of *page* that differ from the shown ones; they count as shown from here on.
 
         When a region comes or goes (an ``{% if %}`` around it), or an attribute of one changes, the whole page

@@ -21,7 +21,7 @@ from ..state.records import Change
 from ..tracker import asignal, in_loop, serves_pages, signal
 
 __all__ = [
-    "Turns",
+    "Throttle",
     "apublish",
     "aswept_backend",
     "checked_backend",
@@ -110,8 +110,8 @@ async def apublish(backend: Backend, change: Change | None) -> None:
         await asignal([change])
 
 
-class Turns:
-    """Turns for periodic work on a backend, which one thread of this process does at a time."""
+class Throttle:
+    """Throttle for periodic work on a backend, which one thread of this process does at a time."""
 
     def __init__(self) -> None:
         self._taken_at: WeakKeyDictionary[Backend, float] = WeakKeyDictionary()
@@ -132,4 +132,4 @@ class Turns:
         self._lock = threading.Lock()
 
 
-_sweeps = Turns()
+_sweeps = Throttle()

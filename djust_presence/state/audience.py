@@ -12,7 +12,7 @@ from .outbox import Wish
 from .records import NOWHERE, Change, Member, Snapshot, Step
 from .replica import Replica
 
-__all__ = ["Audience", "Intent", "Refresh", "Viewer"]
+__all__ = ["UNKNOWN", "Audience", "Intent", "Refresh", "Viewer", "overlay"]
 
 UNKNOWN: Mapping[str, Member] = {}  # the members of a group that could not be read
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from .records import Change, Join, Leave, Member, Op, Place, Reply, Status
 
+__all__ = ["Batch", "Outbox", "Wish"]
+
 
 class Wish(NamedTuple):
     """The wish of a connection to be present. *nth* tells a meta that is said again from an earlier, equal one."""

@@ -11,6 +11,30 @@ from typing import Any, NamedTuple
 
 from .json_text import TOO_DEEP, decode, is_too_deep
 
+__all__ = [
+    "NOWHERE",
+    "SCHEMA",
+    "Change",
+    "Join",
+    "Leave",
+    "Member",
+    "Op",
+    "Place",
+    "Renewal",
+    "Reply",
+    "Snapshot",
+    "Status",
+    "Step",
+    "StepKind",
+    "Work",
+    "decode_meta",
+    "encode_meta",
+    "merged",
+    "read_meta",
+    "record",
+    "records",
+]
+
 MAX_META_BYTES = 4096
 
 # The shapes of a store's rows and of the messages between processes. It rises when one of them changes, so that two
@@ -163,7 +187,7 @@ class Work(NamedTuple):
     refs: list[str]
 
 
-class What(Enum):
+class StepKind(Enum):
     """The kind of a step."""
 
     JOIN = auto()
@@ -180,10 +204,10 @@ class Step(NamedTuple):
     after: Member | None
 
     @property
-    def what(self) -> What:
+    def what(self) -> StepKind:
         if self.before is None or self.after is None:
-            return What.JOIN if self.after else What.LEAVE
-        return What.UPDATE if self.before.meta != self.after.meta else What.COUNT
+            return StepKind.JOIN if self.after else StepKind.LEAVE
+        return StepKind.UPDATE if self.before.meta != self.after.meta else StepKind.COUNT
 
     @property
     def member(self) -> Member:
@@ -254,6 +278,11 @@ def read_meta(text: object) -> Meta | None:
 def decode_meta(text: str) -> Meta:
     """Decode a meta; an unreadable one is empty."""
     return read_meta(text) or Meta({}, False)
+
+
+def merged(meta: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *meta* with *changes*, in which None deletes a field."""
+    return {name: value for name, value in {**meta, **changes}.items() if value is not None}
 
 
 def record(user: str, member: Member, guest: str) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from .listing import Members
 from .records import NOWHERE, Change, Member, Place, Snapshot, Step
 
+__all__ = ["Replica"]
+
 NEVER = float("-inf")
 LIVES = 8  # epochs of a group that are remembered as over: no message is older
 
@@ -31,7 +33,7 @@ class Replica:
 
     *hold* is the time in seconds for which missing users stay shown after the store lost the group's history: its
     processes need that time to join their refs again. The hold ends with the first renewal on time
-    after that. Every method returns the steps it led to. What it shows can be read from any thread.
+    after that. Every method returns the steps it led to. The members can be read from any thread.
     """
 
     __slots__ = (

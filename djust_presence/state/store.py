@@ -11,6 +11,8 @@ from typing import NamedTuple
 from .order import Order, Spot
 from .records import Change, Join, Leave, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
 
+__all__ = ["JOB", "Store"]
+
 NEVER = float("-inf")
 TICK = 1e-6  # seconds: the precision of the times that a store keeps
 JOB = "job:"  # the prefix of leases that a job's heartbeat extends, not a process's renewal
@@ -42,7 +44,7 @@ class Row(NamedTuple):
 
 
 @dataclass(slots=True)
-class Group:
+class StoredGroup:
     """The rows of a presence key, the records of its users, their order, and each user's refs by when their meta was said."""
 
     place: Place
@@ -90,7 +92,7 @@ class Store:
         self.leases: dict[str, Lease] = {}
         self.dead: dict[str, None] = {}
         self.index: dict[str, dict[tuple[str, str], None]] = {}
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, StoredGroup] = {}
         self.heard = NEVER  # when a lease with *unheard* was opened or renewed last
         self.heard_since = NEVER  # the beginning of the time without a pause up to then
 
@@ -184,7 +186,7 @@ class Store:
     def _join(self, lease: str, op: Join, now: float) -> Reply:
         if (status := self._gate(lease, op.seq)) is not Status.OK:
             return Reply(status)
-        group = self.groups.setdefault(op.key, Group(Place(op.epoch, 0, "")))
+        group = self.groups.setdefault(op.key, StoredGroup(Place(op.epoch, 0, "")))
         before: dict[str, Member | None] = {}
         had = group.rows.get(op.ref)
         if had and had.lease != lease:
@@ -204,7 +206,7 @@ class Store:
         return Reply(Status.OK, group.place.epoch, change, said)
 
     @staticmethod
-    def _said(group: Group, op: Join, had: Row | None, now: float) -> float:
+    def _said(group: StoredGroup, op: Join, had: Row | None, now: float) -> float:
         """Return when the meta of *op* was said: later than all others of its user, if it is said by this join."""
         if op.said is not None:
             return max(op.said, had.said) if had and had.meta == op.meta else op.said
@@ -228,7 +230,7 @@ class Store:
         return self._step(key, group, before, tag)
 
     @staticmethod
-    def _drop(group: Group, ref: str, before: dict[str, Member | None]) -> None:
+    def _drop(group: StoredGroup, ref: str, before: dict[str, Member | None]) -> None:
         user = group.rows[ref].user
         before.setdefault(user, group.users[user])
         group.remove(ref)
@@ -242,7 +244,9 @@ class Store:
                     self.leases.pop(lease, None)
                     self.dead.pop(lease, None)
 
-    def _step(self, key: str, group: Group, before: dict[str, Member | None], tag: str) -> Change | None:
+    def _step(
+        self, key: str, group: StoredGroup, before: dict[str, Member | None], tag: str
+    ) -> Change | None:
         records = {
             user: group.users.get(user) for user, was in before.items() if was != group.users.get(user)
         }

@@ -26,8 +26,10 @@ from ..live.elements import NAMES, PLAIN, REFUSED, Element
 from ..live.nodes import READERS, binding
 from ..live.parts import LivePart
 from ..live.placing import Tagged
-from ..live.rendering import Part, Place, active_regions
+from ..live.rendering import Part, TagPlace, active_regions
 from ..live.script import advice_script, djust_script
+
+__all__ = ["presence_script"]
 
 register = Library()
 renderings.append(active_regions)
@@ -58,7 +60,7 @@ class ElementExpression(NamedTuple):
 
 
 class LiveNode(Node):
-    def __init__(self, place: Place, nodelist: NodeList, element: ElementExpression | None) -> None:
+    def __init__(self, place: TagPlace, nodelist: NodeList, element: ElementExpression | None) -> None:
         self.place = place
         self.nodelist = nodelist
         self.element = element
@@ -77,7 +79,7 @@ class LiveNode(Node):
 class LivePartNode(LivePart):
     def __init__(
         self,
-        place: Place,
+        place: TagPlace,
         name: FilterExpression,
         extra_data: dict[str, Any],
         element: ElementExpression | None,
@@ -135,7 +137,7 @@ def live(parser: Parser, token: Token) -> Node:
         )
     extra_data: dict[str, Any] = parser.extra_data
     extra_data[COUNT] = number = extra_data.get(COUNT, 0) + 1
-    place = Place(_name(parser.origin), token.lineno or 0, number)
+    place = TagPlace(_name(parser.origin), token.lineno or 0, number)
     if arguments:
         return LivePartNode(place, parser.compile_filter(arguments[0]), extra_data, element)
     extra_data[INLINE] = True
@@ -169,7 +171,7 @@ def _read_element(parser: Parser, words: list[str]) -> ElementExpression:
     return ElementExpression(name, attributes)
 
 
-def _ordinary(html: str, element: Element | None, context: Context, place: Place) -> str:
+def _ordinary(html: str, element: Element | None, context: Context, place: TagPlace) -> str:
     """Return the html for a page that is not live: the same, without the element that only marks a region."""
     if element:
         html = element.start(None) + html + element.end
@@ -177,7 +179,7 @@ def _ordinary(html: str, element: Element | None, context: Context, place: Place
 
 
 class LiveCursorsNode(Node):
-    def __init__(self, place: Place, name: FilterExpression | None, nodelist: NodeList) -> None:
+    def __init__(self, place: TagPlace, name: FilterExpression | None, nodelist: NodeList) -> None:
         self.place = place
         self.name = name
         self.nodelist = nodelist
@@ -223,7 +225,7 @@ def live_cursors(parser: Parser, token: Token) -> Node:
     surface = parser.compile_filter(arguments[0]) if arguments else None
     nodelist = parser.parse(("endlive_cursors",))
     parser.delete_first_token()
-    return LiveCursorsNode(Place(_name(parser.origin), token.lineno or 0, 0), surface, nodelist)
+    return LiveCursorsNode(TagPlace(_name(parser.origin), token.lineno or 0, 0), surface, nodelist)
 
 
 @register.simple_tag(takes_context=True)
@@ -254,7 +256,7 @@ def _may_be_of_djust(request: HttpRequest) -> bool:
     return not isinstance(view, type) or (is_live(view) and not issubclass(view, LiveView))
 
 
-def _advice(context: Context, tag: str, place: Place) -> SafeString | str:
+def _advice(context: Context, tag: str, place: TagPlace) -> SafeString | str:
     request: HttpRequest | None = getattr(context, "request", None)
     advice = advice_for_ordinary(request, tag, place)
     return advice_script(request, advice) if request and advice else ""

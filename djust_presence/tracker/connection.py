@@ -45,7 +45,7 @@ class Host(Protocol[S]):
         """Every REAUTH_INTERVAL: close the sockets of users whose access has ended. Never raises."""
 
 
-class Owner(Protocol[S]):
+class ConnectionOwner(Protocol[S]):
     """The process of a connection. Called on the loop."""
 
     def session(self, connection: Connection[S], owner: Any) -> S:
@@ -63,7 +63,7 @@ class Connection(Generic[S]):
 
     __slots__ = ("_clock", "_process", "heard_at", "host", "open", "over", "owner", "pinged_at", "sessions")
 
-    def __init__(self, process: Owner[S], clock: Clock, host: Host[S], owner: Any) -> None:
+    def __init__(self, process: ConnectionOwner[S], clock: Clock, host: Host[S], owner: Any) -> None:
         self._process = process
         self._clock = clock
         self.over = False

@@ -22,7 +22,7 @@ RESTS = 2  # times the length of a refresh, until the next one begins
 LONGEST_REST = 5.0  # seconds
 
 
-class Owner(Protocol):
+class GroupOwner(Protocol):
     """The process that serves a group."""
 
     def fetch(self, group: Group) -> None:
@@ -44,7 +44,7 @@ class Group:
     Refreshes of many pages, or of slow ones, are rarer, so that they take half of the time at most.
     """
 
-    def __init__(self, key: str, settings: Settings, clock: Clock, bus: Bus, owner: Owner) -> None:
+    def __init__(self, key: str, settings: Settings, clock: Clock, bus: Bus, owner: GroupOwner) -> None:
         self.key = key
         self.settings = settings
         self.clock = clock

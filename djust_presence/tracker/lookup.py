@@ -12,7 +12,7 @@ from ..errors import PresenceUnavailable
 from ..greenlets import holds_up
 from ..state.audience import UNKNOWN
 from ..state.records import Member
-from .looks import HOLDS_UP, in_loop
+from .mount_reads import HOLDS_UP, in_loop
 from .store_outages import read_failed, read_worked
 from .trackers import serving
 

@@ -14,9 +14,9 @@ from ..state.records import Member, Step
 from .clock import Clock
 from .connection import Connection, Host
 from .endings import Ending
-from .looks import Looks
+from .mount_reads import MountReads
 
-__all__ = ["ExtensionFactory", "GroupExtension", "Owner", "ServedGroup", "Session"]
+__all__ = ["ExtensionFactory", "GroupExtension", "ServedGroup", "Session", "SessionOwner"]
 
 
 class GroupExtension(Protocol):
@@ -62,7 +62,7 @@ class ServedGroup(Protocol):
         """Take in the wishes of *session*, which may have changed."""
 
 
-class Owner(Protocol):
+class SessionOwner(Protocol):
     """The process of a session. Called on the loop."""
 
     def admit(self, session: Session) -> None:
@@ -98,7 +98,7 @@ class Session(Viewer):
         "extensions",
         "group",
         "key",
-        "looks",
+        "mount_reads",
         "owner",
         "quiet_until",
         "refresh_interval",
@@ -106,7 +106,9 @@ class Session(Viewer):
         "shows_cursors",
     )
 
-    def __init__(self, process: Owner, clock: Clock, connection: Connection[Session], owner: Any) -> None:
+    def __init__(
+        self, process: SessionOwner, clock: Clock, connection: Connection[Session], owner: Any
+    ) -> None:
         super().__init__()
         self._process = process
         self.clock = clock
@@ -119,7 +121,7 @@ class Session(Viewer):
         self.refreshing = False  # True while its host refreshes it
         self.refresh_interval = 0.0  # seconds, if longer than that of its group
         self.quiet_until = 0.0  # it is not refreshed before this time
-        self.looks: Looks | None = None  # its reads while it is mounted
+        self.mount_reads: MountReads | None = None  # its reads while it is mounted
         self._early: list[tuple[str, Event]] = []  # broadcasts of a mount that is not live yet
         self._live = False
         self._ended = False
@@ -172,25 +174,25 @@ class Session(Viewer):
         Called from the thread of a mount, before it reads the group; a mount waits for a second at most in all. Raises
         ``PresenceError`` in a running loop that would have to wait.
         """
-        if looks := self._looks():
+        if looks := self._reads():
             looks.at(key)
 
     async def alook(self, key: str) -> None:
         """Do the same, awaited on any loop."""
-        if looks := self._looks():
+        if looks := self._reads():
             await looks.a_at(key)
 
-    def _looks(self) -> Looks | None:
+    def _reads(self) -> MountReads | None:
         if self._live or self.ended:
             return None
-        if self.looks is None:
-            self.looks = Looks(self._begin_look)
-        return self.looks
+        if self.mount_reads is None:
+            self.mount_reads = MountReads(self._begin_look)
+        return self.mount_reads
 
     def stop_looking(self) -> None:
         """End the wait of a mount."""
-        if self.looks:
-            self.looks.stop()
+        if self.mount_reads:
+            self.mount_reads.stop()
 
     def _begin_look(self, key: str, before: str | None) -> None:
         self.baseline = None
@@ -223,7 +225,7 @@ class Session(Viewer):
             self.connection.begin()
             self.connection.sessions[self] = None
             self._process.admit(self)
-            self.looks = None
+            self.mount_reads = None
             for key, event in self._early:
                 self._process.broadcast(key, event)
             self._early.clear()

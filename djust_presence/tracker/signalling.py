@@ -16,16 +16,16 @@ from django.utils.translation import gettext
 from ..calls import awaited
 from ..rates import LogLimit, user_code
 from ..signals import Presence, presence_joined, presence_left, presence_updated
-from ..state.records import Change, Member, What, record
+from ..state.records import Change, Member, StepKind, record
 
 __all__ = ["News", "Signalling", "asend", "news_of", "send"]
 
 logger = logging.getLogger("djust_presence")
 
 MOST_WAITING = 100_000  # signals of a process; receivers that are too slow for more lose the rest
-PATIENCE = 5.0  # seconds that the end of a process waits for receivers
+RECEIVERS_WAIT = 5.0  # seconds that the end of a process waits for receivers
 
-SIGNALS = {What.JOIN: presence_joined, What.LEAVE: presence_left, What.UPDATE: presence_updated}
+SIGNALS = {StepKind.JOIN: presence_joined, StepKind.LEAVE: presence_left, StepKind.UPDATE: presence_updated}
 
 
 class News(NamedTuple):
@@ -127,7 +127,7 @@ class Signalling:
     async def flush(self) -> None:
         """Wait until everything has been sent, for five seconds at most."""
         try:
-            await asyncio.wait_for(self._idle.wait(), PATIENCE)
+            await asyncio.wait_for(self._idle.wait(), RECEIVERS_WAIT)
         except TimeoutError:
             logger.warning(
                 "%d presence signals were not sent before this process ended.", len(self._waiting) + 1

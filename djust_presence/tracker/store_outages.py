@@ -8,6 +8,8 @@ from ..backends.base import Backend
 from ..errors import PresenceUnavailable
 from ..outages import OutageOf
 
+__all__ = ["read_failed", "read_worked", "write_failed", "write_worked"]
+
 logger = logging.getLogger("djust_presence")
 
 # Counted apart: a full store, or a read-only replica, goes on answering reads.

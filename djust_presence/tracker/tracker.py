@@ -55,9 +55,9 @@ class Tracker:
         self._running: list[asyncio.Task[None]] = []
         self._stopped = False
         self._graces = Alarm(self.clock, self._expire)
-        self._equip()
+        self._make_parts()
 
-    def _equip(self) -> None:
+    def _make_parts(self) -> None:
         """Make the parts that end with a stop; the former ones may still be busy stopping."""
         hear = Incoming(self.groups, self._notice).hear
         self.bus: Bus = LayerBus(hear, self._layer, self.backend.namespace) if self._layer else LocalBus(hear)
@@ -104,7 +104,7 @@ class Tracker:
         if taken_over:
             session.refresh()  # its page was rendered with another connection too many
         self._look_away(
-            session, session.looks.key if session.looks else None
+            session, session.mount_reads.key if session.mount_reads else None
         )  # it has read another group than its own
 
     def follow(self, session: Session) -> None:
@@ -211,7 +211,7 @@ class Tracker:
     def _start(self) -> None:
         if not self._running:
             if self._stopped:
-                self._equip()
+                self._make_parts()
             runs = self._writer.run, self._reader.run, self._housekeeping
             self._running = [self.clock.supervise(run) for run in runs]
             self.bus.subscribe(NOTICES, lambda: None)

@@ -17,6 +17,18 @@ from ..state.replica import Replica
 from .signalling import asend, news_of, send
 from .tracker import Tracker
 
+__all__ = [
+    "asignal",
+    "close_all",
+    "drain_all",
+    "get_tracker",
+    "serves_if",
+    "serves_pages",
+    "serving",
+    "signal",
+    "will_serve",
+]
+
 logger = logging.getLogger("djust_presence")
 
 _trackers: dict[asyncio.AbstractEventLoop, list[Tracker]] = {}

@@ -21,7 +21,7 @@ __all__ = ["Writer"]
 LONGEST_STOP = 4.0
 
 
-class Owner(Protocol):
+class WriterOwner(Protocol):
     """The process of the writer."""
 
     def publish(self, changes: Iterable[Change]) -> None:
@@ -34,7 +34,7 @@ class Owner(Protocol):
 class Writer:
     """Carries the calls of *keeper* to *backend*."""
 
-    def __init__(self, backend: Backend, bus: Bus, clock: Clock, keeper: Keeper, owner: Owner) -> None:
+    def __init__(self, backend: Backend, bus: Bus, clock: Clock, keeper: Keeper, owner: WriterOwner) -> None:
         self._backend = backend
         self._bus = bus
         self._clock = clock

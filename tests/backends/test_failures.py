@@ -15,8 +15,8 @@ import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from djust_presence.backends.failures import meaning
 from djust_presence.backends.redis import RedisBackend
+from djust_presence.backends.redis.errors import meaning
 from djust_presence.errors import PresenceUnavailable
 from djust_presence.testing.backends.base import LONG
 from tests.servers import RedisServer, find_redis_server, find_valkey_server, free_port

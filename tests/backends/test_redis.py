@@ -24,9 +24,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 from django.utils.module_loading import import_string
 
-from djust_presence.backends import redis as module
-from djust_presence.backends import servers
-from djust_presence.backends.redis import RedisBackend, unavailable
+from djust_presence.backends.redis import RedisBackend, servers
+from djust_presence.backends.redis import backend as module
+from djust_presence.backends.redis.backend import unavailable
 from djust_presence.errors import PresenceUnavailable
 from djust_presence.state.records import Op, Renewal, Reply, Snapshot, Status, Work
 from djust_presence.testing.backends.base import BOUND, GONE, LONG, join, leave

@@ -13,7 +13,7 @@ import pytest
 from django.template import TemplateSyntaxError
 from pytest_django import Settings
 
-from djust_presence.live.nesting import Reader
+from djust_presence.live.nesting import HtmlReader
 
 from .showing import Show
 
@@ -33,7 +33,7 @@ def readings() -> Iterator[list[str]]:
     read: list[str] = []
 
     def note(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code is Reader.read.__code__:
+        if event == "call" and frame.f_code is HtmlReader.read.__code__:
             read.append(frame.f_locals["self"].html)
 
     sys.setprofile(note)
@@ -229,7 +229,7 @@ def test_reading_takes_no_more_time_than_the_square_of_the_page() -> None:
             + "<p a=" * times
         )
         start = perf_counter()
-        Reader(html, []).read()
+        HtmlReader(html, []).read()
         return perf_counter() - start
 
     assert median(seconds(800) / seconds(100) for _ in range(5)) < 8**2 * 4

@@ -11,9 +11,9 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ..errors import PresenceUnavailable
-from ..state.order import Spot
-from ..state.records import (
+from ...errors import PresenceUnavailable
+from ...state.order import Spot
+from ...state.records import (
     SCHEMA,
     Change,
     Join,
@@ -26,6 +26,8 @@ from ..state.records import (
     Status,
     Work,
 )
+
+__all__ = ["Request", "Scripts"]
 
 T = TypeVar("T")
 

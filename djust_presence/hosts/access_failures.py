@@ -11,13 +11,13 @@ from weakref import WeakKeyDictionary
 
 from ..rates import LogLimit
 
-__all__ = ["Failures", "Slots"]
+__all__ = ["AT_ONCE", "CHECK_WAIT", "Failures", "Slots"]
 
 logger = logging.getLogger("djust_presence")
 
 MAX_FAILURES = 3  # checks in a row
 AT_ONCE = 2  # checks of single views that run at the same time, each in a thread
-PATIENCE = 5.0  # seconds for one of these
+CHECK_WAIT = 5.0  # seconds for one of these
 
 
 class Failed(NamedTuple):
@@ -91,7 +91,7 @@ class Slots:
         if len(self._running) < AT_ONCE:
             return True
         done, self._running = await asyncio.wait(
-            self._running, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
+            self._running, timeout=CHECK_WAIT, return_when=asyncio.FIRST_COMPLETED
         )
         return bool(done)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+__all__ = ["meaning"]
+
 # Patterns are searched in "class of the error: its text", in this order. redis-py removes the code (MOVED, READONLY …)
 # from the text of an error that has a class of its own; an error that a script passes on keeps it and has none.
 MEANINGS = {

@@ -14,9 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.urls import get_resolver
 
-from .backends.options import Misconfigured
-from .backends.registry import get_backend
-from .conf import FUNCTIONS, Settings, get_settings, imported, name_of
+from ..backends.registry import get_backend
+from ..conf import FUNCTIONS, Settings, get_settings, imported, name_of
+from ..errors import Misconfigured
 
 MIN_LEASE_TTL = 3
 WSGI_RUNSERVERS = {"django.core", "django.contrib.staticfiles"}

@@ -9,9 +9,10 @@ from math import inf
 from typing import Any
 
 from django.core.checks import Error
-from django.core.exceptions import ImproperlyConfigured
 
-from ..conf import TIMEOUTS_PER_TTL, Settings
+from ...conf import TIMEOUTS_PER_TTL, Settings
+
+__all__ = ["Options", "of_connection", "passed_on"]
 
 PASSED_ON = (
     "client_name",
@@ -26,14 +27,6 @@ PASSED_ON = (
 )
 # Seconds, where the option is not set, however long LEASE_TTL is.
 LONGEST = {"timeout": 5.0, "read_timeout": 1.0}
-
-
-class Misconfigured(ImproperlyConfigured):
-    """A fault of the settings: a check reports it under *id*, and every use of the backend raises it."""
-
-    def __init__(self, id: str, message: str, hint: str) -> None:
-        super().__init__(f"{message} {hint}")
-        self.check = Error(message, hint=hint, id=f"djust_presence.{id}")
 
 
 def passed_on(name: str) -> bool:

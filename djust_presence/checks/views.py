@@ -19,14 +19,14 @@ from django.template.loader import get_template
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.views.generic import View
 
-from .backends.registry import get_backend
-from .conf import name_of
-from .live import LiveView
-from .live.advice import is_live
-from .live.libraries import unknown_libraries
-from .live.parts import reasons_of
-from .live.reading import Reason
-from .mixins import PresenceMixin
+from ..backends.registry import get_backend
+from ..conf import name_of
+from ..live import LiveView
+from ..live.advice import is_live
+from ..live.libraries import unknown_libraries
+from ..live.parts import reasons_of
+from ..live.reading import Reason
+from ..mixins import PresenceMixin
 
 ROUTES = 'ProtocolTypeRouter({"http": get_asgi_application(), "websocket": LiveViewConsumer.as_asgi()})'
 

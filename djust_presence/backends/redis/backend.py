@@ -1,4 +1,4 @@
-"""Presence in Redis or Valkey, for sites of several processes."""
+"""The Redis backend: the Lua scripts, run by threads and by loops."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, ca
 
 from django.core.checks import CheckMessage
 
-from ..conf import get_settings
-from ..errors import PresenceUnavailable
-from ..state.records import SCHEMA
-from .base import Backend
-from .failures import meaning
-from .options import Misconfigured, Options
+from ...conf import get_settings
+from ...errors import Misconfigured, PresenceUnavailable
+from ...state.records import SCHEMA
+from ..base import Backend
+from .errors import meaning
+from .options import Options
 from .scripts import Request, Scripts
 from .servers import parameters
 
@@ -33,6 +33,8 @@ except ModuleNotFoundError as error:
         "Install what the extra djust-presence[redis] names: pip install 'redis>=5.2' 'channels-redis>=4.3'",
     ) from error
 
+__all__ = ["RedisBackend"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C")
@@ -46,7 +48,7 @@ class Clients(NamedTuple, Generic[C]):
 
 
 @dataclass(eq=False, frozen=True, slots=True)
-class Here:
+class LoopClients:
     """The clients of one loop. *closing* waits for the loop's end: a loop closes its generators when it shuts down."""
 
     loop: asyncio.AbstractEventLoop
@@ -56,7 +58,7 @@ class Here:
 
 # Loops hold generators weakly, and a forked child must not garbage-collect the parent's open connections: the
 # selector behind them is still shared.
-_open: set[Here] = set()
+_open: set[LoopClients] = set()
 
 
 @contextmanager
@@ -67,7 +69,7 @@ def unavailable(server: str) -> Iterator[None]:
     except (redis.RedisError, OSError) as error:
         raise PresenceUnavailable(f"Redis at {server}: {meaning(error)}") from error
     except AttributeError as error:
-        # What asyncio of Python 3.13 raises for a write to a connection that has just been lost.
+        # The error of asyncio in Python 3.13 for a write to a connection that has just been lost.
         if "_add_writer" not in str(error):
             raise
         raise PresenceUnavailable(f"Redis at {server}: connection lost") from error
@@ -137,7 +139,7 @@ class RedisBackend(Backend):
         self._scripts = Scripts(self._own.prefix)
         self._server = ""  # known with the first clients
         self._threads: Clients[redis.Redis] | None = None
-        self._loops: dict[asyncio.AbstractEventLoop, Here] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, LoopClients] = {}
 
     # Configuration
 
@@ -211,7 +213,7 @@ class RedisBackend(Backend):
         if here := self._loops.get(asyncio.get_running_loop()):
             await here.closing.aclose()
 
-    async def _here(self) -> Here:
+    async def _here(self) -> LoopClients:
         loop = asyncio.get_running_loop()
         if loop not in self._loops:
             for here in [here for here in list(_open) if here.loop.is_closed()]:
@@ -219,7 +221,7 @@ class RedisBackend(Backend):
             for ended in [loop for loop in list(self._loops) if loop.is_closed()]:
                 self._loops.pop(ended, None)
             clients = self._clients(redis.asyncio)
-            self._loops[loop] = here = Here(loop, clients, self._until_closed(loop))
+            self._loops[loop] = here = LoopClients(loop, clients, self._until_closed(loop))
             _open.add(here)
             await anext(here.closing)
         return self._loops[loop]
