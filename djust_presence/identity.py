@@ -18,7 +18,7 @@ from .errors import PresenceError
 from .guests import guest_of
 from .keys import is_whole
 from .state.json_text import TOO_DEEP
-from .state.records import encode_meta
+from .state.metas import encode_meta
 
 __all__ = [
     "VISITOR",

@@ -16,7 +16,7 @@ from .calls import defaults
 from .conf import checked_interval
 from .keys import fill_in
 from .state.events import Event
-from .state.records import decode_meta
+from .state.metas import decode_meta
 from .view_presence import TRACK, WATCH, Record, ViewPresence
 
 __all__ = ["PresenceMixin", "presence_of"]

@@ -18,8 +18,9 @@ from .keys import arguments_of, checked_key
 from .rates import user_code
 from .state.audience import Intent, overlay
 from .state.listing import presences
+from .state.metas import decode_meta, merged
 from .state.outbox import Wish
-from .state.records import Member, Step, StepKind, decode_meta, merged, record
+from .state.records import Member, Step, StepKind, record
 from .tracker import Refresh, Session, in_loop, lookup
 
 __all__ = ["TRACK", "WATCH", "Record", "ViewPresence", "scopes"]

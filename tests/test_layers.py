@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Collection, Iterator
 from importlib import import_module
@@ -171,6 +172,27 @@ def foreign_accesses() -> set[tuple[str, str]]:
 def test_every_module_has_its_layer() -> None:
     tops = {name.split(".")[1] for name, _ in modules() if "." in name}
     assert tops <= HEIGHTS.keys()
+
+
+def test_the_map_for_contributors_has_every_module_below_what_it_imports() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    _, _, table = text.partition("| place in `djust_presence/` |")
+    lines = table.partition("\n\n")[0].splitlines()
+    rows = {
+        name: row
+        for row, line in enumerate(lines)
+        for name in re.findall(r"`(\w+)(?:\.py|/)`", line.split(" | ")[0])
+    }
+    tops = {name.split(".")[1] for name, _ in modules() if "." in name}
+    assert rows.keys() == tops | {"static"}
+    wrong = [
+        f"{name} imports {imported}"
+        for name, path in modules()
+        if "." in name
+        for imported in imports(name, path)
+        if (theirs := ours(imported)) in rows and rows[theirs] > rows[name.split(".")[1]]
+    ]
+    assert wrong == []
 
 
 def test_nothing_imports_upwards() -> None:

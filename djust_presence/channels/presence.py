@@ -20,7 +20,8 @@ from ..hosts.users import refresh_user
 from ..identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from ..keys import checked_key
 from ..rates import user_code
-from ..state.records import Step, StepKind, decode_meta, merged, record, records
+from ..state.metas import decode_meta, merged
+from ..state.records import Step, StepKind, record, records
 from ..tracker import Ending, Event, Session, drained, get_tracker, lookup
 from .callbacks import Callbacks
 from .host import consumer_host

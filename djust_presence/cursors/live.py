@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..state.records import Step, decode_meta
+from ..state.metas import decode_meta
+from ..state.records import Step
 from ..tracker import Event, Group, Session
 from .cache_writer import CacheWriter
 from .messages import checked_announcement

@@ -7,7 +7,8 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from ..keys import opaque_id
-from ..state.records import Member, decode_meta
+from ..state.metas import decode_meta
+from ..state.records import Member
 from .messages import PackedMoves, read_gone, read_moves
 from .position import LONGEST_NAME, Position
 

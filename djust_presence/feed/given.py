@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from ..identity import encode_named
-from ..state.records import decode_meta
+from ..state.metas import decode_meta
 from .frames import Wants
 from .tickets import Ticket
 

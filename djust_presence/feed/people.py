@@ -8,7 +8,8 @@ from typing import Any
 
 from ..conf import get_settings
 from ..keys import opaque_id
-from ..state.records import Member, decode_meta
+from ..state.metas import decode_meta
+from ..state.records import Member
 
 __all__ = ["Person", "people", "person", "public_fields", "shown_count"]
 

@@ -14,6 +14,7 @@ from ..hosts.surroundings import Surroundings
 from ..keys import opaque_id
 from ..rates import TokenBucket
 from ..state.json_text import encode as encode_json
+from ..state.metas import merged
 from ..state.records import Member
 from ..tracker import Session
 from .asking import asking_of_loop
@@ -155,8 +156,7 @@ class Room:
 
     def _merged(self, given: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
         """Return the script's part of the meta: *given*, updated with *meta*. Raises ``ValueError``."""
-        merged = {**given, **{name: meta[name] for name in self._keys & meta.keys()}}
-        said = {name: value for name, value in merged.items() if value is not None}
+        said = merged(given, {name: meta[name] for name in self._keys & meta.keys()})
         self._encode(said)
         return said
 

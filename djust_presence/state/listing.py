@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any
 
-from .records import Member, decode_meta, records
+from .metas import decode_meta
+from .records import Member, records
 
 __all__ = ["Listing", "Members", "Presences", "presences"]
 

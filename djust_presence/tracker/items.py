@@ -10,7 +10,8 @@ from ..bus import NOTICES, Item
 from ..keys import is_whole
 from ..rates import LogLimit
 from ..state.events import Event
-from ..state.records import Change, Member, read_meta
+from ..state.metas import read_meta
+from ..state.records import Change, Member
 from .group import Group
 
 __all__ = ["Incoming", "read_change", "read_event"]
