@@ -14,7 +14,7 @@ class PresenceConfig(AppConfig):
     verbose_name = "Presence"
 
     def ready(self) -> None:
-        from . import checks, routing_checks  # noqa: F401
+        from . import checks  # noqa: F401
 
         if find_spec("djust"):
             from . import djust  # noqa: F401

@@ -1,4 +1,4 @@
-"""Threads for sync code, also for that of async tasks that outlive what has started them."""
+"""Threads for sync code, including that of async tasks that outlive the code that started them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["AFTERWARDS", "LONGEST_STOP", "Lasting", "Threads", "finish", "thread
 
 T = TypeVar("T")
 
-# As many threads, and so database connections, does a process have for tasks that outlive what has started them.
+# Threads, and so database connections, that a process has for tasks that outlive the code that started them.
 AFTERWARDS = 8
 LONGEST_STOP = 5.0  # seconds that the end of the process waits for calls that are under way
 
@@ -29,9 +29,9 @@ _under_way: set[Future[Any]] = set()
 
 
 class Threads(Executor):
-    """Up to *size* threads, which begin when they are needed, and do not keep the process from ending.
+    """Up to *size* threads, which start when they are needed. The process ends without waiting for them.
 
-    Code in one may wait for a loop that has been stopped, and would wait for ever.
+    Code in one may be waiting for a loop that has been stopped, for ever.
     """
 
     def __init__(self, name: str, size: int = 1) -> None:
@@ -39,7 +39,7 @@ class Threads(Executor):
         self.reset()
 
     def reset(self) -> None:
-        """Forget all threads and calls, as a forked child must: they have stayed in its parent."""
+        """Forget all threads and calls, in a forked child: they exist in its parent only."""
         self._lock = threading.Lock()
         self._started = 0
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -70,18 +70,18 @@ class Threads(Executor):
         return future
 
     def end(self) -> None:
-        """Let the threads end once they have done what they have been given."""
+        """Let the threads end once all submitted calls are done."""
         self._work.put(None)
 
     def _run(self) -> None:
         while work := self._work.get():
             work()
-            del work  # and what it refers to, while there is nothing to do
+            del work  # and with it all that it refers to, while there is nothing to do
         self._work.put(None)  # for the next thread
 
 
 def finish(timeout: float) -> None:
-    """Wait until all calls are done that any `Threads` have by now, for *timeout* seconds at most."""
+    """Wait, for *timeout* seconds at most, until all calls are done that any `Threads` have at this moment."""
     wait(set(_under_way), timeout)
 
 
@@ -90,15 +90,15 @@ atexit.register(finish, LONGEST_STOP)
 
 
 class Afterwards(Threads):
-    """Threads that all tasks share which outlive what has started them.
+    """The threads shared by all tasks that outlive the code that started them.
 
-    No database connection stays open in them between two calls, which may be on different ones.
+    No database connection stays open in them between two calls, which may run in different threads.
     """
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         waiting = AsyncToSync.loop_thread_executors.get(asyncio.get_running_loop())
         if waiting:
-            # async_to_sync waits in the thread of a TestCase, say, and only that one sees its transaction.
+            # async_to_sync waits in a thread, such as that of a TestCase, and only that one sees its transaction.
             return waiting.submit(function, *args, **kwargs)
         return super().submit(_leaving_no_connection, function, *args, **kwargs)
 
@@ -108,22 +108,22 @@ after_fork(_afterwards.reset)
 
 
 class Lasting(CurrentThreadExecutor):
-    """Does as *first* while async_to_sync waits for that. For tasks that go on when it is over it is `Afterwards`.
+    """Runs calls on *first* while async_to_sync waits for that, and `Afterwards` those of tasks that go on longer.
 
-    It is one of its kind, so that async_to_sync within finds *first* behind it.
+    It is a CurrentThreadExecutor itself, so that an async_to_sync inside finds *first* behind it.
     """
 
     def __init__(self, first: CurrentThreadExecutor) -> None:
         super().__init__(first)
         over: Future[None] = Future()
         over.set_result(None)
-        self.run_until_future(over)  # nothing waits in it
+        self.run_until_future(over)  # which begins with nothing waiting in it
         self._first = first
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         try:
             return self._first.submit(function, *args, **kwargs)
-        except RuntimeError:  # it is over
+        except RuntimeError:  # *first* has ended
             return _afterwards.submit(function, *args, **kwargs)
 
 
@@ -134,7 +134,7 @@ def thread_of(executor: Executor) -> Iterator[None]:
     SyncToAsync.context_to_thread_executor[context] = executor
     token = SyncToAsync.thread_sensitive_context.set(context)
     waiting = getattr(AsyncToSync.executors, "current", None)
-    AsyncToSync.executors.current = None  # it would go first
+    AsyncToSync.executors.current = None  # else it would be preferred
     try:
         yield
     finally:
@@ -149,5 +149,5 @@ def _leaving_no_connection(function: Callable[..., T], /, *args: Any, **kwargs: 
     finally:
         for connection in connections.all(initialized_only=True):
             connection.close()
-            if connection.in_atomic_block:  # the call has left it so, and the next one may be somebody else's
+            if connection.in_atomic_block:  # left so by the call, and the next call may be another visitor's
                 del connections[connection.alias]

@@ -1,4 +1,4 @@
-"""Calls of user code, which may be sync or async, and of which no failure is a cancellation of ours."""
+"""Calls of sync or async user code. A cancellation inside it is an error, not a cancellation of this package's task."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ __all__ = ["awaited", "call", "defaults", "is_default"]
 
 T = TypeVar("T")
 
-CANCELLED = "It awaited something that was cancelled."
+CANCELLED = "User code awaited something that was cancelled."
 
 
-defaults: set[object] = set()  # callbacks of ours, which need not be called with what it takes time to make
+defaults: set[object] = set()  # this package's own callbacks, for which no records need to be made
 
 
 def is_default(callback: object) -> bool:
-    """Return whether *callback*, a method, is one that nobody has overridden."""
+    """Return whether *callback*, a method, is this package's own, not an override."""
     return getattr(callback, "__func__", None) in defaults
 
 
 def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """What sync or async *function* returns, called from a thread without a running loop."""
+    """Return the result of sync or async *function*, called from a thread without a running loop."""
     try:
         result = function(*args, **kwargs)
         return async_to_sync(_awaited)(result) if inspect.iscoroutine(result) else result
     except asyncio.CancelledError as error:
-        # No task of ours is cancelled in a thread. Let through, it would pass for the end of whoever waits for this.
+        # No task of ours is cancelled in a thread. Let through, it would cancel the task that waits for this thread.
         raise RuntimeError(CANCELLED) from error
 
 
 async def awaited(awaitable: Awaitable[T]) -> T:
-    """What *awaitable* gives, in the task of whoever awaits this."""
+    """Return the result of *awaitable*, awaited in the caller's task."""
     try:
         return await awaitable
     except asyncio.CancelledError as error:

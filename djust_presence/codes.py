@@ -8,17 +8,17 @@ __all__ = ["CloseCode"]
 
 
 class CloseCode(IntEnum):
-    """Those below 4000 are of the WebSocket protocol; daphne cannot send 1011 and 1013."""
+    """A close code. Those below 4000 are of the WebSocket protocol; daphne cannot send 1011 and 1013."""
 
     NORMAL = 1000
-    LEFT = 1001  # by the browser: another page
+    LEFT = 1001  # by the browser, which goes to another page
     NO_STATUS = 1005  # of a socket that was closed without a code
     GOING_AWAY = 1012  # the server restarts
-    # "slow": it did not take its frames in; "timeout": it gave no sign of life; "busy", "unchecked": access to it
-    # could not be checked.
+    # Reasons: "slow": the page did not read its frames; "timeout": it gave no sign of life; "busy", "unchecked": access
+    # to it could not be checked.
     RETRY = 4000
     BAD_REQUEST = 4400
-    LOG_IN = 4401  # or whatever else a redirect leads to: the page is loaded again
+    LOG_IN = 4401  # or another redirect: the page is loaded again
     FORBIDDEN = 4403
     NOT_FOUND = 4404
     FLOOD = 4408

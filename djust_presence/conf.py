@@ -1,4 +1,4 @@
-"""The settings: ``DJUST_PRESENCE``, one flat dictionary, or else what a djust project has set of them already."""
+"""The settings: ``DJUST_PRESENCE``, one flat dictionary, and what a djust project has set of them already."""
 
 from __future__ import annotations
 
@@ -13,14 +13,23 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-__all__ = ["FUNCTIONS", "Settings", "checked_interval", "get_settings", "imported", "name_of", "on_change"]
+__all__ = [
+    "FUNCTIONS",
+    "TIMEOUTS_PER_TTL",
+    "Settings",
+    "checked_interval",
+    "get_settings",
+    "imported",
+    "name_of",
+    "on_change",
+]
 
 RENEWALS_PER_TTL = 6
 TIMEOUTS_PER_TTL = 2 * RENEWALS_PER_TTL
 LOST_GRACE = 10.0
 ABOVE_ZERO = ("HEARTBEAT_INTERVAL", "TIMEOUT", "LEASE_TTL", "CURSOR_TIMEOUT")
 SECRET = ("LOCATION", "OPTIONS")
-LISTS = {"PUBLIC_META": "keys of a meta", "SHARED_TAGS": "template libraries"}  # and of what
+LISTS = {"PUBLIC_META": "keys of a meta", "SHARED_TAGS": "template libraries"}  # and what they list
 ANONYMOUS = ("browser", "tab", "none")
 FUNCTIONS = {"AUTHORIZE": "(request, key)", "PAGE_CONTEXT": "(request)"}  # and what they take
 
@@ -52,30 +61,30 @@ class Settings:
 
     @property
     def renew_interval(self) -> float:
-        """A process renews its lease so often: several attempts fit into one LEASE_TTL."""
+        """Seconds between two renewals of a process's lease: several attempts fit into one LEASE_TTL."""
         return self.lease_ttl / RENEWALS_PER_TTL
 
     @property
     def longest_timeout(self) -> float:
-        """A write may wait so long for the store: a dead connection is noticed in time to renew the lease on another."""
+        """Seconds that a write may wait for the store: short enough to renew the lease on another connection in time."""
         return self.lease_ttl / TIMEOUTS_PER_TTL
 
 
 OPTIONS = {one.name.upper(): one for one in fields(Settings)}
 
-# Of DJUST_CONFIG; of several names the first that is set counts.
+# Names in DJUST_CONFIG; of several, the first that is set counts.
 OF_DJUST = {
     "BACKEND": ("PRESENCE_BACKEND",),
     "LOCATION": ("PRESENCE_REDIS_URL", "REDIS_URL"),
     "OPTIONS": ("PRESENCE_REDIS_PREFIX",),
 }
-# To djust these are the same: what tells its tenants apart is in the keys.
+# To djust these are the same: its keys tell tenants apart.
 OF_TENANTS = {"tenant_memory": "memory", "tenant_redis": "redis"}
 
 
 @cache
 def get_settings() -> Settings:
-    """The settings in force.
+    """Return the settings in force.
 
     Raises ``ImproperlyConfigured`` for an unknown option or a value of the wrong type.
     """
@@ -91,7 +100,8 @@ def get_settings() -> Settings:
                 f"DJUST_PRESENCE has no option {name!r}. Its options are: {', '.join(OPTIONS)}."
             )
         values[OPTIONS[name].name] = _checked(name, value)
-    if "heartbeat_interval" in values:  # pings tell of whom is gone, so nobody is waited for longer than that
+    # Pings find pages that are gone, so no page is waited for longer than that.
+    if "heartbeat_interval" in values:
         values.setdefault("lost_grace", min(LOST_GRACE, values["heartbeat_interval"]))
     return Settings(**values)
 
@@ -102,7 +112,7 @@ def imported(function: Any) -> Any:
 
 
 def name_of(option: str) -> str:
-    """What the project's settings call *option*: for messages."""
+    """Return the name of *option* in the project's settings, for messages."""
     if getattr(django_settings, "DJUST_PRESENCE", None) is None and (name := _name_in_djust(option)):
         return f"DJUST_CONFIG[{name!r}]"
     return f"DJUST_PRESENCE[{option!r}]"
@@ -163,7 +173,7 @@ def _name_in_djust(option: str) -> str | None:
 
 
 def _from_djust() -> dict[str, Any]:
-    """What is set of djust's own presence, as djust reads it: the rest of it is Redis's."""
+    """Return the settings of djust's own presence that apply here, as djust reads them; its others are Redis's."""
     config = _djust_config()
     found = {option: config[name] for option in OF_DJUST if (name := _name_in_djust(option))}
     backend = found.pop("BACKEND", "memory")

@@ -1,4 +1,4 @@
-"""For Jinja2, whose templates are live as a whole."""
+"""A context processor for Jinja2 templates, which are live as a whole."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["csrf"]
 def csrf(request: HttpRequest) -> dict[str, str | SafeString]:
     """``csrf_token`` and ``csrf_input`` that stay the same as long as a live page is open, for Jinja2 templates.
 
-    It belongs into the ``context_processors`` of the Jinja2 backend, whose own token is another one on every
-    rendering: the page would be sent on every refresh. For views that are not live it changes nothing.
+    Add it to the ``context_processors`` of the Jinja2 backend. The token of that backend is another one on every
+    rendering, so the page would be sent on every refresh. For views that are not live it changes nothing.
     """
     regions = active_regions()
     if regions is None:

@@ -30,7 +30,7 @@ class ViewCursors(ViewPresence):
 
     def __init__(self, view: LiveCursorMixin) -> None:
         super().__init__(view)
-        self._position: Position | None = None  # sent by the page, while a handler runs
+        self._position: Position | None = None  # as the page sent it, while a handler runs
         self._refusal_logged = False
 
     def listen(self, session: Session) -> None:
@@ -53,7 +53,7 @@ class ViewCursors(ViewPresence):
 
     @contextmanager
     def moving(self, position: Position) -> Iterator[dict[str, Any]]:
-        """Surround a call of the view's own ``cursor_move``, for its host; yields the arguments."""
+        """Yield the arguments for a call of the view's own ``cursor_move``, made by the host in this block."""
         fields = {name: value for name, value in position._asdict().items() if value is not None}
         self._position = position
         try:
@@ -121,7 +121,7 @@ _straight: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 
 
 def goes_straight(view: object) -> bool:
-    """Return whether *view* has no code of its own for moves, which then go to the cursors directly."""
+    """Return whether moves of *view* go to the cursors directly, as it has no code of its own for them."""
     kind = type(view)
     if kind not in _straight:
         _straight[kind] = all(getattr(kind, name) is getattr(LiveCursorMixin, name) for name in OVERRIDABLE)

@@ -1,4 +1,4 @@
-"""Methods that a page may call: ``event_handler``, and the arguments it gets from what the browser sent."""
+"""Methods that a page may call: ``event_handler``, and their arguments from the browser's parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ArgumentError", "bind", "event_handler", "find_handler", "is_event_h
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# The page sends these with most events; who does not ask for them need not know.
+# The page sends these with most events; handlers that do not take them do not get them.
 FRAMEWORK_KEYS = frozenset({"value", "field", "_target", "_args"})
 TRUE = frozenset({"true", "on", "yes", "y", "t", "1"})
 FALSE = frozenset({"false", "off", "no", "n", "f", "0", ""})
@@ -27,7 +27,7 @@ _MARK = "_presence_event_handler"
 
 
 class ArgumentError(PresenceError, ValueError):
-    """What the browser sent does not fit the handler. The message names the argument, never its value."""
+    """The browser's parameters do not fit the handler. The message names the argument, never its value."""
 
 
 @overload
@@ -55,24 +55,24 @@ def event_handler(function: F | None = None, /) -> F | Callable[[F], F]:
 
 
 def is_event_handler(function: object) -> bool:
-    """Whether *function* was decorated, perhaps under other decorators that use ``functools.wraps``."""
+    """Return whether *function* was decorated, perhaps under other decorators that use ``functools.wraps``."""
     return callable(function) and getattr(function, _MARK, False) is True
 
 
 def find_handler(view: object, name: str) -> MethodType | None:
-    """The method of *view* that the page may call by *name*, or None.
+    """Return the method of *view* that the page may call by *name*, or None.
 
     The class decides, not the instance: an attribute set on the view can neither hide nor become a handler.
     """
     if name.startswith("_"):
         return None
-    # Looked up as it stands there: getattr would run what a property of the class does.
+    # Not by getattr, which would run a property of the class.
     function: Any = next((vars(one)[name] for one in type(view).__mro__ if name in vars(one)), None)
     return MethodType(function, view) if is_event_handler(function) else None
 
 
 def bind(handler: MethodType, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword arguments for *handler* out of the *params* that the browser sent.
+    """Return the keyword arguments for *handler* from the *params* that the browser sent.
 
     Values are coerced by annotation: ``str``, ``int``, ``float``, ``bool``, ``Decimal``, ``UUID``, ``list``
     and lists of these (a string is split at commas), ``Optional`` and unions of these (an empty string
@@ -134,7 +134,7 @@ def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> A
         holder = types.SimpleNamespace(__annotations__={parameter.name: annotation})
         namespace = inspect.unwrap(function).__globals__
         annotation = typing.get_type_hints(holder, globalns=namespace)[parameter.name]
-    except NameError:  # imported for type checkers only, so nothing that this module could make
+    except NameError:  # imported for type checkers only, so not a type that this module coerces to
         return Any
     return annotation | None if parameter.default is None else annotation
 

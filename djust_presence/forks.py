@@ -1,4 +1,4 @@
-"""Hooks for servers that fork: what a parent ends before, and what a child forgets."""
+"""Hooks for servers that fork: called in the parent before, and in the child after."""
 
 from __future__ import annotations
 

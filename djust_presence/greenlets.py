@@ -1,4 +1,4 @@
-"""gevent, under whose monkey patches the event loop of one greenlet seems to run in all the others of its thread."""
+"""Detection of gevent: under its patches the event loop of one greenlet seems to run in all greenlets of its thread."""
 
 from __future__ import annotations
 

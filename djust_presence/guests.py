@@ -37,7 +37,7 @@ ANIMALS = IN_ONE_TEXT.split()
 def guest_of(user_id: str) -> tuple[str, str]:
     """Return the name and the colour of a visitor, always the same for one *user_id*.
 
-    A hash keyed with ``SECRET_KEY`` decides, so a name does not tell the id. The names are not translated: two people
+    A hash keyed with ``SECRET_KEY`` decides, so the id cannot be told from a name. The names are not translated: two people
     who speak of somebody must read the same one.
     """
     number = int.from_bytes(salted_hmac("djust_presence.guest", user_id, algorithm="sha256").digest())

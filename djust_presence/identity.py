@@ -18,7 +18,7 @@ from .errors import PresenceError
 from .guests import guest_of
 from .keys import is_whole
 from .state.json_text import TOO_DEEP
-from .state.records import encode_meta
+from .state.metas import encode_meta
 
 __all__ = [
     "VISITOR",
@@ -31,11 +31,12 @@ __all__ = [
     "visitor_id",
 ]
 
-VISITOR = "_presence_visitor"  # in the session: a random token, which is all that others see of a visitor
+# The key in the session of a visitor's random token, the only part of it that others see.
+VISITOR = "_presence_visitor"
 
 
 def is_logged_in(user: Any) -> bool:
-    """Return whether *user*, of a request or a scope, is somebody who has logged in."""
+    """Return whether *user*, of a request or a scope, is logged in."""
     return user is not None and bool(user.is_authenticated)
 
 
@@ -57,7 +58,7 @@ def visitor_id(session: Any, over_http: bool) -> str:
         return f"anon_{session[VISITOR]}"
     key = getattr(session, "session_key", None)
     if key and not isinstance(session, SignedCookies):
-        # On a socket nothing can be put into a session that another page has begun, and so nothing is over HTTP.
+        # A socket cannot put a token into a session that another page has begun, so HTTP does not either.
         return f"anon_{salted_hmac('djust_presence.visitor', key, algorithm='sha256').hexdigest()[:32]}"
     if over_http:
         session[VISITOR] = uuid4().hex

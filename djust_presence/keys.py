@@ -1,4 +1,4 @@
-"""Presence keys and user ids: their checks, the filling in of a view's key, and the ids that browsers see."""
+"""Presence keys and user ids: checks, a view's key filled in, and the ids that browsers see."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 MAX_KEY_LENGTH = 255
-OPAQUE_BYTES = 12  # no two of a million users in a group have the same id
+OPAQUE_BYTES = 12  # enough for a million users in a group without two equal ids
 
 
 class NoSuchGroup(PresenceKeyError, Http404):
-    """A key that cannot be one because of the URL that was asked for: there is no such page."""
+    """The key does not fit because of the requested URL: there is no such page."""
 
 
 NO_ARGUMENTS: Mapping[str, Any] = {}
@@ -45,7 +45,7 @@ NO_ARGUMENTS: Mapping[str, Any] = {}
 def checked_key(key: object, owner: str, arguments: Mapping[str, Any] = NO_ARGUMENTS) -> str:
     """Return *key*, which *owner* was given. Raises ``PresenceKeyError`` unless it is a text of 1 to 255 characters.
 
-    *arguments* are those of the URL. If it is because of them that the key is none, the error is ``NoSuchGroup``.
+    *arguments* are those of the URL. If they are the reason that the key does not fit, the error is ``NoSuchGroup``.
     """
     fault = _fault_of(key)
     if isinstance(key, str) and not fault:
@@ -55,9 +55,9 @@ def checked_key(key: object, owner: str, arguments: Mapping[str, Any] = NO_ARGUM
 
 
 def _fault_of(key: object) -> str:
-    """Return what is wrong with a presence key; empty if nothing is."""
+    """Return the fault of a presence key as a clause; empty if it has none."""
     if not isinstance(key, str):
-        return f"is no text, but {key!r:.300}"
+        return f"is not a text, but {key!r:.300}"
     if not key:
         return "is empty"
     if len(key) > MAX_KEY_LENGTH:
@@ -68,7 +68,7 @@ def _fault_of(key: object) -> str:
 
 
 def _fault_without(arguments: Mapping[str, Any], key: str) -> str:
-    """Return what would be wrong with *key* if each of the *arguments* that it contains were a short one."""
+    """Return the fault that *key* would have if each of the *arguments* in it were short."""
     for argument in arguments.values():
         if isinstance(argument, str | int) and (str(argument) or not key):
             key = key.replace(str(argument), "x")
@@ -83,7 +83,7 @@ def short_name(namespace: str, key: str) -> str:
 def opaque_id(key: str, user: str) -> str:
     """Return the id of *user* that browsers see in the group *key*: 16 url-safe characters.
 
-    It does not reveal the user id, is another in each group, and is the same in all processes with one ``SECRET_KEY``.
+    It does not reveal the user id, differs between groups, and is the same in all processes with one ``SECRET_KEY``.
     Computing it takes some microseconds: keep it where it is needed often.
     """
     mac = _opaque_mac(settings.SECRET_KEY).copy()
@@ -118,7 +118,7 @@ def user_id_of(user: Any) -> str | None:
 
 
 def checked_user_id(user: Any, owner: str) -> str:
-    """Return the id of *user*, which *owner* was given. Raises as :func:`user_id_of`, and ``ValueError`` for none."""
+    """Return the id of *user*, which *owner* was given. Raises like :func:`user_id_of`, and ``ValueError`` for a user without one."""
     if (found := user_id_of(user)) is not None:
         return found
     shown = (
@@ -165,7 +165,7 @@ def arguments_of(view: object) -> Mapping[str, Any]:
     """Return the arguments of the URL that *view* answers."""
     arguments: Mapping[str, Any] | None = getattr(view, "kwargs", None)
     if arguments is None and (request := getattr(view, "request", None)):
-        return url_arguments(request.path_info)  # a view within another was never set up as one
+        return url_arguments(request.path_info)  # a view inside another one has no arguments of its own
     return arguments or NO_ARGUMENTS
 
 

@@ -16,7 +16,7 @@ from .calls import defaults
 from .conf import checked_interval
 from .keys import fill_in
 from .state.events import Event
-from .state.records import decode_meta
+from .state.metas import decode_meta
 from .view_presence import TRACK, WATCH, Record, ViewPresence
 
 __all__ = ["PresenceMixin", "presence_of"]
@@ -27,8 +27,8 @@ class PresenceMixin:
 
     ``presence_key`` names the group, filled in from the view's attributes and URL (``"document:{doc_id}"``); None is
     one group for the view's class. With ``presence_unique_per_connection`` every tab of somebody who is not logged
-    in counts by itself. ``online_count`` is kept current. What others do refreshes the page at most once in
-    ``presence_refresh_interval`` seconds, where that is longer than ``REFRESH_INTERVAL``; 0 is no more than that.
+    in counts by itself. ``online_count`` is kept current. Changes by others refresh the page at most once in
+    ``presence_refresh_interval`` seconds, if that is longer than ``REFRESH_INTERVAL``.
 
     Tracking, untracking, updating and broadcasting never wait for the store: they are at once in what this view
     reads, and reach the others as soon as the store has answered.
@@ -41,7 +41,7 @@ class PresenceMixin:
 
     request: HttpRequest
     _presence = cached_property(ViewPresence)
-    _presence_wish: str | None = None  # what was wished last: TRACK or WATCH. djust saves these two
+    _presence_wish: str | None = None  # the last wish, TRACK or WATCH. djust saves these two
     _presence_last: str | None = None  # the meta that was tracked last
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -54,10 +54,10 @@ class PresenceMixin:
                 "nobody is present: add 'djust_presence' to INSTALLED_APPS."
             )
 
-    # Who and where
+    # Identity and key
 
     def get_presence_key(self) -> str:
-        """The name of the group, 1 to 255 characters.
+        """Return the presence key of the group, 1 to 255 characters.
 
         Raises ``PresenceKeyError`` when a variable in ``presence_key`` is missing or None.
         """
@@ -66,10 +66,10 @@ class PresenceMixin:
         return self._presence.scoped(fill_in(self.presence_key, self))
 
     def get_presence_user_id(self) -> str:
-        """Return who this is to the others: the user's id, or one for somebody who is not logged in.
+        """Return the user id, that of the user or one for a visitor who is not logged in.
 
-        That is the same in all tabs of their session: a random token that is kept in it, or a hash of its key. Where
-        there is no session (nor can begin, on a socket), or with ``presence_unique_per_connection``, it is an id of
+        The latter is the same in all tabs of a session: a random token that is kept in it, or a hash of its key. Where
+        there is no session (a socket cannot begin one), or with ``presence_unique_per_connection``, it is an id of
         this connection.
         """
         user = getattr(self.request, "user", None)
@@ -80,9 +80,9 @@ class PresenceMixin:
     # Wishes
 
     def track_presence(self, meta: Mapping[str, Any] | None = None) -> None:
-        """Be present, with *meta* (JSON, at most 4 KB and 32 levels) for the others to see; again: with another meta.
+        """Be present, with *meta* (JSON, at most 4 KB and 32 levels) that others see. A repeat replaces the meta.
 
-        While a page is rendered over HTTP nobody is registered, but the view reads the group with its reader. Raises
+        While a page is rendered over HTTP nothing is registered, but the view's reads include its reader. Raises
         ``ValueError`` for a meta that is not JSON or too large, and ``PresenceKeyError``.
         """
         self._presence.track(meta)
@@ -93,7 +93,7 @@ class PresenceMixin:
         self.online_count = await self.apresence_count()
 
     def untrack_presence(self) -> None:
-        """Be no longer present, at once; the view goes on watching."""
+        """Stop being present, at once; the view goes on watching."""
         if self._presence.untrack():
             self._presence.recount()
 
@@ -102,7 +102,7 @@ class PresenceMixin:
             self.online_count = await self.apresence_count()
 
     def update_presence(self, **changes: Any) -> None:
-        """Merge *changes* into one's own meta; None takes a key out. Nobody is told of a leave or a join.
+        """Merge *changes* into the view's meta; None deletes a field. Others get an update, no leave or join.
 
         Raises ``PresenceError`` when nothing is tracked, and ``ValueError`` like :meth:`track_presence`.
         """
@@ -112,7 +112,7 @@ class PresenceMixin:
         self.update_presence(**changes)
 
     def watch_presence(self) -> None:
-        """See the group, and hear of its changes, without being counted."""
+        """Get the members and changes of the group without being counted."""
         self._presence.watch()
         self._presence.recount()
 
@@ -124,25 +124,25 @@ class PresenceMixin:
         """Send *event* with *payload* (JSON) to every session of the group, this one included.
 
         It arrives as ``handle_presence_event(event, payload)`` where a view has that, and in the browser as a
-        ``presence:<event>`` event on the document. Raises ``TypeError`` or ``ValueError`` for what is not JSON, or
-        has more than 32 levels. While a page is rendered over HTTP it goes nowhere, but in a
+        ``presence:<event>`` event on the document. Raises ``TypeError`` or ``ValueError`` for a payload that is not JSON, or
+        has more than 32 levels. While a page is rendered over HTTP it is dropped, but in a
         POST it is sent.
         """
         if self._presence.session:
             self._presence.session.broadcast(self._presence.read_key(), event, payload)
             return
         item = Event.of(event, payload).item
-        if self.request.method == "POST":  # an event of a page that has no socket
+        if self.request.method == "POST":  # djust's event of a page without a socket
             publish(get_backend(), self._presence.checked_key(), [item])
 
     async def abroadcast_to_presence(self, event: str, payload: Any = None) -> None:
         self.broadcast_to_presence(event, payload)
 
     def _restore_presence(self) -> None:
-        """Track again what was tracked last.
+        """Repeat the last wish.
 
-        A view whose state was restored for another connection, where it has wished nothing yet, does what it had done
-        on that: who was watching, or had untracked, watches.
+        A view whose state was restored for another connection, where it has no wish yet, tracks again with the same
+        meta, or watches if it was watching or had untracked.
         """
         session = self._presence.session
         here = session is not None and session.key is not None
@@ -154,7 +154,7 @@ class PresenceMixin:
     # Reads
 
     def list_presences(self) -> list[Record]:
-        """The records of all who are present, oldest first: see the docs for what is in one."""
+        """Return the records of all users present, oldest first; the docs list the fields of one."""
         return self._presence.records()
 
     async def alist_presences(self) -> list[Record]:
@@ -170,16 +170,16 @@ class PresenceMixin:
     # Callbacks
 
     def handle_presence_join(self, presence: Record) -> Any:
-        """Somebody has come: once for each user, on every session of the group. It may be async, as all callbacks."""
+        """Called when a user has joined: once for each, on every session of the group. Like all callbacks, it may be async."""
 
     def handle_presence_leave(self, presence: Record) -> Any:
-        """Somebody has left, with their last connection."""
+        """Called when a user's last connection has left."""
 
     def handle_presence_update(self, presence: Record) -> Any:
-        """Somebody's meta is another now."""
+        """Called when a user's meta has changed."""
 
     def _on_presence_change(self, **kwargs: Any) -> Any:
-        """Once per refresh, after the callbacks, with ``joins``, ``leaves``, ``updates`` and ``online_count``."""
+        """Called once per refresh, after the callbacks, with ``joins``, ``leaves``, ``updates`` and ``online_count``."""
         self.online_count = kwargs["online_count"]
 
 

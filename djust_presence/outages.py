@@ -1,4 +1,4 @@
-"""Decides which failures are an outage, so that the log says once when it begins and once when it is over."""
+"""The decision which failures are an outage, for one line in the log when it begins and one when it ends."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["Outage", "OutageOf"]
 
 T = TypeVar("T")
 
-# A lost reply, and the second one of a caller that tries again at once, are no outage. Two seconds are what a server
-# that is restarted, or a failover within a host, may take; a caller with back-off has tried four times by then.
+# A lost reply, even if the caller repeats at once and loses another, is not an outage. A server that is restarted, or
+# a failover within a host, may take two seconds, in which a caller with back-off tries four times.
 FAILURES = 3
 SECONDS = 2.0
 
@@ -66,7 +66,7 @@ class Outage:
 
     @classmethod
     def forget_locks(cls) -> None:
-        """In a forked child: nobody is left to let go of a lock."""
+        """Replace the locks in a forked child, where no thread would release them."""
         for outage in cls._all:
             outage._lock = threading.Lock()
 

@@ -1,10 +1,12 @@
-"""How often something may happen: tokens, and lines in the log that somebody else can cause."""
+"""Limits on rates: token buckets, and log lines that others can cause at any rate."""
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 from weakref import WeakSet
 
 from .forks import after_fork
@@ -16,9 +18,9 @@ MOST_CAUSES = 1000
 
 
 class TokenBucket:
-    """Holds *burst* tokens at first and at most, and gets *rate* new ones a second.
+    """A bucket that holds *burst* tokens at first and at most, and gets *rate* new ones a second.
 
-    Times are seconds of any clock. While that goes back, nothing is added.
+    Times are seconds of any clock. If that goes back, nothing is added.
     """
 
     __slots__ = ("_burst", "_rate", "_time", "_tokens")
@@ -30,7 +32,7 @@ class TokenBucket:
         self._time = float("-inf")
 
     def take(self, now: float, leaving: float = 0, *, amount: float = 1) -> bool:
-        """Take *amount* tokens if at least *leaving* others stay; return whether it did."""
+        """Take *amount* tokens and return True if at least *leaving* others stay."""
         if now > self._time:
             self._tokens = min(self._burst, self._tokens + (now - self._time) * self._rate)
             self._time = now
@@ -41,26 +43,37 @@ class TokenBucket:
 
 
 class LogLimit:
-    """*burst* lines, and then one in ten seconds, for what others can cause at any rate, by another cause each.
+    """A limit on log lines that others can cause at any rate: *burst* lines of each cause, then one in ten seconds.
 
-    For any thread. *clock* gives seconds.
+    For any thread. *clock* gives seconds. With *by_error* each type of error is a cause of its own.
     """
 
     _all: WeakSet[LogLimit] = WeakSet()
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, burst: int = 1) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, burst: int = 1, *, by_error: bool = False
+    ) -> None:
         self._clock = clock
         self._burst = burst
+        self._by_error = by_error
         self._lines: dict[tuple[object, ...], TokenBucket] = {}
         self._left_out: dict[tuple[object, ...], int] = {}
         self._lock = threading.Lock()
         self._all.add(self)
 
-    def line(self, *cause: object) -> str | None:
-        """The end of the line to log: empty, or how many were left out before it; None if this one is left out too.
+    def log(
+        self, log: Callable[..., object], text: str, *args: object, of: object = None, **kwargs: Any
+    ) -> None:
+        """Log *text*, filled in with *args*, by *log*, a method of a logger, unless it is left out.
 
-        A *cause* is part of the code, such as a function and a type of error, never anything that somebody has sent.
+        The cause is *text* and *of*, a part of the code such as a function, never anything that somebody has sent.
         """
+        error = (kwargs.get("exc_info") or sys.exc_info()[1]) if self._by_error else None
+        if (left_out := self.line(text, of, type(error))) is not None:
+            log(f"{text}%s", *args, left_out, stacklevel=2, **kwargs)
+
+    def line(self, *cause: object) -> str | None:
+        """Return the end of a line: empty, or the number of lines left out before it; None to leave it out too."""
         with self._lock:
             if cause not in self._lines:
                 if len(self._lines) >= MOST_CAUSES:
@@ -75,7 +88,7 @@ class LogLimit:
 
     @classmethod
     def forget(cls) -> None:
-        """Begin again: in a forked child, in which nobody is left to let go of a lock, and with each test."""
+        """Start empty: in a forked child, where no thread would release a lock, and with each test."""
         for limit in cls._all:
             limit._lines, limit._left_out, limit._lock = {}, {}, threading.Lock()
 
@@ -84,4 +97,4 @@ after_fork(LogLimit.forget)
 
 
 # Tracebacks, by the function that has failed and the type of its error.
-user_code = LogLimit(burst=10)
+user_code = LogLimit(burst=10, by_error=True)

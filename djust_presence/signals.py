@@ -1,4 +1,4 @@
-"""Signals of who comes, goes and changes, for code that has no page open."""
+"""Signals for joins, leaves and updates, for code without a page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Presence:
     """The sender of every signal of this module."""
 
 
-# Each is sent once for a change, with key= (the presence key) and presence= (the record, for a leave the last one), by
+# Each is sent once for a change, with key= (the presence key) and presence= (the record; for a leave, the last one), by
 # the process that wrote the change, to sync and async receivers.
 presence_joined = Signal()
 presence_left = Signal()

@@ -1,4 +1,4 @@
-"""Tasks of this package, on whatever loop."""
+"""Tasks of this package, on any loop."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 
 def start(work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
-    """Start a task on the running loop, which begins at its next turn: never at once, though its task factory be eager.
+    """Start a task on the running loop, which begins at the loop's next turn, even with an eager task factory.
 
-    Whoever calls this can so keep the task before any of it has run. *context* is a copy of the caller's by default.
+    So the caller can store the task before any of it has run. *context* is a copy of the caller's by default.
     """
     return asyncio.Task(work, loop=asyncio.get_running_loop(), context=context)

@@ -1,4 +1,4 @@
-"""The presence of one live view: who it is, what it wishes, what it reads, and the callbacks that it is told by."""
+"""The presence of one live view: its identity, wishes, reads and callbacks."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from .keys import arguments_of, checked_key
 from .rates import user_code
 from .state.audience import Intent, overlay
 from .state.listing import presences
+from .state.metas import decode_meta, merged
 from .state.outbox import Wish
-from .state.records import Member, Step, What, decode_meta, record
+from .state.records import Member, Step, StepKind, record
 from .tracker import Refresh, Session, in_loop, lookup
 
-__all__ = ["TRACK", "WATCH", "Record", "ViewPresence"]
+__all__ = ["TRACK", "WATCH", "Record", "ViewPresence", "scopes"]
 
 logger = logging.getLogger("djust_presence")
 
 TRACK, WATCH = "track", "watch"
 
-CALLBACKS = {  # and under which argument of _on_presence_change the record is
-    What.JOIN: ("handle_presence_join", "joins"),
-    What.LEAVE: ("handle_presence_leave", "leaves"),
-    What.UPDATE: ("handle_presence_update", "updates"),
+CALLBACKS = {  # each with the argument of _on_presence_change that has the record
+    StepKind.JOIN: ("handle_presence_join", "joins"),
+    StepKind.LEAVE: ("handle_presence_leave", "leaves"),
+    StepKind.UPDATE: ("handle_presence_update", "updates"),
 }
 
 Record = dict[str, Any]
@@ -52,12 +53,12 @@ class View(Protocol):
     def _on_presence_change(self, **kwargs: Any) -> Any: ...
 
 
-# For hosts that keep the groups of several customers apart: each returns the key of a view's group among those.
+# For hosts that keep the groups of several tenants apart: each returns a view's key with its tenant.
 scopes: list[Callable[[Any, str], str]] = []
 
 
 class ViewPresence:
-    """The presence of *view*, which its host connects to a *session*. What djust saves of it is on the view."""
+    """The presence of *view*, which its host connects to a *session*. The view has the attributes that djust saves."""
 
     __slots__ = (
         "_alone",
@@ -74,11 +75,11 @@ class ViewPresence:
     def __init__(self, view: View) -> None:
         self.view = view
         self.session: Session | None = None
-        self.reads = False  # whether the view has read the group
-        self._uncounted = False  # tracked where the store could not be asked
-        self._username = ""  # of somebody who is logged in, as it was when the view was mounted
+        self.reads = False  # True if the view has read the group
+        self._uncounted = False  # True if it tracked on a running loop, where the store could not be asked
+        self._username = ""  # of a user who is logged in, as it was when the view was mounted
         self._visitor: str | None = None  # the id of the Django session, once it was looked for
-        self._alone: str | None = None  # the id of this connection, where there is no other
+        self._alone: str | None = None  # the id of this connection, if there is no other
         # Over HTTP:
         self._key: str | None = None  # of the group that the view tracks, or watches
         self._began = time.time()
@@ -86,11 +87,11 @@ class ViewPresence:
     # For the host
 
     def connect(self, session: Session, alone: str | None = None) -> None:
-        """Be live by *session*, before the view is mounted; *alone* is an id of the connection, for visitors."""
+        """Use *session* from here on, before the view is mounted; *alone* is an id of the connection, for visitors."""
         self.session, self._alone = session, alone
 
     def mounting(self) -> None:
-        """Called in a thread before ``mount``: async code could load no Django session, nor a name that is a relation."""
+        """Load session and user name before ``mount``, in a thread: async code could not."""
         user = getattr(self.view.request, "user", None)
         if is_logged_in(user):
             self._username = username_of(user)
@@ -98,13 +99,13 @@ class ViewPresence:
             self._find_visitor()
 
     def mounted(self) -> None:
-        """Called in a thread after ``mount``, as an async one could not ask the store."""
+        """Count after ``mount``, in a thread, if an async mount could not ask the store."""
         if self._uncounted:
             self._uncounted = False
             self.view.online_count = self.count()
 
     def take_in(self, refresh: Refresh) -> None:
-        """Give the view its news, in a thread before it is rendered. A callback that is the mixin's gets no records."""
+        """Give the view its news, in a thread before it is rendered. Callbacks that are not overridden are skipped."""
         changes: dict[str, list[Record]] = {"joins": [], "leaves": [], "updates": []}
         lists = not is_default(change := self.view._on_presence_change)
         for entry in refresh.entries:
@@ -120,7 +121,7 @@ class ViewPresence:
         self.call(change, **changes, online_count=count)
 
     def call(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Call user code; its error is logged."""
+        """Call user code; an error is logged."""
         with self._logged(callback):
             call(callback, *args, **kwargs)
 
@@ -129,20 +130,19 @@ class ViewPresence:
         """Log an error in this block as one of *callback*, and go on after it."""
         try:
             yield
-        except Exception as error:
+        except Exception:
             name = str(getattr(callback, "__qualname__", callback))
-            if (left_out := user_code.line(name, type(error))) is not None:
-                logger.exception("%s failed.%s", name, left_out)
+            user_code.log(logger.exception, "%s failed.", name, of=name)
 
     def listen(self, session: Session) -> None:
-        """Say what the view wants to hear of, before it tracks or watches."""
+        """Set up *session* for the view's broadcasts and refresh interval, before it tracks or watches."""
         interval = checked_interval(type(self.view), self.view.presence_refresh_interval)
         session.listen(callable(getattr(self.view, "handle_presence_event", None)), interval)
 
-    # Who and where
+    # Identity and key
 
     def visitor_id(self) -> str:
-        """Return the id of somebody who is not logged in: of their Django session, else of this connection."""
+        """Return the id of a visitor who is not logged in: of their Django session, else of this connection."""
         if not self.view.presence_unique_per_connection and (visitor := self._find_visitor()):
             return visitor
         if self._alone is None:
@@ -150,13 +150,13 @@ class ViewPresence:
         return self._alone
 
     def _find_visitor(self) -> str:
-        """Return the id of the Django session, if there is one. Looked for once, as that may load the session."""
+        """Return the id of the Django session, empty if there is none. Looked for once, as that may load the session."""
         if self._visitor is None:
             self._visitor = visitor_id(getattr(self.view.request, "session", None), self.session is None)
         return self._visitor
 
     def scoped(self, key: str) -> str:
-        """Return *key* among those of the view's customer. For such a key it is the same."""
+        """Return *key* with the view's tenant; a key that already has it is returned unchanged."""
         for scope in scopes:
             key = scope(self.view, key)
         return key
@@ -186,7 +186,7 @@ class ViewPresence:
             self.session.track(key, user, text, lasting=user != self._alone)
 
     def untrack(self) -> bool:
-        """Return whether that changes what the view reads: djust calls this when a connection has ended, too."""
+        """Untrack; return whether that changes the view's reads: djust calls this when a connection has ended, too."""
         if self.session and self.session.ended:
             return False
         changes = self.session is not None or self._has_reader
@@ -201,9 +201,8 @@ class ViewPresence:
         tracked = wanted if self.session else self.view._presence_wish == TRACK
         if not tracked:
             raise PresenceError("There is nothing to update: call track_presence() first.")
-        meta: dict[str, Any] = {**decode_meta(self.view._presence_last or "").copy(), **changes}
-        kept = {key: value for key, value in meta.items() if value is not None}
-        text = self.encode(kept, wanted.wish.user if wanted else self._checked_user())
+        meta = merged(decode_meta(self.view._presence_last or "").copy(), changes)
+        text = self.encode(meta, wanted.wish.user if wanted else self._checked_user())
         self.view._presence_last = text
         if self.session and wanted:
             self.session.track(wanted.wish.key, wanted.wish.user, text, wanted.lasting)
@@ -226,7 +225,7 @@ class ViewPresence:
     # Reads
 
     def recount(self) -> None:
-        """Set ``online_count``; after ``mount`` where the store would have to be asked in a running loop."""
+        """Set ``online_count``; wait until after ``mount`` if the store would have to be asked in a running loop."""
         if not in_loop() or (self.session and self.session.served):
             self.view.online_count = self.count()
         else:
@@ -239,21 +238,21 @@ class ViewPresence:
         return self.reads and not self.view._presence_wish
 
     def _read(self) -> tuple[str, Session | None]:
-        """Return the key of the group that is read, and the session that reads it if it is that of the view."""
+        """Return the key of the group to read, and the view's session if it can read it."""
         self.reads = True
         return self.read_key(), self.session if self.session and self.session.follows else None
 
     @property
     def _has_reader(self) -> bool:
-        """True if this is a page over HTTP whose reader will be present, once its socket is open.
+        """True if this is a page over HTTP whose reader will be present once its socket is open.
 
-        A view that was never set up, as one of djust's within another, will have no socket.
+        A view that was never set up, such as one of djust's inside another, has no socket.
         """
         return not self.session and self.view._presence_wish == TRACK and hasattr(self.view, "kwargs")
 
     @property
     def _reader(self) -> Intent | None:
-        """As whom the reader will be present."""
+        """Return the presence that the reader will have."""
         if not self._has_reader:
             return None
         wish = Wish(self.read_key(), self._checked_user(), self.view._presence_last or "")

@@ -104,7 +104,12 @@ def test_a_project_that_sets_nothing_is_passed_over_in_silence(settings: Setting
         ({"BACKEND": "no.where"}, "E002", "cannot be imported", "install what the import asks for"),
         ({"BACKEND": f"{__name__}.DemoView"}, "E002", "not a subclass", "dotted path"),
         ({"BACKEND": f"{__name__}.Refusing"}, "E002", "no such server", "LOCATION and OPTIONS"),
-        ({"OPTIONS": {"prefix": "x"}}, "E002", "takes no options", "Correct or remove what it names"),
+        (
+            {"OPTIONS": {"prefix": "x"}},
+            "E002",
+            "takes no options",
+            "Correct or remove the option that it names",
+        ),
         ({"TIMEOUT": 30}, "E003", "not above HEARTBEAT_INTERVAL", "more than 30 seconds"),
         ({"LOST_GRACE": 31}, "E015", "above HEARTBEAT_INTERVAL", "at most"),
         ({"AUTHORIZE": "no.such.module"}, "E017", "cannot be imported", "dotted path"),
@@ -114,7 +119,7 @@ def test_a_project_that_sets_nothing_is_passed_over_in_silence(settings: Setting
         (
             {"SHARED_TAGS": ["i18n", "no.such"]},
             "E018",
-            "'no.such', which is no template library",
+            "'no.such', which is not a template library",
             "{% load %}",
         ),
         ({"LEASE_TTL": 2.9}, "E004", "below 3 seconds", "at least 3"),
@@ -270,7 +275,8 @@ def test_a_package_that_is_missing_is_said_with_how_to_get_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
-    monkeypatch.delitem(sys.modules, "djust_presence.backends.redis", raising=False)
+    for module in [name for name in sys.modules if name.startswith("djust_presence.backends.redis")]:
+        monkeypatch.delitem(sys.modules, module)
     settings.DJUST_PRESENCE = {"BACKEND": "redis"}
     said = the_only()
     assert said.id == "djust_presence.E002"

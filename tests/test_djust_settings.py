@@ -74,7 +74,7 @@ def test_a_setting_of_ours_counts_alone(settings: Settings) -> None:
         ),
         (
             {"PRESENCE_BACKEND": "redis", "REDIS_URL": "127.0.0.1:6379"},
-            r"DJUST_CONFIG\['REDIS_URL'\] is no Redis URL",
+            r"DJUST_CONFIG\['REDIS_URL'\] is not a Redis URL",
         ),
         (
             {"PRESENCE_BACKEND": "redis", "PRESENCE_REDIS_PREFIX": "{a}"},

@@ -176,7 +176,7 @@ def pages(quiet_presence: None, db: None) -> Iterator[None]:
 @pytest.fixture
 def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that is sent is taken in."""
-    for name in ("FRAMES_PER_SECOND", "BYTES_PER_SECOND", "PATIENCE"):
+    for name in ("FRAMES_PER_SECOND", "BYTES_PER_SECOND", "USELESS_FRAMES"):
         monkeypatch.setattr(limits, name, 10**9)
 
 

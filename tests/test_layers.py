@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Collection, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import djust_presence
@@ -32,7 +34,7 @@ LAYERS = [
     {"cursor_mixin"},
     {"hosts"},
     {"live", "djust", "channels", "feed"},
-    {"templatetags", "context_processors", "checks", "routing_checks", "testing", "management", "urls"},
+    {"templatetags", "context_processors", "checks", "testing", "management", "urls"},
     {"apps", "contract", "jinja2", "pytest_plugin"},
 ]
 HEIGHTS = {module: height for height, layer in enumerate(LAYERS) for module in layer}
@@ -172,6 +174,27 @@ def test_every_module_has_its_layer() -> None:
     assert tops <= HEIGHTS.keys()
 
 
+def test_the_map_for_contributors_has_every_module_below_what_it_imports() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    _, _, table = text.partition("| place in `djust_presence/` |")
+    lines = table.partition("\n\n")[0].splitlines()
+    rows = {
+        name: row
+        for row, line in enumerate(lines)
+        for name in re.findall(r"`(\w+)(?:\.py|/)`", line.split(" | ")[0])
+    }
+    tops = {name.split(".")[1] for name, _ in modules() if "." in name}
+    assert rows.keys() == tops | {"static"}
+    wrong = [
+        f"{name} imports {imported}"
+        for name, path in modules()
+        if "." in name
+        for imported in imports(name, path)
+        if (theirs := ours(imported)) in rows and rows[theirs] > rows[name.split(".")[1]]
+    ]
+    assert wrong == []
+
+
 def test_nothing_imports_upwards() -> None:
     wrong = [
         f"{name} imports {imported}"
@@ -194,6 +217,27 @@ def test_no_modules_import_each_other_in_a_cycle() -> None:
 
 def test_private_names_are_used_only_where_they_are_defined() -> None:
     assert foreign_accesses() == BORROWED.keys()
+
+
+def imported_names() -> dict[str, set[str]]:
+    """Return the names that other modules import from each module."""
+    files = dict(modules())
+    found: dict[str, set[str]] = {}
+    for name, path in files.items():
+        for imported in set(imports(name, path)) - files.keys():
+            origin, _, imported_name = imported.rpartition(".")
+            if origin in files.keys() - {name}:
+                found.setdefault(origin, set()).add(imported_name)
+    return found
+
+
+def test_the_names_that_other_modules_import_are_in_all() -> None:
+    wrong = {
+        name: missing
+        for name, names in imported_names().items()
+        if (missing := names - set(getattr(import_module(name), "__all__", ())))
+    }
+    assert wrong == {}
 
 
 def test_only_a_session_writes_its_fields() -> None:
@@ -221,7 +265,8 @@ def test_only_the_registry_knows_the_redis_backend_and_only_by_its_path() -> Non
         name
         for name, path in modules()
         for imported in imports(name, path)
-        if f"{imported}.".startswith(f"{redis}.") or (imported.split(".")[0] == "redis" and name != redis)
+        if not f"{name}.".startswith(f"{redis}.")
+        and (f"{imported}.".startswith(f"{redis}.") or imported.split(".")[0] == "redis")
     ]
     assert wrong == []
     mentioned = [name for name, path in modules() if f'"{redis}.' in path.read_text()]

@@ -281,8 +281,8 @@ def test_without_a_key_the_group_is_the_class() -> None:
         ("", "is empty"),
         ("x" * 256, "has 256: 'xxx"),
         ("half \ud83d", r"has half of a surrogate pair in it: 'half \\ud83d'"),
-        (None, "is no text, but None"),
-        (42, "is no text, but 42"),
+        (None, "is not a text, but None"),
+        (42, "is not a text, but 42"),
     ],
 )
 def test_a_key_that_cannot_be_used_is_an_error_wherever_it_is_needed(key: Any, fault: str) -> None:

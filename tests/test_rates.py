@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from djust_presence.rates import MOST_CAUSES, LogLimit, TokenBucket
+
+logger = logging.getLogger("djust_presence")
 
 # The token bucket. Its times and rates here are such that floats are exact.
 
@@ -74,6 +79,33 @@ def test_each_cause_has_lines_of_its_own() -> None:
     now = 10.0
     assert limit.line("one", ValueError) == " 2 more like it were not logged."
     assert limit.line("two", ValueError) == ""
+
+
+def test_a_line_that_is_logged_ends_with_the_number_of_those_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    limit = LogLimit(lambda: now)
+    for name in "abc":
+        limit.log(logger.warning, "%s came.", name)
+    limit.log(logger.warning, "%s came.", "d", of="another part of the code")
+    limit.log(logger.warning, "%s went.", "e")
+    now = 10.0
+    limit.log(logger.warning, "%s came.", "f")
+    assert caplog.messages == ["a came.", "d came.", "e went.", "f came. 2 more like it were not logged."]
+    assert {record.pathname for record in caplog.records} == {__file__}
+
+
+def test_errors_of_one_place_are_told_apart_where_that_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    apart, together = LogLimit(lambda: 0.0, by_error=True), LogLimit(lambda: 0.0)
+    for error in (ValueError("one"), KeyError("two"), ValueError("three")):
+        together.log(logger.error, "It failed.", exc_info=error)
+        apart.log(logger.error, "It failed.", exc_info=error)
+        try:
+            raise error
+        except Exception:
+            apart.log(logger.exception, "It failed again.")
+    assert caplog.messages == ["It failed."] * 2 + ["It failed again."] + ["It failed.", "It failed again."]
 
 
 def test_causes_take_a_bounded_amount_of_memory() -> None:

@@ -60,7 +60,7 @@ class TestPermissions(BackendContract):
 
 def test_the_settings_page_names_all_permissions_in_two_ways() -> None:
     assert len(RULES) == 2
-    lua = "".join(path.read_text() for path in (ROOT / "djust_presence/backends/lua").glob("*.lua"))
+    lua = "".join(path.read_text() for path in (ROOT / "djust_presence/backends/redis/lua").glob("*.lua"))
     used = {f"+{name.lower()}" for name in re.findall(r'redis\.call\("(\w+)"', lua)}
     assert used <= set(RULES[1].split())
 

@@ -112,7 +112,7 @@ def test_presence_on_a_view_that_is_not_live_is_warned_of(view: Any, name: str, 
     said = only(
         checked(path("deep/", include([path("down/", view), path("again/", view)]))),
         "W008",
-        f"{__name__}.{name} is a PresenceMixin, but no live view",
+        f"{__name__}.{name} is a PresenceMixin, but not a live view",
         f"class {name}(PresenceMixin, LiveView, …)",
     )
     assert not said.is_serious()

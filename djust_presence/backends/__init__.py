@@ -1,1 +1,1 @@
-"""Where presence is kept: the contract, the registry, and the backends that ship."""
+"""The store of presences: its contract, the registry, and the backends that ship."""

@@ -1,4 +1,4 @@
-"""The contract of a backend: what each verb means, said once."""
+"""The contract of a backend: the meaning of each verb."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from django.core.checks import CheckMessage
 
 from ..state.order import Order, Spot
 from ..state.records import Change, Member, Op, Renewal, Reply, Snapshot, Work
+
+__all__ = ["Backend"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,14 +39,14 @@ class Backend:
     doubled, or sent to a store which has lost its memory leaves nothing behind.
 
     A **Change** is every visible difference of a user's record. The version rises by one with each, its tag is the
-    caller's, ``prev`` is the tag before, and ``before`` has the records that these users had until then: by them signals
-    are sent. What changes nothing makes no Change. A group begins with a join, which gives it its epoch, and ends,
+    caller's, ``prev`` is the tag before, and ``before`` has the records that these users had until then: signals are made
+    from them. A write that changes nothing makes no Change. A group begins with a join, which gives it its epoch, and ends,
     leaving no row, with its last leave.
 
     Third parties may write the blocking verbs only: the ``a``-twins then run them in a thread.
     """
 
-    #: Whether other processes see what is written here. If not, no channel layer is needed.
+    #: True if other processes see what is written here. If not, no channel layer is needed.
     shared: ClassVar[bool] = True
 
     def __init__(self, location: str, options: Mapping[str, Any]) -> None:
@@ -52,25 +54,25 @@ class Backend:
 
     @property
     def namespace(self) -> str:
-        """Tells this store from others whose processes use the same channel layer or cache."""
+        """A name that tells this store from others whose processes use the same channel layer or cache."""
         return ""
 
     def check(self) -> list[CheckMessage]:
-        """What is wrong with the configuration, found without any I/O."""
+        """Return the faults of the configuration, found without any I/O."""
         return []
 
     def close(self) -> None:
-        """Let go of connections. The backend may be used again afterwards."""
+        """Close connections. A later use of the backend opens them again."""
 
     async def aclose(self) -> None:
-        """The same for what belongs to the running loop."""
+        """Close the connections of the running loop."""
 
     # Leases
 
     def open(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> str:
-        """Begin *lease*, with no write under it yet; nothing if it is known or claimed.
+        """Begin *lease*, with no write under it yet; do nothing if it is known or claimed.
 
-        While all is well its owner writes or renews at least every *unheard* seconds; 0 if nobody says so. The store
+        While all is well its owner writes or renews at least every *unheard* seconds; 0 if it makes no such promise. The store
         notes since when it has been heard from (by openings and renewals of leases with such a promise) without a
         silence longer than *pause*, the shortest in which a lease of somebody alive may expire: see :meth:`claim`.
 
@@ -82,29 +84,28 @@ class Backend:
     def renew(self, lease: str, seq: int, keys: Sequence[str], ahead: int = 0) -> Renewal:
         """Extend *lease* by its ttl, unless it is draining, and say where the groups *keys* stand.
 
-        DEAD if the lease is unknown or claimed, or *seq* is not the number of its last write. So many more writes as
-        *ahead* says are under way, and may have been carried out.
+        DEAD if the lease is unknown or claimed, or *seq* is not the number of its last write. *ahead* more
+        writes are under way, and may have been carried out.
         """
         raise NotImplementedError
 
     def drain(self, lease: str, grace: float) -> None:
-        """Let *lease* expire in *grace* seconds, whatever was left of it, and nothing extend it any more.
+        """Let *lease* expire in *grace* seconds, whatever was left of it; it cannot be extended after that.
 
-        A lease on which nothing hangs is forgotten at once.
+        A lease without refs is forgotten at once.
         """
         raise NotImplementedError
 
     def claim(self, own: str | None, limit: int, lag: float) -> list[Work] | None:
-        """Claim what has expired, some of it at least, and give out work that claimed leases have left, *limit* refs
-        at most.
+        """Claim expired leases, some of them at least, and return work that claimed leases have left, *limit* refs at most.
 
-        A lease that promised to be heard of is claimed only if the store has been heard from, up to this moment and
-        without a pause, for as long as that may take; of a draining one, as long as its *pause* at most, for whoever has
-        moved elsewhere. So after an outage everybody who is alive has renewed before anybody is claimed. Without *own*
-        this does not count.
+        A lease with a promise (*unheard*) is claimed only if the store has been heard from, up to this moment and
+        without a pause, for at least that long; for a draining one, its *pause* is enough: users who have moved to
+        another process are known there by then. So after an outage every live process has renewed before any lease is
+        claimed. Without *own* this rule does not apply.
 
         None if the lease *own* is unknown or has itself expired. Without *own*, expired job leases are claimed, and
-        others only when they have been so for *lag* seconds. The same work may be given out more than once.
+        others only when they expired *lag* seconds ago. The same work may be given out more than once.
         """
         raise NotImplementedError
 
@@ -143,27 +144,27 @@ class Backend:
     # Reads
 
     def snapshots(self, keys: Sequence[str]) -> list[Snapshot]:
-        """The groups *keys*, each atomically, in one round trip."""
+        """Return the groups *keys*, each as of one moment, in one round trip."""
         raise NotImplementedError
 
     def page(self, key: str, limit: int | None = None, after: Spot | None = None) -> dict[str, Member]:
-        """Some members of a group, in order: by ``joined_at``, and where that is equal by their users' code points.
+        """Return members of a group in order: by ``joined_at``, and where that is equal by their users' code points.
 
-        At most *limit* of them, and only those who come *after* a place in this order, which is a ``joined_at`` and a user
-        who may not be there. Override it if the time it takes can depend on *limit* instead of on the group.
+        At most *limit* of them, and only those *after* a spot in this order: a ``joined_at`` and a user, who need not
+        be a member. This default reads the whole group; override it in a store that can read a part.
         """
         members = self.snapshots([key])[0].members
         return {user: members[user] for user in Order.of(members).part(limit, after)}
 
     def counts(self, keys: Sequence[str]) -> list[int]:
-        """How many users are in each of the groups *keys*, in one round trip and constant time for each.
+        """Return the number of users in each of the groups *keys*, in one round trip and constant time for each.
 
         In the order of *keys*, which may be none, thousands, or the same again.
         """
         raise NotImplementedError
 
     def members(self, key: str, users: Sequence[str]) -> list[Member | None]:
-        """Those of *users* who are in the group, and None for each of the others, in one round trip.
+        """Return the member for each of *users*, None for those who are not in the group, in one round trip.
 
         In the order of *users*, who may be none, thousands, or the same again.
         """

@@ -29,7 +29,7 @@ class MemoryBackend(Backend):
         self._began = time.time() - time.monotonic()
 
     def _now(self) -> float:
-        """Epoch seconds that a change of the wall clock does not move."""
+        """Return epoch seconds, unaffected by changes of the wall clock."""
         return self._began + time.monotonic()
 
     def open(self, lease: str, ttl: float, unheard: float = 0, pause: float = 0) -> str:

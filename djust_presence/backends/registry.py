@@ -1,4 +1,4 @@
-"""Which backend is in use: one instance for the whole process, made on first use and again when settings change."""
+"""The backend in use: one instance for the whole process, made on first use and again when settings change."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import threading
 from django.utils.module_loading import import_string
 
 from ..conf import get_settings, name_of, on_change
+from ..errors import Misconfigured
 from ..forks import after_fork
 from ..greenlets import NOT_SUPPORTED, is_patched
 from .base import Backend
-from .options import Misconfigured
 
 logger = logging.getLogger("djust_presence")
 
@@ -36,13 +36,13 @@ def register_backend(name: str, backend: str | type[Backend]) -> None:
 
 
 def load_backend_class(name: str) -> type[Backend]:
-    """The class behind a BACKEND setting: a registered name or a dotted path.
+    """Return the class that a BACKEND setting names: a registered name or a dotted path.
 
     Raises ``ImproperlyConfigured`` when there is none, or when it cannot be imported.
     """
     found = _classes.get(name, name)
     if isinstance(found, str):
-        if "://" in found:  # which is not shown, as it may hold a password
+        if "://" in found:  # not shown, as it may hold a password
             raise Misconfigured(
                 "E002",
                 f"{name_of('BACKEND')} is a URL.",
@@ -72,7 +72,7 @@ def load_backend_class(name: str) -> type[Backend]:
 
 
 def get_backend() -> Backend:
-    """The backend of this process."""
+    """Return the backend of this process."""
     global _instance
     if _instance is None:
         with _lock:
@@ -86,7 +86,7 @@ def get_backend() -> Backend:
                     raise Misconfigured(
                         "E002",
                         f"{name_of('OPTIONS')} of the backend {settings.backend!r} does not fit: {error}.",
-                        "Correct or remove what it names. If that is no option, the constructor of the backend has failed.",
+                        "Correct or remove the option that it names. If it names none, the constructor of the backend has failed.",
                     ) from error
     return _instance
 

@@ -6,29 +6,29 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
-__all__ = ["LONGEST_WAIT", "NOTICES", "Bus", "Item", "Receive"]
+__all__ = ["LONGEST_WAIT", "NOTICES", "Bus", "Item", "Receiver"]
 
 Item = list[Any]  # ["change", …], ["event", …], or a notice: JSON
-Receive = Callable[[str, Sequence[Item | None]], None]  # None: an item that could not be decoded
+Receiver = Callable[[str, Sequence[Item | None]], None]  # None: an item that could not be decoded
 
-NOTICES = ""  # stands for a presence key in notices, which concern processes and no group
+NOTICES = ""  # in place of a presence key, in notices: these concern processes, not a group
 LONGEST_WAIT = 1.0  # seconds that sending a single message, or the last ones of a process, may take
 
 
 class Bus:
     """Carries messages of one process (and loop) to and from the others. Used on its loop only.
 
-    Messages may be lost, duplicated and reordered: receivers cope with that. No method waits for another process, and
-    none raises: a message that cannot be sent is dropped, which comparison with the store makes up for. The log has a
+    Messages may be lost, duplicated and reordered: receivers cope with that. No method waits for another process or
+    raises: a message that cannot be sent is dropped, which comparison with the store makes up for. The log has a
     line when an outage begins and one when it ends.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receiver) -> None:
         self._receive = receive
-        self.id = uuid4().hex  # by which the process recognises its own messages
+        self.id = uuid4().hex  # tells the process its own messages
 
     def subscribe(self, key: str, ready: Callable[[], None]) -> None:
-        """Receive messages for *key*. *ready* is called once that works, which may take long if the transport hangs."""
+        """Receive messages for *key*. *ready* is called once that works; it may take long if the transport hangs."""
         raise NotImplementedError
 
     def unsubscribe(self, key: str) -> None:
@@ -44,7 +44,7 @@ class Bus:
         return False
 
     def again(self, always: bool = False) -> None:
-        """Subscribe again if the transport has forgotten this process, or *always*. Called with each renewal."""
+        """Subscribe again if the transport has forgotten this process, or with *always*. Called with each renewal."""
 
     async def aclose(self) -> None:
         """Stop receiving, and send what is waiting if that takes at most a second."""

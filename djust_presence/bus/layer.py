@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ..forks import after_fork
 from ..rates import LogLimit
 from ..tasks import start
-from .base import LONGEST_WAIT, NOTICES, Bus, Item, Receive
+from .base import LONGEST_WAIT, NOTICES, Bus, Item, Receiver
 from .messages import decode_items, encode_item, group_name, message
 from .outages import layer_failed, layer_worked
 from .probes import Losses
@@ -32,7 +32,7 @@ ADD_AGAIN = 1800.0  # seconds at most between two additions of a channel to a gr
 GROUP_EXPIRY = 86400.0  # seconds after which a layer forgets a group's members, unless it says otherwise
 ADDED_AT_ONCE = 100  # groups, before messages that wait meanwhile are sent
 
-# Channels makes the layer when it is first asked for: threads that ask at once would get one each, with connections of its own.
+# Channels makes the layer on first use: threads that ask for it at once would get one each, with its own connections.
 _making = threading.Lock()
 
 
@@ -70,7 +70,7 @@ class LayerBus(Bus):
     keeps its groups in this process and is not probed.
     """
 
-    def __init__(self, receive: Receive, layer: BaseChannelLayer, namespace: str) -> None:
+    def __init__(self, receive: Receiver, layer: BaseChannelLayer, namespace: str) -> None:
         super().__init__(receive)
         self._layer = layer
         self._namespace = namespace
@@ -82,7 +82,7 @@ class LayerBus(Bus):
         self._stale: dict[str, None] = {}  # keys to add once more
         self._probed: str | None = None  # the key whose group has been sent a probe that is not back yet
         self._losses = Losses()
-        self._deaf = False  # True from a failed receive() to the next successful one
+        self._deaf = False  # from a failed receive() to the next successful one
         self._waiting: dict[str, list[str]] = {}  # encoded items
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -107,8 +107,7 @@ class LayerBus(Bus):
             try:
                 waiting.append(encode_item(item))
             except (TypeError, ValueError, RecursionError):  # of a backend or a host of others
-                if (left_out := _not_json.line()) is not None:
-                    logger.exception("An item for other processes is not JSON, and was dropped.%s", left_out)
+                _not_json.log(logger.exception, "An item for other processes is not JSON, and was dropped.")
         del waiting[:-MOST_WAITING]
         self._start()
 
@@ -229,8 +228,7 @@ class LayerBus(Bus):
             try:
                 self._take_in(received)
             except Exception:
-                if (left_out := _unreadable.line()) is not None:
-                    logger.exception("Could not decode a message from another process.%s", left_out)
+                _unreadable.log(logger.exception, "Could not decode a message from another process.")
 
     def _take_in(self, received: object) -> None:
         """Pass on a message of another process. Raises ``ValueError`` for one of another shape than this package's."""
@@ -248,7 +246,7 @@ class LayerBus(Bus):
     def _failed(self, error: Exception) -> None:
         layer_failed(self._layer, error)
         self._probed = None
-        # A message without items shows when calls work again.
+        # A message without items, to find out when calls work again.
         self._waiting.setdefault(next(iter(self._wanted), NOTICES), [])
         self._work.set()
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from ..forks import after_fork
-from .base import Bus, Item, Receive
+from .base import Bus, Item, Receiver
 
 __all__ = ["LocalBus"]
 
@@ -19,7 +19,7 @@ class LocalBus(Bus):
     _listening: dict[str, set[LocalBus]] = {}
     _lock = threading.Lock()
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receiver) -> None:
         super().__init__(receive)
         self._loop = asyncio.get_running_loop()
 

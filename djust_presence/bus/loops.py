@@ -1,4 +1,4 @@
-"""Loops for code that has none: they last, and with them the connections of the channel layer."""
+"""Lasting loops for code that has none, so that connections of the channel layer last too."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["end_loops", "run"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-IDLE = 60.0  # seconds: a connection that nothing went through for longer may be dead without notice
+IDLE = 60.0  # seconds: a connection that was idle for longer may be dead without notice
 
 
 class Loop:
@@ -43,9 +43,9 @@ class Loop:
         return loop
 
     def suits(self) -> bool:
-        """Return whether the layer is still the same, and its connections are in order as far as can be seen.
+        """Return whether the layer is still the same, and its connections seem to be open.
 
-        Nothing comes over a connection for sending while the loop does not run, but its end.
+        While the loop does not run, all that can come over a connection for sending is its end.
         """
         return self.layer is _layer() and not self.is_idle() and not self._has_ended()
 
@@ -97,7 +97,7 @@ def _take() -> Loop:
 
 
 def _end_idle() -> None:
-    # Looked at in its place: a thread that found none meanwhile would make another one.
+    # Left in its place while looked at: a thread that found none meanwhile would make another one.
     while (first := _one(lambda: _free[0])) and first.is_idle():
         if loop := _one(_free.popleft):
             loop.end()
@@ -122,7 +122,7 @@ def _layer() -> BaseChannelLayer | None:
 
 
 def _is_running() -> bool:
-    """Return whether this thread has a running loop, or under gevent another greenlet of it."""
+    """Return whether this thread has a running loop; under gevent, whether any of its greenlets has."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -142,8 +142,8 @@ def _forget() -> None:
     _free.clear()
 
 
-# A forked child shares the selectors and sockets of what its parent has open. So that is closed before, and what another
-# thread has left open all the same is not even collected.
+# A forked child shares the selectors and sockets that its parent has open. So these are closed before a fork; those that
+# another thread still has open are kept here, as even garbage collection would close them.
 _of_parent: list[Loop] = []
 before_fork(end_loops)
 after_fork(_forget)

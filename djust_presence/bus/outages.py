@@ -29,6 +29,6 @@ def layer_failed(layer: BaseChannelLayer | None, error: Exception) -> None:
 
 
 def layer_worked(layer: BaseChannelLayer) -> None:
-    """Count a message that was sent or received. Subscribing proves nothing: some layers do it in memory."""
+    """Count a message that was sent or received. A subscription proves nothing: some layers do it in memory."""
     if _outages[layer].worked():
         logger.warning("Channel layer: calls work again.")

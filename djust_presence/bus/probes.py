@@ -1,4 +1,4 @@
-"""Decides from lost probes when to add the channel to all groups again."""
+"""The decision, from lost probes, when to add the channel to all groups again."""
 
 from __future__ import annotations
 

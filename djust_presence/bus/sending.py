@@ -47,7 +47,7 @@ async def apublish(backend: Backend, key: str, items: list[Item]) -> None:
 
 
 async def send(backend: Backend, key: str, items: list[Item]) -> None:
-    """Send *items* that nothing makes up for: raises what the channel layer raises, or ``TimeoutError``."""
+    """Send *items* whose loss nothing would repair. Raises the channel layer's error, or ``TimeoutError``."""
     if backend.shared:
         await _send(backend, key, [encode_item(item) for item in items])
     else:

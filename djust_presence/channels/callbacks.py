@@ -35,13 +35,13 @@ class Callbacks:
         self._waiting: deque[Callable[[], Awaitable[None]]] = deque()
         self._stopped = False
         self._turn = asyncio.Lock()  # whose holder may run the consumer's code
-        self._connected = False  # whether what runs now has closed database connections that are of no use
-        self.lost: Exception | None = None  # what the last send to a socket that is gone has raised
-        self.task: asyncio.Task[None] | None = None  # as long as there is something to call
+        self._connected = False  # True once the running batch has closed unusable database connections
+        self.lost: Exception | None = None  # the error of the last send to a socket that is gone
+        self.task: asyncio.Task[None] | None = None  # while callbacks wait or run
 
     @asynccontextmanager
     async def handler(self) -> AsyncIterator[None]:
-        """In this block, entered in the consumer's task, a handler of it runs and no callback does."""
+        """Keep callbacks waiting in this block, in which the consumer's task runs a handler."""
         async with self._turn:
             try:
                 yield
@@ -70,7 +70,7 @@ class Callbacks:
             self.task = None
 
     async def tell(self, callback: Callable[..., Any], arguments: Callable[[], Sequence[Any]]) -> None:
-        """Call *callback* with what *arguments* returns; an error of either is logged."""
+        """Call *callback* with the result of *arguments*; an error of either is logged."""
         try:
             await self.call(callback, *arguments())
         except Exception as error:
@@ -78,13 +78,13 @@ class Callbacks:
             name = str(getattr(callback, "__qualname__", callback))
             if error is self.lost:
                 logger.debug("A socket is gone.", exc_info=True)
-            elif (left_out := user_code.line(name, type(error))) is not None:
-                logger.exception("%s failed.%s", name, left_out)
+            else:
+                user_code.log(logger.exception, "%s failed.", name, of=name)
 
     async def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what sync or async *function* returns, called as Channels calls the consumer's handlers.
 
-        That is in the thread of sync consumers, or on the loop. To be called by whoever has the turn.
+        That is in the thread of sync consumers, or on the loop. The caller must have the turn.
         """
         if isinstance(self._consumer, SyncConsumer):
             return await database_sync_to_async(call)(function, *args)
@@ -95,12 +95,12 @@ class Callbacks:
         return await awaited(result) if inspect.isawaitable(result) else result
 
     def stop(self) -> None:
-        """Call no more of them. One that runs goes on."""
+        """Drop the callbacks that wait. One that runs goes on."""
         self._stopped = True
         self._waiting.clear()
 
     def cancel(self) -> None:
-        """The consumer has ended, and with it a callback that still runs."""
+        """Cancel a callback that still runs, as the consumer has ended."""
         self.stop()
         if self.task:
             self.task.cancel()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from ..codes import CloseCode
 from ..hosts import Host
 from ..hosts.access import Visitor, current_users
-from ..hosts.checks import Failures, Slots
+from ..hosts.access_failures import Failures, Slots
 from ..hosts.lanes import lanes
 from ..hosts.log_ins import ENDED
 from ..hosts.sessions import mark
@@ -19,10 +19,10 @@ from ..tracker import Connection, Session
 
 __all__ = ["ConsumerHost", "consumer_host"]
 
-PATIENCE = 0.1  # seconds that other consumers wait for one that is slow
+CALLBACK_WAIT = 0.1  # seconds that other consumers wait for one that is slow
 
 
-class Owner(Protocol):
+class ConsumerOwner(Protocol):
     """The presence of a consumer, which owns its connection and sessions."""
 
     consumer: Any
@@ -32,12 +32,12 @@ class Owner(Protocol):
         """True if access is checked inside the consumer's own ``access_context``."""
 
     def take_in(self, session: Session) -> asyncio.Task[None] | None:
-        """Have the consumer told the news of *session*; return the task that is at it, if any."""
+        """Call the consumer's callbacks with the news of *session*; return the task that does so, if any."""
 
     def check(self, fresh: Any, kind: Hashable) -> bool:
-        """Ask the consumer whether its user may stay, if it has a say in that; return whether it has. Never waits.
+        """Ask the consumer whether its user may stay; return False if it does not decide that. Never waits.
 
-        *fresh* is that user as fetched just now, None for who is not logged in. *kind* goes with the answer, to
+        *fresh* is the user as just fetched, None for a visitor who is not logged in. *kind* goes with the answer, to
         ``ConsumerHost.check_worked`` or ``check_failed``.
         """
 
@@ -53,13 +53,13 @@ class ConsumerHost(Host):
         self._slots = Slots()
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
-        """Call the callbacks; return before they have if they are slow."""
+        """Call the callbacks, but do not wait for slow ones."""
         tasks = {task for session in sessions if (task := _owner(session.connection).take_in(session))}
         if tasks:
-            await asyncio.wait(tasks, timeout=PATIENCE)
+            await asyncio.wait(tasks, timeout=CALLBACK_WAIT)
 
     def close(self, connection: Connection[Session], code: int, reason: str) -> None:
-        """Keep it: clients of a consumer may say nothing for hours. Servers ping sockets, and report dead ones."""
+        """Do nothing: clients of a consumer may be silent for hours. Servers ping sockets, and report dead ones."""
         connection.heard()
 
     def notice(self, connections: Sequence[Connection[Session]], kind: str, *rest: Any) -> None:
@@ -73,7 +73,7 @@ class ConsumerHost(Host):
                         owner.close(CloseCode.LOG_IN)
 
     async def check(self, connections: Sequence[Connection[Session]]) -> None:
-        """Close the sockets of users who are logged out, deactivated or gone, or who their consumer refuses."""
+        """Close the sockets of users who are logged out, deactivated, deleted, or refused by their consumer."""
         owners = [_owner(connection) for connection in connections]
         together = [owner for owner in owners if not owner.has_context]
         for owner, verdict in (await lanes.run(partial(_verdicts, together))).items():
@@ -90,11 +90,11 @@ class ConsumerHost(Host):
             else:
                 self.check_failed(owner, TimeoutError("The access checks of other consumers hang."))
 
-    def _checked(self, owner: Owner, check: asyncio.Future[Verdict]) -> None:
+    def _checked(self, owner: ConsumerOwner, check: asyncio.Future[Verdict]) -> None:
         if not check.cancelled():
             self._take(owner, check.result())
 
-    def _take(self, owner: Owner, verdict: Verdict) -> None:
+    def _take(self, owner: ConsumerOwner, verdict: Verdict) -> None:
         if verdict.error:
             self.check_failed(owner, verdict.error, verdict.kind)
             return
@@ -103,11 +103,11 @@ class ConsumerHost(Host):
         elif not owner.check(verdict.user, verdict.kind):
             self.check_worked(owner, verdict.kind)
 
-    def check_worked(self, owner: Owner, kind: Hashable) -> None:
+    def check_worked(self, owner: ConsumerOwner, kind: Hashable) -> None:
         self._failures.worked(owner, kind)
 
-    def check_failed(self, owner: Owner, error: Exception, kind: Hashable = None) -> None:
-        """Nobody knows whether the user may stay."""
+    def check_failed(self, owner: ConsumerOwner, error: Exception, kind: Hashable = None) -> None:
+        """Count a check of *owner* that failed, and close its socket after too many."""
         if self._failures.failed(owner, kind, type(owner.consumer).__qualname__, error):
             owner.close(CloseCode.RETRY)
 
@@ -115,15 +115,15 @@ class ConsumerHost(Host):
 consumer_host = ConsumerHost()
 
 
-def _owner(connection: Connection[Session]) -> Owner:
-    owner: Owner = connection.owner
+def _owner(connection: Connection[Session]) -> ConsumerOwner:
+    owner: ConsumerOwner = connection.owner
     return owner
 
 
 class Verdict(NamedTuple):
-    """The result of a check: the *user* as fetched just now, None for who was not logged in; or they are *gone*.
+    """The result of a check: the *user* as just fetched, None for a visitor who was not logged in; or *gone*.
 
-    *kind* is what the check depends on besides the user.
+    *kind* names the other dependencies of the check, besides the user.
     """
 
     user: Any = None
@@ -132,7 +132,7 @@ class Verdict(NamedTuple):
     kind: Hashable = None
 
 
-def _verdict(owner: Owner) -> Verdict:
+def _verdict(owner: ConsumerOwner) -> Verdict:
     """Check *owner* inside the context of its consumer."""
     try:
         with owner.consumer.access_context():
@@ -141,8 +141,8 @@ def _verdict(owner: Owner) -> Verdict:
         return Verdict(error=error)
 
 
-def _verdicts(owners: Sequence[Owner]) -> dict[Owner, Verdict]:
-    """Check the users of *owners*. A visitor who is not logged in may stay, whatever has become of their session."""
+def _verdicts(owners: Sequence[ConsumerOwner]) -> dict[ConsumerOwner, Verdict]:
+    """Check the users of *owners*. A visitor who is not logged in may stay, even if their session has ended."""
     visitors, verdicts = {}, {}
     for owner in owners:
         try:

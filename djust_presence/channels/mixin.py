@@ -29,7 +29,7 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
     """
 
     _presence: ConsumerPresence | None = None
-    _presence_hooks: frozenset[str] = frozenset()  # those that it overrides
+    _presence_hooks: frozenset[str] = frozenset()  # the hooks that the class overrides
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -47,12 +47,12 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
         will_serve()
         return super().as_asgi(**kwargs)
 
-    # Who this is, and whether they may stay
+    # Identity and access
 
     def get_presence_user_id(self) -> str:
-        """Return who this is to the others, by default from what Channels' middleware has put into the scope.
+        """Return the user id, by default from the user or session that Channels' middleware has put into the scope.
 
-        That is the id of a user who is logged in; for a visitor an id that a live page of the same session has too;
+        That is the id of a user who is logged in; for a visitor, the id that live pages of the same session have;
         without a session an id of this connection.
         """
         user: Any = self.scope.get("user")
@@ -64,21 +64,21 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
     def still_allowed(self, user: Any) -> Any:
         """Return whether *user* may stay connected; it may be async. Asked every REAUTH_INTERVAL if it is overridden.
 
-        *user* is the one of the scope, with its fields as fetched just now. A no closes the socket with 4403.
+        *user* is that of the scope, with its fields as just fetched. If it returns False, the socket closes with 4403.
         """
         return True
 
     def access_context(self) -> AbstractContextManager[Any]:
         """Return a context in which to fetch the session and the user of the scope again every REAUTH_INTERVAL.
 
-        That is in a thread. It is for projects that keep them in a schema or a database for each tenant.
+        It is entered in a thread. Projects with a schema or a database for each tenant need it.
         """
         return nullcontext()
 
     # Wishes
 
     def track_presence(self, key: str, meta: Mapping[str, Any] | None = None) -> None:
-        """Be present under *key*, with *meta* (JSON, at most 4 KB and 32 levels) for the others to see; again: with another meta.
+        """Be present under *key*, with *meta* (JSON, at most 4 KB and 32 levels) that others see. A repeat replaces it.
 
         Raises ``PresenceKeyError`` for a key that is not a text of 1 to 255 characters, and ``ValueError`` for a meta
         that is not JSON or too large.
@@ -86,28 +86,28 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
         self._connected_presence.track(key, meta or {})
 
     def untrack_presence(self, key: str) -> None:
-        """Be no longer present under *key*, at once; the consumer goes on watching."""
+        """Stop being present under *key*, at once; the consumer goes on watching."""
         self._connected_presence.untrack(key)
 
     def update_presence(self, key: str, /, **changes: Any) -> None:
-        """Merge *changes* into one's own meta under *key*; None deletes a key. Nobody is told of a leave or a join.
+        """Merge *changes* into the consumer's meta under *key*; None deletes a field. Others get an update, no leave or join.
 
         Raises ``PresenceError`` when nothing is tracked under *key*, and ``ValueError`` like :meth:`track_presence`.
         """
         self._connected_presence.update(key, changes)
 
     def watch_presence(self, key: str) -> None:
-        """Hear of all who come, go and change under *key*, without being counted."""
+        """Get the callbacks of the group *key* without being counted."""
         self._connected_presence.watch(key)
 
     def unwatch_presence(self, key: str) -> None:
-        """Be no longer present under *key*, at once, and hear nothing more of it."""
+        """Stop being present under *key*, at once, and get no more callbacks for it."""
         self._connected_presence.unwatch(key)
 
     def broadcast_to_presence(self, key: str, event: str, payload: Any = None) -> None:
         """Send *event* with *payload* (JSON) to all consumers and pages that track or watch *key*, this one included.
 
-        It arrives as ``handle_presence_event``. Raises ``TypeError`` or ``ValueError`` for what is not JSON, or has more
+        It arrives as ``handle_presence_event``. Raises ``TypeError`` or ``ValueError`` for a payload that is not JSON, or has more
         than 32 levels.
         """
         self._connected_presence.broadcast(key, event, payload)
@@ -134,16 +134,16 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
     # Callbacks: one at a time and never beside another handler of this consumer. They may be async.
 
     def handle_presence_join(self, key: str, presence: Record) -> Any:
-        """Somebody has come: once for each user, this one included."""
+        """Called when a user has joined: once for each, this one included."""
 
     def handle_presence_leave(self, key: str, presence: Record) -> Any:
-        """Somebody has left, with their last connection."""
+        """Called when a user's last connection has left."""
 
     def handle_presence_update(self, key: str, presence: Record) -> Any:
-        """Somebody's meta has changed."""
+        """Called when a user's meta has changed."""
 
     def handle_presence_event(self, key: str, event: str, payload: Any) -> Any:
-        """A broadcast has come."""
+        """Called with a broadcast."""
 
     # The consumer
 
@@ -163,7 +163,7 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
         try:
             await super().__call__(scope, presence.receive, presence.send)
             ending = Ending.CLOSED
-        except NoSuchGroup:  # by a key that was made of the URL
+        except NoSuchGroup:  # a key made from the URL does not fit
             await presence.refuse()
         except asyncio.CancelledError:
             ending = Ending.RESTART

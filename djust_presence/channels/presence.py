@@ -15,12 +15,13 @@ from django.utils.translation import gettext
 
 from ..codes import CloseCode
 from ..errors import PresenceError
-from ..hosts.checks import PATIENCE
+from ..hosts.access_failures import CHECK_WAIT
 from ..hosts.users import refresh_user
 from ..identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from ..keys import checked_key
 from ..rates import user_code
-from ..state.records import Step, What, decode_meta, record, records
+from ..state.metas import decode_meta, merged
+from ..state.records import Step, StepKind, record, records
 from ..tracker import Ending, Event, Session, drained, get_tracker, lookup
 from .callbacks import Callbacks
 from .host import consumer_host
@@ -36,25 +37,26 @@ Record = dict[str, Any]
 
 EVENT, ALLOWED, CONTEXT = "handle_presence_event", "still_allowed", "access_context"
 CALLBACKS = {
-    What.JOIN: "handle_presence_join",
-    What.LEAVE: "handle_presence_leave",
-    What.UPDATE: "handle_presence_update",
+    StepKind.JOIN: "handle_presence_join",
+    StepKind.LEAVE: "handle_presence_leave",
+    StepKind.UPDATE: "handle_presence_update",
 }
-HOOKS = (*CALLBACKS.values(), EVENT, ALLOWED, CONTEXT)  # of the consumer, called only if it overrides them
+# Methods of the consumer that are called only if it overrides them.
+HOOKS = (*CALLBACKS.values(), EVENT, ALLOWED, CONTEXT)
 
 
 class ConsumerPresence:
-    """The presence of *consumer*, which hears and speaks through :meth:`receive` and :meth:`send`.
+    """The presence of *consumer*, whose messages go through :meth:`receive` and :meth:`send`.
 
-    *overridden* are those of `HOOKS` to call. Wishes and reads are for any thread, the rest is for the loop.
+    *overridden* are the `HOOKS` to call. Wishes and reads may be called from any thread, the rest on the loop only.
     """
 
     def __init__(self, consumer: Any, overridden: Collection[str], receive: Receive, send: Send) -> None:
         self.consumer = consumer
         self.callbacks = Callbacks(consumer)
-        self.alone = connection_id()  # who this is where nothing else says it
-        self.visitor = ""  # who this is by the Django session, unless they are logged in
-        self._username = ""  # of somebody who is logged in, as it was when they connected
+        self.alone = connection_id()  # the user id if there is neither a user nor a session
+        self.visitor = ""  # the user id by the Django session
+        self._username = ""  # of a user who is logged in, as it was when they connected
         self._overridden = overridden
         self._receive = receive
         self._send = send
@@ -63,11 +65,11 @@ class ConsumerPresence:
         self._sessions: dict[str, Session] = {}
         self._speaker: Session | None = None  # for broadcasts to other groups
         self._accepted = False
-        self._asked_at: float | None = None  # since when the consumer is being asked if its user may stay
-        self._stop: asyncio.Task[None] | None = None  # the clean stop that its end has begun
+        self._asked_at: float | None = None  # when the check of the consumer that is under way was asked for
+        self._stop: asyncio.Task[None] | None = None  # the clean stop that its end began
 
     async def find_visitor(self) -> None:
-        """Load who this is: where they track, there may be no thread for it."""
+        """Load the session and the user name now, in a thread: track() may run on the loop."""
         scope = self.consumer.scope
         user, session = scope.get("user"), scope.get("session")
         if is_logged_in(user):
@@ -83,7 +85,7 @@ class ConsumerPresence:
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
-            # Before the consumer hears of it, whose code may take long or fail, or untrack out of habit.
+            # Before the consumer's own code, which may take long, fail, or untrack by itself.
             code = message.get("code")
             self.end(Ending.of(CloseCode.NO_STATUS if code is None else code))
         else:
@@ -95,7 +97,8 @@ class ConsumerPresence:
             self.end(Ending.of(message.get("code", CloseCode.NORMAL), message.get("reason", "")))
         try:
             await self._send(message)
-        except (OSError, RuntimeError) as error:  # as servers raise, by the ASGI specification and otherwise
+        # OSError by the ASGI specification; some servers raise others.
+        except (OSError, RuntimeError) as error:
             self.callbacks.lost = error
             raise
         if message["type"] == "websocket.accept":
@@ -106,17 +109,17 @@ class ConsumerPresence:
                 self._speaker.live()
 
     def end(self, ending: Ending) -> None:
-        """End all sessions, unless that has been done."""
+        """End all sessions, if that has not been done."""
         self.callbacks.stop()
         self._stop = self._connection.end(ending) or self._stop
 
     async def refuse(self) -> None:
-        """Close the socket, as there is no such page."""
+        """Close the socket with "not found"."""
         self.end(Ending.of(CloseCode.NOT_FOUND))
         await self._close(CloseCode.NOT_FOUND)
 
     async def over(self, ending: Ending) -> None:
-        """The consumer has ended."""
+        """End all that is left, as the consumer has ended."""
         self.end(ending)
         self.callbacks.cancel()
         if self._stop:
@@ -129,7 +132,7 @@ class ConsumerPresence:
 
     async def _close(self, code: CloseCode) -> None:
         try:
-            if not self._accepted:  # or the client would not be told the code
+            if not self._accepted:  # otherwise the client would not get the code
                 await self._send({"type": "websocket.accept"})
             await self._send({"type": "websocket.close", "code": int(code)})
         except Exception:
@@ -154,9 +157,7 @@ class ConsumerPresence:
         wanted = session.wanted if session else None
         if session is None or wanted is None:
             raise PresenceError(f"There is nothing to update: call track_presence({key!r}) first.")
-        meta = {**decode_meta(wanted.wish.meta).copy(), **changes}
-        kept = {name: value for name, value in meta.items() if value is not None}
-        text = self._encode(kept, wanted.wish.user)
+        text = self._encode(merged(decode_meta(wanted.wish.meta).copy(), changes), wanted.wish.user)
         session.track(key, wanted.wish.user, text, wanted.lasting)
 
     def watch(self, key: str) -> None:
@@ -206,26 +207,22 @@ class ConsumerPresence:
     def records(self, key: str) -> list[Record]:
         if session := self._reader(key):
             self._looker(session).look(key)
-            return records(session.members(), gettext("Guest"))
-        return records(lookup.members(key), gettext("Guest"))
+        return records(session.members() if session else lookup.members(key), gettext("Guest"))
 
     async def arecords(self, key: str) -> list[Record]:
         if session := self._reader(key):
             await self._looker(session).alook(key)
-            return records(session.members(), gettext("Guest"))
-        return records(await lookup.amembers(key), gettext("Guest"))
+        return records(session.members() if session else await lookup.amembers(key), gettext("Guest"))
 
     def count(self, key: str) -> int:
         if session := self._reader(key):
             self._looker(session).look(key)
-            return session.count()
-        return lookup.count(key)
+        return session.count() if session else lookup.count(key)
 
     async def acount(self, key: str) -> int:
         if session := self._reader(key):
             await self._looker(session).alook(key)
-            return session.count()
-        return await lookup.acount(key)
+        return session.count() if session else await lookup.acount(key)
 
     def _reader(self, key: str) -> Session | None:
         """Return the session that tracks or watches *key*, if there is one."""
@@ -233,7 +230,7 @@ class ConsumerPresence:
         return session if session and not session.ended else None
 
     def _looker(self, session: Session) -> Session:
-        """Return the session that waits until the group is known: only one that is not live yet can."""
+        """Return a session that can wait until the group is known: one that is not live yet."""
         if self._accepted and not session.served:
             return self._tracker.session(self._connection, None)
         return session
@@ -269,7 +266,7 @@ class ConsumerPresence:
         if self._asked_at is None:
             self._asked_at = now
             self.callbacks.put(partial(self._check, fresh, kind), first=True)
-        elif now - self._asked_at >= PATIENCE:  # a handler, or the check, has run since then
+        elif now - self._asked_at >= CHECK_WAIT:  # a handler, or the check itself, has been running since
             self.close(CloseCode.RETRY)
         return True
 
@@ -285,11 +282,13 @@ class ConsumerPresence:
             self._asked_at = None
             consumer_host.check_failed(self, error, kind)
             return
-        except Exception as error:
-            if (left_out := user_code.line("still_allowed", self._name, type(error))) is not None:
-                logger.exception(
-                    "still_allowed() failed for a consumer %s; its socket is closed.%s", self._name, left_out
-                )
+        except Exception:
+            user_code.log(
+                logger.exception,
+                "still_allowed() failed for a consumer %s; its socket is closed.",
+                self._name,
+                of=self._name,
+            )
             self.close(CloseCode.FAILED)
             return
         self._asked_at = None

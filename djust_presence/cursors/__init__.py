@@ -1,4 +1,4 @@
-"""Cursors: where the pointers of a group's connections are, live and in Django's cache."""
+"""Cursors: the positions of the pointers of a group's connections, live and in Django's cache."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class CacheWriter:
         return bool(self._moved)
 
     def write(self, latest: Callable[[set[str]], Mapping[str, CachedCursor | None]]) -> None:
-        """Write what *latest* returns for the users who moved, unless the last write is not over yet."""
+        """Write the result of *latest* for the users who moved, if no other write is under way."""
         if self._moved and (self._writing is None or self._writing.done()):
             moved, self._moved = self._moved, set()
             self._writing = self._thread.submit(self._save, latest(moved))

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..state.records import Step, decode_meta
+from ..state.metas import decode_meta
+from ..state.records import Step
 from ..tracker import Event, Group, Session
 from .cache_writer import CacheWriter
 from .messages import checked_announcement
@@ -23,7 +24,7 @@ __all__ = ["LiveCursors", "live_cursors_of"]
 MOVES_PER_SECOND = 2_000  # of all cursors, to one page: some 60 KB
 TURNS_PER_SECOND = 7_500  # moves received and frames sent, for one group in this process
 SECOND = 1.0  # between writes to the cache, and between searches for cursors that have expired
-LONGEST_REST = 0.25  # seconds by which a late tick puts off the next one, to leave time to others
+LONGEST_REST = 0.25  # seconds by which a late tick delays the next one, to leave time for other work
 READ_INTERVAL = 0.5  # seconds between renderings of a template with cursors
 
 
@@ -47,7 +48,7 @@ class LiveCursors:
         self._cache = CacheWriter(group.key)
         self._wanted_rate = 1.0
         self._due = self._quiet_until = self._announce_at = 0.0
-        self._rest = 0.0  # seconds until pages that are behind are tried again
+        self._rest = 0.0  # seconds until the next frame for pages that are behind
         self._tick_timer: TimerHandle | None = None
         self._age_timer: TimerHandle | None = None
         self._read_timer: TimerHandle | None = None
@@ -88,7 +89,7 @@ class LiveCursors:
         if position is None or intent is None:
             self._hide(session)
         elif session.group is self._group and intent.wish.key == self._group.key:
-            if self._refs.get(session, intent.ref) != intent.ref:  # the user has changed
+            if self._refs.get(session, intent.ref) != intent.ref:  # another user tracks
                 self._hide(session)
             self._refs[session] = intent.ref
             self._cursors.move(intent.ref, intent.wish.user, position, self._clock.now)
@@ -119,7 +120,7 @@ class LiveCursors:
             self._schedule()
 
     def happened(self, event: Event) -> None:
-        """Do nothing: a broadcast moves no cursor."""
+        """Do nothing: broadcasts do not concern cursors."""
 
     def hear(self, kind: str, *rest: Any) -> None:
         """Take in a message of another process: moves of its cursors, or an announcement whether it looks."""
@@ -215,7 +216,7 @@ class LiveCursors:
         looked = self._looks
         yield
         if self._looks != looked:
-            if looked:  # from here on it is not told which of these go
+            if looked:  # other processes no longer tell it which of these go
                 self._cursors.forget_others()
             self._elsewhere.announce(self._looks)
             self._watch_age()

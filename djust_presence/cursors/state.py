@@ -1,4 +1,4 @@
-"""The cursors of a group as one process knows them, and which pages and processes have yet to be told."""
+"""The cursors of a group as one process knows them, and the changes that pages and other processes have yet to get."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from ..keys import opaque_id
-from ..state.records import Member, decode_meta
+from ..state.metas import decode_meta
+from ..state.records import Member
 from .messages import PackedMoves, read_gone, read_moves
 from .position import LONGEST_NAME, Position
 
@@ -40,7 +41,7 @@ class CursorState:
         self.position = Position(0, 0)
         self.moved_at = 0.0
         self.step = 0  # rises with each move
-        self.who: dict[str, Any] | None = None  # as pages have it; None: they do not draw this cursor
+        self.who: dict[str, Any] | None = None  # as last sent to pages; None: they do not draw this cursor
         self.meta: str | None = None  # that `who` was made from
 
 
@@ -143,7 +144,7 @@ class CursorStates:
             before = cursor.who
             self._update_who(cursor)
             if cursor.who is None:
-                self._changed[ref] = None  # until its user is present, or it is gone
+                self._changed[ref] = None  # kept until its user is present, or it is gone
                 if before is None:
                     continue
                 numbers.append(cursor.number)

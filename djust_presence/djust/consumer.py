@@ -1,4 +1,4 @@
-"""djust's consumer, when a view of its has presence: a session that goes by what happens to the consumer."""
+"""djust's consumer for views with presence: it makes, refreshes and ends their sessions."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from ..tasks import start
 from ..tracker import Ending, Refresh, Session, drained
 from .pointer import LONGEST_MOVE, MOVE, PointerConsumer, read_move
 
-__all__ = ["SeatedConsumer", "for_script", "push_event", "seat", "session_of"]
+__all__ = ["PresenceConsumer", "add_presence", "for_script", "push_event", "session_of"]
 
 logger = logging.getLogger("djust_presence")
 
 _floods = LogLimit()
 
-PATIENCE = 0.1  # seconds that other sessions wait for one that is busy
+REFRESH_WAIT = 0.1  # seconds that other sessions wait for one that is busy
 
 Frame = dict[str, Any]
 
-# To djust a push like any other.
+# An ordinary push to djust.
 REFRESH: Frame = {"type": "server_push", "djust_presence": "refresh"}
 
 
-def seat(consumer: Any) -> None:
-    """Make *consumer* one that has views with presence. On its loop, in its task."""
-    if isinstance(consumer, SeatedConsumer):
+def add_presence(consumer: Any) -> None:
+    """Let *consumer* have views with presence. Called on its loop, in its task."""
+    if isinstance(consumer, PresenceConsumer):
         return
     kind: type = type(consumer)
     consumer.__class__ = _seated(kind)
@@ -55,25 +55,26 @@ def seat(consumer: Any) -> None:
 def _seated(kind: type) -> type:
     from djust.decorators import event_handler
 
-    event_handler(LiveCursorMixin.cursor_move)  # so that djust, too, takes it for one where it is inherited
-    return type(kind.__name__, (SeatedConsumer, kind), {"__module__": kind.__module__})
+    # So that djust takes an inherited one for an event handler too.
+    event_handler(LiveCursorMixin.cursor_move)
+    return type(kind.__name__, (PresenceConsumer, kind), {"__module__": kind.__module__})
 
 
-class SeatedConsumer(PointerConsumer):
-    """A djust consumer whose views have presence. Its overrides are all of djust that it relies on."""
+class PresenceConsumer(PointerConsumer):
+    """A djust consumer whose views have presence. It relies on nothing of djust but the methods that it overrides."""
 
     _presence_outgoing: Outgoing
     _presence_limits: Limits
     _presence_context: Context
-    _presence_turn: asyncio.Lock  # of what djust does one after the other, but for what takes its render lock
-    _presence_due: Refresh | None = None  # what the view has not taken in
+    _presence_turn: asyncio.Lock  # for work that djust does one after the other, without its render lock
+    _presence_due: Refresh | None = None  # news that the view has not got
     _presence_pusher: asyncio.Task[None] | None = None
-    _presence_pushing = False  # whether the push that is under way is ours
-    _presence_owed = False  # whether the page has not got what djust's next patch is made for
-    _presence_end_of: asyncio.Task[None] | None = None  # the socket, or the server
-    _presence_closed = False  # whether we have closed the socket
+    _presence_pushing = False  # True while the push under way is ours
+    _presence_owed = False  # True while the page lacks the HTML that djust's next patch is made for
+    _presence_end_of: asyncio.Task[None] | None = None  # the clean stop that the end of the socket began
+    _presence_closed = False  # True once we have closed the socket
 
-    # The view that djust holds is the one that is live
+    # The live view is the one that djust holds
 
     @property
     def view_instance(self) -> Any:
@@ -86,12 +87,12 @@ class SeatedConsumer(PointerConsumer):
         if view is before:
             return
         if session := session_of(before):
-            # Its socket is still there, and with it whoever counts per connection: another page of theirs may follow.
+            # Its socket stays open, so that users who count by connection stay: another of their pages may follow.
             session.replaced()
             session.connection.end()
         self._presence_due = None
         self._presence_owed = False
-        self._presence_pusher = None  # that of another view comes to its end
+        self._presence_pusher = None  # the pusher of another view ends by itself
         self._presence_point_by(view, session_of(view))
         if session := session_of(view):
             self._presence_context = copy_context()
@@ -125,13 +126,12 @@ class SeatedConsumer(PointerConsumer):
         """Count a move, as djust counts only what it is given. A flood of them closes the socket."""
         verdict = self._presence_limits.judge(asyncio.get_running_loop().time(), size, move=True)
         if verdict is Verdict.CLOSE:
-            if (left_out := _floods.line()) is not None:
-                logger.warning("A socket of djust was closed: too many frames.%s", left_out)
+            _floods.log(logger.warning, "A socket of djust was closed: too many frames.")
             self.presence_close(CloseCode.FLOOD)
         return verdict is Verdict.ADMIT
 
     async def disconnect(self, close_code: int) -> None:
-        # First, as djust calls untrack_presence() on its way, which is no wish to leave.
+        # First, as djust then calls untrack_presence(), which does not mean that the user wants to leave.
         self._presence_end(self.view_instance, Ending.of(close_code))
         self._presence_outgoing.end()
         await super().disconnect(close_code)
@@ -139,30 +139,30 @@ class SeatedConsumer(PointerConsumer):
             await drained(self._presence_end_of)
 
     def _presence_over(self, task: asyncio.Task[Any]) -> None:
-        """The task of the socket has ended, in whatever way: a server that stops may just cancel it."""
+        """Called when the socket's task has ended, in whatever way: a server that stops may just cancel it."""
         self._presence_end(self.view_instance, Ending.RESTART if task.cancelled() else Ending.LOST)
 
-    # Refreshes, by way of a server push
+    # Refreshes, by djust's server push
 
     async def presence_refresh(self, view: Any, refresh: Refresh) -> None:
-        """Have *view* take *refresh* in and rendered; returns before that if its page is busy."""
+        """Give *view* the news of *refresh* and render it; return before that if its page is busy."""
         if view is not self.view_instance:
             return
         due = self._presence_due
         self._presence_due = Refresh([*due.entries, *refresh.entries]) if due else refresh
         if self._presence_pusher is None:
-            # In what surrounds the view: the visitor's language, the tenant.
+            # In the view's context variables: the visitor's language, the tenant.
             context = self._presence_context.copy()
             self._presence_pusher = start(self._presence_push(view), context)
-        await asyncio.wait([self._presence_pusher], timeout=PATIENCE)
+        await asyncio.wait([self._presence_pusher], timeout=REFRESH_WAIT)
 
     async def _presence_push(self, view: Any) -> None:
-        """By ourselves, as djust would put a push off while it is busy, and drop it when many others are."""
+        """Push without djust's queue: djust delays pushes while it is busy, and drops them when many wait."""
         try:
             before = None
             while (due := self._presence_due) is not None and due is not before:
                 async with self._render_lock:
-                    pass  # Nobody who waits for it may hold up the frames of the page.
+                    pass  # The page's next frames must not wait for this.
                 async with self._presence_turn:
                     if self.view_instance is not view:
                         return
@@ -187,12 +187,12 @@ class SeatedConsumer(PointerConsumer):
                 self._presence_due = None
                 await sync_to_async(_take_in)(view, due)
         finally:
-            # A restored view's page has come over HTTP: djust owes it a whole one, and would forget that by a push.
+            # The page of a restored view came over HTTP: djust has to send it whole, and a push would reset that flag.
             self._presence_owed = getattr(view, "_force_full_html", False)
 
     async def _send_update(self, *args: Any, **fields: Any) -> None:
         if self._presence_pushing:
-            # The page would take a broadcast for somebody's new content of its fields, and drop what was typed.
+            # The page would take a broadcast for new content of its fields, and drop what was typed.
             fields["broadcast"] = False
         if self._presence_owed and fields.get("source") == "broadcast":
             self._presence_owed = False
@@ -200,14 +200,14 @@ class SeatedConsumer(PointerConsumer):
         await super()._send_update(*args, **fields)
 
     def _presence_whole(self) -> str:
-        """Return the last rendering, as djust gives it to a page that asks for it."""
+        """Return the last rendering, in the form in which djust sends it to a page that asks for it."""
         view = self.view_instance
         return str(view._extract_liveview_content(view._strip_comments_and_whitespace(self._recovery_html)))
 
     async def presence_check(self, session: Session) -> None:
-        """Have djust see whether the visitor may still be there; if not, it closes the socket."""
+        """Let djust check whether the visitor may still see the page; if not, it closes the socket."""
         if self._render_lock.locked():
-            return  # whatever goes on there has been preceded by that
+            return  # djust has checked before the work that is under way
         async with self._render_lock:
             if session.open and not await self._reauth_legacy_server_turn(session.owner):
                 session.untrack()
@@ -216,7 +216,7 @@ class SeatedConsumer(PointerConsumer):
     # Frames, one after the other
 
     def presence_put(self, *frames: str) -> None:
-        """Send *frames* when their turn comes. A page that does not take them in is cut off, to come back for the whole."""
+        """Send *frames* when their turn comes. The socket of a page that does not read them is closed: it reconnects."""
         now = asyncio.get_running_loop().time()
         if not all(self._presence_outgoing.put(frame, now) for frame in frames):
             self.presence_close(CloseCode.RETRY)
@@ -232,7 +232,7 @@ class SeatedConsumer(PointerConsumer):
         await self._send_frame(text_data=message["text"])
 
     def presence_close(self, code: int, reason: str = "") -> None:
-        """Close the socket; whatever becomes of it, its page is not there any more."""
+        """Close the socket and end its sessions at once, even if the close cannot be sent."""
         self._presence_closed = True
         self._presence_outgoing.end()
         self._presence_end(self.view_instance, Ending.of(code, reason))
@@ -251,17 +251,17 @@ def session_of(view: Any) -> Session | None:
 
 
 def push_event(event: str, payload: Any) -> str:
-    """A frame that djust's client makes an event in the page of."""
+    """Return a frame that djust's client turns into an event in the page."""
     return json.dumps({"type": "push_event", "event": event, "payload": payload}, cls=DjangoJSONEncoder)
 
 
 def for_script(kind: str, payload: Any) -> str:
-    """A frame for our script. djust's client passes over it, where a push of its own would end the page's loading."""
+    """Return a frame for our script. djust's client ignores it; a push of djust's own would end the page's loading."""
     return json.dumps({"type": "djust_presence", "kind": kind, "payload": payload}, cls=DjangoJSONEncoder)
 
 
 def _take_in(view: PresenceMixin, refresh: Refresh) -> None:
-    """In a thread."""
-    close_old_connections()  # as Channels does only before what it hands on itself
+    """Give *view* its news, in a thread."""
+    close_old_connections()  # which Channels does only before calls of its own
     if presence := presence_of(view):
         presence.take_in(refresh)

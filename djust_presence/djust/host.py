@@ -1,6 +1,7 @@
-"""Real djust as a host: each of its live views gets a session, by what djust says to a view and its consumer.
+"""Real djust as a host: each of its live views gets a session, through djust's own calls of a view and its consumer.
 
-Nothing of djust is imported before it has a view of these. What this relies on is in `_ConsumerOfView` and `SeatedConsumer`, and kept by tests.
+djust is not imported before it has such a view. `_ConsumerOfView` and `PresenceConsumer` have all that is relied on, and
+tests keep it.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ from ..keys import url_arguments
 from ..mixins import PresenceMixin, presence_of
 from ..tracker import Connection, Session, get_tracker, in_loop, serves_if
 from ..view_presence import scopes
-from .consumer import SeatedConsumer, for_script, push_event, seat
+from .consumer import PresenceConsumer, add_presence, for_script, push_event
 
 __all__ = ["DjustHost", "djust_host"]
 
 LEAST_TIMEOUT = 90.0  # djust's client pings by a timer, and those of hidden pages run once a minute
 
-LASTING = ("_presence_wish", "_presence_last")  # what it is to find again in a state that djust restores
+# Attributes that djust saves and restores with the view's state.
+LASTING = ("_presence_wish", "_presence_last")
 HOOK = "_ws_consumer"  # the attribute by which djust gives a view its consumer
 UNUSED = "unused"
-CONSUMER = "djust.websocket"  # where djust's consumer is, which asgi.py imports
-TENANTS = "djust.tenants.mixin"  # where its TenantMixin is, which a view has that has a tenant
+CONSUMER = "djust.websocket"  # the module of djust's consumer, which asgi.py imports
+TENANTS = "djust.tenants.mixin"  # the module of its TenantMixin, which views with a tenant have
 
 
 class _ConsumerOfView:
-    """``view._ws_consumer``, by which djust says that a view is on a socket: before anything of it has run there."""
+    """``view._ws_consumer``, which djust sets when a view is on a socket, before it runs any of the view's code."""
 
     def __get__(self, view: Any, owner: type | None = None) -> Any:
         if view is None:
@@ -46,13 +48,13 @@ class _ConsumerOfView:
     def __set__(self, view: Any, consumer: Any) -> None:
         view.__dict__[HOOK] = consumer
         if consumer is None:
-            # The view is being made. What it has by the end of that, djust takes for its own and leaves alone.
+            # The view is being made. djust treats attributes that it has at the end of that as the framework's.
             assert presence_of(view)
             view.__dict__["_initialize_temporary_assigns"] = partial(_begin, view)
-            # A snapshot says nothing of presence, and is of a state that mount() makes again.
+            # A snapshot lacks presence, and has state that mount() makes again.
             view.__dict__["_should_restore_snapshot"] = _never
         else:
-            seat(consumer)
+            add_presence(consumer)
             alone = vars(consumer).setdefault("_presence_connection", f"anon_conn_{uuid4().hex}")
             if presence := presence_of(view):
                 presence.connect(get_tracker().connect(djust_host, consumer).session(view), alone)
@@ -60,12 +62,12 @@ class _ConsumerOfView:
 
 
 def _begin(view: Any) -> None:
-    """Called by djust in a thread, once a view has its request and before it is mounted, restored, or refused."""
+    """Begin the view's session. Called by djust in a thread, with the request set, before mount, restore or refusal."""
     del view.__dict__["_initialize_temporary_assigns"]
-    # Made here, it is the user's to djust, which then saves and restores it.
+    # Made here, they count as the user's own to djust, which then saves and restores them.
     for name in LASTING:
         view.__dict__.setdefault(name, None)
-    if "kwargs" not in view.__dict__:  # as a view has them over HTTP
+    if "kwargs" not in view.__dict__:  # as over HTTP
         view.kwargs = url_arguments(view.request.path_info)
     if presence := presence_of(view):
         presence.mounting()
@@ -77,9 +79,9 @@ def _never(request: HttpRequest) -> bool:
 
 
 def _answer_before_mount(view: Any) -> Callable[[], str]:
-    """Return the answer for djust, which asks a view for its presence key on the loop and before it mounts it.
+    """Return a stand-in for ``get_presence_key``, which djust calls on the loop, before the view is mounted.
 
-    No view knows that so early. All of them say the same, and nothing is ever sent to the group that djust makes of it.
+    Views do not know their key so early. All return the same, and nothing is ever sent to the group of that key.
     """
 
     def get_presence_key() -> str:
@@ -92,7 +94,7 @@ def _answer_before_mount(view: Any) -> Callable[[], str]:
 
 
 def _scoped_by_tenant(view: Any, key: str) -> str:
-    """*key* among those of the view's tenant, as djust's own mixins have it, in whichever order a view inherits them."""
+    """Return *key* with the view's tenant, as djust's own mixins make it, in whatever order a view inherits them."""
     if not any(kind.__module__ == TENANTS for kind in type(view).__mro__):
         return key
     tenant = view._tenant
@@ -103,13 +105,13 @@ class DjustHost(Host):
     """Owns sessions of djust's live views."""
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
-        """Let the views of *sessions* take in what has come, and djust render each. Never raises."""
+        """Give the views of *sessions* their news, and let djust render each. Never raises."""
         await asyncio.gather(
             *(_consumer(session).presence_refresh(session.owner, session.take()) for session in sessions)
         )
 
     def broadcast(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
-        """Put a broadcast into the pages of *sessions*: djust's event, and what our script makes its own of."""
+        """Send a broadcast to the pages of *sessions*: as djust's event, and as a frame for our script."""
         frames = push_event(event, payload), for_script("broadcast", {"event": event, "payload": payload})
         for session in sessions:
             _consumer(session).presence_put(*frames)
@@ -122,7 +124,7 @@ class DjustHost(Host):
         return [session for session in sessions if not _consumer(session).presence_point(text)]
 
     def close(self, connection: Connection[Session], code: int, reason: str) -> None:
-        """Close the socket of *connection*; djust's client comes back, if there still is one."""
+        """Close the socket of *connection*; djust's client reconnects, if it still runs."""
         if asyncio.get_running_loop().time() - connection.heard_at >= LEAST_TIMEOUT:
             connection.owner.presence_close(code, reason)
 
@@ -135,8 +137,8 @@ class DjustHost(Host):
 djust_host = DjustHost()
 
 
-def _consumer(session: Session) -> SeatedConsumer:
-    consumer: SeatedConsumer = session.connection.owner
+def _consumer(session: Session) -> PresenceConsumer:
+    consumer: PresenceConsumer = session.connection.owner
     return consumer
 
 

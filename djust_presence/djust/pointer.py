@@ -1,4 +1,4 @@
-"""The pointer of a djust page: its moves go past djust's limit on frames, and through djust's check of events."""
+"""The pointer of a djust page: its moves skip djust's limit on frames, but not djust's check of events."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ else:
 
 Frame = dict[str, Any]
 
-# djust's name for what a page says of its pointer. Our script says more: with "cursors" that it draws those of others.
+# djust's name for a move of a page's pointer. Our script adds "cursors" if it draws those of others.
 MOVE = "cursor_move"
 LONGEST_MOVE = 4096  # characters
 TICK = 1 / 30
-REFUSED = 1.0  # seconds until djust is asked again whether the view takes moves
+REFUSED = 1.0  # seconds after a refused move until djust is asked again
 
 
 def read_move(text: str) -> Frame | None:
-    """Return the frame that *text* is, if it is a move. Raises ``ValueError`` if it is no frame."""
+    """Return the frame in *text*, None if it is not a move. Raises ``ValueError`` if it is not a frame."""
     frame = decode(text)
     return frame if isinstance(frame, dict) and frame.get("type") == MOVE else None
 
 
 class PointerConsumer(Consumer):  # type: ignore[misc]
-    """A consumer of djust's that takes in what its page says of its pointer."""
+    """A djust consumer that takes in moves of its page's pointer."""
 
     view_instance: Any
     _presence_pointer: PagePointer | None = None  # of a view with cursors
     _presence_mover: asyncio.Task[None] | None = None
 
     def _presence_point_by(self, view: Any, session: Session | None) -> None:
-        """The page is that of *view* from here on."""
+        """Note that the page shows *view* from here on."""
         cursors = session and isinstance(view, LiveCursorMixin)
         self._presence_pointer = PagePointer(view, session) if session and cursors else None
-        self._presence_mover = None  # that of another view comes to its end
+        self._presence_mover = None  # the mover of another view ends by itself
 
     def _presence_take_in(self, session: Session, frame: Frame) -> None:
         """Take a frame in. A malformed one is dropped."""
@@ -79,11 +79,10 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
                 try:
                     async with self._render_lock:
                         allowed = await self._presence_moved(session, view, pointer)
-                except Exception as error:
+                except Exception:
                     pointer.take()
                     name = type(view).__qualname__
-                    if (left_out := user_code.line("move", name, type(error))) is not None:
-                        logger.exception("A move for %s could not be taken in.%s", name, left_out)
+                    user_code.log(logger.exception, "A move for %s could not be handled.", name, of=name)
                 if allowed and self.view_instance is view:
                     await self._dispatch_async_work(event_name=None)
                 await asyncio.sleep(TICK if allowed else REFUSED)
@@ -92,12 +91,12 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
                 self._presence_mover = None
 
     async def _presence_moved(self, session: Session, view: LiveCursorMixin, pointer: PagePointer) -> bool:
-        """Do what djust does about an event, but answer it. Return whether it was allowed."""
+        """Handle a move as djust handles an event, without an answer. Return whether it was allowed."""
         from djust.websocket_utils import _validate_event_security
 
         handler: Any = None
         if self.view_instance is view and await self._reauth_legacy_server_turn(view):
-            unheard: Any = Unheard(self)
+            unheard: Any = RefusalListener(self)
             handler = await _validate_event_security(unheard, MOVE, view, unheard)
         if self.view_instance is not view:
             return False
@@ -111,8 +110,8 @@ class PointerConsumer(Consumer):  # type: ignore[misc]
         return True
 
 
-class Unheard:
-    """Hears from djust that a move is refused, and counts no refusals: the pointer goes on moving all the same."""
+class RefusalListener:
+    """A stand-in for djust's socket in its check of a move: it notes a refusal, and counts none."""
 
     warnings = max_warnings = 0
 
@@ -136,7 +135,6 @@ def _take_in(view: LiveCursorMixin, handler: MethodType, position: Position) -> 
             cursors_of(view).call(handler, **bind(handler, params))
         except ArgumentError as error:
             name = type(view).__qualname__
-            if (left_out := user_code.line("move", name, ArgumentError)) is not None:
-                logger.warning("A move for %s was refused: %s%s", name, error, left_out)
+            user_code.log(logger.warning, "A move for %s was refused: %s", name, error, of=name)
     forced = getattr(view, "_force_full_html", False)
     return not _resolve_skip_render(view) and (forced or before != _snapshot_assigns(view))

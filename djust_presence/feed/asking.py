@@ -1,4 +1,4 @@
-"""Asks about the rights to rooms while pages are open, for all pages of a loop together."""
+"""Periodic checks of the rights to rooms of open pages, for all pages of a loop together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from ..hosts import sessions
-from ..hosts.checks import AT_ONCE, Failures
+from ..hosts.access_failures import AT_ONCE, Failures
 from ..hosts.lanes import lanes
 from ..hosts.threads import spawn
 from .rights import Answer, Right, answers
@@ -20,20 +20,20 @@ __all__ = ["Asking", "asking_of_loop"]
 
 
 class Asker(Protocol):
-    """A room whose right has to be asked about."""
+    """A room whose right has to be checked."""
 
     @property
     def right(self) -> Right: ...
     @property
     def over(self) -> bool: ...
     def answered(self, code: str) -> None:
-        """Go on if *code* is empty; it is the reason to refuse the room otherwise."""
+        """Take in the answer: the right stands if *code* is empty, else the room is refused with that code."""
 
 
 class Asking:
-    """The rooms of one loop that wait for an answer. One hop asks for all that wait when it begins.
+    """The rooms of one loop that wait for an answer. One call in a thread checks all that wait when it begins.
 
-    A room about which nothing can be found out stays open as long as that is so for others of its kind.
+    A room whose check fails stays open as long as checks of its kind fail for others too.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Asking:
         self._failures = Failures("rooms")
 
     def ask(self, room: Asker) -> None:
-        """Ask about *room*, unless it is being asked about."""
+        """Check *room*, unless a check of it waits or runs."""
         if room not in self._asked and room not in self._waiting:
             if not self._waiting:
                 asyncio.get_running_loop().call_soon(self._begin)
@@ -63,7 +63,7 @@ class Asking:
         found: Sequence[Answer] = [RuntimeError("It was not asked.")] * len(rooms)
         try:
             found = await lanes.run(partial(_answers, rights))
-        except Exception as error:  # of the database connection of the thread, say
+        except Exception as error:  # such as that of the thread's database connection
             found = [error] * len(rooms)
         finally:
             self._hops -= 1
@@ -86,7 +86,7 @@ class Asking:
 
 
 def _answers(rights: Sequence[Right]) -> Sequence[Answer]:
-    """Ask, in a thread: about all rights together, but for those of pages with surroundings, which are entered."""
+    """Check, in a thread, all rights together, but those of pages with surroundings inside these."""
     pages: dict[int, list[Right]] = defaultdict(list)
     for right in rights:
         pages[id(right.request) if right.surroundings else 0].append(right)
@@ -95,13 +95,13 @@ def _answers(rights: Sequence[Right]) -> Sequence[Answer]:
         try:
             with (some[0].surroundings or nullcontext)():
                 found |= zip(some, _finished(some), strict=True)
-        except Exception as error:  # of the surroundings
+        except Exception as error:  # raised by the surroundings
             found |= dict.fromkeys(some, error)
     return [found[right] for right in rights]
 
 
 def _finished(rights: Sequence[Right]) -> Sequence[Answer]:
-    """Ask, and let go of the sessions that were looked at."""
+    """Check, and close the sessions that were opened for it."""
     found = answers(rights)
     for number, right in enumerate(rights):
         try:
@@ -115,7 +115,7 @@ _asking: WeakKeyDictionary[asyncio.AbstractEventLoop, Asking] = WeakKeyDictionar
 
 
 def asking_of_loop() -> Asking:
-    """Return that of the running loop."""
+    """Return the one of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _asking:
         _asking[loop] = Asking()

@@ -11,7 +11,7 @@ from ..state.records import Member
 from .counts import Counts
 from .dots import Dots
 from .faces import Face, Faces, Ids, Members
-from .frames import Page, Wants, frame
+from .frames import SentState, Wants, frame
 from .lists import LONGEST, List
 from .people import shown_count
 from .tickets import room_of
@@ -20,16 +20,16 @@ __all__ = ["SENDS_PER_TURN", "Board"]
 
 P = TypeVar("P", bound=Hashable)
 
-SENDS_PER_TURN = 500  # to pages, before others get a turn
-PEOPLE_PER_SECOND = 20_000  # in whole states, for one group in this process
-FIRST_REST, LONGEST_REST = 0.05, 1.0  # seconds until a page that is still being sent to is tried again
+SENDS_PER_TURN = 500  # to pages, before other tasks of the loop get a turn
+PEOPLE_PER_SECOND = 20_000  # people in whole states, for one group in this process
+FIRST_REST, LONGEST_REST = 0.05, 1.0  # seconds until the next try for a page that is still being sent to
 
 
-Some = Sequence[tuple[P, Page]]
+Some = Sequence[tuple[P, SentState]]
 
 
 class Frame(NamedTuple, Generic[P]):
-    """A frame for some pages: the *whole* state, or what has changed."""
+    """A frame for some pages: the *whole* state, or the changes."""
 
     pages: Some[P]
     text: str
@@ -39,8 +39,9 @@ class Frame(NamedTuple, Generic[P]):
 class Board(Generic[P]):
     """The pages of the group *key* in this process. *interval* is the time between two diffs, in seconds.
 
-    It is told of pages and of changes; when it is :attr:`due`, :meth:`tell` says what to send, and :meth:`missed` takes
-    in who could not be sent it. Lists have *longest* people at most. A page gets the whole state first, then diffs; once it has missed one, the whole again.
+    Tell it of pages and of changes. When it is :attr:`due`, send the frames of :meth:`tell`, and report pages that
+    could not be sent one to :meth:`missed`. Lists have *longest* people at most. A page gets the whole state first, then
+    diffs; after a missed frame the whole state again.
     """
 
     def __init__(self, key: str, members: Members, interval: float, longest: int = LONGEST) -> None:
@@ -49,13 +50,13 @@ class Board(Generic[P]):
         self._members = members
         self._interval = interval
         self._longest = longest
-        self._pages: dict[P, Page] = {}
-        self._untold: dict[P, Page] = {}  # those that get the whole state
-        self._ahead: dict[P, Page] = {}  # those of them that the group does not hold yet
+        self._pages: dict[P, SentState] = {}
+        self._untold: dict[P, SentState] = {}  # pages that get the whole state
+        self._ahead: dict[P, SentState] = {}  # those of them whose own presence the group does not hold yet
         self._ahead_moved = False
-        self._touched = False  # whether pages have changed since their frames were made
+        self._touched = False  # True if pages have changed since their frames were made
         self._counts = Counts()
-        self._counting = 0  # pages that hear of the number in no other way
+        self._counting = 0  # pages that get the number in count frames only
         self._quiet_until = self._states_from = 0.0
         self._forget_people()
 
@@ -69,16 +70,16 @@ class Board(Generic[P]):
     # Pages
 
     def show(self, page: P, wants: Wants, own: str | None = None, ahead: Member | None = None) -> None:
-        """Tell *page* from here on what it *wants*, beginning with all of it; of the same object, it is told already.
+        """Send *page* what it *wants* from here on, the whole state first; do nothing if *wants* is the same object.
 
-        *own* is the user as which it is present. With *ahead* the group does not hold that presence yet: this is how it
-        will be, and how the page sees it.
+        *own* is the user that the page is present as. *ahead* is that presence as it will be, if the group does not
+        hold it yet; the page sees it so.
         """
         before = self._pages.get(page)
         if before and before.wants is wants and (before.own, before.ahead) == (own, ahead):
             return
         self.remove(page)
-        state = self._pages[page] = self._untold[page] = Page(wants, own, ahead)
+        state = self._pages[page] = self._untold[page] = SentState(wants, own, ahead)
         self._counting += wants.number and not wants.people
         if ahead:
             self._ahead[page] = state
@@ -109,18 +110,19 @@ class Board(Generic[P]):
     # Changes
 
     def moved(self, users: Iterable[str]) -> None:
-        """These users have come, gone or changed."""
+        """Note that these users have joined, left or changed."""
         if self._showing:
             self._moved.update(dict.fromkeys(users))
         if self._counting or any(shown.partial for shown in self._lists.values()):
             self._counts.moved(shown_count(self._members.count))
-        self._ahead_moved = bool(self._ahead)  # their states are their own, and others now
+        # The states of these pages differ from those of others, and have changed.
+        self._ahead_moved = bool(self._ahead)
         for state in self._ahead.values():
             state.due = 0.0
 
     @property
     def due(self) -> float:
-        """The time at which :meth:`tell` may have something to say; infinity if that takes a change."""
+        """The time at which :meth:`tell` may have frames; infinity if that takes a change."""
         first = min((state.due for state in self._untold.values()), default=inf)
         return min(max(first, self._states_due), self.news_due)
 
@@ -132,13 +134,13 @@ class Board(Generic[P]):
 
     @property
     def _states_due(self) -> float:
-        """The time at which whole states may be told: after what has changed."""
+        """The time at which whole states may be sent: after the changes."""
         return max(self._states_from, self._quiet_until if self._moved else 0.0)
 
     def tell(self, now: float) -> Iterator[tuple[list[P], str]]:
-        """Say which pages to send which frames, to at most `SENDS_PER_TURN` pages at a time.
+        """Yield pages and the frame to send them, at most `SENDS_PER_TURN` pages at a time.
 
-        Between two of them pages may come and go, and changes be made; it is not called again before it is through.
+        Between two of them pages may come and go, and users change; do not call it again before it ends.
         """
         frames: list[Frame[P]] = []
         if self._moved and self._quiet_until <= now:
@@ -158,11 +160,11 @@ class Board(Generic[P]):
                 if some:
                     yield [page for page, _ in some], one.text
 
-    def _is_still(self, page: P, state: Page, whole: bool) -> bool:
+    def _is_still(self, page: P, state: SentState, whole: bool) -> bool:
         return self._pages.get(page) is state and (whole or page not in self._untold)
 
     def missed(self, pages: Iterable[P], now: float) -> None:
-        """These are still being sent to: they get the whole state when that is over."""
+        """Note that *pages* were still being sent to: they get the whole state when that is over."""
         for page in pages:
             if (state := self._pages.get(page)) is None:
                 continue
@@ -174,10 +176,10 @@ class Board(Generic[P]):
     # Frames
 
     def _diffs(self) -> list[Frame[P]]:
-        """Take in what has moved; say the net change to the pages that show people."""
+        """Take in the changes; return frames with the net change for the pages that show people."""
         users, self._moved = self._moved, {}
         frames: list[Frame[P]] = []
-        listed: dict[frozenset[str], set[str]] = {}  # whom lists show, or have shown
+        listed: dict[frozenset[str], set[str]] = {}  # users whom lists show, or have shown
         for fields, shown in self._lists.items():
             listed[fields] = set(shown.shown)
             frames += self._list_diffs(shown, users)
@@ -226,8 +228,8 @@ class Board(Generic[P]):
                 )
 
     def _states(self, now: float) -> Iterator[Frame[P]]:
-        """Say the whole state to the pages that have to be told: one frame for all that see the same."""
-        alike: dict[object, list[tuple[P, Page]]] = {}
+        """Yield frames of the whole state: one for all pages that see the same."""
+        alike: dict[object, list[tuple[P, SentState]]] = {}
         for page, state in self._untold.items():
             if state.due <= now:
                 alike.setdefault((state.wants, self._own(state), state.ahead), []).append((page, state))
@@ -251,14 +253,14 @@ class Board(Generic[P]):
                 yield Frame(pages, frame("state", self._room, count), True)
         self._states_from = now + people / PEOPLE_PER_SECOND
 
-    def _own(self, state: Page) -> str | None:
-        """Return the page's user, if what it is told of them is not what others are."""
+    def _own(self, state: SentState) -> str | None:
+        """Return the page's user, if the page is sent another state of them than others are."""
         if state.ahead:
             return state.own
         cut = state.wants.people and state.own not in self._lists[state.wants.fields].shown
         return state.own if cut else None
 
-    def _people(self, state: Page) -> list[str]:
+    def _people(self, state: SentState) -> list[str]:
         """Return the people that the page shows, oldest first, as JSON."""
         wants, own = state.wants, self._own(state)
         more: dict[str, Face] = {}
@@ -273,7 +275,7 @@ class Board(Generic[P]):
         return [*shown.texts, *[face.text for user, face in sorted(more.items()) if user not in shown.shown]]
 
     def _counted(self, now: float) -> Iterator[Frame[P]]:
-        """Say the number to the pages that show another one, and hear of it in no other way."""
+        """Yield count frames for the pages that show another number, and get it in no other frame."""
         count = self._members.count
         text = shown_count(count)
         pages = [
@@ -290,6 +292,6 @@ class Board(Generic[P]):
     def _is_counted(self, wants: Wants) -> bool:
         return self._lists[wants.fields].partial if wants.people else wants.number
 
-    def _show(self, state: Page, count: int) -> None:
+    def _show(self, state: SentState, count: int) -> None:
         state.shown = shown_count(count)
         self._counts.told(state.shown)

@@ -38,9 +38,9 @@ __all__ = ["Feed"]
 
 logger = logging.getLogger("djust_presence")
 
-JOINS_PER_SECOND = 10  # of other rooms than it is in
-MAX_EARLY = 2 * MAX_ROOMS  # frames that wait until it is known who sends them
-IDLE = 30.0  # seconds for which a socket is kept that has no room
+JOINS_PER_SECOND = 10  # rooms that it is not in yet
+MAX_EARLY = 2 * MAX_ROOMS  # frames that wait until their sender's identity is known
+IDLE = 30.0  # seconds until a socket without rooms is closed
 
 
 @offer
@@ -71,12 +71,12 @@ class Feed(OnDemand):
     def __init__(self, request: LiveRequest, identity: Identity | None = None) -> None:
         self.request = request
         self._identity = identity  # once it is known
-        self._token = ""  # the user id by the browser's token
-        self._alone = ""  # that of this connection, if it needs one
+        self._token = ""  # the user id by the browser's token, if it has sent one
+        self._alone = ""  # the user id of this connection, if there is no other
         self._rooms: dict[str, Room] = {}
         self._joins = TokenBucket(JOINS_PER_SECOND, 2 * MAX_ROOMS)
         self._early: list[dict[str, Any]] = []
-        self._closes = False  # whether its socket is closed when it has no room
+        self._closes = False  # True if its socket is closed when it has no room
         self._idle_since = 0.0
 
     # Its socket
@@ -89,7 +89,7 @@ class Feed(OnDemand):
         feed.visitor, feed.surroundings = Visitor.of(request), surroundings_of(request)
         if not sessions.finish(request):
             return HttpResponse(status=401)
-        # A socket keeps its request for hours, and of thousands even this counts: there is no page to show messages.
+        # A socket keeps its request for hours, thousands of them, and there is no page to show messages in.
         request.reopen_messages(None)
         request.resolver_match = None
         response = HttpResponse()
@@ -110,14 +110,15 @@ class Feed(OnDemand):
         return feed
 
     async def _find_out(self) -> None:
-        """Find out who the visitor of a live page is, and begin."""
+        """Find out the identity of a live page's visitor, and begin."""
         try:
             identity = await lanes.run(partial(_identify, self.request, self.surroundings or nullcontext))
-        except Exception as error:
-            if (left_out := user_code.line("rooms", type(error))) is not None:
-                logger.exception(
-                    "Could not find out whose rooms the page at %.200r joins.%s", self.socket.path, left_out
-                )
+        except Exception:
+            user_code.log(
+                logger.exception,
+                "Could not identify the visitor of the page at %.200r, which joins rooms.",
+                self.socket.path,
+            )
             self.socket.close(CloseCode.RETRY, "unchecked")
             return
         self._identity = identity

@@ -30,7 +30,7 @@ class DotDiff(NamedTuple):
 
 
 class Dots(Generic[P]):
-    """The people whom pages ask for, as they were last shown."""
+    """The people that pages ask for, as they were last shown."""
 
     def __init__(self, faces: Faces, members: Members) -> None:
         self._faces = faces
@@ -59,7 +59,7 @@ class Dots(Generic[P]):
         return bool(self._pages)
 
     def pages(self, opaque: str) -> list[P]:
-        """Return the pages that ask for this one."""
+        """Return the pages that ask for the person with this id."""
         return list(self._pages.get(opaque, ()))
 
     def shown(self, ids: Iterable[str]) -> list[Face]:

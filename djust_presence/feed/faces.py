@@ -25,7 +25,7 @@ class Members(Protocol):
 
 
 class Face(NamedTuple):
-    """Somebody as pages see them: their opaque id, and their person as JSON."""
+    """A person as pages see them: the opaque id, and the JSON."""
 
     order: Order
     id: str
@@ -37,13 +37,13 @@ def order(user: str, member: Member) -> Order:
 
 
 class Ids:
-    """The opaque ids of a group's members, and the members that these stand for."""
+    """The opaque ids of a group's members, and the members behind these."""
 
     def __init__(self, key: str, members: Members) -> None:
         self.key = key
         self._members = members
         self._ids: dict[str, str] = {}
-        self._users: dict[str, str] | None = None  # by id, once one was looked up
+        self._users: dict[str, str] | None = None  # by opaque id; None before the first search
 
     def of(self, user: str) -> str:
         if user not in self._ids:
@@ -57,7 +57,7 @@ class Ids:
         return self._users.get(opaque)
 
     def moved(self, users: Iterable[str]) -> None:
-        """These have come or gone."""
+        """Note that these users have joined or left."""
         for user in users:
             if self._members.member(user):
                 if self._users is not None:

@@ -9,7 +9,7 @@ from ..hosts.outgoing import dumps
 from ..state.records import Member
 from .lists import List
 
-__all__ = ["Page", "Wants", "frame"]
+__all__ = ["SentState", "Wants", "frame"]
 
 NOBODY: Mapping[str, Sequence[str]] = {}
 
@@ -31,8 +31,8 @@ class Wants:
         return bool(self.people or self.number or self.some)
 
 
-class Page:
-    """The state that one page has been sent. *ahead* is its own presence, if the group does not hold it yet."""
+class SentState:
+    """The state that one page has been sent. *ahead* is the page's own presence, if the group does not hold it yet."""
 
     __slots__ = ("ahead", "due", "list", "own", "rest", "shown", "wants")
 
@@ -41,8 +41,8 @@ class Page:
         self.list: List | None = None
         self.own = own
         self.ahead = ahead
-        self.shown = ""  # the number, as it shows it
-        self.due = 0.0  # when it can be told the whole state, if it has to be
+        self.shown = ""  # the text of the count in it
+        self.due = 0.0  # when it may get the whole state, if it needs that
         self.rest = 0.0
 
 

@@ -18,8 +18,8 @@ from .tickets import room_of
 
 __all__ = ["Hub", "Room"]
 
-PATIENCE = 5.0  # seconds for which a page waits for its own presence to be in the group
-CLIENT = "client-"  # begins the names of events that pages have sent
+OWN_PRESENCE_WAIT = 5.0  # seconds for which a page waits for its own presence to be in the group
+CLIENT = "client-"  # the prefix of events that pages have sent
 
 
 class Room(Protocol):
@@ -33,16 +33,17 @@ class Room(Protocol):
 
 
 class Hub:
-    """Tells the rooms of a group what their pages want to know. On the tracker's loop."""
+    """Sends the rooms of a group the news that their pages want. On the tracker's loop."""
 
     def __init__(self, group: Group) -> None:
         self._group = group
         self._clock = group.clock
         self._board: Board[Session] = Board(group.key, group.replica, group.settings.refresh_interval)
         self._rooms: dict[Session, Room] = {}
-        self._waiting: dict[Session, float] = {}  # for their own presence, until when
-        self._impatient: set[Session] = set()  # those that have waited
-        self._sender: Session | None = None  # of the event that is being sent
+        # Sessions whose own presence the group does not hold yet, and until when they wait.
+        self._waiting: dict[Session, float] = {}
+        self._done_waiting: set[Session] = set()  # sessions that have waited long enough
+        self._sender: Session | None = None  # of the event that is being broadcast
         self._timer: asyncio.TimerHandle | None = None
         self._telling = False
         self._not_before = 0.0
@@ -53,12 +54,12 @@ class Hub:
         """Add a session of the group, or take in its new wishes."""
         self._rooms[session] = option
         self._look_at(session)
-        self._schedule(0)  # nobody looks through all pages for each
+        self._schedule(0)  # once for all sessions that are added meanwhile
 
     def remove(self, session: Session) -> None:
         self._rooms.pop(session, None)
         self._waiting.pop(session, None)
-        self._impatient.discard(session)
+        self._done_waiting.discard(session)
         self._board.remove(session)
 
     def discard(self) -> None:
@@ -67,21 +68,21 @@ class Hub:
             self._timer.cancel()
 
     def _look_at(self, session: Session) -> None:
-        """Put the session on the board, once its page can be told the truth about itself."""
+        """Put the session on the board, once the group holds its presence or it has waited long enough."""
         wants, wanted = self._rooms[session].wants, session.wanted
         if not (wants.any and self._group.replica.ready):
             self._board.remove(session)
             return
         ahead = None
         if wanted and not self._holds(session):
-            if session not in self._impatient:
-                # Its page would be counted without itself, and a moment later with itself.
-                self._waiting.setdefault(session, self._clock.now + PATIENCE)  # in their order
+            if session not in self._done_waiting:
+                # Otherwise its page would show a count without itself, and a moment later one with itself.
+                self._waiting.setdefault(session, self._clock.now + OWN_PRESENCE_WAIT)  # in their order
                 return
             ahead = Member(1, wanted.at, wanted.wish.meta)
         else:
             self._waiting.pop(session, None)
-            self._impatient.discard(session)
+            self._done_waiting.discard(session)
         self._board.show(session, wants, wanted and wanted.wish.user, ahead)
 
     def _holds(self, session: Session) -> bool:
@@ -94,12 +95,12 @@ class Hub:
     # News
 
     def moved(self, steps: Sequence[Step]) -> None:
-        """The members have changed."""
+        """Take in changes of the members."""
         self._board.moved(step.user for step in steps)
         self._schedule(self._board.news_due)
 
     def _schedule(self, due: float) -> None:
-        """Go on when it is *due*, if not before."""
+        """Run at the time *due*, if no earlier run is scheduled."""
         due = max(due, self._not_before, self._clock.now)
         if self._telling or due == inf:
             return
@@ -114,7 +115,7 @@ class Hub:
         now = self._clock.now
         while self._waiting and (first := next(iter(self._waiting.items())))[1] <= now:
             del self._waiting[first[0]]
-            self._impatient.add(first[0])
+            self._done_waiting.add(first[0])
             self._look_at(first[0])
         if self._board.due <= now:
             self._telling = True
@@ -136,7 +137,7 @@ class Hub:
                     sent = 0
                     await asyncio.sleep(0)
         except Exception:
-            self._not_before = self._clock.now + 1  # so that an error does not come again at once
+            self._not_before = self._clock.now + 1  # so that an error is not repeated at once
             raise
         finally:
             self._telling = False
@@ -159,7 +160,7 @@ class Hub:
                 self._sender = None
 
     def happened(self, event: Event) -> None:
-        """A broadcast to the group."""
+        """Send a broadcast to the rooms."""
         if not self._rooms:
             return
         fields: dict[str, Any] = {"payload": event.payload}
@@ -179,4 +180,4 @@ class Hub:
             self._clock.later(0, self._put, rooms, text)
 
     def hear(self, kind: str, *rest: Any) -> None:
-        """Do nothing: other processes say all by changes of the members."""
+        """Do nothing: other processes send no messages but changes and broadcasts."""

@@ -17,11 +17,11 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{22,64}")
 
 
 class Identity(NamedTuple):
-    """The sender of a request, as its user or its session says it; all are empty for somebody without."""
+    """The sender of a request by its user or its session; all fields are empty without these."""
 
     login: str = ""  # the id of a user who is logged in
     name: str = ""  # their user name
-    visitor: str = ""  # the user id of anybody else, if they have a session
+    visitor: str = ""  # the user id of a visitor with a session
 
     @classmethod
     def of(cls, request: HttpRequest) -> Identity:
@@ -33,14 +33,14 @@ class Identity(NamedTuple):
 
     @property
     def user_id(self) -> str:
-        """The user id in presence; empty if only the page can say."""
+        """The user id in presence; empty if only the page's token can give one."""
         return self.login or self.visitor
 
 
 def visitor_of(token: object) -> str:
-    """Return the user id of a visitor by the *token* that their browser keeps; empty if that says nothing.
+    """Return the user id of a visitor by the *token* that their browser keeps; empty if it is not one.
 
-    It is a keyed hash, so no token can be made for another visitor's id.
+    It is a keyed hash, so nobody can make a token for another visitor's id.
     """
     if get_settings().anonymous == "none" or not (isinstance(token, str) and TOKEN.fullmatch(token)):
         return ""

@@ -1,4 +1,4 @@
-"""The people that the lists of a group show, and how these change from one flush to the next."""
+"""The people that the lists of a group show, and their changes from one flush to the next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .faces import Face, Faces, Members, order
 
 __all__ = ["LONGEST", "List", "ListDiff"]
 
-LONGEST = 500  # people; a list of more shows those who have been there longest, and the page's own
+LONGEST = 500  # people; a longer list is cut to those who have been there longest, and the page's own user
 
 
 class ListDiff(NamedTuple):
@@ -47,7 +47,7 @@ class List:
         return self._texts
 
     def face(self, user: str, member: Member) -> Face:
-        """Return how somebody is shown who may not be in the list."""
+        """Return the face of a user who need not be in the list."""
         return self._faces.of(user, member)
 
     def refresh(self, users: Iterable[str]) -> ListDiff:

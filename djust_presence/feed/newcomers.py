@@ -30,7 +30,7 @@ class Address:
 
 
 class Newcomers:
-    """Knows the pages that poll this process. For any thread; *clock* gives seconds."""
+    """The pages that poll this process. For any thread; *clock* returns seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -54,7 +54,7 @@ class Newcomers:
             return True
 
     def gone(self, address: str, page: str) -> None:
-        """*page* has said goodbye."""
+        """Forget *page*, which has said goodbye."""
         with self._lock:
             if known := self._addresses.get(address):
                 known.pages.pop(page, None)
@@ -64,7 +64,7 @@ class Newcomers:
         self._lock = threading.Lock()
 
     def _forget_addresses(self, now: float) -> None:
-        """Forget those of which nothing was seen for long. By then their buckets are full again."""
+        """Forget addresses that were silent for long: their buckets are full again."""
         while self._addresses:
             address, known = next(iter(self._addresses.items()))
             if known.seen > now - STAYS:
@@ -75,7 +75,7 @@ class Newcomers:
 def address_of(meta: Mapping[str, Any]) -> str:
     """Return the address of the client of a request with this ``META``; of an IPv6 address the network.
 
-    A peer without a public address is taken for the site's own proxy, which has written whom it speaks for at the end
+    A peer without a public address is taken for the site's own proxy, which has put the client's address at the end
     of X-Forwarded-For.
     """
     peer: str = meta.get("REMOTE_ADDR", "")
@@ -86,7 +86,7 @@ def address_of(meta: Mapping[str, Any]) -> str:
     except ValueError:
         return peer[:100]
     if isinstance(address, IPv6Address):
-        return address.exploded[:19]  # a client has a network of 64 bits at the least
+        return address.exploded[:19]  # a client has a network of 64 bits at least
     return str(address)
 
 

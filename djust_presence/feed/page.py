@@ -23,20 +23,20 @@ from .identity import Identity
 from .reads import Reads
 from .tickets import MAX_LENGTH, Ticket, bound_to, room_of
 
-__all__ = ["Page", "Subject", "feed_url", "page_of", "renderings", "subject_of"]
+__all__ = ["Subject", "TagPage", "feed_url", "page_of", "renderings", "subject_of"]
 
 logger = logging.getLogger("djust_presence")
 
-ISSUED_EVERY = 60  # seconds in which tickets stay the same text, so that caches and patches see no change
+ISSUED_EVERY = 60  # seconds for which the text of a ticket stays the same, for caches and patches
 
 ATTRIBUTE = "djust_presence_page"
 
-# For hosts that render a page again and again with one request: each returns the object that lives as long as the
-# rendering under way, or None if it is not theirs.
+# Functions of hosts that render a page again with the same request: each returns an object that lives as long as the
+# current rendering, or None if that is not the host's.
 renderings: list[Callable[[], Any]] = []
 
 _reads: WeakKeyDictionary[Any, Reads] = WeakKeyDictionary()  # by rendering
-_unscripted: set[str] = set()  # the views of which the log knows it
+_unscripted: set[str] = set()  # views that the log has named
 
 
 class Subject(NamedTuple):
@@ -68,8 +68,8 @@ class Grant(NamedTuple):
     text: str
 
 
-class Page:
-    """A response, or a page that is live: its elements stay as they were first rendered, as its script has them then.
+class TagPage:
+    """The page of a response, or a live page: its elements stay as first rendered, as its script updates them from then on.
 
     Raises ``ImproperlyConfigured`` if the project has no URL for the page's script to ask.
     """
@@ -79,14 +79,14 @@ class Page:
     def __init__(self, request: HttpRequest) -> None:
         feed_url()
         self.tracked: frozenset[str] = frozenset()  # keys of the groups that the reader will be in
-        self.given: frozenset[str] = frozenset()  # keys of the groups that a ticket was printed of
+        self.given: frozenset[str] = frozenset()  # keys of the groups whose ticket was printed
         self._reader: Identity | None = None
         self._grants: dict[tuple[str, bool, bool], Grant] = {}
         self._html: dict[tuple[Any, ...], SafeString] = {}
         self._own_reads: Reads | None = None
         self._script: dict[str, bool] | None = None
         if settings.DEBUG and request.headers.get("Sec-Fetch-Dest") == "document":
-            self._script = {"found": False}  # looked at when the page is gone
+            self._script = {"found": False}  # read after the page was garbage-collected
             finalize(self, _say_unscripted, self._script, _view_of(request)).atexit = False
 
     def track(self, key: str) -> None:
@@ -112,7 +112,7 @@ class Page:
         return self._own_reads
 
     def reader(self, request: HttpRequest) -> Identity:
-        """Return who reads the page."""
+        """Return the identity of the page's reader."""
         if self._reader is None:
             self._reader = Identity.of(request)
         return self._reader
@@ -120,7 +120,7 @@ class Page:
     def ticket(
         self, request: HttpRequest, subject: Subject, tracks: bool, public: bool, meta: Mapping[str, Any]
     ) -> str:
-        """Return a ticket with the meta of all tags of its kind so far: of two on a page, the later one says more.
+        """Return a ticket with the meta of all such tags so far: a later tag of the page has a ticket with more meta.
 
         Raises ``ValueError`` for a meta that cannot be stored.
         """
@@ -164,14 +164,14 @@ def feed_url() -> str:
         return reverse("djust_presence:feed")
     except NoReverseMatch:
         raise ImproperlyConfigured(
-            'A page shows presence, but the URLs of it are missing: add path("presence/", '
+            'A page shows presence, but its URLs are missing: add path("presence/", '
             'include("djust_presence.urls")) to the urlpatterns of the project.'
         ) from None
 
 
-def page_of(request: HttpRequest) -> Page:
-    """Return what the tags share that are rendered for *request*."""
-    page: Page = getattr(request, ATTRIBUTE, None) or Page(request)
+def page_of(request: HttpRequest) -> TagPage:
+    """Return the page that tags rendered for *request* share."""
+    page: TagPage = getattr(request, ATTRIBUTE, None) or TagPage(request)
     setattr(request, ATTRIBUTE, page)
     return page
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..conf import get_settings
 from ..keys import opaque_id
-from ..state.records import Member, decode_meta
+from ..state.metas import decode_meta
+from ..state.records import Member
 
 __all__ = ["Person", "people", "person", "public_fields", "shown_count"]
 
@@ -16,7 +17,7 @@ Person = dict[str, Any]
 
 RESERVED = frozenset(
     {"id", "joined_at", "user_id"}
-)  # the first two are a person's own; the third is a primary key
+)  # the first two clash with a person's own fields; the third is a primary key
 
 
 def public_fields(more: Iterable[str] = ()) -> frozenset[str]:
@@ -24,7 +25,7 @@ def public_fields(more: Iterable[str] = ()) -> frozenset[str]:
     return _public(tuple(get_settings().public_meta), tuple(more))
 
 
-@lru_cache(maxsize=1024)  # so that pages that see the same share one
+@lru_cache(maxsize=1024)  # one object for all pages that see the same
 def _public(*names: tuple[str, ...]) -> frozenset[str]:
     named = set().union(*names) - RESERVED
     return frozenset(name for name in named if not name.startswith("_"))
@@ -33,7 +34,8 @@ def _public(*names: tuple[str, ...]) -> frozenset[str]:
 def person(key: str, user: str, member: Member, fields: frozenset[str], opaque: str = "") -> Person:
     """Return *user* of the group *key* as a browser may see them, with the *fields* of the meta.
 
-    *opaque* is their id there, where it is known already. ``{"id": opaque, "joined_at": epoch seconds, "name": text, …}``; without a name if the meta has none.
+    *opaque* is their id in pages, if it is known already. ``{"id": opaque, "joined_at": epoch seconds, "name": text, …}``,
+    without a name if the meta has none.
     """
     meta = decode_meta(member.meta)
     shown = {name: value for name, value in meta.values.items() if name in fields}
@@ -51,7 +53,7 @@ def people(key: str, members: Mapping[str, Member], fields: frozenset[str]) -> l
 
 
 def shown_count(count: int) -> str:
-    """Return *count* as pages show it: ``999``, ``1.2k``, ``3.4M``; rounded down. The page's script does the same."""
+    """Return *count* as pages show it, rounded down: ``999``, ``1.2k``, ``3.4M``. The page's script does the same."""
     for unit, sign in ((1_000_000, "M"), (1_000, "k")):
         if count >= unit:
             whole, tenth = divmod(count * 10 // unit, 10)

@@ -1,4 +1,4 @@
-"""Answers pages that poll, as they have no socket: a page is a process with one lease, and all of it is in what it sends."""
+"""Answers to polls of pages without a socket. Such a page has a lease of its own, and sends its whole state each time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..backends.base import Backend
 from ..conf import get_settings
 from ..errors import PresenceUnavailable
 from ..forks import after_fork
-from ..presence.store import Turns, checked_backend
+from ..presence.store import Throttle, checked_backend
 from ..rates import LogLimit, user_code
 from ..tracker.store_outages import write_failed, write_worked
 from .given import MAX_ROOMS, meta_of, script_keys
@@ -32,22 +32,22 @@ __all__ = ["answer"]
 
 logger = logging.getLogger("djust_presence")
 
-RETRY = 10  # seconds after which a page tries again when the store is away
+RETRY = 10  # seconds until a page may try again when the store does not answer
 AGAIN = {"again": True}
 
 _newcomers = Newcomers()
-_reaping = Turns()
+_reaping = Throttle()
 _refusals = LogLimit(burst=10)
 after_fork(_newcomers.renew_lock)
 
 
 def answer(request: HttpRequest) -> HttpResponse:
-    """Answer a poll, which comes from a page of this site. Never waits but for the store and AUTHORIZE."""
+    """Answer a poll from a page of this site. Waits for nothing but the store and AUTHORIZE."""
     try:
         body = _body(request)
         poll = None if body is None else Poll.read(body)
     except (ValueError, UnreadablePostError) as error:
-        return HttpResponse(f"This is no poll: {error}", status=400, content_type="text/plain")
+        return HttpResponse(f"This is not a poll: {error}", status=400, content_type="text/plain")
     address = address_of(request.META)
     standing = Standing.read(poll.standing) if poll else None
     if poll is None or not ((standing and poll.bye) or _newcomers.admit(address, poll.page)):
@@ -62,13 +62,13 @@ def answer(request: HttpRequest) -> HttpResponse:
         return _later(503, "The presence store does not answer.", round(random.uniform(0.9, 1.1) * RETRY))
     finally:
         if settings.SESSION_SAVE_EVERY_REQUEST and hasattr(request, "session"):
-            del request.session  # a page that is merely open is no reason to let a session live longer
+            del request.session  # polls of an open page must not extend the session
     write_worked(backend)
     return JsonResponse(found)
 
 
 def _body(request: HttpRequest) -> bytes | None:
-    """Return the body of *request*; None if it is too long, and then it is not read."""
+    """Return the body of *request*; None, without reading it, if it is too long."""
     if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BYTES:
         return None
     body = request.body
@@ -76,12 +76,12 @@ def _body(request: HttpRequest) -> bytes | None:
 
 
 def _too_many(what: str) -> HttpResponse:
-    if (left_out := _refusals.line(what)) is not None:
-        logger.info(
-            "A poll was refused: %s.%s",
-            "its body is too long" if what == "request" else "too many pages of its address poll",
-            left_out,
-        )
+    _refusals.log(
+        logger.info,
+        "A poll was refused: %s.",
+        "its body is too long" if what == "request" else "too many pages of its address poll",
+        of=what,
+    )
     return _later(429, "Too many pages poll, or the request is too long.", 60)
 
 
@@ -89,13 +89,13 @@ def _later(status: int, text: str, seconds: int) -> HttpResponse:
     response = HttpResponse(
         text, status=status, headers={"Retry-After": str(seconds)}, content_type="text/plain"
     )
-    # Django would log each of these by itself, and mail those of an outage to the admins.
+    # Django would log each of these, and mail those of an outage to the admins.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 
 class _Polling:
-    """One poll. *standing* is how its page stands, as was signed at the last one."""
+    """One poll. *standing* is the page's state, as signed at its last one."""
 
     def __init__(self, request: HttpRequest, backend: Backend, poll: Poll, standing: Standing | None) -> None:
         self._request = request
@@ -123,7 +123,7 @@ class _Polling:
                 raise Lost
             return self._visit(standing or Standing(0, lease, frozenset()))
         except Lost:
-            # Until it has joined anew, and no longer: if an answer was lost, there may be more than it knows.
+            # Short, until it has joined again: if an answer was lost, the lease may hold more than the page knows.
             backend.drain(lease, get_settings().lost_grace)
             return AGAIN
 
@@ -158,7 +158,7 @@ class _Polling:
         }
 
     def _tickets(self, refused: dict[str, str]) -> dict[str, Ticket]:
-        """Return the tickets of the rooms, and add to *refused* why others have none."""
+        """Return the tickets of the rooms; add the reasons of rooms without one to *refused*."""
         tickets: dict[str, Ticket] = {}
         for one in self._poll.rooms:
             try:
@@ -173,18 +173,17 @@ class _Polling:
         return tickets
 
     def _check(self, tickets: dict[str, Ticket], refused: dict[str, str]) -> Mapping[str, Ticket]:
-        """Refuse those of *tickets* that give no right any more; return younger ones for others.
+        """Refuse those of *tickets* whose right has ended; return younger tickets for others.
 
-        The time of the last check is that at which the ticket was issued, which the page sends with each poll: so it
-        needs no memory, and no other worker has to know. A right about which nothing can be found out lasts.
+        A ticket's time of issue is that of its last check, and the page sends it with each poll: so the check
+        needs no memory in a worker. A right that cannot be checked stands.
         """
         renewed = {room: one for room, ticket in tickets.items() if (one := ticket.renewed())}
         old = {room: ticket for room, ticket in tickets.items() if is_old(ticket)}
         found = answers([Right(self._request, ticket) for ticket in old.values()]) if old else ()
         for (room, ticket), code in zip(old.items(), found, strict=True):
             if isinstance(code, Exception):
-                if (left_out := user_code.line("rooms", type(code))) is not None:
-                    logger.error("Could not check a right to %r.%s", ticket.key, left_out, exc_info=code)
+                user_code.log(logger.error, "Could not check a right to %r.", ticket.key, exc_info=code)
                 renewed.pop(room, None)
             elif code:
                 refused[room] = code
@@ -209,6 +208,6 @@ class _Polling:
 
 
 def _alone(page: str) -> str:
-    """Return the user id of somebody of whom nothing is known but their page."""
+    """Return a user id for a visitor without session or token: that of their page."""
     mac = salted_hmac("djust_presence.poll.user", page, algorithm="sha256")
     return f"anon_conn_{mac.hexdigest()[:32]}"

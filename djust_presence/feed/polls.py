@@ -1,4 +1,4 @@
-"""The decisions about polling pages, pure: the times they live by, and what travels with them between two polls."""
+"""The pure decisions about polling pages: their times, and the state that they carry from one poll to the next."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from ..state.json_text import decode
 from .frames import Wants
 from .given import checked_meta, checked_room, wants_of
 
-__all__ = ["MAX_BYTES", "Asked", "Mark", "Poll", "Standing", "Times", "lease_of", "ref_of"]
+__all__ = ["MAX_BYTES", "Asked", "Mark", "Poll", "Standing", "Times", "digest", "lease_of", "ref_of"]
 
-MAX_BYTES = 64 * 1024  # of a request
+MAX_BYTES = 64 * 1024  # bytes of a request
 
-A_MINUTE = 60.0  # a browser wakes a hidden page once in this time, whatever it had asked for
+A_MINUTE = 60.0  # a browser wakes a hidden page once in this time, whatever timers it has set
 ALONE = 13.0
 IN_COMPANY = 5.0
 HIDDEN = 54.0
-JITTER = 0.1  # of a pause, more or less, so that pages do not poll in step
+JITTER = 0.1  # share of a pause, more or less, so that pages do not poll in step
 
 PAGE = re.compile(r"[A-Za-z0-9_-]{22}")
 _signer = Signer(salt="djust_presence.poll")
 
 
 class Times(NamedTuple):
-    """The times that a polling page and its lease live by, in seconds.
+    """The times of a polling page and its lease, in seconds.
 
-    *unheard*: a hidden page is heard of once a minute. If its poll failed as an outage ended, the next one follows a
-    minute later, and a request may wait for the store for a while. Nobody may be claimed before all had that turn.
+    *unheard*: a hidden page polls once a minute. If its poll failed as an outage ended, the next one follows a
+    minute later, and a request may wait for the store for a while. No lease may be claimed before all had that turn.
 
     *pause* is that of all leases: half of LEASE_TTL. A longer one would let processes be claimed that an outage kept
-    from renewing, as whoever is heard of first says whether there was a silence. Visible pages poll more often than
-    that, or on a site without open sockets each poll would end a silence, and nobody could ever be claimed.
+    from renewing, as the first call after a silence decides if it was a pause. Visible pages poll more often than
+    that; otherwise, on a site without open sockets, each poll would end a pause, and no lease could ever be claimed.
 
-    *ttl*: between two answered polls of a hidden page one may fail, as in a restart of the server, and a silence that is
-    too short to count may hold up the next.
+    *ttl*: between two answered polls of a hidden page one may fail, as in a restart of the server, and a silence
+    too short to be a pause may delay the next.
     """
 
     ttl: float
@@ -52,7 +52,7 @@ class Times(NamedTuple):
     @classmethod
     def of(cls, lease_ttl: float) -> Times:
         pause, unheard = lease_ttl / 2, A_MINUTE + lease_ttl / 6
-        alone = min(ALONE, pause * ALONE / 15)  # with the jitter, and a moment on the way, below the pause
+        alone = min(ALONE, pause * ALONE / 15)  # below the pause, with the jitter and the time of the request
         return cls(2 * unheard + pause, unheard, pause, alone, min(IN_COMPANY, alone), HIDDEN)
 
     def every(self, hidden: bool, in_company: bool, chance: float) -> float:
@@ -62,7 +62,7 @@ class Times(NamedTuple):
 
 
 def lease_of(page: str, user: str) -> str:
-    """Return the lease of the page with the random id *page*, while *user* is who it belongs to."""
+    """Return the lease of the page with the random id *page*, while *user* is its user."""
     return (
         "page-" + salted_hmac("djust_presence.poll.lease", page + user, algorithm="sha256").hexdigest()[:32]
     )
@@ -76,7 +76,7 @@ def ref_of(lease: str, key: str) -> str:
 class Standing(NamedTuple):
     """The state of a page's lease after a poll, which the page sends back, signed, with the next one.
 
-    Nobody can take part in a group, and say no longer that they do: all the rooms in *joined* have to be among those
+    A page cannot hide a room in which it takes part: all the rooms in *joined* have to be among those
     that the next poll names, so that the right to each of them is looked at.
     """
 
@@ -98,15 +98,15 @@ class Standing(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """The state of a room as a page was told last; the page sends it back as it was.
+    """The state of a room as last sent to a page, which sends it back unchanged.
 
-    It is not signed: a page that tells another one is only told too much or too little itself.
+    It is not signed: a page that sends another one only harms itself.
     """
 
     tag: str = ""  # of the group's last Change; empty if that is not known
-    joined: str = ""  # digest of what the page is present with; empty if it only watches
-    wanted: str = ""  # digest of what it wanted to know
-    in_company: bool = False  # it shows a list with others in it
+    joined: str = ""  # digest of the page's presence; empty if it only watches
+    wanted: str = ""  # digest of its wants
+    in_company: bool = False  # True if the list in it has others
 
     @property
     def text(self) -> str:
@@ -123,7 +123,7 @@ def digest(*texts: str) -> str:
 
 
 class Asked(NamedTuple):
-    """A room of a poll; nothing is known of its ticket yet."""
+    """A room of a poll, with its ticket not read yet."""
 
     room: str
     ticket: object
@@ -134,7 +134,7 @@ class Asked(NamedTuple):
     @classmethod
     def of(cls, given: object) -> Self:
         if not isinstance(given, dict):
-            raise ValueError("A room is an object.")
+            raise ValueError("A room is not an object.")
         meta = checked_meta(given.get("meta") or {})
         room, wants = checked_room(given.get("room")), wants_of(given.get("want") or {})
         return cls(room, given.get("ticket"), wants, Mark.read(str(given.get("tag") or "")), meta)
@@ -153,14 +153,14 @@ class Poll(NamedTuple):
 
     @classmethod
     def read(cls, body: bytes) -> Self:
-        """Raises ``ValueError`` if *body* is no poll."""
+        """Return the poll in *body*. Raises ``ValueError`` if it is not one."""
         given = decode(body.decode())
         page = given.get("page") if isinstance(given, dict) else None
         if not isinstance(page, str) or not PAGE.fullmatch(page):
             raise ValueError("The page has no id of 22 url-safe characters.")
         rooms, left = given.get("rooms") or [], given.get("left") or []
         if not isinstance(rooms, list) or not isinstance(left, list):
-            raise ValueError("The rooms are no list.")
+            raise ValueError("The rooms are not a list.")
         return cls(
             page,
             str(given.get("seq") or ""),

@@ -11,8 +11,8 @@ from ..tracker import in_loop, lookup, serving
 
 __all__ = ["Reads"]
 
-# Members up to which a group is read whole, whatever is asked first: 500 take 2 to 4 ms from Redis, 10,000 take 180,
-# and one member or the count 0.1.
+# Groups of up to so many members are read whole. 500 members take 2 to 4 ms from Redis, 10,000 take 180;
+# one member, or the count, takes 0.1.
 SMALL = 500
 MOST_LARGE = 1_000
 
@@ -25,7 +25,7 @@ HOLDS_UP = (
 
 
 class Reads:
-    """A small group is read whole, once. Of a large one only what was asked for is read."""
+    """The reads of one rendering. A small group is read whole, once; of a large one, only the parts asked for."""
 
     def __init__(self) -> None:
         self._whole: dict[str, Mapping[str, Member]] = {}
@@ -58,7 +58,7 @@ class Reads:
         return len(members), members.get(user)
 
     def member(self, key: str, user: str, among: Callable[[], Iterable[str]] | None = None) -> Member | None:
-        """Return *user* if they are a member. The users *among* whom they are, are read with them."""
+        """Return *user* if they are a member. All users of *among* are read together with them."""
         _refuse_in_loop()
         if key in self._whole or not (among or key in _large or serving(key)):
             return self.members(key).get(user)
@@ -75,7 +75,7 @@ class Reads:
 
 
 def _refuse_in_loop() -> None:
-    """Raise also where memory could answer: whether it can depends on who else is online."""
+    """Raise ``PresenceError`` in a running loop, even if memory could answer: that depends on which users are online."""
     if in_loop():
         raise holds_up(HOLDS_UP)
 

@@ -17,11 +17,11 @@ from .tickets import Ticket
 
 __all__ = ["Answer", "Right", "answers", "authorize", "has_to_be_asked", "is_old"]
 
-Answer = str | Exception  # empty if it is granted, else the protocol's code, or why it could not be found out
+Answer = str | Exception  # empty if granted, else the protocol's code; an error if the check failed
 
 
 class Right(NamedTuple):
-    """The right that the sender of *request* has by *ticket*. Outside of a request it is asked in *surroundings*."""
+    """The right that *ticket* gives the sender of *request*. Outside of a request it is checked in *surroundings*."""
 
     request: HttpRequest
     ticket: Ticket
@@ -40,19 +40,19 @@ def has_to_be_asked(ticket: Ticket) -> bool:
 
 
 def is_old(ticket: Ticket) -> bool:
-    """Return whether the right has to be asked for when *ticket* is used."""
+    """Return whether the right has to be checked before *ticket* is used."""
     interval = get_settings().reauth_interval
     return bool(interval) and has_to_be_asked(ticket) and time.time() - ticket.issued > interval
 
 
 def answers(rights: Sequence[Right]) -> list[Answer]:
-    """Ask about each of *rights*, in a thread. All objects of a model take one query."""
+    """Check each of *rights*, in a thread. All objects of a model take one query."""
     objects = _objects({right.ticket for right in rights if right.ticket.model})
     return [_answer(right, objects) for right in rights]
 
 
 def _objects(tickets: set[Ticket]) -> Mapping[str, Any]:
-    """Return the objects that *tickets* are about, by key, or the error; None if one is gone."""
+    """Return the objects of *tickets* by key: None for one that is gone, or the error."""
     pks: dict[str, dict[str, str]] = defaultdict(dict)
     for ticket in tickets:
         pks[ticket.model][ticket.key] = ticket.pk

@@ -1,4 +1,4 @@
-"""A room of a page: one group, in which the page takes part, or which it only sees."""
+"""A room of a page: one group that the page tracks or watches."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..hosts.surroundings import Surroundings
 from ..keys import opaque_id
 from ..rates import TokenBucket
 from ..state.json_text import encode as encode_json
+from ..state.metas import merged
 from ..state.records import Member
 from ..tracker import Session
 from .asking import asking_of_loop
@@ -24,13 +25,13 @@ from .people import person
 from .rights import Right, has_to_be_asked, is_old
 from .tickets import Ticket
 
-__all__ = ["Page", "Room"]
+__all__ = ["Room", "RoomPage"]
 
-PER_SECOND = 10  # events, and as many updates
+PER_SECOND = 10  # events, and the same number of updates
 MAX_PAYLOAD = 4 * 1024  # characters of JSON
 
 
-class Page(Protocol):
+class RoomPage(Protocol):
     """The page of a room."""
 
     @property
@@ -66,12 +67,12 @@ class Room:
         "wants",
     )
 
-    def __init__(self, page: Page, ticket: Ticket) -> None:
+    def __init__(self, page: RoomPage, ticket: Ticket) -> None:
         self._page = page
         self._ticket = ticket
         self._next: tuple[Ticket, Wants, Mapping[str, Any]] | None = None  # once it is allowed
         self.wants = Wants()
-        self._given: dict[str, Any] = {}  # what the script says of the meta
+        self._given: dict[str, Any] = {}  # the script's part of the meta
         self._events: TokenBucket | None = None
         self._updates: TokenBucket | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -94,7 +95,7 @@ class Room:
         return self._session.ended
 
     def join(self, ticket: Ticket, wants: Wants, meta: Mapping[str, Any]) -> None:
-        """Be what *ticket* allows, and be told what the page wants, unless the right to that has ended."""
+        """Track or watch as *ticket* allows, and send the page what it wants, unless the right to that has ended."""
         self._next = ticket, wants, meta
         if is_old(ticket):
             asking_of_loop().ask(self)
@@ -102,7 +103,7 @@ class Room:
             self._begin()
 
     def check(self) -> None:
-        """Find out if the right has ended; renew the ticket."""
+        """Check if the right has ended; renew the ticket."""
         if has_to_be_asked(self._ticket):
             asking_of_loop().ask(self)
         else:
@@ -117,7 +118,7 @@ class Room:
             self._renew()
 
     def refuse(self, code: str) -> None:
-        """End it, and say why."""
+        """End the room, and send the page the reason."""
         self.put(encode("refused", room=self._ticket.room, code=code))
         self.leave()
         self._page.forget(self)
@@ -134,7 +135,7 @@ class Room:
         kept = {name: self._given[name] for name in self._keys & self._given.keys()}
         try:
             self._given = self._merged(kept, meta)
-        except ValueError:  # together they are too large
+        except ValueError:  # the two parts together are too large
             self._given = {}
         if self._ticket.tracks:
             try:
@@ -147,16 +148,15 @@ class Room:
             self._session.watch(self._ticket.key)
         self._session.live()
         self._say_joined(first=True)
-        self._session.refresh()  # its wants may be others
+        self._session.refresh()  # its wants may have changed
 
     @property
     def _keys(self) -> frozenset[str]:
         return script_keys(self._ticket)
 
     def _merged(self, given: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the script says of the meta, when it says *meta* after *given*. Raises ``ValueError``."""
-        merged = {**given, **{name: meta[name] for name in self._keys & meta.keys()}}
-        said = {name: value for name, value in merged.items() if value is not None}
+        """Return the script's part of the meta: *given*, updated with *meta*. Raises ``ValueError``."""
+        said = merged(given, {name: meta[name] for name in self._keys & meta.keys()})
         self._encode(said)
         return said
 
@@ -186,7 +186,7 @@ class Room:
         self.put(encode("joined", **fields))
 
     def update(self, meta: object) -> None:
-        """Merge *meta* into what the script says. Raises ``ValueError``."""
+        """Merge *meta* into the script's part of the meta. Raises ``ValueError``."""
         checked = checked_meta(meta)
         if not self._session.wanted or self.over:
             return
@@ -206,7 +206,7 @@ class Room:
             self._track()
 
     def send(self, event: str, payload: Any) -> None:
-        """Send an event to the others of the group; nothing above a rate. Raises ``ValueError``."""
+        """Send an event to the others of the group; drop it above the rate. Raises ``ValueError``."""
         if len(encode_json(payload)) > MAX_PAYLOAD:
             raise ValueError(f"The payload takes more than {MAX_PAYLOAD} characters as JSON.")
         if self._events is None:
@@ -216,7 +216,7 @@ class Room:
             group.extensions[Hub].send(self._session, event, payload)
 
     def leave(self) -> None:
-        """End it at once: the page stays, but has nothing of it any more."""
+        """End the room at once: the page stays, but has left the group."""
         if not self.over:
             self._session.untrack()
             self._session.end()

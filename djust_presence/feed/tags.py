@@ -17,7 +17,7 @@ from ..identity import encode_named
 from ..keys import opaque_id, user_id_of
 from ..state.records import Member
 from .identity import Identity
-from .page import Page, Subject, page_of, subject_of
+from .page import Subject, TagPage, page_of, subject_of
 from .people import Person, person, public_fields, shown_count
 from .reads import Reads
 
@@ -50,7 +50,7 @@ class Room(NamedTuple):
     """A group as one tag shows it."""
 
     request: HttpRequest
-    page: Page
+    page: TagPage
     subject: Subject
     tracks: bool
     public: bool
@@ -87,7 +87,7 @@ class Room(NamedTuple):
 
     @property
     def reader(self) -> Identity:
-        """The reader, of whom a tag that is public knows nothing."""
+        """The reader's identity, which is empty for a public tag."""
         return Identity() if self.public else self.page.reader(self.request)
 
     @property
@@ -96,7 +96,7 @@ class Room(NamedTuple):
         return self.tracks or (not self.public and self.key in self.page.tracked)
 
     def once(self, name: str, *details: Any) -> tuple[Any, ...]:
-        """Return what tells this element from others of the page."""
+        """Return a key that tells this element from others of the page."""
         meta = repr(self.meta) if self.meta else ""
         return (name, self.key, self.tracks, self.public, meta, *details)
 
@@ -108,7 +108,7 @@ class Room(NamedTuple):
         return format_html(' room="{}" ticket="{}"{}', self.subject.room, ticket, watch)
 
     def size(self) -> int:
-        """Return how many are in the group, the reader included if they are about to be."""
+        """Return the number of people in the group, with the reader if they are about to join."""
         reader = self.reader.user_id
         count, member = self.page.reads.count_and_member(self.key, reader)
         if not self.joins:
@@ -116,7 +116,7 @@ class Room(NamedTuple):
         return count + (member is None) if reader else max(1, count)
 
     def people(self) -> dict[str, Member]:
-        """Return who is in the group, in their order, the reader included if they are about to be."""
+        """Return the people in the group, in their order, with the reader if they are about to join."""
         members = dict(self.page.reads.members(self.key))
         reader = self.reader
         if self.joins and reader.user_id and reader.user_id not in members:
@@ -135,7 +135,7 @@ def presence_count(
     meta: Mapping[str, Any] | None = None,
     name: object = None,
 ) -> str:
-    """The number of people in the group *of*, a presence key or a model instance.
+    """Show the number of people in the group *of*, a presence key or a model instance.
 
     Without a request, as in a mail, it is plain text.
     """
@@ -163,7 +163,7 @@ def presence_avatars(
     meta: Mapping[str, Any] | None = None,
     name: object = None,
 ) -> SafeString:
-    """The faces of the first *max* people in the group *of*, and how many there are more.
+    """Show the first *max* people in the group *of*, and the number of the others.
 
     With *announce*, screen readers say who comes and who leaves.
     """
@@ -184,7 +184,7 @@ def _avatars(room: Room, most: int, announce: bool) -> SafeString:
         person(room.key, user, member, fields) for user, member in [*found.items()][:most]
     ]
     if not found and room.joins:
-        people = [{}]  # the reader, of whom nothing is known
+        people = [{}]  # the reader, without a name
     more = len(found) - len(people)
     spoken = format_html(
         ' announce data-joined="{}" data-left="{}"', gettext("{} joined"), gettext("{} left")
@@ -232,7 +232,7 @@ def presence_dot(
     watch: bool = True,
     public: bool = False,
 ) -> SafeString:
-    """A dot that says if *user*, a user or an id, is in the group *of*; nothing for None and who is not logged in.
+    """Show a dot: is *user*, a user or an id, in the group *of*? Shows nothing for None and users who are not logged in.
 
     It only watches. In a large group, *among* lets all users of whom the page has a dot be read at once.
     """
@@ -272,7 +272,7 @@ def presence(
     meta: Mapping[str, Any] | None = None,
     name: object = None,
 ) -> SafeString:
-    """Nothing to see: the reader takes part in the group *of*, or with *watch* lets scripts see it."""
+    """Let the reader take part in the group *of*, or with *watch* let scripts see it; shows nothing."""
     room = Room.of(context, "{% presence %}", of, watch, public, meta, name)
     return room.page.once(
         room.once("room"),
@@ -281,7 +281,7 @@ def presence(
 
 
 def presence_count_many(context: Any, several: Iterable[T]) -> dict[T, int]:
-    """The number of people in each of *several* groups, by the presence keys or model instances given; one read."""
+    """Return the number of people in each of *several* groups, by the keys or model instances given, in one read."""
     found = [(one, subject_of(one, "{% presence_count_many %}").key) for one in several]
     counts = Reads().counts([*dict.fromkeys(key for _, key in found)])
     return {one: counts[key] for one, key in found}

@@ -14,9 +14,9 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from ..keys import opaque_id
 
-__all__ = ["LIFE", "META_KEYS", "BadTicket", "Ticket", "bound_to", "room_of"]
+__all__ = ["LIFE", "MAX_LENGTH", "META_KEYS", "BadTicket", "Ticket", "bound_to", "room_of"]
 
-LIFE = 12 * 3600  # seconds in which a ticket can be used to join
+LIFE = 12 * 3600  # seconds for which a ticket can be used to join
 META_KEYS = ("status", "typing")  # the keys of a meta that scripts may set, where nothing else is said
 MAX_LENGTH = 8 * 1024  # characters
 
@@ -37,10 +37,10 @@ class Ticket(NamedTuple):
 
     key: str
     tracks: bool
-    bound: str = ""  # `bound_to` of the only user who may use it; empty: anybody, as themselves
+    bound: str = ""  # `bound_to` of the only user who may use it; empty: any visitor may
     meta: str = ""  # JSON text of the meta that its bearer is present with; empty: none is given
     meta_keys: tuple[str, ...] = META_KEYS  # that scripts may set
-    fields: tuple[str, ...] = ()  # of metas, which this page's scripts see beside PUBLIC_META
+    fields: tuple[str, ...] = ()  # of metas that this page's scripts see besides PUBLIC_META
     model: str = ""  # the label of the model, if *key* stands for one of its objects
     begun: int = 0  # when the first of its renewals was issued
     issued: int = 0
@@ -55,7 +55,7 @@ class Ticket(NamedTuple):
         return self.key[len(self.model) + 1 :]
 
     def sign(self, request: HttpRequest) -> str:
-        """Return it as text, for the host of *request* alone, issued now unless it says when."""
+        """Return the ticket as text, for the host of *request* only, issued now unless it has a time of issue."""
         now = int(time.time())
         values = self._replace(begun=self.begun or now, issued=self.issued or now)
         text = json.dumps(values, separators=(",", ":"), ensure_ascii=False)
@@ -63,7 +63,7 @@ class Ticket(NamedTuple):
 
     @classmethod
     def read(cls, text: object, request: HttpRequest, user_id: str | None) -> Self:
-        """Return the ticket *text*, which the user *user_id* (None: nobody who is logged in) uses by *request*.
+        """Return the ticket *text*, used by the user *user_id* (None: not logged in) with *request*.
 
         Raises ``BadTicket``.
         """
@@ -79,14 +79,14 @@ class Ticket(NamedTuple):
 
     @staticmethod
     def key_of(text: object, request: HttpRequest) -> str:
-        """Return the key in the ticket *text*, whoever uses it, and whenever; empty if it was not signed here."""
+        """Return the key in the ticket *text*, even if it has expired or is another user's; empty if not signed here."""
         try:
             return str(_values(text, request)[0])
         except BadTicket:
             return ""
 
     def renewed(self, age: float = LIFE / 2) -> Self | None:
-        """Return a younger one to follow it, once it has this *age* (seconds); None before, and in the end."""
+        """Return a younger ticket once this one has *age* (seconds); None before, and after the last renewal."""
         now = int(time.time())
         if now - self.issued < age or now - self.begun > settings.SESSION_COOKIE_AGE:
             return None
@@ -94,7 +94,7 @@ class Ticket(NamedTuple):
 
 
 def _values(text: object, request: HttpRequest) -> list[Any]:
-    """Return what is in the ticket *text*. Raises ``BadTicket`` if it was not signed for the host of *request*."""
+    """Return the values in the ticket *text*. Raises ``BadTicket`` if it was not signed for the host of *request*."""
     if not isinstance(text, str) or len(text) > MAX_LENGTH:
         raise BadTicket("bad-ticket")
     try:

@@ -53,7 +53,7 @@ def ticket(request: HttpRequest) -> HttpResponseBase:
     function = authorize()
     if function is None:
         return HttpResponse(
-            "AUTHORIZE is not set, so scripts can ask for no room.", status=404, content_type="text/plain"
+            "AUTHORIZE is not set, so scripts cannot ask for rooms.", status=404, content_type="text/plain"
         )
     if not _is_from_here(request):
         return HttpResponse("The page is not of this site.", status=403, content_type="text/plain")
@@ -85,7 +85,7 @@ def _ticket(request: HttpRequest, key: str, granted: dict[str, Any]) -> Ticket:
 
 
 def _is_from_here(request: HttpRequest) -> bool:
-    """Return whether a page of this site has sent the request, as far as its browser says."""
+    """Return whether a page of this site has sent the request, by the headers of the browser."""
     if request.headers.get("Origin"):
         return origin_allowed(request)
     if site := request.headers.get("Sec-Fetch-Site"):

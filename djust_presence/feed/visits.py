@@ -1,4 +1,4 @@
-"""A poll at the store: a polling page is a process with one lease, whose sequence number it keeps itself."""
+"""A poll's calls of the store. A polling page has a lease of its own, whose sequence number it keeps itself."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .polls import Mark, Standing, Times, digest, ref_of
 
 __all__ = ["LONGEST", "Lost", "Visit", "Wish", "end", "visit"]
 
-LONGEST = 500  # people of a list; of more, those who have been there longest, and the page's own
-NO_GROUP = "-"  # the tag of a group in which nobody is
+LONGEST = 500  # people; a longer list is cut to those who have been there longest, and the page's own user
+NO_GROUP = "-"  # the tag of an empty group
 
 
 class Lost(Exception):
-    """The store does not know the page as it knows itself: it has to begin anew."""
+    """The store does not have the page's state: the page has to join again."""
 
 
 class Wish(NamedTuple):
-    """A page's wish for the group *key*: to know of it, and with a *meta* to be present in it as *user*.
+    """A page's wish for the group *key*: to see it, and with a *meta* to be present in it as *user*.
 
-    *told* is what it has been told of it.
+    *told* is the group's state as last sent to the page.
     """
 
     room: str
@@ -49,11 +49,11 @@ class Wish(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """The outcome of a poll: how the page stands after it, and the news of each room that has some."""
+    """The outcome of a poll: the page's state after it, and the news of each room that has some."""
 
     standing: Standing
     news: dict[str, dict[str, Any]]
-    in_company: bool  # the page shows a list with others in it
+    in_company: bool  # True if a list of the page has others in it
 
 
 def visit(
@@ -66,9 +66,9 @@ def visit(
     first: bool,
     reaps: bool,
 ) -> Visit:
-    """Carry out a poll of the page that stands as *standing*; *leaving* has the keys of the rooms that it leaves.
+    """Carry out a poll of a page with the state *standing*; *leaving* has the keys of the rooms that it leaves.
 
-    If it *reaps*, it does so before it looks at the groups: where no socket is open, nobody else does.
+    With *reaps*, remove expired presences before the groups are read: where no socket is open, only polls do.
 
     With nothing to write and no news, this is one round trip. Raises ``Lost`` and ``PresenceUnavailable``.
     """
@@ -120,7 +120,7 @@ def _ops(standing: Standing, wishes: Iterable[Wish], leaving: Mapping[str, str])
 
 
 def _write(backend: Backend, lease: str, ops: Sequence[Op]) -> dict[str, Place]:
-    """Return where the groups stand that this has changed."""
+    """Write *ops*; return the places of the groups that this has changed."""
     replies = backend.write(lease, ops)
     _publish(backend, replies)
     if any(reply.status is not Status.OK for reply in replies):
@@ -136,7 +136,7 @@ def _publish(backend: Backend, replies: Iterable[Any]) -> None:
 def _read(
     backend: Backend, wishes: Iterable[Wish], places: Mapping[str, Place | None]
 ) -> tuple[dict[str, dict[str, Any]], list[Mark]]:
-    """Read the groups that are not as the page was told; return the news of them, and the marks of all."""
+    """Read the groups whose state differs from the page's; return their news, and the marks of all groups."""
     marks = {wish.room: wish.told for wish in wishes}
     stale = [wish for wish in wishes if _is_stale(wish, places)]
     whole = [wish for wish in stale if wish.wants.people or wish.wants.some]

@@ -1,4 +1,4 @@
-"""The floor that all hosts stand on."""
+"""The parts shared by all hosts."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from .sessions import Standing, mark, standing_class
+from .sessions import SocketSession, mark, socket_session_class
 
 __all__ = ["Access", "Visitor", "current_users"]
 
@@ -31,39 +31,40 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 PER_QUERY = 500
-TRIES = 3  # so many of a kind that fail, and none that does not, are an outage
+TRIES = 3  # failures of a kind, without a success among them, that are taken for an outage
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """The visitor who opened a page, as far as it takes to check their access again."""
+    """The visitor who opened a page, with the fields that it takes to check their access again."""
 
-    store: type[Standing] | None
+    store: type[SocketSession] | None
     session_key: str | None
     mark: str | None
     user_id: str | None  # None: somebody who was not logged in
     model: Any  # the class of the user
-    login: str | None  # whom the session has logged in: this user, or whoever acts as this user
-    backend: str | None  # by which authentication backend
+    login: str | None  # the user whom the session has logged in: this one, or one who acts as this one
+    backend: str | None  # the authentication backend of that log-in
     acting: tuple[str, ...]  # the keys of the session that name this user if *login* is another
-    made: Mapping[str, Any] | None = field(default=None, compare=False)  # what their session was made with
+    # The arguments that middleware made the session with.
+    made: Mapping[str, Any] | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, request: HttpRequest) -> Visitor:
         """Return the visitor who sends *request*, whose user and session are loaded."""
         session = getattr(request, "session", None)
-        store = type(session) if isinstance(session, Standing) else None
+        store = type(session) if isinstance(session, SocketSession) else None
         return cls._with(getattr(request, "user", None), session, store)
 
     @classmethod
     def of_scope(cls, scope: Mapping[str, Any]) -> Visitor:
-        """Return the visitor who opened the socket with this *scope*, of Channels' own middleware. May load the session."""
+        """Return the visitor who opened the socket of *scope*, as Channels' own middleware set it. May load the session."""
         session = scope.get("session")
-        store = standing_class(session.__class__) if isinstance(session, SessionBase) else None
+        store = socket_session_class(session.__class__) if isinstance(session, SessionBase) else None
         return cls._with(scope.get("user"), session, store)
 
     @classmethod
-    def _with(cls, user: Any, session: Any, store: type[Standing] | None) -> Visitor:
+    def _with(cls, user: Any, session: Any, store: type[SocketSession] | None) -> Visitor:
         user_id: str | None = None
         model, acting = None, tuple[str, ...]()
         if (
@@ -76,24 +77,24 @@ class Visitor:
             return cls(None, None, None, user_id, model, None, None, ())
         login = session.get(SESSION_KEY)
         if login != user_id:
-            # Impersonation names this user elsewhere in the session. If nothing there does, it was a token, say.
+            # Impersonation names this user elsewhere in the session. If nothing there does, a token or the like has.
             named = {key for key, value in session.items() if str(value) == user_id}
             acting = tuple(sorted(named)) if login else ()
             login = login if acting else None
         backend = session.get(BACKEND_SESSION_KEY) if login else None
-        made = session.made if isinstance(session, Standing) else None
+        made = session.made if isinstance(session, SocketSession) else None
         return cls(store, session.session_key, mark(session), user_id, model, login, backend, acting, made)
 
     def is_named_by(self, data: Mapping[str, Any]) -> bool:
         """Return whether the session with this *data* still says that its visitor is this user."""
         if self.login != self.user_id and not self.acting:
-            return True  # something else has said it
+            return True  # not named by the session at all
         return data.get(SESSION_KEY) == self.login and all(
             str(data.get(key)) == self.user_id for key in self.acting
         )
 
     def claims(self, data: Mapping[str, Any]) -> list[Claim]:
-        """Return the users that the session with this *data* depends on, this one last."""
+        """Return the users on whom the session with this *data* depends, this one last."""
         claims = []
         if self.login:
             model = self.model if self.login == self.user_id else get_user_model()
@@ -112,9 +113,9 @@ class Claim(NamedTuple):
 
 
 class Access(NamedTuple):
-    """The result of a check: the users of those who may stay, None for who was not logged in, and what has failed.
+    """The result of a check: the users of visitors who may stay (None if not logged in), and the errors.
 
-    Those in neither have lost their access.
+    Visitors in neither have lost their access.
     """
 
     users: dict[Visitor, Any]
@@ -122,7 +123,7 @@ class Access(NamedTuple):
 
 
 def current_users(visitors: Iterable[Visitor]) -> Access:
-    """Fetch the users of *visitors* again. What fails for one of them costs nobody else.
+    """Fetch the users of *visitors* again. An error for one of them does not affect the others.
 
     One query for all their sessions, where these are in the database or a cache, and one for all users of one class.
     """
@@ -148,8 +149,8 @@ def current_users(visitors: Iterable[Visitor]) -> Access:
 
 
 def _sessions(visitors: Iterable[Visitor]) -> dict[Visitor, Mapping[str, Any] | Exception | None]:
-    """Return the data of the sessions of *visitors*: None of ended ones, and nothing where there was no session."""
-    stores: dict[type[Standing], list[Visitor]] = defaultdict(list)
+    """Return the data of the sessions of *visitors*: None for ended ones, no entry where there was no session."""
+    stores: dict[type[SocketSession], list[Visitor]] = defaultdict(list)
     found: dict[Visitor, Mapping[str, Any] | Exception | None] = {}
     for visitor in visitors:
         if visitor.store:
@@ -201,7 +202,7 @@ def _users(claims: Iterable[Claim]) -> dict[Claim, Any]:
 
 def _authenticated(path: str | None, model: Any, claims: Sequence[Claim]) -> Mapping[Claim, Any]:
     """Return the users of *claims* as their authentication backend gives them out: only those that are active."""
-    from django.contrib.auth.backends import ModelBackend  # brings models along
+    from django.contrib.auth.backends import ModelBackend  # imports models
 
     if path is not None and path not in settings.AUTHENTICATION_BACKENDS:
         return {}
@@ -218,9 +219,9 @@ def _authenticated(path: str | None, model: Any, claims: Sequence[Claim]) -> Map
 
 
 def _fetch(fetch: Callable[[Sequence[K]], Mapping[K, V]], keys: Sequence[K]) -> dict[K, V | Exception | None]:
-    """Return what *fetch* finds for each of *keys*, None if nothing, or its error.
+    """Return the result of *fetch* for each of *keys*, None if there is none, or the error.
 
-    What fails for many is tried for each alone, unless that fails for all of the first TRIES: then it is an outage.
+    A call for many that fails is repeated for each alone, unless the first TRIES of these all fail: an outage.
     """
     found: dict[K, V | Exception | None] = {}
     waiting = deque(keys[start : start + PER_QUERY] for start in range(0, len(keys), PER_QUERY))

@@ -1,4 +1,4 @@
-"""The base class of hosts: what owns connections of one kind, and does for their sessions what presence asks."""
+"""The base class of hosts, which own connections of one kind and carry out presence's requests for their sessions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Host"]
 
 
 class Host:
-    """A host that does nothing. Override what yours can do; all but :meth:`refresh` and :meth:`check` never wait.
+    """A host that does nothing. Override the methods that yours supports; only :meth:`refresh` and :meth:`check` may wait.
 
     All methods are called on the loop. A host makes a connection with ``get_tracker().connect(host, owner)`` and its
     sessions with ``get_tracker().session(connection, owner)``; each *owner* is an object of the host's own.
@@ -21,7 +21,7 @@ class Host:
     async def refresh(self, sessions: Sequence[Session]) -> None:
         """Give each session's view the news of ``session.take()``, and render it. Never raises.
 
-        A host that handles no news takes them all the same, or they would be kept for ever.
+        A host that ignores news must take them too: otherwise they are kept for ever.
         """
         for session in sessions:
             session.take()
@@ -41,11 +41,11 @@ class Host:
         """Ask browsers for a sign of life, after which the host calls ``connection.heard()``."""
 
     def close(self, connection: Connection[Session], code: int, reason: str) -> None:
-        """Close the connection: nothing was heard of it for TIMEOUT seconds. At the least, end it."""
+        """Close the connection, which was silent for TIMEOUT seconds. At least, end it."""
         connection.end()
 
     def notice(self, connections: Sequence[Connection[Session]], kind: str, *rest: Any) -> None:
-        """Receive a notice of some process to all others, about something else than a group.
+        """Receive a notice of some process to all others, which is not about a group.
 
         Unknown kinds are ignored: another version of the package may run elsewhere.
         """

@@ -17,7 +17,7 @@ LONGEST_HEAD = 200  # characters
 
 
 class FrameError(ValueError):
-    """A text is not a frame; *code* is the protocol's."""
+    """The text is not a frame; *code* is the protocol's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class FrameError(ValueError):
 
 
 class Head(NamedTuple):
-    """The beginning of a frame, as far as it takes to refuse it unread. Nothing else relies on it."""
+    """The beginning of a frame, used only to refuse it without reading it."""
 
     size: int  # in bytes, or in characters if these are too many already
     kind: str = ""
@@ -33,7 +33,7 @@ class Head(NamedTuple):
 
 
 def read_head(text: str | None, binary: bytes | None) -> Head:
-    """Return the head of a frame, at a cost that does not depend on what is in it."""
+    """Return the head of a frame, at a cost that does not depend on its content."""
     if text is None:
         return Head(len(binary or b""))
     size = (

@@ -21,9 +21,9 @@ __all__ = ["LANES", "Lanes", "lanes"]
 
 T = TypeVar("T")
 
-# As many database connections does a process hold for its live pages, however many these are.
+# A process holds at most so many database connections for its live pages, however many these are.
 LANES = 8
-REFRESH_PATIENCE = 0.1  # seconds
+REFRESH_WAIT = 0.1  # seconds
 MANY = Sender()
 
 
@@ -35,7 +35,7 @@ class LaneAsk(Ask):
     def __init__(self, turn: Turn, sender: Sender) -> None:
         super().__init__(turn, sender)
         self.lane: Threads | None = None
-        self.granted: Future[None] | None = None  # where it has to wait
+        self.granted: Future[None] | None = None  # set if it has to wait
 
     def grant(self, lane: Threads) -> None:
         self.lane = lane
@@ -55,7 +55,7 @@ class Lanes:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all threads, as a forked child must: they have stayed in its parent."""
+        """Forget all threads, in a forked child: they exist in its parent only."""
         self._lock = threading.Lock()
         self._lanes = [Threads(f"djust_presence-{n}") for n in range(self._size)]
         self._free = self._lanes[::-1]
@@ -63,12 +63,12 @@ class Lanes:
 
     @asynccontextmanager
     async def hold(self, turn: Turn = Turn.MOUNT, sender: Sender = MANY) -> AsyncIterator[None]:
-        """Thread-sensitive calls in this block run on one lane, and nobody else's do meanwhile.
+        """Run thread-sensitive calls of this block on one lane, which nothing else uses meanwhile.
 
         Raises ``Crowded`` for a mount, if too many of them wait.
         """
         if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
-            # async_to_sync waits in the thread of a TestCase, say, and only that one sees its transaction.
+            # async_to_sync waits in a thread, such as that of a TestCase, and only that one sees its transaction.
             with connections_kept():
                 yield
             return
@@ -81,7 +81,7 @@ class Lanes:
             with thread_of(lane):
                 yield
         except asyncio.CancelledError:
-            # The thread may still be at what was cancelled: a lane is free when it has come through this.
+            # The thread may still run the cancelled call: the lane is free when the thread has run this one too.
             lane.submit(_nothing).add_done_callback(lambda done: self._release(ask))
             raise
         except BaseException:
@@ -95,12 +95,12 @@ class Lanes:
             return await sync_to_async(between_connection_checks)(function)
 
     async def idle(self) -> None:
-        """Wait until all is done that any lane has been given by now."""
+        """Wait until all calls are done that any lane has at this moment."""
         await asyncio.gather(*(asyncio.wrap_future(lane.submit(_nothing)) for lane in self._lanes))
 
     async def _acquire_for_refresh(self, sender: Sender) -> LaneAsk:
         try:
-            async with asyncio.timeout(REFRESH_PATIENCE):
+            async with asyncio.timeout(REFRESH_WAIT):
                 return await self._acquire(Turn.REFRESH, sender)
         except TimeoutError:
             return await self._acquire(Turn.LATE_REFRESH, sender)
@@ -158,7 +158,7 @@ _keepers = 0
 
 @contextmanager
 def connections_kept() -> Iterator[None]:
-    """No request ends a TestCase's transaction: what Django's test client does around each of its own."""
+    """Keep requests in this block from ending a TestCase's transaction, as Django's test client does."""
     global _keepers
     signals = (request_started, request_finished)
     _keepers += 1
@@ -174,7 +174,7 @@ def connections_kept() -> Iterator[None]:
 
 
 def _check_connections() -> None:
-    """Do what ``close_old_connections`` does, but for a transaction that is open by now: it is a TestCase's."""
+    """Do what ``close_old_connections`` does, but spare a connection in a transaction, which is a TestCase's."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()

@@ -17,7 +17,7 @@ async def lifespan(
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
 ) -> None:
-    """For ``"lifespan"`` in the ``ProtocolTypeRouter``: when the server stops, nobody is reported gone at once."""
+    """Drain this process when the server stops. For ``"lifespan"`` in the ``ProtocolTypeRouter``."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":

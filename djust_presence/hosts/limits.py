@@ -12,17 +12,19 @@ __all__ = [
     "FRAMES_PER_SECOND",
     "MAX_FRAME_BYTES",
     "MAX_WAITING_BYTES",
-    "PATIENCE",
+    "USELESS_FRAMES",
     "Limits",
     "Verdict",
 ]
 
 MAX_FRAME_BYTES = 64 * 1024
-MAX_WAITING_BYTES = 4 * MAX_FRAME_BYTES  # of frames whose turn has not come
+MAX_WAITING_BYTES = 4 * MAX_FRAME_BYTES  # of frames that wait for their turn
 FRAMES_PER_SECOND = 100
 BYTES_PER_SECOND = 4 * MAX_FRAME_BYTES
-FLOOD = 10  # times as many frames or bytes end the socket
-PATIENCE = 20  # frames that are no use, or as many times 64 KB too much; one more a second
+FLOOD = 10  # times the allowed frames or bytes, which close the socket
+USELESS_FRAMES = (
+    20  # useless frames, or excesses of 64 KB, that close the socket; one more is allowed each second
+)
 
 
 class Verdict(Enum):
@@ -30,20 +32,20 @@ class Verdict(Enum):
 
     ADMIT = auto()
     REFUSE = auto()
-    CLOSE = auto()  # and with it the socket
+    CLOSE = auto()  # drop it, and close the socket
 
 
 class Limits:
-    """The limits of one page, which apply before a frame is read. *now* is in seconds, *size* in bytes."""
+    """The limits of one page, applied before a frame is read. *now* is in seconds, *size* in bytes."""
 
-    __slots__ = ("_bytes", "_flood", "_flood_bytes", "_frames", "_lines", "_patience")
+    __slots__ = ("_bytes", "_flood", "_flood_bytes", "_frames", "_lines", "_useless")
 
     def __init__(self) -> None:
         self._frames = TokenBucket(FRAMES_PER_SECOND, 2 * FRAMES_PER_SECOND)
         self._bytes = TokenBucket(BYTES_PER_SECOND, 2 * BYTES_PER_SECOND)
         self._flood = TokenBucket(FLOOD * FRAMES_PER_SECOND, 2 * FLOOD * FRAMES_PER_SECOND)
         self._flood_bytes = TokenBucket(FLOOD * BYTES_PER_SECOND, 2 * FLOOD * BYTES_PER_SECOND)
-        self._patience: TokenBucket | None = None  # few pages need it
+        self._useless: TokenBucket | None = None  # made on demand, as few pages need it
         self._lines: TokenBucket | None = None
 
     def judge(self, now: float, size: int, *, move: bool = False) -> Verdict:
@@ -61,10 +63,10 @@ class Limits:
         return self.blame(now, size / MAX_FRAME_BYTES)
 
     def blame(self, now: float, weight: float = 1) -> Verdict:
-        """Count a frame that was no use, and return what to do with it."""
-        if self._patience is None:
-            self._patience = TokenBucket(1, PATIENCE)
-        return Verdict.REFUSE if self._patience.take(now, amount=weight) else Verdict.CLOSE
+        """Count a useless frame, and return what to do with it."""
+        if self._useless is None:
+            self._useless = TokenBucket(1, USELESS_FRAMES)
+        return Verdict.REFUSE if self._useless.take(now, amount=weight) else Verdict.CLOSE
 
     def may_log(self, now: float) -> bool:
         """Return whether a refusal gets a line in the log."""

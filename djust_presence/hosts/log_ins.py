@@ -16,11 +16,11 @@ from django.http import HttpRequest
 
 from ..backends.registry import get_backend
 from ..bus import NOTICES, publish
-from .sessions import Standing, mark, mark_of
+from .sessions import SocketSession, mark, mark_of
 
 __all__ = ["ENDED", "watch_log_ins_and_outs"]
 
-ENDED = "session-ended"  # the notice that a session has ended, or goes on under another key
+ENDED = "session-ended"  # the kind of the notice that a session has ended, or has another key from now on
 
 
 def watch_log_ins_and_outs() -> None:
@@ -36,8 +36,8 @@ def _session_ends(request: HttpRequest | None, **kwargs: Any) -> None:
 
 
 def _announce_after_flush(session: SessionBase, ended: str | None) -> None:
-    """The signal comes before the session is flushed, and a page that is reloaded at once would still find it."""
-    if isinstance(session, Standing):
+    """Announce the end after the flush: the signal comes before, when a page that reloads would still find the session."""
+    if isinstance(session, SocketSession):
         session.ended = partial(_announce, session, ended)
         return
     flush, aflush = session.flush, session.aflush
@@ -54,7 +54,7 @@ def _announce_after_flush(session: SessionBase, ended: str | None) -> None:
 
 
 def _session_changes(request: HttpRequest | None, **kwargs: Any) -> None:
-    """By this signal the session has its new key; the cookie that came with the request has the old one."""
+    """Announce a change of key: the session has its new key by this signal, the request's cookie the old one."""
     session = getattr(request, "session", None)
     if isinstance(session, SignedCookies):
         _announce(session, mark(session))
@@ -65,7 +65,7 @@ def _session_changes(request: HttpRequest | None, **kwargs: Any) -> None:
 
 
 def _announce(session: SessionBase, ended: str | None) -> None:
-    """At once, and again when a transaction is over, until which a page that is reloaded would still find *session*."""
+    """Announce at once, and again after a transaction: before its end a page that reloads would still find *session*."""
     if ended is None:
         return
     tell = partial(publish, get_backend(), NOTICES, [[ENDED, ended]])

@@ -18,10 +18,10 @@ __all__ = ["answer", "template_response_middleware"]
 
 
 class LiveHandler(ASGIHandler):
-    """Runs as a whole in the thread of a mount.
+    """A chain of middleware that runs as a whole in the thread of a mount.
 
     An async chain would change threads twice for each middleware that is both sync and async, as Django's own are: that
-    costs more than all else of a mount. Only where some middleware is nothing but async, the chain is.
+    costs more than the rest of a mount. The chain is async only if some middleware is nothing but async.
     """
 
     is_async: bool
@@ -89,7 +89,7 @@ def _get_handler() -> LiveHandler:
 
 
 def _drop_handler(**kwargs: Any) -> None:
-    """Middleware reads its settings once, so after any change in a test there is to be a new chain."""
+    """Drop the chain after a change of settings in a test: middleware reads its settings once."""
     global _handler
     _handler = None
 

@@ -18,7 +18,7 @@ __all__ = ["PING", "PONG", "WHOLE", "Changed", "Message", "Outgoing", "Send", "d
 logger = logging.getLogger("djust_presence")
 
 MAX_WAITING_FRAMES = 256
-STALLED = 5.0  # seconds for which more may wait, as a page that keeps up takes any burst in
+STALLED = 5.0  # seconds for which more may wait: within that time a page that keeps up has read any burst
 # The id of the page itself, which is live as a whole where it has no regions of its own.
 WHOLE = "*"
 
@@ -28,24 +28,24 @@ Frame = str | Message
 
 
 def encode(kind: str, **fields: Any) -> str:
-    """A frame for the browser. Raises ``TypeError`` or ``ValueError`` for what JSON does not have."""
+    """Return a frame for the browser. Raises ``TypeError`` or ``ValueError`` for values that JSON does not have."""
     frame = dumps({"type": kind, **fields})
     try:
         frame.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which no server could send
+    except UnicodeEncodeError:  # half of a surrogate pair, which servers cannot send
         frame = dumps({"type": kind, **fields}, ensure_ascii=True)
     return frame
 
 
 def dumps(value: Any, *, ensure_ascii: bool = False) -> str:
-    """Return *value* as the JSON that frames are made of."""
+    """Return *value* as JSON, in the form used in frames."""
     return json.dumps(
         value, cls=DjangoJSONEncoder, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":")
     )
 
 
 class Changed(dict[str, str]):
-    """The html of regions for the browser, by id. Not to be changed, as several pages may be given the same."""
+    """The html of regions for the browser, by id. Do not change it: several pages may share one."""
 
     @cached_property
     def frame(self) -> str:
@@ -54,15 +54,15 @@ class Changed(dict[str, str]):
 
 PING = encode("ping")
 PONG = encode("pong")
-# Of these, one that waits is as good as two.
+# Frames that are not queued twice.
 ONCE = frozenset({PING, PONG})
-REGIONS: Message = {}  # in the queue: the regions that wait
+REGIONS: Message = {}  # stands in the queue for the regions that wait
 
 
 class Outgoing:
     """A queue with one send in flight: frames in their order, regions in their latest state.
 
-    *gone* is called when it cannot be sent, as the peer has gone.
+    *gone* is called when a send fails, as the peer has gone.
     """
 
     __slots__ = (
@@ -82,14 +82,14 @@ class Outgoing:
         self._gone = gone
         self._sending = sending_of_loop()
         self._sender: asyncio.Task[Any] | None = None  # while a send is in flight
-        self._first: Frame | None = None  # until its send begins
-        self._waiting: list[Frame] = []  # behind it
-        self._regions: Changed | None = None  # that wait
+        self._first: Frame | None = None  # the frame whose send has not begun yet
+        self._waiting: list[Frame] = []  # the frames behind it
+        self._regions: Changed | None = None  # that wait, or None
         self._kept_up_at = 0.0
         self.idle = True
 
     def put(self, frame: str, now: float) -> bool:
-        """Send *frame* after what waits; False if that has been too much for too long. *now* is in seconds."""
+        """Queue *frame*; return False if too much has waited for too long. *now* is in seconds."""
         if len(self._waiting) < MAX_WAITING_FRAMES:
             self._kept_up_at = now
         elif now - self._kept_up_at > STALLED:
@@ -108,7 +108,7 @@ class Outgoing:
         return True
 
     def show(self, regions: Changed) -> None:
-        """Send *regions*, in the place of such as wait already, if any do."""
+        """Queue *regions*; they replace regions with the same id that wait."""
         if not regions:
             return
         waiting, self._regions = self._regions, regions
@@ -118,12 +118,12 @@ class Outgoing:
             self._regions = Changed(waiting | regions)
 
     def close(self, code: int, reason: str) -> None:
-        """Send nothing of what waits, and close."""
+        """Drop the queue, and close."""
         self._drop()
         self._put({"type": "websocket.close", "code": code, "reason": reason})
 
     def end(self) -> None:
-        """There is nobody to send to."""
+        """Drop the queue, as the peer is gone."""
         self._drop()
         if self._sender is not None:
             self._sender.cancel()
@@ -137,7 +137,7 @@ class Outgoing:
         self._first = self._regions = None
 
     async def send(self, task: asyncio.Task[Any]) -> None:
-        """Send what waits, in the current *task*."""
+        """Send the queue, in the current *task*."""
         self._sender = task
         try:
             while True:

@@ -1,4 +1,4 @@
-"""Parts that any page's socket gets when it sends a frame for one, and who they are made by."""
+"""Parts that a socket gets when its page sends the first frame for one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["OnDemand", "offer", "offered", "part_for"]
 
 
 class OnDemand(ABC):
-    """A part of a socket that is made with the first frame of its *kinds*, whatever is behind the socket."""
+    """A part of a socket that is made with the first frame of its *kinds*, on any kind of page."""
 
     __slots__ = ()
 
@@ -19,16 +19,16 @@ class OnDemand(ABC):
     @classmethod
     @abstractmethod
     def beside(cls, socket: Any) -> Self:
-        """Return a new one for *socket*."""
+        """Return a new part for *socket*."""
 
     @classmethod
     @abstractmethod
     async def check(cls, parts: Sequence[Self]) -> None:
-        """Check access to all that is shown by *parts*, every REAUTH_INTERVAL. Never raises, and does not take long."""
+        """Check access to all that *parts* show, every REAUTH_INTERVAL. Never raises, and does not take long."""
 
     @abstractmethod
     def user_is(self, user: Any) -> None:
-        """The visitor is still logged in; *user* is their user as fetched just now, also for others of theirs."""
+        """Take in the visitor's *user* as just fetched (they are still logged in). The object may be shared by pages."""
 
     @abstractmethod
     def take_in(self, frame: dict[str, Any], size: int) -> None:

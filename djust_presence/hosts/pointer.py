@@ -12,7 +12,7 @@ __all__ = ["PagePointer"]
 
 
 class PagePointer:
-    """Takes moves in. For a view that has code of its own for them the latest one waits for it."""
+    """The latest move of a page. A view with code of its own for moves gets it when it has its turn."""
 
     __slots__ = ("_nowhere", "_session", "_view", "_waiting")
 
@@ -20,15 +20,15 @@ class PagePointer:
         self._view = view
         self._session = session
         self._waiting: Position | None = None
-        self._nowhere = True  # whether that is where the page says that it is
+        self._nowhere = True  # True if the pointer is not on the surface
 
     @property
     def waits(self) -> bool:
-        """True if the view has to take a move in."""
+        """True if a move waits for the view."""
         return self._waiting is not None
 
     def take_in(self, frame: dict[str, Any]) -> bool:
-        """Take in a move; return whether the view has to. Raises ``ValueError`` for one that is malformed."""
+        """Take in a move; return whether it waits for the view. Raises ``ValueError`` for a malformed one."""
         position = None if frame.get("x", 0) is None else Position.read(frame)
         self._nowhere = position is None
         if position is None or goes_straight(self._view):
@@ -44,6 +44,6 @@ class PagePointer:
         return position
 
     def taken(self) -> None:
-        """The view has taken a move in; the pointer may have left meanwhile."""
+        """Note that the view has handled a move; the pointer may have left meanwhile."""
         if self._nowhere:
             move_cursor(self._session, None)

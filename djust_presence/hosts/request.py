@@ -31,7 +31,7 @@ __all__ = [
     "Behind",
     "LiveRequest",
     "Outcome",
-    "Part",
+    "SocketPart",
     "build_request",
     "origin_allowed",
     "respond",
@@ -45,27 +45,28 @@ _refusals = LogLimit(burst=10)
 SCHEMES = {"ws": "http", "wss": "https"}
 
 
-class Part(Protocol):
-    """A receiver of the frames of a socket that are of its *kinds*."""
+class SocketPart(Protocol):
+    """A receiver of those frames of a socket that are of its *kinds*."""
 
     @property
     def kinds(self) -> frozenset[str]: ...
 
     def take_in(self, frame: dict[str, Any], size: int) -> None:
-        """Take in a frame of one of these types, of *size* bytes; nothing else of it has been checked."""
+        """Take in a frame of one of these kinds, of *size* bytes; nothing else of it has been checked."""
 
     def user_is(self, user: Any) -> None:
-        """The visitor is still logged in; *user* is their user as fetched just now, also for others of theirs."""
+        """Take in the visitor's *user* as just fetched (they are still logged in). The object may be shared by pages."""
 
 
 class Behind(Protocol):
     """The object behind a socket, made by the view that answers its request."""
 
     visitor: Visitor
-    surroundings: Surroundings | None  # in which the visitor is checked, by themselves; None: with others
+    # The context in which this visitor is checked alone; None: checked together with others.
+    surroundings: Surroundings | None
 
     def begin(self, socket: Any) -> None:
-        """The socket is open: add what takes in its frames by ``socket.add(part)``."""
+        """Begin on the open *socket*: add receivers of its frames by ``socket.add(part)``."""
 
 
 class LiveRequest(ASGIRequest):
@@ -83,7 +84,7 @@ class LiveRequest(ASGIRequest):
 
     def __init__(self, scope: Mapping[str, Any], connection: Connection[Session]) -> None:
         super().__init__(scope, BytesIO())
-        self._body = b""  # the stream is closed with the response, and the view keeps its request
+        self._body = b""  # set now, as the stream is closed with the response and the view keeps the request
         self.connection = connection
         self._live: tuple[Behind, HttpResponseBase] | None = None
         self.opened_session: Any = None
@@ -93,7 +94,7 @@ class LiveRequest(ASGIRequest):
 
     @cached_property
     def sender(self) -> Sender:
-        """The sender as far as can be said before middleware has run: for fairness, not for identity."""
+        """The sender as known before middleware has run: for fair turns, not for identity."""
         address = self.META.get("REMOTE_ADDR", "")
         for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME):
             if cookie := self.COOKIES.get(name):
@@ -102,7 +103,7 @@ class LiveRequest(ASGIRequest):
 
     @property
     def session(self) -> Any:
-        """Django's session, opened when it is looked at: one that is kept may hold connections to a cache."""
+        """Django's session, opened on access: an open one may hold connections to a cache."""
         if self.opened_session is None:
             if self._open_session is None:
                 raise AttributeError("This request has no session: SessionMiddleware sets it.")
@@ -114,7 +115,7 @@ class LiveRequest(ASGIRequest):
         self.opened_session = received(session)
 
     def reopen_session(self, open_session: Callable[[], Any]) -> None:
-        """Let go of the session; who looks at it next gets what *open_session* returns."""
+        """Drop the session; the next access calls *open_session* for another."""
         self.opened_session, self._open_session = None, open_session
 
     @property
@@ -136,7 +137,7 @@ class LiveRequest(ASGIRequest):
         return self.opened_messages
 
     def reopen_messages(self, storage: type[Any] | None) -> None:
-        """Let go of the messages; who looks at them next gets those of a new *storage*, or none."""
+        """Drop the messages; the next access makes those of a new *storage*, or none."""
         self.opened_messages, self.message_storage = None, storage
 
     def twin(self) -> LiveRequest:
@@ -156,24 +157,24 @@ class LiveRequest(ASGIRequest):
         return twin
 
     def go_live(self, behind: Behind, response: HttpResponseBase) -> None:
-        """*behind* is live if *response* itself, and not another one, comes out of the middleware."""
+        """Let *behind* go live if *response* itself, and not another one, comes out of the middleware."""
         self._live = behind, response
 
     @property
     def answered(self) -> bool:
-        """True if a view wants to go live."""
+        """True if a view has called `go_live`."""
         return self._live is not None
 
     def behind(self, response: HttpResponseBase) -> Behind | None:
-        """Return, once, what is behind the socket if *response* came out of the middleware."""
+        """Return, once, the object behind the socket if *response* came out of the middleware."""
         if self._live is None or self._live[1] is not response:
             return None
-        behind, self._live = self._live[0], None  # it keeps its request, and nobody needs the response
+        behind, self._live = self._live[0], None  # drop the response, as the object keeps this request
         return behind
 
 
 class Outcome(NamedTuple):
-    """The result of a socket's request: what is behind the socket, or the code to close it with."""
+    """The result of a socket's request: the object behind the socket, or the code to close it with."""
 
     behind: Behind | None
     code: int
@@ -181,9 +182,9 @@ class Outcome(NamedTuple):
 
 
 def build_request(scope: Mapping[str, Any], connection: Connection[Session]) -> LiveRequest:
-    """The GET request for the page that opened the socket. Raises ``UnicodeDecodeError``."""
+    """Return the GET request for the page that opened the socket. Raises ``UnicodeDecodeError``."""
     origin = dict(scope.get("headers", ())).get(b"origin", b"")
-    # daphne does not say; the page knows.
+    # daphne gives no scheme; the Origin has one.
     scheme = scope.get("scheme") or ("wss" if origin.startswith(b"https:") else "ws")
     request = LiveRequest(
         {**scope, "method": "GET", "scheme": SCHEMES.get(scheme, scheme), "path": _page_path(scope)},
@@ -203,7 +204,7 @@ def build_request(scope: Mapping[str, Any], connection: Connection[Session]) -> 
 
 
 def _page_path(scope: Mapping[str, Any]) -> str:
-    """The path without SOCKET_PREFIX, which may stand before or after the script prefix, or be gone already."""
+    """Return the path without SOCKET_PREFIX, which may stand before or after the script prefix, or be gone already."""
     path: str = scope["path"]
     prefix, root = get_settings().socket_prefix.rstrip("/"), get_script_prefix(scope)
     if not prefix:
@@ -221,21 +222,21 @@ def _is_below(path: str, prefix: str) -> bool:
 
 
 def origin_allowed(request: HttpRequest) -> bool:
-    """Return whether the page that opened the socket, or sent the request, is of this host or CSRF_TRUSTED_ORIGINS."""
+    """Return whether the page that opened the socket, or sent the request, belongs to this host or CSRF_TRUSTED_ORIGINS."""
     origin = request.META.get("HTTP_ORIGIN")
     if not origin:
         return False
     if CsrfViewMiddleware(_no_response)._origin_verified(request):  # type: ignore[attr-defined]
         return True
     try:
-        # A proxy that ends TLS and does not say so makes the request look like plain http.
+        # Behind a proxy that ends TLS without a header for it, the request looks like plain http.
         return bool(origin == f"https://{request.get_host()}")
     except DisallowedHost:
         return False
 
 
 def wrong_origin(request: HttpRequest) -> str:
-    """Return the line for the log about a page that is not ours."""
+    """Return the line for the log about a page of another origin."""
     origin, host = request.META.get("HTTP_ORIGIN"), request._get_raw_host()  # type: ignore[attr-defined]
     return (
         f"Its Origin is {origin!r:.200}, and its Host {host!r:.200}. If this is a page of yours, let the proxy pass on "
@@ -250,11 +251,11 @@ def _no_response(request: Any) -> HttpResponse:
 async def respond(request: LiveRequest) -> Outcome:
     """Send *request* through Django.
 
-    The caller holds a lane, and gives this a task of its own, in whose context all that middleware and the view have
-    set (language, cache connections) ends with it.
+    The caller holds a lane, and runs this in a task of its own: context variables that middleware and the view set
+    (language, cache connections) end with that task.
     """
     response = await answer(request)
-    request.opened_session = None  # middleware has looked at it again
+    request.opened_session = None  # middleware has opened it again
     release_messages(request)
     behind = request.behind(response)
     return Outcome(behind, 0, "") if behind else _refused(request, response)
@@ -271,22 +272,21 @@ def _refused(request: LiveRequest, response: HttpResponseBase) -> Outcome:
     if status in (404, 405, 410):
         return Outcome(None, CloseCode.NOT_FOUND, "not found")
     if status < 300 and not request.answered:
-        if (left_out := _refusals.line("not live")) is not None:
-            logger.info("A socket was opened for %.200r, which is not a live view.%s", request.path, left_out)
+        _refusals.log(logger.info, "A socket was opened for %.200r, which is not a live view.", request.path)
         return Outcome(None, CloseCode.NOT_FOUND, "not live")
-    left_out = _refusals.line(status)
-    if status < 300 and left_out is not None:
-        logger.error(
+    if status < 300:
+        _refusals.log(
+            logger.error,
             "Middleware replaced the response of the live view at %.200r, which cannot go live: on a socket it has to "
-            "return the response that it was given.%s",
+            "return the response that it was given.",
             request.path,
-            left_out,
+            of=status,
         )
-    elif left_out is not None:
-        logger.error(
-            "The live view at %.200r could not be mounted: status %s. The logger django.request says why.%s",
-            request.path,
-            status,
-            left_out,
+    else:
+        _refusals.log(
+            logger.error,
+            "The live view at %.200r could not be mounted: status %s. The logger django.request says why.",
+            *(request.path, status),
+            of=status,
         )
     return Outcome(None, CloseCode.FAILED, "failed")

@@ -1,4 +1,4 @@
-"""The sends to all sockets of a loop, in one task as long as none of them has to wait."""
+"""The sends to all sockets of a loop, made in one task as long as none of them has to wait."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .threads import spawn
 
 __all__ = ["Sending", "sending_of_loop"]
 
-SENDS_PER_TURN = 500  # before others get a turn
+SENDS_PER_TURN = 500  # before other tasks of the loop get a turn
 
 
 class Sender(Protocol):
     """A socket with something to send."""
 
     async def send(self, task: asyncio.Task[Any]) -> None:
-        """Send it, in the current *task*, which may be cancelled if the send is not needed. Raises nothing else."""
+        """Send, in the current *task*, which is cancelled if the send is not needed any longer. Raises nothing else."""
 
 
 class Sending:
-    """Lets senders send in their order.
+    """Runs the sends of senders in their order.
 
     A task for each would cost more than most sends, as servers rarely wait: there is one for all. If a sender does
     wait, another task goes on with the others.
@@ -30,7 +30,7 @@ class Sending:
 
     def __init__(self) -> None:
         self._senders: deque[Sender] = deque()
-        self._begins = False  # whether a task is about to begin
+        self._begins = False  # True while a task is about to begin
 
     def add(self, sender: Sender) -> None:
         """Let *sender* send at the loop's next turn."""
@@ -41,7 +41,7 @@ class Sending:
     def _begin(self) -> None:
         self._begins = True
         spawn(self._send())
-        asyncio.get_running_loop().call_soon(self._go_on)  # after the task has done what it could
+        asyncio.get_running_loop().call_soon(self._go_on)  # when the task waits, or is done
 
     async def _send(self) -> None:
         task = asyncio.current_task()
@@ -62,7 +62,7 @@ _sending: WeakKeyDictionary[asyncio.AbstractEventLoop, Sending] = WeakKeyDiction
 
 
 def sending_of_loop() -> Sending:
-    """Return that of the running loop."""
+    """Return the one of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _sending:
         _sending[loop] = Sending()

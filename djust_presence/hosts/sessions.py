@@ -27,7 +27,7 @@ from ..identity import VISITOR
 from ..rates import LogLimit
 
 __all__ = [
-    "Standing",
+    "SocketSession",
     "begin",
     "finish",
     "load",
@@ -37,7 +37,7 @@ __all__ = [
     "prepare",
     "received",
     "release_messages",
-    "standing_class",
+    "socket_session_class",
     "welcome",
 ]
 
@@ -49,13 +49,13 @@ NO_LOG_IN = (
     "A session cannot change its key on a live page's socket, which can set no cookie: "
     "log in in an ordinary view, and change passwords there."
 )
-SHOWN = "_presence_messages"  # in the session: messages that the page shows already
+SHOWN = "_presence_messages"  # the key in the session of messages that the page shows already
 
 
 def mark(session: SessionBase) -> str | None:
-    """Return a mark of *session* for other processes: nobody can get from it to the session's key.
+    """Return a mark of *session* for other processes, which does not reveal the session's key.
 
-    A signed cookie has no key that stays, so there it is made of the visitor's token.
+    The key of a signed cookie changes, so there the mark is made from the visitor's token.
     """
     secret = session.get(VISITOR) if isinstance(session, SignedCookies) else session.session_key
     return mark_of(secret) if secret else None
@@ -66,7 +66,7 @@ def mark_of(secret: str) -> str:
 
 
 def welcome(request: HttpRequest) -> None:
-    """Before a page is rendered over HTTP: messages that a live page left are shown, whatever the storage is."""
+    """Before a page is rendered over HTTP, add the messages that a live page left, whatever the storage is."""
     session, messages = getattr(request, "session", None), getattr(request, "_messages", None)
     if isinstance(session, SessionBase) and isinstance(messages, CookieStorage | FallbackStorage):
         if SessionStorage.session_key in session:
@@ -76,7 +76,7 @@ def welcome(request: HttpRequest) -> None:
 
 
 def prepare(request: HttpRequest) -> None:
-    """After a page was rendered over HTTP: leave in the session what its socket will want to know."""
+    """After a page was rendered over HTTP, note in the session what its socket will need."""
     session, messages = getattr(request, "session", None), getattr(request, "_messages", None)
     if isinstance(session, SignedCookies):
         if not session.is_empty() and VISITOR not in session:
@@ -91,24 +91,24 @@ def prepare(request: HttpRequest) -> None:
 
 
 def received(session: Any) -> Any:
-    """Return *session*, which middleware has made for a socket, as one that stands; anything else as it is."""
-    if isinstance(session, SessionBase) and not isinstance(session, Standing):
-        session.__class__ = standing_class(type(session))
+    """Return *session*, which middleware has made for a socket, as one whose key stays; anything else unchanged."""
+    if isinstance(session, SessionBase) and not isinstance(session, SocketSession):
+        session.__class__ = socket_session_class(type(session))
     return session
 
 
-def load(request: Any) -> Standing | None:
-    """Load the session and the user of a socket's request; from here on nothing may change the session's key."""
+def load(request: Any) -> SocketSession | None:
+    """Load the session and the user of a socket's request; from here on the session's key must not change."""
     session = getattr(request, "session", None)
-    if not isinstance(session, Standing):
+    if not isinstance(session, SocketSession):
         return None
-    bool(getattr(request, "user", None))  # who is looked for may have the key changed
+    bool(getattr(request, "user", None))  # loading the user may change the key
     session.mount()
     return session
 
 
 def move_in(request: Any) -> None:
-    """Before a view is mounted on a socket: its session is loaded."""
+    """Load the session before a view is mounted on a socket."""
     if (session := load(request)) is None:
         return
     messages = getattr(request, "_messages", None)
@@ -118,7 +118,7 @@ def move_in(request: Any) -> None:
 
 
 def begin(request: Any) -> None:
-    """Before an event: the messages of the last one have been seen."""
+    """Before an event, mark the messages of the last one as seen."""
     storage = request.message_storage
     if storage and issubclass(storage, CookieStorage | FallbackStorage) and hasattr(request, "session"):
         storage = SessionStorage
@@ -126,15 +126,15 @@ def begin(request: Any) -> None:
 
 
 def finish(request: Any, *, event: bool = False, failed: bool = False) -> bool:
-    """After a mount, an event or a refresh: save what it changed in the session. False if that has ended.
+    """After a mount, an event or a refresh, save its changes of the session. Return False if that has ended.
 
-    The next one loads the session again. What a *failed* one changed is dropped, as Django does.
+    The next one loads the session again. Changes of a *failed* one are dropped, as Django does.
     """
     if event and not failed and request.opened_messages is not None:
         request.opened_messages.update(HttpResponse())
     release_messages(request)
     session = request.opened_session
-    if not isinstance(session, Standing):
+    if not isinstance(session, SocketSession):
         return True
     request.reopen_session(partial(type(session).again, session.begun, session.made))
     if session.flushed:
@@ -144,7 +144,7 @@ def finish(request: Any, *, event: bool = False, failed: bool = False) -> bool:
 
 
 def release_messages(request: Any) -> None:
-    """Let go of messages that nothing has looked at or added to: they are made again when something does."""
+    """Drop messages that were neither read nor added to: the next access makes them again."""
     messages = request.opened_messages
     if isinstance(messages, BaseStorage):
         if not (messages.used or messages.added_new or hasattr(messages, "_loaded_data")):
@@ -152,32 +152,32 @@ def release_messages(request: Any) -> None:
 
 
 class CacheAlias(str):
-    """The alias of a cache, kept in the cache's place, which would keep its connection."""
+    """The alias of a cache, kept instead of the cache, which would keep its connection."""
 
     __slots__ = ()
 
 
-class Standing(SessionBase):
-    """A session that an ordinary response has begun, and that on a socket can be read, changed and ended.
+class SocketSession(SessionBase):
+    """A Django session on a socket: it can be read, changed and ended, but only an ordinary response can begin one.
 
     Its key stays, as a socket can set no cookie. Each verb that would change it has a sync and an async form here.
     """
 
-    begun: str | None = None  # its key, if there was such a session when the page was mounted
-    mounted = False  # False as long as nobody but middleware has it
+    begun: str | None = None  # its key, if the session existed when the page was mounted
+    mounted = False  # False while only middleware has it
     made: Mapping[str, Any] | None = None  # the attributes that middleware has made it with
-    ended: Callable[[], object] | None = None  # called when it has been deleted
-    flushed = False  # whether it gets deleted once the code that runs is over
+    ended: Callable[[], object] | None = None  # called after it was deleted
+    flushed = False  # True if it is deleted after the code that runs
 
     def mount(self) -> None:
-        """Load it for a view: from here on nothing may change its key."""
+        """Load it for a view: from here on its key must not change."""
         self.made = {name: _kept(value) for name, value in vars(self).items() if name != "_session_cache"}
         self.get("")
         self.begun, self.mounted = self.session_key, True
 
     @classmethod
     def again(cls, begun: str | None, made: Mapping[str, Any] | None) -> Self:
-        """Return the session with the key *begun*, which is loaded when it is looked at.
+        """Return the session with the key *begun*, loaded on access.
 
         It has all that middleware has *made* it with; where that is None, it is made with its key alone.
         """
@@ -194,11 +194,11 @@ class Standing(SessionBase):
 
     @property
     def stands(self) -> bool:
-        """True if it is still there, as far as anybody has looked."""
+        """True if it still exists, as far as it was looked at."""
         return self.begun is None or self.session_key is not None
 
     def create(self) -> None:
-        """Begin no session: engines do that when they cannot read one, and when they save where there is none.
+        """Do not begin a session: engines call this when they cannot read one, and to save where there is none.
 
         Raises ``PresenceError`` if there is one that has been read.
         """
@@ -226,7 +226,7 @@ class Standing(SessionBase):
         self.cycle_key()
 
     def flush(self) -> None:
-        """End it, once the code that runs is over: ``login`` of somebody else does this first, and is refused then."""
+        """End it after the code that runs: ``login`` of another user flushes first, and is refused then."""
         if not self.mounted:
             self.begun = self.session_key
             self.end()
@@ -243,7 +243,7 @@ class Standing(SessionBase):
         await sync_to_async(self.flush)()
 
     def end(self) -> None:
-        """Delete it."""
+        """Delete the session."""
         self._session_key = self.begun
         super().flush()
         if self.ended:
@@ -258,24 +258,23 @@ class Standing(SessionBase):
         await super().aset(key, value)
 
     def _refuse_log_in(self, key: str) -> None:
-        """Raise ``PresenceError``, and be as before, if *key* is set by ``login`` after it has flushed the session."""
+        """Raise ``PresenceError``, and undo the flush, if ``login`` sets *key* after it has flushed the session."""
         if self.flushed and key == SESSION_KEY:
             self.flushed, self.modified, self._session_key = False, False, self.begun
             vars(self).pop("_session_cache", None)
             raise PresenceError(NO_LOG_IN)
 
     def keep(self, path: str) -> bool:
-        """Save it if it was changed. False if it has ended."""
+        """Save it if it was changed. Return False if it has ended."""
         if not self.modified or self.begun is None:
             return True  # where there is no session, nothing can be kept
         self.modified = False
         if isinstance(self, SignedCookies):
-            if (left_out := _lost.line()) is not None:
-                logger.warning(
-                    "What %.200r wrote into the session is lost: the signed_cookies engine would need a cookie set.%s",
-                    path,
-                    left_out,
-                )
+            _lost.log(
+                logger.warning,
+                "Changes of the session by %.200r are lost: the signed_cookies engine would need a cookie set.",
+                path,
+            )
             return True
         try:
             self.save()
@@ -285,13 +284,13 @@ class Standing(SessionBase):
 
 
 def _kept(value: Any) -> Any:
-    """Return *value*, or the alias of the cache that it is."""
+    """Return *value*, or its alias if it is a cache."""
     if isinstance(value, BaseCache):
         return next((CacheAlias(alias) for alias in caches if caches[alias] is value), value)
     return value
 
 
 @cache
-def standing_class(store: type[SessionBase]) -> type[Standing]:
-    """Return the class of standing sessions in *store*."""
-    return type(store.__name__, (Standing, store), {"__module__": store.__module__})
+def socket_session_class(store: type[SessionBase]) -> type[SocketSession]:
+    """Return the class of sessions on sockets with the store *store*."""
+    return type(store.__name__, (SocketSession, store), {"__module__": store.__module__})

@@ -1,4 +1,4 @@
-"""A page's WebSocket: who may open it, what comes in and goes out, and how it ends."""
+"""A page's WebSocket: its opening, its frames in and out, and its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .lanes import lanes
 from .limits import MAX_FRAME_BYTES, MAX_WAITING_BYTES, Limits, Verdict
 from .outgoing import PONG, Changed, Message, Outgoing, Send, encode
 from .parts import part_for
-from .request import Behind, LiveRequest, Part, build_request, origin_allowed, respond, wrong_origin
+from .request import Behind, LiveRequest, SocketPart, build_request, origin_allowed, respond, wrong_origin
 from .threads import spawn
 from .turns import Crowded, Turn
 
@@ -30,12 +30,12 @@ logger = logging.getLogger("djust_presence")
 
 VERSION = 1
 MOVE = "cursor"
-MAX_EARLY_FRAMES = 100  # before what is behind the socket is there
-CLOSE_WAIT = 5.0  # seconds for the browser to answer our close
+MAX_EARLY_FRAMES = 100  # frames that wait while the page is mounted
+CLOSE_WAIT = 5.0  # seconds for the browser to answer a close
 
-# Lines about sockets that are refused or closed, whose pages come back every few seconds.
+# For lines about sockets that are refused or closed, whose pages come back every few seconds.
 _refusals, _closings, _crowds = LogLimit(), LogLimit(), LogLimit()
-_frames = LogLimit(burst=10)  # lines about frames
+_frames = LogLimit(burst=10)  # for lines about frames
 
 Receive = Callable[[], Awaitable[Message]]
 
@@ -46,7 +46,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
     Its own task only reads. Frames are handed on by their type, to the part that was added for it.
     """
 
-    # Of thousands that are idle, a dictionary each would be a third of what is theirs.
+    # A dictionary each would be a third of the memory of thousands of idle sockets.
     __slots__ = (
         "_early",
         "_early_bytes",
@@ -55,7 +55,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         "_opening",
         "_outgoing",
         "_over",
-        "_patience",
+        "_timeout",
         "behind",
         "connection",
         "parts",
@@ -67,12 +67,12 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.behind: Behind | None = None
-        self.parts: tuple[Part, ...] = ()
+        self.parts: tuple[SocketPart, ...] = ()
         self._opening: asyncio.Task[None] | None = None
-        self._mounting = False  # or mounted
+        self._mounting = False  # stays True afterwards
         self._over = False
         self._limits = Limits()
-        self._early: list[tuple[str, Head]] = []  # frames that came before what is behind the socket
+        self._early: list[tuple[str, Head]] = []  # frames that came while the page was mounted
         self._early_bytes = 0
 
     @classmethod
@@ -91,8 +91,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         except UnicodeDecodeError:
             fault = "Its query string is not UTF-8."
         if fault:
-            if (left_out := _refusals.line()) is not None:
-                logger.warning("A socket for %.200r was refused. %s%s", scope["path"], fault, left_out)
+            _refusals.log(logger.warning, "A socket for %.200r was refused. %s", scope["path"], fault)
             await send({"type": "websocket.close"})
             return
         await send({"type": "websocket.accept"})
@@ -100,11 +99,11 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         self._outgoing = Outgoing(send, self._leave)
         ending = Ending.LOST
         try:
-            async with asyncio.timeout(None) as self._patience:
+            async with asyncio.timeout(None) as self._timeout:
                 self._opening = spawn(self._open(request))
                 ending = Ending.of(await self._read(receive))
         except TimeoutError:
-            if not self._patience.expired():
+            if not self._timeout.expired():
                 raise
         except asyncio.CancelledError:
             ending = Ending.RESTART
@@ -113,7 +112,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
             self._over = True
             self._outgoing.end()
             if self._opening and not self._mounting:
-                self._opening.cancel()  # so that it waits for no lane
+                self._opening.cancel()  # so that it does not wait for a lane
             if stop := self.connection.end(ending):
                 await drained(stop)
 
@@ -135,24 +134,20 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
                 for text, head in early:
                     self._read_frame(text, head)
         except Crowded:
-            if (left_out := _crowds.line()) is not None:
-                logger.warning(
-                    "Too many pages are waiting to open, so %.200r has to try again.%s", self.path, left_out
-                )
+            _crowds.log(
+                logger.warning, "Too many pages are waiting to open, so %.200r has to try again.", self.path
+            )
             self.close(CloseCode.RETRY, "crowded")
-        except Exception as error:
-            if (left_out := user_code.line("open", type(error))) is not None:
-                logger.exception(
-                    "Unexpected error as the socket of %.200r was opened.%s", self.path, left_out
-                )
+        except Exception:
+            user_code.log(logger.exception, "Unexpected error as the socket of %.200r was opened.", self.path)
             self.close(CloseCode.FAILED, "failed")
         finally:
             self._opening = None
 
     # Incoming
 
-    def add(self, part: Part) -> None:
-        """Hand frames of the types that *part* knows to it."""
+    def add(self, part: SocketPart) -> None:
+        """Hand frames of its kinds to *part*."""
         self.parts += (part,)
 
     async def _read(self, receive: Receive) -> int:
@@ -166,17 +161,18 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
                 continue
             self.connection.heard()
             self._take_in(message.get("text"), message.get("bytes"))
-            await asyncio.sleep(0)  # what a server has queued up would else be read before anybody's turn
+            # Otherwise all frames that the server has queued would be read before other tasks run.
+            await asyncio.sleep(0)
 
     def _take_in(self, text: str | None, binary: bytes | None) -> None:
-        """Count a frame, and read it if it may be."""
+        """Count a frame, and read it if the limits allow."""
         head = read_head(text, binary)
         verdict = self._limits.judge(monotonic(), head.size, move=head.kind == MOVE)
         if verdict is Verdict.CLOSE:
             self._close_flood()
         elif verdict is Verdict.ADMIT:
             self._admit(text, head)
-        elif head.kind != MOVE:  # the next move makes good that one is dropped
+        elif head.kind != MOVE:  # a dropped move is made good by the next one
             self.refuse("too-fast", "These are too many frames.", head.ref)
 
     def _admit(self, text: str | None, head: Head) -> None:
@@ -207,15 +203,14 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
                 self._hand_on(frame, head.size)
 
     def _blame(self, code: str, message: str) -> None:
-        """Refuse a frame that a page of ours does not send, and not for ever."""
+        """Refuse a frame that our own pages do not send; close the socket after too many."""
         if self._limits.blame(monotonic()) is Verdict.CLOSE:
             self._close_flood()
         else:
             self.refuse(code, message)
 
     def _close_flood(self) -> None:
-        if (left_out := _closings.line()) is not None:
-            logger.warning("The socket of %.200r was closed: too many frames.%s", self.path, left_out)
+        _closings.log(logger.warning, "The socket of %.200r was closed: too many frames.", self.path)
         self.close(CloseCode.FLOOD, "too many frames")
 
     def _hand_on(self, frame: dict[str, Any], size: int) -> None:
@@ -224,7 +219,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         else:
             self._blame("bad-frame", "The frame is of no known type.")
 
-    def _part_for(self, kind: object) -> Part | None:
+    def _part_for(self, kind: object) -> SocketPart | None:
         if not isinstance(kind, str):
             return None
         for part in self.parts:
@@ -236,20 +231,25 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         return None
 
     def user_is(self, user: Any) -> None:
-        """The visitor is still logged in; *user* is their user as fetched just now."""
+        """Take in the visitor's *user* as just fetched (they are still logged in)."""
         for part in self.parts:
             part.user_is(user)
 
     def refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
-        """Answer a frame with an error, and say so in the log, where *for_log* may say more."""
-        if self._limits.may_log(monotonic()) and (left_out := _frames.line(type(self), code)) is not None:
-            logger.warning(
-                "A frame for %.200r was refused (%s): %s%s", self.path, code, for_log or message, left_out
+        """Answer a frame with an error, and log it, with *for_log* in the place of *message*."""
+        if self.may_log():
+            _frames.log(
+                logger.warning,
+                "A frame for %.200r was refused (%s): %s",
+                self.path,
+                code,
+                for_log or message,
+                of=(type(self), code),
             )
         self.put_error(code, message, ref)
 
     def may_log(self) -> bool:
-        """Return whether what this page has caused may have a line in the log. From any thread."""
+        """Return whether a fault of this page may have a line in the log. From any thread."""
         return self._limits.may_log(monotonic())
 
     # Outgoing
@@ -261,7 +261,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
     def put(self, frame: str) -> None:
         """Send *frame* when its turn comes."""
         if not self._over and not self._outgoing.put(frame, monotonic()):
-            # Whoever has missed so much is better off with the page as it is by then.
+            # A page that has missed so much loads its present state instead.
             self.close(CloseCode.RETRY, "slow")
 
     def put_if_idle(self, frame: str) -> bool:
@@ -272,20 +272,20 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         self.put(encode("error", **({} if ref is None else {"ref": ref}), code=code, message=message))
 
     def show(self, regions: Changed) -> None:
-        """Send *regions*, in the place of those that wait already."""
+        """Send *regions*; they replace regions with the same id that wait."""
         if not self._over:
             self._outgoing.show(regions)
 
     # The end
 
     def expel(self, code: CloseCode, reason: str) -> None:
-        """Close the socket of somebody whose access has ended: they leave at once, whatever GRACE is."""
+        """Close the socket of a user whose access has ended: they leave at once, without GRACE."""
         for session in self.connection.sessions:
             session.untrack()
         self.close(code, reason)
 
     def close(self, code: int, reason: str) -> None:
-        """Close the socket; nothing more is sent. A browser that does not answer is not waited for long."""
+        """Close the socket; nothing more is sent. A browser has CLOSE_WAIT to answer."""
         if self._over:
             return
         self._over = True
@@ -294,6 +294,6 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         self._leave(CLOSE_WAIT)
 
     def _leave(self, seconds: float = 0) -> None:
-        """Be gone by then, whatever the browser does."""
-        if not self._patience.expired():
-            self._patience.reschedule(asyncio.get_running_loop().time() + seconds)
+        """End the socket in *seconds* at the latest, whatever the browser does."""
+        if not self._timeout.expired():
+            self._timeout.reschedule(asyncio.get_running_loop().time() + seconds)

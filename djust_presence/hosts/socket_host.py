@@ -10,8 +10,8 @@ from typing import Any
 from ..codes import CloseCode
 from ..tracker import SESSIONS_PER_HOP, Connection, Session, chunks
 from .access import Access, Visitor, current_users
+from .access_failures import Failures
 from .base import Host
-from .checks import Failures
 from .lanes import lanes
 from .log_ins import ENDED
 from .outgoing import PING, encode
@@ -56,7 +56,7 @@ class SocketHost(Host):
                         socket.expel(CloseCode.LOG_IN, "reload")
 
     async def check(self, connections: Sequence[Connection[Session]]) -> None:
-        """Close the sockets of users who are logged out, deactivated or gone; refresh the users of the others."""
+        """Close the sockets of users who are logged out, deactivated or deleted; refresh the users of the others."""
         sockets = [socket for socket in map(_socket, connections) if socket.behind]
         staying = [socket for socket in sockets if self.has_turns(socket)]
         asked = [
@@ -73,7 +73,7 @@ class SocketHost(Host):
                     try:
                         if (user := access.users[behind.visitor]) is not None:
                             socket.user_is(user)
-                    except Exception as error:  # of the user's own class
+                    except Exception as error:  # raised by the user's own class
                         self.check_failed(socket, error)
                     else:
                         staying.append(socket)
@@ -82,16 +82,16 @@ class SocketHost(Host):
         await self.check_parts([socket for socket in staying if not self.has_turns(socket)])
 
     async def check_parts(self, sockets: Sequence[Socket]) -> None:
-        """Check access to what parts of *sockets* show, after that of their visitors."""
+        """Check access to the content of the parts of *sockets*, after that of their visitors."""
         for kind in offered():
             await kind.check([part for socket in sockets for part in socket.parts if isinstance(part, kind)])
 
     def has_turns(self, socket: Socket) -> bool:
-        """Return whether :meth:`check_more` checks the visitor, in a turn of the view, and then the parts."""
+        """Return whether :meth:`check_more` checks the visitor, in a turn of the view, and after that the parts."""
         return False
 
     async def check_more(self, sockets: Sequence[Socket]) -> None:
-        """Close *sockets* if their views say so: their visitors are logged in as before, or have yet to be checked."""
+        """Close those of *sockets* whose views refuse. Their visitors are logged in as before, or not checked yet."""
         for socket in sockets:
             self.check_worked(socket)
 
@@ -100,13 +100,13 @@ class SocketHost(Host):
             self._failures.worked(socket, _kind(socket))
 
     def check_failed(self, socket: Socket, error: Exception) -> None:
-        """Nobody knows whether the visitor may stay."""
+        """Count a check that failed, and close the socket after too many."""
         if not socket.over and self._failures.failed(socket, _kind(socket), f"at {socket.path!r}", error):
             socket.close(CloseCode.RETRY, "unchecked")
 
 
 def _access(pages: Sequence[Behind]) -> list[Access]:
-    """Check the visitors of *pages*: in the surroundings of their page, where it has some, else together."""
+    """Check the visitors of *pages*: each in the surroundings of its page if it has some, else all together."""
     together = current_users({page.visitor for page in pages if not page.surroundings})
     return [
         _access_within(page.surroundings, page.visitor) if page.surroundings else together for page in pages
@@ -122,7 +122,7 @@ def _access_within(surroundings: Surroundings, visitor: Visitor) -> Access:
 
 
 def _kind(socket: Socket) -> Hashable:
-    """Return what the check of *socket* depends on besides its visitor."""
+    """Return the kind of check of *socket*: all that it depends on besides the visitor."""
     if socket.behind is None:
         return None
     visitor = socket.behind.visitor

@@ -1,4 +1,4 @@
-"""The context that a project puts around code that runs for an open page outside of its middleware: a tenant, say."""
+"""The project's context, such as a tenant, for code of an open page that runs outside of its middleware."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Surroundings = Callable[[], AbstractContextManager[Any]]
 
 
 def surroundings_of(request: HttpRequest) -> Surroundings | None:
-    """Return what enters the context of the page of *request*, by PAGE_CONTEXT; None if that is not set.
+    """Return a function that makes the context of the page of *request*, by PAGE_CONTEXT; None if that is not set.
 
     Raises ``ImportError`` for a path that leads nowhere.
     """

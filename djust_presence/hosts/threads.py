@@ -1,4 +1,4 @@
-"""Tasks and threads of async user code, and the settings around a request, to be restored in another thread."""
+"""Tasks and threads of async user code, and the ambient settings of a request, restored in another thread."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["Ambient", "Ambients", "own_thread", "spawn"]
 
 T = TypeVar("T")
 
-_leaving: set[Future[None]] = set()  # the last calls of threads of their own that their code has left
+_leaving: set[Future[None]] = set()  # the last calls of threads whose block has ended
 after_fork(_leaving.clear)
 
 
 @asynccontextmanager
 async def own_thread() -> AsyncIterator[None]:
-    """For async user code, which may take its time and so holds no lane.
+    """Run async user code in this block, without a lane, as it may take long.
 
-    Its thread-sensitive calls (the ORM) get a thread of their own if there are any, as in an async view,
+    Its thread-sensitive calls (the ORM) get a thread of their own on first use, as in an async view,
     and that thread leaves no database connection behind. A call of a task that goes on is not waited for, unless a
     process has too many such threads.
     """
@@ -53,12 +53,12 @@ async def own_thread() -> AsyncIterator[None]:
                 await asyncio.wait([asyncio.wrap_future(closed)])
 
 
-# Tasks that nobody else holds on to: a handler, for one, runs to its end though the page is gone.
+# References to running tasks: a handler, for one, runs to its end though the page is gone.
 _tasks: set[asyncio.Task[None]] = set()
 
 
 def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run *work* in an empty context, so that nothing of one visitor's language or caches gets to another."""
+    """Run *work* in an empty context, so that one visitor's language or caches do not reach another."""
     task = start(work, Context())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
@@ -82,7 +82,7 @@ class Ambient:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """Inside this block everything is as it was captured; afterwards it is as before."""
+        """Restore the captured settings in this block; afterwards they are as before."""
         urlconf, script_prefix = get_urlconf(), get_script_prefix()
         with translation.override(self.language), timezone.override(self.zone):
             set_urlconf(self.urlconf)

@@ -1,4 +1,4 @@
-"""Decides who gets the next free lane. Pure: it knows no threads."""
+"""The decision which request gets the next free lane. Pure: it knows nothing of threads."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Generic, NamedTuple, TypeVar
 __all__ = ["MAX_WAITING_MOUNTS", "PER_VISITOR", "Ask", "Crowded", "Sender", "Turn", "Turns"]
 
 PER_VISITOR = 3  # lanes
-NOT_FOR_MOUNTS = 3  # lanes, of which the last one is not for handlers either
+NOT_FOR_MOUNTS = 3  # lanes; the last of them is not for handlers either
 MAX_WAITING_MOUNTS = 500
 
 
 class Turn(Enum):
     """The kind of work that needs a lane. Refreshes go first; mounts and handlers take turns."""
 
-    REFRESH = auto()  # one at a time: side by side they would only fight for the interpreter
-    LATE_REFRESH = auto()  # several: what holds the lanes up is waiting for something else
+    REFRESH = auto()  # one at a time: in parallel they would only compete for the interpreter
+    LATE_REFRESH = auto()  # several at a time: the work that holds the lanes is waiting, not computing
     MOUNT = auto()  # of a page that opens
     HANDLER = auto()  # and all other work
 
@@ -28,9 +28,9 @@ class Crowded(Exception):
 
 
 class Sender(NamedTuple):
-    """The beneficiary of some work: a *visitor* at a network *address*. Work for many has neither.
+    """The visitor for whom work is done: a *visitor* at a network *address*. Work for many has neither.
 
-    Both may be what a client claims: an address has a turn however many visitors it claims to be.
+    Clients may lie about both: an address has one turn, however many visitors it claims to be.
     """
 
     address: str = ""
@@ -68,7 +68,7 @@ class Turns(Generic[AskT]):
         self._waiting_mounts = 0
 
     def add(self, ask: AskT) -> AskT | None:
-        """Let *ask* wait. If too many mounts do, return the one that has to give up, which may be *ask*."""
+        """Add *ask* to the waiting ones. If too many mounts wait, return the one to drop, which may be *ask*."""
         address, visitor = ask.sender
         self._waiting[ask.turn].setdefault(address, {}).setdefault(visitor, {})[ask] = None
         if ask.turn is not Turn.MOUNT:
@@ -76,14 +76,14 @@ class Turns(Generic[AskT]):
         self._waiting_mounts += 1
         if self._waiting_mounts <= MAX_WAITING_MOUNTS:
             return None
-        # The last one of whoever has the most, so that nobody shuts others out.
+        # The last one of the visitor who has the most, so that no visitor shuts others out.
         visitors = max(reversed(self._waiting[Turn.MOUNT].values()), key=_number)
         *_, last = max(reversed(visitors.values()), key=lambda asks: len(asks))
         self.remove(last)
         return last
 
     def remove(self, ask: AskT) -> None:
-        """*ask* gives up, if it still waits."""
+        """Drop *ask*, if it still waits."""
         waiting = self._waiting[ask.turn]
         address, visitor = ask.sender
         visitors = waiting.get(address, {})
@@ -106,7 +106,7 @@ class Turns(Generic[AskT]):
         return None
 
     def release(self, ask: AskT) -> None:
-        """The lane of *ask* is free again."""
+        """Note that the lane of *ask* is free again."""
         self._free += 1
         self._granted[ask.turn] -= 1
         visitor = ask.sender.visitor
@@ -141,7 +141,7 @@ class Turns(Generic[AskT]):
         self.remove(ask)
         address, visitor = ask.sender
         waiting = self._waiting[ask.turn]
-        # The others come first now.
+        # This address goes to the end.
         if visitors := waiting.pop(address, {}):
             waiting[address] = visitors
         if asks := visitors.pop(visitor, {}):

@@ -13,19 +13,19 @@ from django.utils import functional
 __all__ = ["refresh_user", "refresh_users"]
 
 CACHED = (cached_property, functional.cached_property)
-ASYNC_USER = "_acached_user"  # where Django keeps the user of ``request.auser()``
+ASYNC_USER = "_acached_user"  # the attribute in which Django keeps the user of ``request.auser()``
 
 
 def refresh_users(request: HttpRequest, fresh: Any) -> None:
-    """Refresh the users that *request* has, if they still are the one that *fresh* is."""
+    """Refresh the users that *request* has, if they are still the same user as *fresh*."""
     refresh_user(getattr(request, "user", None), fresh)
     refresh_user(vars(request).get(ASYNC_USER), fresh)
 
 
 def refresh_user(user: Any, fresh: Any) -> None:
-    """Give *user* the field values of *fresh*, which is of the same model; do nothing if that is somebody else.
+    """Give *user* the field values of *fresh*, of the same model; do nothing if that is another user.
 
-    What was derived from the old values goes: related objects, cached properties, the caches of permissions. All other
+    Everything derived from the old values goes: related objects, cached properties, caches of permissions. All other
     attributes stay, as middleware may have set them, and deferred fields stay deferred.
     """
     while isinstance(user, functional.LazyObject):
@@ -36,7 +36,7 @@ def refresh_user(user: Any, fresh: Any) -> None:
     mine, theirs = vars(user), vars(fresh)
     for field in user._meta.concrete_fields:
         name = field.attname
-        # Past the descriptors: that of an image, say, would open its file.
+        # Not through descriptors: that of an image would open its file.
         if name in mine and name in theirs:
             mine[name] = _copy(theirs[name])
     for name in tuple(mine):
@@ -47,7 +47,7 @@ def refresh_user(user: Any, fresh: Any) -> None:
 
 
 def _copy(value: Any) -> Any:
-    """Return a copy of *value*, which other pages of the user get too; itself if it cannot be copied, as a buffer."""
+    """Return a copy of *value*, as other pages of the user get it too; *value* itself if it cannot be copied."""
     try:
         return deepcopy(value)
     except TypeError:

@@ -1,4 +1,4 @@
-"""Permissions and tests of Django's view mixins, asked again while a page is open."""
+"""Permissions and tests of Django's view mixins, checked again while a page is open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.apps import apps
 
 from ..codes import CloseCode
 from ..hosts.access import Visitor
-from ..hosts.checks import PATIENCE
+from ..hosts.access_failures import CHECK_WAIT
 from ..hosts.lanes import lanes
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ __all__ = ["Check", "has_tests", "passes_tests"]
 
 
 class Check:
-    """An access check that a view has to do in its next turn; of the *visitor* too, unless that is None.
+    """An access check for the next turn of a view; of the *visitor* too, unless that is None.
 
-    *done* has the error that kept it from being found out, or None; it is cancelled if the page ends before.
+    *done* gets None, or the error that made the check fail; it is cancelled if the page ends before.
     """
 
     def __init__(self, visitor: Visitor | None) -> None:
@@ -34,17 +34,17 @@ class Check:
 
     @property
     def is_overdue(self) -> bool:
-        return self._loop.time() - self._since >= PATIENCE
+        return self._loop.time() - self._since >= CHECK_WAIT
 
     async def run(self, code: ViewCode, socket: Socket | None) -> None:
-        """In the turn of the view; close *socket* if its visitor may no longer see the page."""
+        """Do the check, in a turn of the view; close *socket* if its visitor may no longer see the page."""
         try:
             verdict, user = await lanes.run(partial(code.check, self._visitor))
         except BaseException:
             self.done.cancel()
             raise
         if socket and user is not None:
-            socket.user_is(user)  # for what is beside the view
+            socket.user_is(user)  # for parts beside the view
         self.done.set_result(verdict if isinstance(verdict, Exception) else None)
         if verdict is None or isinstance(verdict, Exception):
             return
@@ -55,7 +55,7 @@ class Check:
 
 
 def has_tests(view: Any) -> bool:
-    """Return whether *view* is one of Django's that ask for more than a log-in."""
+    """Return whether *view* has one of Django's mixins that demand more than a log-in."""
     if not apps.is_installed("django.contrib.auth"):
         return False
     from django.contrib.auth.mixins import PermissionRequiredMixin, UserPassesTestMixin

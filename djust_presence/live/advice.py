@@ -1,4 +1,4 @@
-"""With DEBUG: what a page seems to lack, in the log and in the browser's console."""
+"""Advice with DEBUG: parts that a page seems to lack, in the log and in the browser's console."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _logged: set[tuple[object, ...]] = set()
 
 
 class CountShown(str):
-    """``online_count`` in the context of a view that has not set it: an empty text, which notes that it is shown."""
+    """A stand-in for ``online_count`` in the context of a view that has not set it: an empty text that notes its use."""
 
     _presence: ViewPresence
 
@@ -45,7 +45,7 @@ def is_live(view_class: type) -> bool:
 
 
 def advice_for_view(view: Any) -> str:
-    """Return what the browser's console should say of the rendered *view*, and log it once; often nothing."""
+    """Return advice about the rendered *view* for the browser's console, empty if there is none; log it once."""
     presence = presence_of(view)
     if not settings.DEBUG or presence is None or not presence.idle:
         return ""
@@ -57,7 +57,7 @@ def advice_for_view(view: Any) -> str:
 
 
 def advice_for_ordinary(request: HttpRequest | None, tag: str, place: object) -> str:
-    """The same for a page in which *tag* is rendered, though not as a live page.
+    """Return such advice for a page that is not live, but in which *tag* is rendered.
 
     Nothing is wrong with that in the answer of a live view to a POST, on pages of djust, and where there is no
     request, as in a mail.
@@ -71,8 +71,8 @@ def advice_for_ordinary(request: HttpRequest | None, tag: str, place: object) ->
     name = getattr(view, "__qualname__", match.view_name)
     cure = "its page stays as it is. Derive the view from LiveView, or ignore this if the template is shared with one."
     if _is_first(view, tag, place):
-        logger.warning("%s is no live view, but its template uses %s (%s): %s", name, tag, place, cure)
-    return f"{name} is no live view, but its template uses {tag} ({place}): {cure}"
+        logger.warning("%s is not a live view, but its template uses %s (%s): %s", name, tag, place, cure)
+    return f"{name} is not a live view, but its template uses {tag} ({place}): {cure}"
 
 
 def _is_first(*about: object) -> bool:

@@ -1,10 +1,11 @@
-"""The user code of one live view, run in what surrounds it: language, tenant, Django session, transaction."""
+"""The user code of one live view, run in its surroundings: language, tenant, Django session, transaction."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import WeakSet
@@ -39,7 +40,7 @@ __all__ = ["Update", "ViewCode", "mount"]
 
 logger = logging.getLogger("djust_presence")
 
-_undecorated: WeakSet[type] = WeakSet()  # views whose cursor_move() the log has named
+_undecorated: WeakSet[type] = WeakSet()  # views whose undecorated cursor_move() the log has named
 
 # The outcome of an event handler that raised: a code of the protocol.
 Failure = Literal["failed", "forbidden"]
@@ -52,13 +53,13 @@ class Update(NamedTuple):
     pushed: Sequence[str] = ()
     failure: Failure | None = None  # of the event handler
     ended: bool = False
-    stale: bool = False  # whether it has still to be rendered
+    stale: bool = False  # True if the view has still to be rendered
 
 
 class Verdict(NamedTuple):
-    """The code to close a page with that may not be seen any longer, or the error that hides that; else None.
+    """The result of a check: the code to close the page with, or the error that made the check fail; else None.
 
-    *user* is that of the visitor as fetched just now, if they were checked.
+    *user* is the visitor's user as just fetched, if the visitor was checked.
     """
 
     code: CloseCode | Exception | None
@@ -66,8 +67,8 @@ class Verdict(NamedTuple):
 
 
 def mount(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-    """Mount *view*, over HTTP or on a socket. Raises ``Answered``, and what user code raises."""
-    # Loaded here, as async code could not: both ask the database when they are first looked at.
+    """Mount *view*, over HTTP or on a socket. Raises ``Answered``, and errors of user code."""
+    # Loaded here, as async code cannot do that: both ask the database on first access.
     bool(getattr(request, "user", None))
     if hasattr(request, "session"):
         request.session.get("")
@@ -80,7 +81,7 @@ def mount(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
 
 
 class ViewCode:
-    """Runs the code of *view* in a thread, one call at a time. None of these raises what user code raises."""
+    """Runs the code of *view* in a thread, one call at a time. Only `mount` raises errors of user code."""
 
     __slots__ = ("_ambient", "_request", "pushed", "shown", "view")
 
@@ -93,7 +94,7 @@ class ViewCode:
         self._request = request
 
     def mount(self, *args: Any, **kwargs: Any) -> None:
-        """Mount and render. Raises as :func:`mount`."""
+        """Mount and render. Raises like :func:`mount`."""
         mount(self.view, self._request, *args, **kwargs)
         self._ambient = Ambient.capture()
         self.shown = Shown(render(self.view, _csrf_token(self._request)))
@@ -128,7 +129,7 @@ class ViewCode:
         failure: Failure | None = None,
         memo: Memo | None = None,
     ) -> Update:
-        """Give the view its news, render it, and find out which regions differ; parts may be in *memo*."""
+        """Give the view its news, render it, and return the regions that differ; *memo* may have parts of it."""
         view, regions, ended = self.view, Changed(), False
         try:
             with self._surroundings():
@@ -137,22 +138,19 @@ class ViewCode:
                         for refresh in refreshes:
                             presence.take_in(refresh)
                     regions = self.shown.refresh(view, memo)
-                except Exception as error:
-                    if (left_out := self._line("render", error)) is not None:
-                        logger.exception(
-                            "The live view at %.200r could not be rendered.%s", self._request.path, left_out
-                        )
+                except Exception:
+                    self._log(logger.exception, "The live view at %.200r could not be rendered.")
                 ended = not sessions.finish(self._request, event=event, failed=bool(failure))
-        except Exception as error:
-            self._surroundings_failed(error)
+        except Exception:
+            self._surroundings_failed()
         return Update(regions, self.take_pushed(), failure, ended)
 
     def update_among(self, ambients: Ambients, refreshes: Sequence[Refresh], memo: Memo | None) -> Update:
-        """The same for one of many pages in a thread."""
+        """Do the same for one of many pages in a thread."""
         return ambients.run(self._ambient, self.update, refreshes, memo=memo)
 
     def move(self, position: Position) -> Update:
-        """Let the view's own ``cursor_move`` take a move in. It is rendered only if it has changed by that."""
+        """Call the view's own ``cursor_move``, and render the view only if that has changed it."""
         view = self.view
         handler = find_handler(view, "cursor_move")
         if handler is None:
@@ -176,16 +174,16 @@ class ViewCode:
                         failed = True
                         self._failed(handler, error)
                     ended = not sessions.finish(self._request, failed=failed)
-            except Exception as error:
-                self._surroundings_failed(error)
+            except Exception:
+                self._surroundings_failed()
         stale = any(
             not name.startswith("_") and (name not in before or before[name] is not value)
-            for name, value in vars(view).copy().items()  # other threads of the view's may be at it
+            for name, value in vars(view).copy().items()  # other threads of the view may change it meanwhile
         )
         return Update(pushed=self.take_pushed(), ended=ended, stale=stale)
 
     def check(self, visitor: Visitor | None) -> Verdict:
-        """Find out if the page may still be seen. A *visitor* is checked too, in what surrounds the view."""
+        """Check if the page may still be seen. A *visitor* is checked too, in the view's surroundings."""
         user: Any = None
         try:
             with self._surroundings():
@@ -211,10 +209,9 @@ class ViewCode:
         try:
             return None if call(self.view.still_allowed, user) else CloseCode.FORBIDDEN
         except (PermissionDenied, OperationalError, InterfaceError):
-            raise  # the latter two if there is no database to ask
-        except Exception as error:
-            if (left_out := self._line("still_allowed", error)) is not None:
-                logger.exception("still_allowed() failed at %.200r.%s", self._request.path, left_out)
+            raise  # the latter two if there is no database
+        except Exception:
+            self._log(logger.exception, "still_allowed() failed at %.200r.")
             return CloseCode.FAILED
 
     def take_pushed(self) -> list[str]:
@@ -230,30 +227,23 @@ class ViewCode:
         with self._ambient.restored(), self.view.live_context():
             yield
 
-    def _line(self, what: str, error: Exception) -> str | None:
-        """Return the end of the line about an *error*, which a page may cause at any rate; None for no line."""
-        return user_code.line(type(self.view), what, type(error))
+    def _log(self, log: Callable[..., object], text: str) -> None:
+        user_code.log(log, text, self._request.path, of=type(self.view))
 
-    def _surroundings_failed(self, error: Exception) -> None:
-        if (left_out := self._line("surroundings", error)) is not None:
-            logger.exception(
-                "What surrounds the live view at %.200r failed, or its session.%s",
-                self._request.path,
-                left_out,
-            )
+    def _surroundings_failed(self) -> None:
+        self._log(logger.exception, "The surroundings of the live view at %.200r, or its session, failed.")
 
     def _failed(self, handler: MethodType, error: Exception) -> Failure:
         forbidden = isinstance(error, PermissionDenied)
         name, path = handler.__func__.__qualname__, self._request.path
-        if (left_out := self._line(name, error)) is None:
-            pass
-        elif forbidden:
-            # Anybody can bring this about: no traceback, as Django logs none where a view raises it.
-            logger.warning("Forbidden: the event handler %s at %.200r.%s", name, path, left_out)
+        log = partial(user_code.log, of=(type(self.view), name))
+        if forbidden:
+            # Any visitor can cause this, so no traceback; Django logs none either where a view raises it.
+            log(logger.warning, "Forbidden: the event handler %s at %.200r.", name, path)
         elif isinstance(error, ArgumentError):
-            logger.warning("The event handler %s at %.200r was not called: %s%s", name, path, error, left_out)
+            log(logger.warning, "The event handler %s at %.200r was not called: %s", name, path, error)
         else:
-            logger.error("The event handler %s failed at %.200r.%s", name, path, left_out, exc_info=error)
+            log(logger.exception, "The event handler %s failed at %.200r.", name, path)
         return "forbidden" if forbidden else "failed"
 
 
@@ -270,9 +260,9 @@ def _transaction(request: HttpRequest) -> Iterator[None]:
 
 
 def _csrf_token(request: LiveRequest) -> str:
-    """Return a token for the page's cookie.
+    """Return a token that fits the page's cookie.
 
-    Without one it does not matter which: the socket can set no cookie, so no form of this page will pass.
-    To ask Django for it would create a session where tokens are kept there.
+    Without a cookie any token will do: the socket cannot set one, so forms of this page fail in any case.
+    Django's own function would create a session in projects that keep tokens there.
     """
     return get_token(request) if "CSRF_COOKIE" in request.META else get_random_string(CSRF_TOKEN_LENGTH)

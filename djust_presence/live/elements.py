@@ -13,9 +13,9 @@ from .syntax import words
 
 __all__ = ["NAMES", "PLAIN", "REFUSED", "REGION", "Element"]
 
-REGION = "live-region"  # an element of this name, or one with an attribute of this name
+REGION = "live-region"  # the name of the element, or of the attribute that marks one
 
-# Not those whose content is text alone, is not part of the page, or is patched in a way of its own.
+# Without elements whose content is only text, is not part of the page, or is patched in a special way.
 NAMES = words(
     """
     a address article aside b blockquote button caption code colgroup datalist dd details div dl dt em fieldset
@@ -23,18 +23,18 @@ NAMES = words(
     search section select small span strong summary svg table tbody td tfoot th thead time tr ul
     """
 )
-# Attributes by which the patcher leaves an element, or the text in it, to others.
+# Attributes that make the patcher leave an element, or the text in it, to scripts or persons.
 REFUSED = frozenset({REGION, "contenteditable", "dj-update"})
 
 
 class Element(NamedTuple):
-    """The element that a region is. An attribute that is True has no value, one that is None or False is left out."""
+    """The element of a region. An attribute that is True has no value, one that is None or False is left out."""
 
     name: str = REGION
     attributes: Mapping[str, object] = {}
 
     def start(self, region: str | None) -> SafeString:
-        """Return its start tag. It has the id *region* unless it has one of its own; None if it is no region."""
+        """Return its start tag, with the id *region* unless it has an id of its own; None: it is not a region."""
         if region is not None and self.name == REGION and not self.attributes:
             return _plain(region)
         attributes = dict(self.attributes)
@@ -58,7 +58,7 @@ PLAIN = Element()
 
 @lru_cache(maxsize=1024)
 def _plain(region: str) -> SafeString:
-    """Return the start tag of a region that is no element of a page."""
+    """Return the start tag of a region without an element given by the template."""
     return format_html('<{} id="{}">', REGION, region)
 
 

@@ -1,14 +1,14 @@
-"""An event of a live page, as its frame says it."""
+"""The frame of an event of a live page."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["Event", "read_event"]
+__all__ = ["EventFrame", "read_event"]
 
 
-class Event(NamedTuple):
-    """A handler that the page wants to have called."""
+class EventFrame(NamedTuple):
+    """A call of a handler that the page asks for."""
 
     ref: int | None
     name: str
@@ -16,8 +16,8 @@ class Event(NamedTuple):
     size: int  # bytes
 
 
-def read_event(frame: dict[str, Any], size: int) -> Event:
-    """Return the event that *frame* is. Raises ``ValueError`` if it is none."""
+def read_event(frame: dict[str, Any], size: int) -> EventFrame:
+    """Return the event in *frame*. Raises ``ValueError`` if it is malformed."""
     match frame:
         case {"name": str(name), **rest}:
             ref, params = rest.get("ref"), rest.get("params", {})
@@ -25,4 +25,4 @@ def read_event(frame: dict[str, Any], size: int) -> Event:
             raise ValueError("The frame is of no known type.")
     if not (ref is None or type(ref) is int) or not isinstance(params, dict):
         raise ValueError("An event has a whole number as ref and an object as params.")
-    return Event(ref, name, params, size)
+    return EventFrame(ref, name, params, size)

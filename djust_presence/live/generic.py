@@ -1,4 +1,4 @@
-"""Django's generic views as live views: what their own ``get()`` prepares, without its rendering."""
+"""Django's generic views as live views: their own ``get()`` runs, without its rendering."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Answered", "Generic", "prepare"]
 
 
 class Answered(Exception):
-    """The ``get()`` of a generic view has not rendered it but returned another *response*, such as a redirect."""
+    """The ``get()`` of a generic view has returned another *response* than a rendering, such as a redirect."""
 
     def __init__(self, response: HttpResponse) -> None:
         self.response = response
@@ -39,7 +39,7 @@ class Generic(ContextMixin, View):
             )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        # An attribute that the view has set since then counts more.
+        # Attributes that the view has set since then win.
         prepared = {name: value for name, value in self._live_prepared.items() if name not in vars(self)}
         return super().get_context_data(**{**prepared, **kwargs})
 
@@ -74,6 +74,6 @@ def _calls_super(view: type) -> bool:
 
 
 def prepare(view: Any, *args: Any, **kwargs: Any) -> None:
-    """Let a generic *view* set what its ``get()`` sets for these arguments of its URL. Raises ``Answered``."""
+    """Let a generic *view* set its attributes by its ``get()`` with the arguments of its URL. Raises ``Answered``."""
     if isinstance(view, Generic):
         view._live_prepare(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""The hops of one refresh: they share renderings, and each visit to a thread takes as many as there is time for."""
+"""The hops (calls in a thread) of one refresh: they share renderings, and one visit runs as many as fit its time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Hop", "Hops"]
 
 logger = logging.getLogger("djust_presence")
 
-VISIT = 0.01  # seconds, after which no other hop begins
+VISIT = 0.01  # seconds after which a visit begins no more hops
 
 Work = Sequence[tuple[LivePage, list[Refresh]]]
 
@@ -35,16 +35,16 @@ class Hop:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def end(self) -> None:
-        """Give the pages what there is for them."""
+        """Send the pages their updates."""
         work, self.work = self.work, ()
         for (page, _), update in zip(work, self.updates, strict=False):
             page.end_refresh(update)
-        if not self.done.done():  # nor cancelled, with the task that waits for it
+        if not self.done.done():  # it is cancelled with the task that waits for it
             self.done.set_result(None)
 
 
 class Hops:
-    """Those that begin in the same turn of the loop. The first one of them runs all."""
+    """The hops that begin in the same turn of the loop. The first of them runs all."""
 
     def __init__(self) -> None:
         self._memo = Memo()
@@ -66,14 +66,13 @@ class Hops:
                 other.end()
 
     async def _visit(self) -> None:
-        """Do what there is time for, in one visit to a thread."""
+        """Run hops in one visit to a thread, until its time is over."""
         begun: list[Hop] = []
         try:
             await lanes.run(partial(self._update, begun), refresh=True)
-        except Exception as error:
-            if (left_out := user_code.line("refresh", type(error))) is not None:
-                count = sum(len(hop.work) for hop in begun)
-                logger.exception("%s live views could not be refreshed.%s", count, left_out)
+        except Exception:
+            count = sum(len(hop.work) for hop in begun)
+            user_code.log(logger.exception, "%s live views could not be refreshed.", count)
         for hop in begun:
             hop.end()
 

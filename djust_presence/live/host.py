@@ -1,4 +1,4 @@
-"""The host of live pages: refreshes of their views, and whether these still allow their visitors."""
+"""The host of live pages: refreshes of their views, and the access checks of these."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from weakref import WeakKeyDictionary
 
 from ..codes import CloseCode
-from ..hosts.checks import Slots
+from ..hosts.access_failures import Slots
 from ..hosts.socket import Socket
 from ..hosts.socket_host import SocketHost
 from ..hosts.threads import spawn
@@ -32,7 +32,7 @@ class LiveHost(SocketHost):
         self._asked: WeakKeyDictionary[Socket, Check] = WeakKeyDictionary()
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
-        """Let the views of *sessions* take in their news, and render them. Never raises."""
+        """Give the views of *sessions* their news, and render them. Never raises."""
         work: list[tuple[LivePage, list[Refresh]]] = []
         for session in sessions:
             page: LivePage = session.owner
@@ -43,7 +43,7 @@ class LiveHost(SocketHost):
         await self._hops_of_turn().run(Hop(work))
 
     def _hops_of_turn(self) -> Hops:
-        """Return those that begin in this turn of the loop: they are one refresh."""
+        """Return the hops that begin in this turn of the loop: they are one refresh."""
         loop = asyncio.get_running_loop()
         hops = self._hops.get(loop)
         if hops is None:
@@ -52,7 +52,7 @@ class LiveHost(SocketHost):
         return hops
 
     async def check_more(self, sockets: Sequence[Socket]) -> None:
-        """Have the views asked that have a say in who may see them, in their turns and a few at a time."""
+        """Run the access checks of views that have their own, in their turns and a few at a time."""
         asked = {
             socket: page
             for socket in sockets
@@ -63,7 +63,7 @@ class LiveHost(SocketHost):
         for socket, page in asked.items():
             if (last := self._asked.get(socket)) and not last.done.done():
                 if last.is_overdue:
-                    # A handler, or the check, runs for so long. The page comes back through the middleware.
+                    # A handler, or the check itself, has run too long. The page reconnects, through the middleware.
                     socket.close(CloseCode.RETRY, "busy")
             elif hanging := hanging or not await self._slots.free():
                 self.check_failed(socket, TimeoutError("The access checks of other pages hang."))

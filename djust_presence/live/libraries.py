@@ -1,4 +1,4 @@
-"""The template libraries whose tags and filters depend on nothing but their arguments."""
+"""The template libraries whose tags and filters depend only on their arguments."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..conf import get_settings
 
 __all__ = ["OWN_FILTERS", "Shared", "shared_libraries", "unknown_libraries"]
 
-# Filters of Django's that give something else each time.
+# Django's filters whose result differs each time.
 CHANGING = frozenset({"random", "timesince", "timeuntil"})
 
 
 class Shared(NamedTuple):
-    """Filters, and functions and modules of tags, that may be in parts which pages share; functions by their id."""
+    """The filters, and the functions and modules of tags, allowed in parts that pages share; functions by id."""
 
     filters: frozenset[int]
     tags: frozenset[int] = frozenset()
@@ -40,7 +40,7 @@ OWN_FILTERS = frozenset(
 
 
 def shared_libraries(engine: Engine) -> Shared:
-    """Return what is shared of the templates of *engine*: what Django has, and the project's SHARED_TAGS."""
+    """Return the shared libraries of *engine*: Django's own, and the project's SHARED_TAGS."""
     filters, tags, modules = set(OWN_FILTERS), set[int](), set[str]()
     for path, library in _named(engine):
         if library is not None:
@@ -51,7 +51,7 @@ def shared_libraries(engine: Engine) -> Shared:
 
 
 def unknown_libraries(engine: Engine) -> list[str]:
-    """Return the SHARED_TAGS that are no libraries of *engine*."""
+    """Return the SHARED_TAGS that are not libraries of *engine*."""
     return [path for path, library in _named(engine) if library is None]
 
 

@@ -1,4 +1,4 @@
-"""The renderings of one refresh: pages whose part shows the same take what the first of them has rendered."""
+"""The renderings of one refresh: pages whose part shows the same share the first one's html."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .values import Same, Unshareable, fingerprint
 
 __all__ = ["MAX_KEPT", "Memo", "digest"]
 
-MAX_KEPT = 32  # different renderings, and different regions: these may be whole pages
+MAX_KEPT = 32  # renderings, and regions: these may be whole pages
 BUILTINS = frozenset({"True", "False", "None"})  # in any context
 
-# Django's context processors: the variables of each that are not the same for all who have the same language, time
-# zone and address space.
+# The variables of Django's context processors that differ between pages with the same language, time zone and
+# address space.
 OF_REQUEST: Mapping[str, frozenset[str]] = {
     "django.contrib.auth.context_processors.auth": frozenset({"user", "perms"}),
     "django.contrib.messages.context_processors.messages": frozenset({"messages", "DEFAULT_MESSAGE_LEVELS"}),
@@ -62,7 +62,7 @@ class Part(Protocol):
 
 
 class Template(NamedTuple):
-    """A compiled template, with what is known of it, and the variables that its engine takes from requests."""
+    """A compiled template with its reading, and the variables that its engine takes from requests."""
 
     same: Same
     reading: Reading
@@ -76,7 +76,7 @@ class Template(NamedTuple):
 
 
 class Memo:
-    """Made for one refresh, and gone with it. For any thread."""
+    """The memory of one refresh, from any thread."""
 
     def __init__(self) -> None:
         self._html: dict[Hashable, SharedHtml] = {}
@@ -84,7 +84,7 @@ class Memo:
         self._templates: dict[tuple[int, str], Template] = {}
 
     def recall(self, parts: Iterable[Part], context: Mapping[str, Any]) -> list[SharedHtml] | None:
-        """Return the html of each of *parts* where pages that show the same have rendered them all, else None."""
+        """Return the html of each of *parts* if pages that show the same have rendered all of them, else None."""
         found = []
         for part in parts:
             key = self._key(self._template(part.engine, part.name), context)
@@ -95,7 +95,7 @@ class Memo:
         return found
 
     def render(self, engine: Engine, name: str, context: Mapping[str, Any], render: Callable[[], str]) -> str:
-        """Return the html that *render* gives of a template, or gave another page of which it is the same.
+        """Return the html of a template, from *render* or from another page for which it is the same.
 
         *context* has the view's variables.
         """
@@ -111,7 +111,7 @@ class Memo:
         return html
 
     def _key(self, template: Template, context: Mapping[str, Any]) -> Hashable | None:
-        """Return what the html depends on, None if that is not known."""
+        """Return a key of all that the html depends on, None if that is not known."""
         reading, missing = template.reading, None
         if reading.reasons:
             return None
@@ -135,14 +135,14 @@ class Memo:
         return found
 
     def share(self, regions: Changed) -> Changed:
-        """Return *regions*, or those that were equal: they are encoded once, and wait in memory once."""
+        """Return *regions*, or equal ones of another page: so they are encoded once, and kept once."""
         if len(self._regions) >= MAX_KEPT:
             self._regions.clear()
         return self._regions.setdefault(tuple(regions.items()), regions)
 
 
 def _ambient() -> Hashable:
-    """Return language and time zone as they are; equal time zones may have different names."""
+    """Return the active language and time zone; equal time zones may have different names."""
     return translation.get_language(), Same(timezone.get_current_timezone())
 
 

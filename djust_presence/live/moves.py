@@ -33,22 +33,22 @@ class Mover(Protocol):
 __all__ = ["Moves", "moves_of_loop"]
 
 TICK = 1 / 30
-SLOW = 0.05  # seconds; a handler that took so long gets hops of its own
+SLOW = 0.05  # seconds; a page whose handler took longer gets hops of its own
 
 
 class Moves:
-    """The pages whose views have to take in a move, each its latest. On one loop.
+    """The pages whose views have a move to handle, each its latest. On one loop.
 
-    A hop takes what waits when it begins. A view that hangs holds up its own hop: what that was to take is taken
-    over by another.
+    A hop takes the pages that wait when it begins. A view that hangs holds up its own hop; its other pages are
+    taken over by another.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[Mover, None] = {}
-        self._queue: deque[Mover] = deque()  # they are begun
-        self._hops = 0  # that are to take from it
-        self._asking = False  # whether one of them has no lane yet
-        self._going_on = False  # whether any of them has done something since the last tick
+        self._queue: deque[Mover] = deque()  # pages whose turn has begun
+        self._hops = 0  # hops that will take from it
+        self._asking = False  # True while one of them waits for a lane
+        self._going_on = False  # True if one of them has finished a page since the last tick
         self._timer: asyncio.Handle | None = None
         self._quiet_until = 0.0
 
@@ -99,11 +99,11 @@ class Moves:
         try:
             await lanes.run(take_in, sender=page.sender)
         finally:
-            if not begun:  # the database connection of the thread could not be checked, say
+            if not begun:  # such as a failed check of the thread's database connection
                 page.end_move(Update())
 
     def _take_all(self, loop: asyncio.AbstractEventLoop) -> None:
-        """In a thread."""
+        """Handle moves until none waits, in a thread."""
         self._asking, self._going_on = False, True
         for _ in range(len(self._queue)):
             try:
@@ -115,7 +115,7 @@ class Moves:
 
 
 def _take_in(page: Mover, loop: asyncio.AbstractEventLoop) -> None:
-    """In a thread."""
+    """Handle the move of *page*, in a thread."""
     began, update = perf_counter(), Update()
     try:
         update = page.take_in_move()
@@ -128,7 +128,7 @@ _moves: WeakKeyDictionary[asyncio.AbstractEventLoop, Moves] = WeakKeyDictionary(
 
 
 def moves_of_loop() -> Moves:
-    """Return those of the running loop."""
+    """Return the ones of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _moves:
         _moves[loop] = Moves()

@@ -1,4 +1,4 @@
-"""The elements of a page as browsers find them: whether each is where it was printed, with its content in it."""
+"""A check that browsers find each printed element of a page in its place, with its content in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .syntax import (
     VOID,
 )
 
-__all__ = ["Fault", "Reader"]
+__all__ = ["Fault", "HtmlReader"]
 
 NOTHING: frozenset[str] = frozenset()
 IN_SVG = frozenset({"a", "g", "svg"})  # of the elements that may be regions
@@ -36,13 +36,13 @@ class Fault(NamedTuple):
     """An element that browsers do not find where it was printed."""
 
     printed: Printed
-    inside: str = ""  # of what it is a part: an element, an attribute or a comment
+    inside: str = ""  # the element, attribute or comment that it is a part of
     ended: str = ""  # the tag that has ended it early
     unclosed: str = ""  # the element in it that does not let it end
     moved: str = ""  # the content that is moved out of it, and of the table
 
 
-class Reader(Stack):
+class HtmlReader(Stack):
     """Reads *html* and finds the faults of what was *printed* in it."""
 
     def __init__(self, html: str, printed: Collection[Printed]) -> None:
@@ -53,7 +53,7 @@ class Reader(Stack):
         self.begun: list[Begun] = []
         self.in_head = False
         self.broke_head: Printed | None = None
-        self.now: Printed | None = None  # whose start tag it is
+        self.now: Printed | None = None  # the printed element whose start tag is being read
         self.quirks = not re.match(r"(?>\s+|<!--.*?-->)*+<!doctype", html, re.IGNORECASE | re.DOTALL)
 
     def read(self) -> None:
@@ -89,7 +89,7 @@ class Reader(Stack):
             self.faults.append(Fault(self.waiting.pop(0), inside))
 
     def _check_end(self) -> None:
-        """Look at what should have ended by now."""
+        """Check the elements that should have ended at this place."""
         for element in [one for one in self.begun if one.printed.end <= self.at]:
             self.begun.remove(element)
             if element.ended is None:
@@ -139,7 +139,7 @@ class Reader(Stack):
             self.start_in_body(name, attributes)
 
     def start_in_select(self, name: str) -> bool:
-        """Return whether that was all; otherwise it has ended the select."""
+        """Return False if the tag has ended the select, and is still to be handled."""
         is_part = name in PARTS or name == "table"
         if name in {"input", "keygen", "select", "textarea"} or (
             is_part and self.find({"table"}, NOTHING) is not None
@@ -182,7 +182,7 @@ class Reader(Stack):
         self.now = now
 
     def start_in_table(self, name: str) -> bool:
-        """Return whether that was all; otherwise it begins in the body, in a cell, or before the table."""
+        """Return False if the element is still to begin: in the body, in a cell, or before the table."""
         mode = self.mode
         if mode not in TABLE or (self.top not in TABLE and name != "table"):
             return False
@@ -196,7 +196,7 @@ class Reader(Stack):
         return name == "form"
 
     def move_out(self, content: str) -> None:
-        """Note content that browsers move out of a table, in front of it."""
+        """Note content that browsers move in front of the table around it."""
         table = self.find({"table"}, NOTHING) or 0
         for element in self.stack[table:]:
             if isinstance(element, Begun):
@@ -263,7 +263,7 @@ class Reader(Stack):
             self.pop(self.find({name}, SPECIAL))
 
     def end_formatting(self, name: str) -> bool:
-        """What is special goes on without it; the rest between them ends. Returns whether it was open."""
+        """End a formatting element; special elements inside it stay open, others end. Return whether it was open."""
         index = self.find({name}, MARKERS)
         if index is None:
             return False

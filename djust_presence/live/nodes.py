@@ -11,7 +11,7 @@ from django.template.smartif import TokenBase
 from django.templatetags import i18n, static, tz
 from django.templatetags import l10n as localization
 
-from .reading import ATTRIBUTES, NOTHING, PARENT, READERS, NodeReader, Reader, Reading, Scope, read
+from .reading import ATTRIBUTES, NOTHING, PARENT, READERS, NodeReader, Reading, Scope, TemplateReader, read
 
 __all__ = ["ATTRIBUTES", "READERS", "Reading", "binding", "literal", "read"]
 
@@ -19,9 +19,9 @@ SINGLETONS = ({"None"}, {"True"}, {"False"})
 
 
 def binding(*attributes: str) -> NodeReader:
-    """Return the reader of a node that uses what expressions and nodes it has; *attributes* name what it binds."""
+    """Return a reader of nodes that use the expressions and nodes in them; *attributes* name the bound variables."""
 
-    def read(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
+    def read(reader: TemplateReader, node: Any, scope: Scope) -> Collection[str]:
         reader.uses(vars(node), node, scope)
         return [name for attribute in attributes if (name := getattr(node, attribute))]
 
@@ -29,28 +29,28 @@ def binding(*attributes: str) -> NodeReader:
 
 
 def _located(*attributes: str) -> NodeReader:
-    """The same of a node that depends on URLconf or script prefix."""
+    """Return the same for nodes that depend on URLconf or script prefix."""
     read = binding(*attributes)
 
-    def read_located(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
+    def read_located(reader: TemplateReader, node: Any, scope: Scope) -> Collection[str]:
         reader.located = True
         return read(reader, node, scope)
 
     return read_located
 
 
-def _nothing(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
+def _nothing(reader: TemplateReader, node: Any, scope: Scope) -> Collection[str]:
     return NOTHING
 
 
-def _if(reader: Reader, node: defaulttags.IfNode, scope: Scope) -> Collection[str]:
+def _if(reader: TemplateReader, node: defaulttags.IfNode, scope: Scope) -> Collection[str]:
     for condition, nodelist in node.conditions_nodelists:
         _condition(reader, condition, node, scope)
         reader.nodes(nodelist, scope)
     return NOTHING
 
 
-def _condition(reader: Reader, condition: Any, node: Node, scope: Scope) -> None:
+def _condition(reader: TemplateReader, condition: Any, node: Node, scope: Scope) -> None:
     if isinstance(condition, defaulttags.TemplateLiteral):
         reader.uses(condition.value, node, scope)
     elif isinstance(condition, TokenBase):
@@ -74,7 +74,7 @@ def _is_singleton(side: object) -> bool:
     )
 
 
-def _for(reader: Reader, node: defaulttags.ForNode, scope: Scope) -> Collection[str]:
+def _for(reader: TemplateReader, node: defaulttags.ForNode, scope: Scope) -> Collection[str]:
     reader.uses(node.sequence, node, scope)
     parent = [PARENT] if "forloop" in scope.bound else NOTHING
     reader.uses(node.nodelist_loop, node, scope.binding([*node.loopvars, "forloop", *parent]))
@@ -82,38 +82,38 @@ def _for(reader: Reader, node: defaulttags.ForNode, scope: Scope) -> Collection[
     return NOTHING
 
 
-def _if_changed(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
+def _if_changed(reader: TemplateReader, node: Any, scope: Scope) -> Collection[str]:
     if "forloop" not in scope.bound:
-        reader.name("forloop", node, scope)  # in which it would keep what was there before
+        reader.name("forloop", node, scope)  # in which it keeps the last values
     return binding()(reader, node, scope)
 
 
-def _with(reader: Reader, node: defaulttags.WithNode, scope: Scope) -> Collection[str]:
+def _with(reader: TemplateReader, node: defaulttags.WithNode, scope: Scope) -> Collection[str]:
     reader.uses(node.extra_context, node, scope)
     reader.nodes(node.nodelist, scope.binding(node.extra_context))
     return NOTHING
 
 
-def _filter(reader: Reader, node: defaulttags.FilterNode, scope: Scope) -> Collection[str]:
+def _filter(reader: TemplateReader, node: defaulttags.FilterNode, scope: Scope) -> Collection[str]:
     reader.nodes(node.nodelist, scope)
     reader.uses(node.filter_expr, node, scope.binding(["var"]))
     return NOTHING
 
 
-def _regroup(reader: Reader, node: defaulttags.RegroupNode, scope: Scope) -> Collection[str]:
+def _regroup(reader: TemplateReader, node: defaulttags.RegroupNode, scope: Scope) -> Collection[str]:
     reader.uses(node.target, node, scope)
     reader.uses(node.expression, node, scope.binding([node.var_name]))
     return [node.var_name]
 
 
-def _url(reader: Reader, node: defaulttags.URLNode, scope: Scope) -> Collection[str]:
+def _url(reader: TemplateReader, node: defaulttags.URLNode, scope: Scope) -> Collection[str]:
     name = literal(node.view_name)
     if name is None or ":" in name:
         reader.refuse(f"{{% url {node.view_name} %}}, which depends on the request", node, scope)
     return _located("asvar")(reader, node, scope)
 
 
-def _block_translate(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
+def _block_translate(reader: TemplateReader, node: Any, scope: Scope) -> Collection[str]:
     reader.uses([node.extra_context, node.counter, node.message_context], node, scope)
     inside = scope.binding([*node.extra_context, *([node.countervar] if node.countervar else [])])
     for token in [*node.singular, *(node.plural or ())]:
@@ -122,7 +122,7 @@ def _block_translate(reader: Reader, node: Any, scope: Scope) -> Collection[str]
     return [node.asvar] if node.asvar else NOTHING
 
 
-def _include(reader: Reader, node: loader_tags.IncludeNode, scope: Scope) -> Collection[str]:
+def _include(reader: TemplateReader, node: loader_tags.IncludeNode, scope: Scope) -> Collection[str]:
     reader.uses(node.extra_context, node, scope)
     name = literal(node.template)
     if name is None:
@@ -134,12 +134,12 @@ def _include(reader: Reader, node: loader_tags.IncludeNode, scope: Scope) -> Col
     return NOTHING
 
 
-def _block(reader: Reader, node: loader_tags.BlockNode, scope: Scope) -> Collection[str]:
+def _block(reader: TemplateReader, node: loader_tags.BlockNode, scope: Scope) -> Collection[str]:
     reader.nodes(node.nodelist, scope.binding(["block"]))
     return NOTHING
 
 
-def _extends(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
+def _extends(reader: TemplateReader, node: Any, scope: Scope) -> Collection[str]:
     for block in node.blocks.values():
         _block(reader, block, scope)
     name = literal(node.parent_name)
@@ -152,7 +152,7 @@ def _extends(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
     return NOTHING
 
 
-def _partial(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
+def _partial(reader: TemplateReader, node: Any, scope: Scope) -> Collection[str]:
     try:
         partial = node.partial_mapping[node.partial_name]
     except KeyError:
@@ -162,7 +162,7 @@ def _partial(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
     return NOTHING
 
 
-def _partial_def(reader: Reader, node: Any, scope: Scope) -> Collection[str]:
+def _partial_def(reader: TemplateReader, node: Any, scope: Scope) -> Collection[str]:
     return binding()(reader, node, scope) if node.inline else NOTHING
 
 

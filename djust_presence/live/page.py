@@ -1,4 +1,4 @@
-"""A live page: whose turn it is at its view, and what waits for that."""
+"""A live page: the turns at its view, and the work that waits for one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ..rates import user_code
 from ..tracker import Refresh
 from .access import Check
 from .code import Update, ViewCode
-from .event import Event, read_event
+from .event import EventFrame, read_event
 from .moves import moves_of_loop
 
 __all__ = ["LivePage"]
@@ -38,7 +38,7 @@ __all__ = ["LivePage"]
 logger = logging.getLogger("djust_presence")
 
 MAX_WAITING_EVENTS = 100
-LONGEST_NAME = 80  # characters of an event's name that the log gets
+LONGEST_NAME = 80  # characters of an event's name in the log
 WHAT_FAILED = {
     "failed": "The event could not be handled; the server's log has the traceback.",
     "forbidden": "This is not allowed.",
@@ -71,15 +71,15 @@ class LivePage:
     def __init__(self, view: Any, request: LiveRequest, surroundings: Surroundings | None) -> None:
         self.view, self.surroundings = view, surroundings
         self.socket: Socket | None = None
-        self.slow = False  # whether the view took long over the last move
+        self.slow = False  # True if the last move took the view long
         self.code = ViewCode(view, request)
         self.session = request.connection.session(self)
         self.request = request
-        self._inbox: list[Event] = []
+        self._inbox: list[EventFrame] = []
         self._refreshes: list[Refresh] = []
         self._check: Check | None = None
-        self._user: Any = None  # as fetched for the view, which has not had a turn since
-        self.busy = False  # whether something runs for the view
+        self._user: Any = None  # fetched since the view's last turn
+        self.busy = False  # True while code runs for the view
         self._pointer = PagePointer(view, self.session) if isinstance(view, LiveCursorMixin) else None
 
     def mount(self, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -91,13 +91,13 @@ class LivePage:
         self.code.mount(*args, **kwargs)
         self.visitor = Visitor.of(request)
         if not sessions.finish(request):
-            return HttpResponse(status=401)  # it ended while the page was mounted
+            return HttpResponse(status=401)  # the session ended while the page was mounted
         response = HttpResponse()
         request.go_live(self, response)
         return response
 
     def begin(self, socket: Socket) -> None:
-        """The socket is open."""
+        """Begin on the open *socket*."""
         self.socket = socket
         socket.add(self)
         self._show(Update(self.code.shown.first(), self.code.take_pushed()))
@@ -109,19 +109,19 @@ class LivePage:
             self._take_in_user()
 
     def _take_in_user(self) -> None:
-        """While nothing runs for the view: a handler must not see its user change."""
+        """Refresh the user while no code runs for the view: a handler must not see its user change."""
         user, self._user = self._user, None
         if user is not None:
             refresh_users(self.request, user)
 
     def check(self, check: Check) -> None:
-        """Have the view do *check* in its next turn, before any event."""
+        """Let the view do *check* in its next turn, before any event."""
         self._check = check
         self._go_on()
 
     @property
     def sender(self) -> Sender:
-        """The visitor that its work counts for, where lanes are shared out."""
+        """The visitor for whom its work counts, in the turns for lanes."""
         sender, user = self.request.sender, self.visitor.user_id
         return sender if user is None else sender._replace(visitor=("user", user))
 
@@ -156,7 +156,7 @@ class LivePage:
             self._go_on()
 
     def _owe_page(self) -> None:
-        """The browser's page has other regions: the next refresh sends it whole."""
+        """Let the next refresh send the whole page: the browser's page has other regions."""
         self.code.shown.owe_page()
         self._refreshes = self._refreshes or [Refresh()]
         self._go_on()
@@ -179,7 +179,7 @@ class LivePage:
 
     def _refuse_cursors(self) -> None:
         for_log = f"Derive {type(self.view).__qualname__} from LiveCursorMixin, or take {{% live_cursors %}} out of its page."
-        self._refuse("no-cursors", "The view of this page is no LiveCursorMixin.", for_log=for_log)
+        self._refuse("no-cursors", "The view of this page is not a LiveCursorMixin.", for_log=for_log)
 
     def _refuse(self, code: str, message: str, ref: int | None = None, for_log: str = "") -> None:
         if self.socket:
@@ -188,7 +188,7 @@ class LivePage:
     # Turns
 
     def begin_turn(self) -> bool:
-        """Take the view, if nothing runs for it; then call `end_turn`."""
+        """Claim the view and return True, if no code runs for it; call `end_turn` afterwards."""
         if self.busy or self.over:
             return False
         self.busy = True
@@ -202,18 +202,15 @@ class LivePage:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Begin what waits, unless something runs for the view already."""
+        """Begin the work that waits, if no code runs for the view."""
         if (self._check or self._inbox or self._refreshes) and self.begin_turn():
             spawn(self._do(self._catch_up()))
 
     async def _do(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as error:
-            if (left_out := user_code.line("page", type(error))) is not None:
-                logger.exception(
-                    "Unexpected error in the live view at %.200r.%s", self.request.path, left_out
-                )
+        except Exception:
+            user_code.log(logger.exception, "Unexpected error in the live view at %.200r.", self.request.path)
             if self.socket:
                 self.socket.close(CloseCode.FAILED, "failed")
         finally:
@@ -232,7 +229,7 @@ class LivePage:
                     await lanes.run(partial(self.code.update, self._due()), refresh=True, sender=self.sender)
                 )
 
-    async def _handle(self, event: Event) -> None:
+    async def _handle(self, event: EventFrame) -> None:
         handler = find_handler(self.view, event.name)
         if handler is None:
             for_log = (
@@ -288,7 +285,7 @@ class LivePage:
         self.end_turn()
 
     def take_in_move(self) -> Update:
-        """Let the view take in its latest move, in a thread, between `begin_turn` and `end_move`."""
+        """Let the view handle its latest move, in a thread, between `begin_turn` and `end_move`."""
         position = self._pointer and self._pointer.take()
         return self.code.move(position) if position else Update()
 

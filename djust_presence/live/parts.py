@@ -1,4 +1,4 @@
-"""The parts of a template, and what keeps pages from sharing them: for the system check."""
+"""The parts of a template, and the reasons why pages cannot share them: for the system check."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LivePart(Node):
 def reasons_of(template: Any) -> dict[str, tuple[Reason, ...]]:
     """Return the reasons for each part of a compiled *template* that cannot be shared, by the part's name.
 
-    Parts with a name that varies are left out, and so is what cannot be loaded.
+    Parts with a name that varies are left out, and so are templates that cannot be loaded.
     """
     found: dict[str, tuple[Reason, ...]] = {}
     for one in _all_of(template, set()):
@@ -35,7 +35,7 @@ def reasons_of(template: Any) -> dict[str, tuple[Reason, ...]]:
 
 
 def _all_of(template: Any, seen: set[str]) -> Iterator[Any]:
-    """Yield *template*, and what it extends and includes by a name that stays."""
+    """Yield *template*, and the templates that it extends and includes by a constant name."""
     yield template
     nodes: list[Any] = template.nodelist.get_nodes_by_type((ExtendsNode, IncludeNode))
     for node in nodes:

@@ -1,4 +1,4 @@
-"""With DEBUG: elements of template tags that stand where browsers take none, as errors."""
+"""Errors with DEBUG: elements of template tags that stand where browsers do not accept them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from weakref import WeakKeyDictionary
 from django.template import Template, TemplateSyntaxError
 
 from .elements import REGION
-from .nesting import Fault, Reader
+from .nesting import Fault, HtmlReader
 from .stack import Printed
 from .syntax import TOKEN
 
 __all__ = ["Tagged", "check_page", "content_of"]
 
-# What to do about a region inside of these.
+# The cure for a region inside of these.
 CURES = {
     "<table>": "write {% live as tbody %}",
     "<colgroup>": "write {% live as colgroup %} in the place of the <colgroup>",
@@ -46,7 +46,7 @@ class Tagged(NamedTuple):
     end: str
 
     def find(self, html: str) -> Iterator[Printed]:
-        """Find it in *html*; not what the template has altered since."""
+        """Yield the places of the element in *html*; none if the template has altered it since."""
         whole = self.start + self.content + self.end
         at = html.find(whole)
         while at >= 0:
@@ -64,7 +64,7 @@ def check_page(template: Template, tagged: Sequence[Tagged], html: str) -> None:
     if places in checked:
         return
     printed = {at: one for one in tagged for at in one.find(html)}
-    reader = Reader(html, printed)
+    reader = HtmlReader(html, printed)
     reader.read()
     if reader.faults:
         fault = min(reader.faults)
@@ -97,14 +97,14 @@ def _describe(fault: Fault, tagged: Tagged) -> str:
 
 
 def content_of(html: str, region: str) -> slice | None:
-    """Return what of *html* is the content of *region*."""
+    """Return the slice of *html* that is the content of *region*."""
     for tag in TOKEN.finditer(html):
         is_plain = tag[2] == REGION and tag[3] == f' id="{region}"'
         if is_plain or (tag[3] or "").endswith(f' {REGION}="{region}"'):
             break
     else:
         return None
-    reader = Reader(html, [Printed(tag.start(), len(html) + 1, tag[2])])
+    reader = HtmlReader(html, [Printed(tag.start(), len(html) + 1, tag[2])])
     reader.read()
     ended = [element.ended for element in reader.begun if element.ended is not None]
     return slice(tag.end(), ended[0] if ended else html.index(f"</{tag[2]}>", tag.end()))

@@ -1,4 +1,4 @@
-"""Reads a compiled template: which variables it shows, or what keeps two pages from sharing its rendering."""
+"""The reading of a compiled template: the variables that it shows, and the reasons why pages cannot share it."""
 
 from __future__ import annotations
 
@@ -20,29 +20,30 @@ __all__ = [
     "NOTHING",
     "PARENT",
     "READERS",
-    "Reader",
+    "NodeReader",
     "Reading",
     "Reason",
     "Scope",
+    "TemplateReader",
     "read",
 ]
 
-MAX_NODES = 10_000  # in a template and those that it includes
+MAX_NODES = 10_000  # in a template with those that it includes
 NOTHING: frozenset[str] = frozenset()
-# Variables that are the reader's, or the page's; tags keep things in a forloop that is the view's.
+# Variables of the reader or the page; tags keep state in a forloop of the view.
 PERSONAL = frozenset({"csrf_token", "forloop", "perms", "request", "user", "view"})
 # Names that a template looks up as attributes of its context, where that has no such variable.
 ATTRIBUTES = frozenset(vars(RequestContext(None)))  # type: ignore[arg-type]
-# What a lookup may call: it changes a list or dictionary, or asks for the time.
+# Methods that a lookup may call, and that change a list or dictionary, or return the time.
 EFFECTS = frozenset({"clear", "now", "pop", "popitem", "reverse", "sort", "today", "utcnow"})
 COUNTERS = frozenset({"counter", "counter0", "first", "last", "revcounter", "revcounter0"})  # of a forloop
-PARENT = "forloop.parentloop"  # in what is bound
+PARENT = "forloop.parentloop"  # as a bound name
 QUOTED = re.compile(r"""("[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*')""")
 WORD = re.compile(r"(?<![\w.|])[^\W\d]\w*")
 
 
 class Reason(NamedTuple):
-    """Something in a template, because of which each page renders it by itself."""
+    """A node of a template because of which pages cannot share it."""
 
     what: str
     template: str
@@ -53,14 +54,14 @@ class Reason(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Another template that is a part of the one that was read."""
+    """Another template that the one that was read includes or extends."""
 
     name: str
     skip: Sequence[Origin] | None
     template: Any
 
     def load(self, engine: Engine) -> Any:
-        """Return the template as it is. Raises ``TemplateDoesNotExist`` or ``TemplateSyntaxError``."""
+        """Return the present template. Raises ``TemplateDoesNotExist`` or ``TemplateSyntaxError``."""
         if self.skip is None:
             return engine.get_template(self.name)
         return engine.find_template(self.name, skip=list(self.skip))[0]
@@ -78,7 +79,7 @@ class Reading(NamedTuple):
     located: bool
 
     def is_current(self, engine: Engine) -> bool:
-        """Return whether what was found would be found again."""
+        """Return whether the loaders still find the same templates."""
         try:
             return all(one.load(engine) is one.template for one in self.found)
         except (TemplateDoesNotExist, TemplateSyntaxError):
@@ -86,7 +87,7 @@ class Reading(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """The surroundings of a node: the variables that tags around it have *bound*; *isolated*, it sees no others."""
+    """The scope of a node: the variables that tags around it have *bound*; if *isolated*, it sees no others."""
 
     template: str
     bound: frozenset[str] = NOTHING
@@ -96,7 +97,7 @@ class Scope(NamedTuple):
         return self._replace(bound=self.bound.union(names))
 
 
-class Reader:
+class TemplateReader:
     """Reads the nodes of one template, and of those that it includes and extends."""
 
     def __init__(self, engine: Engine, shared: Shared) -> None:
@@ -106,7 +107,7 @@ class Reader:
         self.located = False
         self.reasons: dict[Reason, None] = {}
         self.found: list[Found] = []
-        self.extended: tuple[Origin, ...] = ()  # templates that the one at hand is extended by
+        self.extended: tuple[Origin, ...] = ()  # the templates that extend this one
         self._inside: set[tuple[int, Scope]] = set()
         self._left = MAX_NODES
 
@@ -143,9 +144,7 @@ class Reader:
         """Read a node of a project's library that depends on nothing but its arguments."""
         self.located = True
         self.uses(getattr(node, "__dict__", None), node, scope)
-        if not isinstance(
-            node, TagHelperNode
-        ):  # what it keeps of its arguments may be no more than their names
+        if not isinstance(node, TagHelperNode):  # it may keep only the names of its arguments
             words = QUOTED.sub("", getattr(node.token, "contents", "")).split(None, 1)[1:]
             for name in WORD.findall(" ".join(words)):
                 self.name(name, node, scope)
@@ -161,7 +160,7 @@ class Reader:
     # Other templates
 
     def find(self, name: str, node: Node, scope: Scope, skip: Sequence[Origin] | None = None) -> Any:
-        """Return the template *name* that *node* includes or extends, or None: it is refused."""
+        """Return the template *name* that *node* includes or extends; None if it is refused."""
         found = Found(name, skip, None)
         try:
             template = found.load(self.engine)
@@ -207,7 +206,7 @@ class Reader:
             if rest[:1] == ["parentloop"] and PARENT in scope.bound:
                 rest = rest[1:]
             if not COUNTERS.issuperset(rest[:1] or [""]):
-                scope = scope._replace(bound=scope.bound - {name})  # its parent may be one of the view's
+                scope = scope._replace(bound=scope.bound - {name})  # its parent may be a forloop of the view
         self.name(name, node, scope)
 
     def name(self, name: str, node: Node, scope: Scope) -> None:
@@ -223,7 +222,7 @@ class Reader:
         self.reasons[Reason(what, scope.template, getattr(node.token, "lineno", 0) or 0)] = None
 
 
-NodeReader = Callable[[Reader, Any, Scope], Collection[str]]
+NodeReader = Callable[[TemplateReader, Any, Scope], Collection[str]]
 READERS: dict[type[Node], NodeReader] = {}
 
 _readings: WeakKeyDictionary[Any, Reading] = WeakKeyDictionary()
@@ -231,13 +230,13 @@ on_change(_readings.clear)
 
 
 def read(template: Any) -> Reading:
-    """Return the reading of a compiled *template*, made once, and anew when one that it includes is another one."""
+    """Return the reading of a compiled *template*, made once, and again when a template that it includes changes."""
     reading = _readings.get(template)
     if reading is None or not reading.is_current(template.engine):
-        reader = Reader(template.engine, shared_libraries(template.engine))
+        reader = TemplateReader(template.engine, shared_libraries(template.engine))
         try:
             reader.template(template, Scope(""))
-        except Exception as error:  # of a node that somebody has changed, which may well be rendered
+        except Exception as error:  # of a node that a project has changed; it may render all the same
             reader.reasons[
                 Reason(f"what is in it, for {type(error).__name__}: {error}", _name(template), 0)
             ] = None

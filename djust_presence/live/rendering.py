@@ -1,4 +1,4 @@
-"""The live regions of a page: rendering, and the difference to what is shown."""
+"""The live regions of a page: rendering, and the difference to the regions that the browser shows."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from .memo import Memo, digest
 from .placing import Tagged, check_page
 
 __all__ = [
-    "Page",
     "Part",
-    "Place",
     "Regions",
+    "Rendering",
     "Shown",
+    "TagPlace",
     "active_regions",
     "render",
 ]
 
 
-class Place(NamedTuple):
+class TagPlace(NamedTuple):
     """The place of a ``{% live %}``: the *number*-th of *template*, in *line*."""
 
     template: str
@@ -46,9 +46,9 @@ class Place(NamedTuple):
         return f"{self.template}:{self.line}"
 
     def region_id(self, page: str) -> str:
-        """The id of the region there, in a page that is rendered from the template *page*.
+        """Return the id of the region there, in a page that is rendered from the template *page*.
 
-        It is the same whatever comes before it, as the page may have been loaded with other regions
+        It does not depend on the regions before it, as the page may have been loaded with other regions
         than its socket finds (an ``{% if %}`` around one).
         """
         if self.template == page:
@@ -59,13 +59,13 @@ class Place(NamedTuple):
 class Part(NamedTuple):
     """A region with a template of its own. It sees nothing of the page around it, and so needs none."""
 
-    place: Place
+    place: TagPlace
     page: str
     engine: Engine
     name: str
 
     def render(self, context: Mapping[str, Any], request: HttpRequest, memo: Memo | None = None) -> str:
-        """Its html for a view's *context*. Raises ``TemplateDoesNotExist``."""
+        """Return its html for a view's *context*. Raises ``TemplateDoesNotExist``."""
 
         def render() -> str:
             template = self.engine.get_template(self.name)
@@ -75,17 +75,17 @@ class Part(NamedTuple):
 
 
 class Regions:
-    """Collects the live regions of one rendering. Parts get *context* as it is by now, and *request*."""
+    """The live regions of one rendering. Parts get a copy of *context*, and *request*."""
 
     def __init__(self, context: Mapping[str, Any], request: HttpRequest, memo: Memo | None = None) -> None:
-        # Copied: what render_to_response adds is not there when a part is rendered by itself.
+        # Copied, without later additions of render_to_response: a part rendered by itself does not have these either.
         self.context = dict(context)
         self._request = request
         self._memo = memo
-        self._inside: Place | None = None
+        self._inside: TagPlace | None = None
         self._times: Counter[str] = Counter()
         self.html: dict[str, str] = {}
-        self.places: list[tuple[Place, str]] = []
+        self.places: list[tuple[TagPlace, str]] = []
         self.parts: list[Part] = []
         self.tagged: list[Tagged] = []
         self.template: Template | None = None  # of the page
@@ -95,14 +95,14 @@ class Regions:
         return str(self.context["csrf_token"])
 
     def update_context(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """Take in what middleware has made of the context that a template response had *before*."""
+        """Take in changes by middleware of the context that a template response had *before*."""
         for name in before.keys() - after.keys():
             self.context.pop(name, None)
         for name, value in after.items():
             if name not in before or before[name] is not value:
                 self.context[name] = value
 
-    def add(self, place: Place, page: str, render: Callable[[], str], element: Element = PLAIN) -> str:
+    def add(self, place: TagPlace, page: str, render: Callable[[], str], element: Element = PLAIN) -> str:
         """Render the next region, which stands at *place* in a *page*, and return its markup."""
         if self._inside is not None:
             raise TemplateSyntaxError(
@@ -124,7 +124,7 @@ class Regions:
         return start + html + element.end
 
     def add_part(self, part: Part, *, fixed: bool, element: Element = PLAIN) -> str:
-        """Render *part* as the next region. Not *fixed*: the page has to say which one it is each time."""
+        """Render *part* as the next region. If it is not *fixed*, only a rendering of the page says which part it is."""
         if fixed:
             self.parts.append(part)
         render = partial(part.render, self.context, self._request, self._memo)
@@ -135,7 +135,7 @@ _active: ContextVar[Regions | None] = ContextVar("djust_presence.regions", defau
 
 
 def active_regions() -> Regions | None:
-    """Those of the live view that is being rendered, or None: some other view renders this template."""
+    """Return the regions of the live view that is being rendered; None if another view renders this template."""
     return _active.get()
 
 
@@ -148,7 +148,7 @@ def _collecting(regions: Regions) -> Iterator[None]:
         _active.reset(token)
 
 
-class Page(NamedTuple):
+class Rendering(NamedTuple):
     """A view, rendered: the response, the html of each region, and its place with its start tag.
 
     *parts* are its regions if they can all be rendered without the rest of the page, which is that of *template*.
@@ -156,7 +156,7 @@ class Page(NamedTuple):
 
     response: HttpResponse
     regions: Mapping[str, str]
-    places: tuple[tuple[Place, str], ...]
+    places: tuple[tuple[TagPlace, str], ...]
     parts: tuple[Part, ...]
     csrf_token: str
     template: Any = None
@@ -166,27 +166,27 @@ class Page(NamedTuple):
         return self.response.content.decode(self.response.charset)
 
 
-def render(view: Any, csrf_token: str) -> Page:
+def render(view: Any, csrf_token: str) -> Rendering:
     """Render *view* with all that Django does for a template response.
 
-    The same token every time, as one that Django makes anew for each rendering always differs.
+    The token is the same every time: Django would make another for each rendering.
     """
     response, regions = _respond(view, csrf_token)
     template = getattr(response, "template_name", None)
     if isinstance(response, SimpleTemplateResponse):
         with _collecting(regions):
             response = response.render()
-        # Django would process and render it once more.
+        # Otherwise Django would process and render it once more.
         vars(response)["render"] = None
     parts = tuple(regions.parts) if len(regions.parts) == len(regions.html) else ()
-    page = Page(response, regions.html, tuple(regions.places), parts, csrf_token, template)
+    page = Rendering(response, regions.html, tuple(regions.places), parts, csrf_token, template)
     if settings.DEBUG and regions.template:
         check_page(regions.template, regions.tagged, page.html)
     return page if page.regions else page._replace(regions={WHOLE: page.html})
 
 
 def _respond(view: Any, csrf_token: str) -> tuple[HttpResponse, Regions]:
-    """The response of *view*, as middleware leaves it to be rendered, and what collects its regions."""
+    """Return the response of *view*, ready to be rendered after the middleware, and its regions."""
     context = _context(view, csrf_token)
     regions = Regions(context, view.request)
     with _collecting(regions):
@@ -220,7 +220,7 @@ class Shown:
 
     __slots__ = ("_digests", "_owes_page", "_parts", "_places", "_template", "_unsent", "csrf_token")
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Rendering) -> None:
         self.csrf_token = page.csrf_token
         self._parts = page.parts
         self._places = page.places
@@ -230,14 +230,14 @@ class Shown:
         self._digests = _digests(page.regions)
 
     def first(self) -> Changed:
-        """The regions that it started with, once."""
+        """Return the regions that it started with, once."""
         regions, self._unsent = self._unsent, Changed()
         return regions
 
     def refresh(self, view: Any, memo: Memo | None = None) -> Changed:
-        """Render *view* anew, and return what differs; that counts as shown from here on.
+        """Render *view* again, and return the regions that differ; they count as shown from here on.
 
-        Of a page that started with nothing but parts these alone are rendered, or taken from *memo*.
+        If all regions of the page are parts, only these are rendered, or taken from *memo*.
         """
         if self._parts and not self._owes_page:
             regions = self._render_parts(view, memo)
@@ -246,7 +246,7 @@ class Shown:
         return self.update(render(view, self.csrf_token))
 
     def _render_parts(self, view: Any, memo: Memo | None) -> Mapping[str, str] | None:
-        """The html of the parts as ``render(view, ...)`` gives it; None if middleware has taken another template."""
+        """Return the html of the parts, as in ``render(view, ...)``; None if middleware has set another template."""
         context = None
         if template_response_middleware():
             response, processed = _respond(view, self.csrf_token)
@@ -264,19 +264,19 @@ class Shown:
         return regions.html
 
     def owe_page(self) -> None:
-        """The browser's page has other regions than this one: the next refresh is to give it whole. For any thread."""
+        """Let the next refresh return the whole page: the browser's page has other regions. For any thread."""
         self._owes_page = True
 
-    def update(self, page: Page) -> Changed:
-        """The regions of *page* that differ from what is shown; they count as shown from here on.
+    def update(self, page: Rendering) -> Changed:
+        """Return the regions of *page* that differ from the shown ones; they count as shown from here on.
 
-        When a region comes or goes (an ``{% if %}`` around it), or an attribute of one changes, it is the whole page
-        that differs.
+        When a region comes or goes (an ``{% if %}`` around it), or an attribute of one changes, the whole page
+        differs.
         """
         whole = self._owes_page or page.places != self._places
         if whole:
             self._owes_page = False
-        # Not the other way round: an inline region that has gone may come again.
+        # Never back to parts: an inline region that has gone may come again.
         self._parts = self._parts and page.parts
         self._places, self._template = page.places, page.template
         changed = self._differing(page.regions)

@@ -14,9 +14,9 @@ __all__ = ["advice_script", "djust_script", "inject_script"]
 
 
 def inject_script(response: HttpResponse, request: HttpRequest, advice: str = "") -> None:
-    """Put our scripts in before the last ``</body>`` of an HTML *response*, else at its end.
+    """Insert our scripts before the last ``</body>`` of an HTML *response*, else at its end.
 
-    They say *advice* in the browser's console.
+    They print *advice* in the browser's console.
     """
     if not response.headers.get("Content-Type", "").startswith("text/html"):
         return
@@ -48,7 +48,7 @@ def djust_script(request: HttpRequest | None) -> SafeString:
 
 
 def advice_script(request: HttpRequest, advice: str) -> SafeString:
-    """Return a script for a page that is not live, which says *advice* in the browser's console."""
+    """Return a script for a page that is not live, which prints *advice* in the browser's console."""
     return _tag(request, "base", defer=True, data_advice=advice)
 
 

@@ -12,7 +12,7 @@ __all__ = ["Begun", "Open", "Printed", "Stack"]
 
 
 class Printed(NamedTuple):
-    """Something that a template tag has printed: it begins and ends with the tags of one element, *name*."""
+    """The output of a template tag: it begins and ends with the tags of one element, *name*."""
 
     start: int
     end: int  # where its end tag begins
@@ -21,7 +21,7 @@ class Printed(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Open:
-    """An element that has begun, and where it has ended."""
+    """An element that has begun, and the place of its end."""
 
     name: str
     foreign: bool
@@ -30,7 +30,7 @@ class Open:
 
 @dataclass(slots=True, eq=False)
 class Begun(Open):
-    """One of the printed ones."""
+    """A printed element that has begun."""
 
     printed: Printed
 
@@ -57,7 +57,7 @@ class Stack:
         return next((name for name in names if name in PARTS or name in {"table", "select", "template"}), "")
 
     def find(self, names: Collection[str], boundaries: Set[str] = SCOPES) -> int | None:
-        """The index of the innermost open element of these names, if none of *boundaries* is in between."""
+        """Return the index of the innermost open element of these names, None if one of *boundaries* is inside it."""
         for index in range(len(self.stack) - 1, -1, -1):
             element = self.stack[index]
             if element.foreign:
@@ -70,7 +70,7 @@ class Stack:
         return None
 
     def pop(self, index: int | None, until: int | None = None) -> None:
-        """End the open elements from *index* on; none if that is None."""
+        """End the open elements from *index* on; do nothing if that is None."""
         if index is None:
             return
         for element in self.stack[index:until]:

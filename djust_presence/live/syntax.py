@@ -1,4 +1,4 @@
-"""HTML as browsers read it: its tags, and which elements begin and end where others do.
+"""HTML as browsers read it: its tags, and the elements that end when others begin or end.
 
 As in https://html.spec.whatwg.org/multipage/parsing.html, without frames.
 """
@@ -30,7 +30,7 @@ __all__ = [
 
 _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"'>][^\s>]*)"""
 _ATTRIBUTES = rf"(?>[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+{_VALUE}?+)?+)*+[\s/]*+"
-# A comment, or a tag: whether it ends an element, which, its attributes.
+# A comment, or a tag: the slash of an end tag, the name, the attributes.
 TOKEN = re.compile(
     rf"<!--(?:>|->|.*?(?:--!?>|\Z))|<[!?][^>]*>|</[^a-zA-Z>][^>]*>|<(/?)([a-zA-Z][^\s/>]*+)({_ATTRIBUTES})>",
     re.DOTALL,
@@ -46,8 +46,8 @@ VOID = words("area base br col embed hr img input link meta param source track w
 IN_HEAD = words("base basefont bgsound link meta noframes noscript script style template title")
 GROUPS = words("tbody thead tfoot")
 CELLS = words("td th")
-TABLE = GROUPS | words("table colgroup tr")  # whose children are parts of a table and nothing else
-# Parts of a table, and what each may stand in.
+TABLE = GROUPS | words("table colgroup tr")  # elements whose only children are parts of a table
+# Parts of a table, and the elements that each may stand in.
 PARTS = {
     **dict.fromkeys(GROUPS | words("caption colgroup"), words("table")),
     "col": words("colgroup"),
@@ -65,7 +65,7 @@ BLOCKS = words(
 CLOSES_P = BLOCKS | HEADINGS | words("dd dt form hr li p plaintext table xmp")
 SCOPES = words(
     "applet caption html marquee object select table td template th"
-)  # nothing is looked for beyond these
+)  # searches for an open element stop at these
 MARKERS = SCOPES - words("html select table")
 SPECIAL = (BLOCKS | HEADINGS | SCOPES | TABLE | TEXT_ONLY | VOID | words("button dd dt form li p")) - {
     "dialog"
@@ -77,4 +77,5 @@ BREAKOUT = HEADINGS | words(
     small span strong strike sub sup table tt u ul var
     """
 )
-INTEGRATION = words("annotation-xml foreignobject desc title mi mn mo ms mtext")  # in these, HTML is allowed
+# Elements in which HTML is allowed.
+INTEGRATION = words("annotation-xml foreignobject desc title mi mn mo ms mtext")

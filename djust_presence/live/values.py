@@ -17,7 +17,7 @@ from ..state.listing import Presences
 __all__ = ["Same", "Unshareable", "fingerprint"]
 
 MAX_DEPTH = 32
-MAX_CONTAINERS = 30_000  # lists and dictionaries, so that one that is within itself many times ends
+MAX_CONTAINERS = 30_000  # lists and dictionaries; one that contains itself has no end
 
 TRANSLATIONS = (translation.gettext, translation.pgettext)
 # Types whose values look the same if they are equal.
@@ -25,11 +25,11 @@ PLAIN = frozenset({str, SafeString, int, bool, type(None), UUID, date, timedelta
 
 
 class Unshareable(Exception):
-    """A value of which nobody knows whether it looks the same on two pages."""
+    """The value may look different on two pages."""
 
 
 class Same:
-    """An object that equals no other one."""
+    """An object that equals only itself."""
 
     __slots__ = ("value",)
 
@@ -47,8 +47,8 @@ def fingerprint(values: Iterable[object]) -> Hashable:
     """Return an immutable copy of *values*, with their exact types. Raises :class:`Unshareable`.
 
     Types count because equal values may look different (``True`` and ``1``, ``"<"`` and ``mark_safe("<")``), and so do
-    the signs of zeros and the order of dictionaries. Objects of other types may change between two pages, or by being
-    looked at as iterators do, and so equal nothing. Lazy translations are compared untranslated.
+    the signs of zeros and the order of dictionaries. Objects of other types may change between two pages, or when
+    read, as iterators do, and so equal nothing. Lazy translations are compared untranslated.
     """
     return _Copy().of_all(tuple(values), 0)
 
@@ -71,7 +71,7 @@ class _Copy:
 
     def _of(self, value: Any, kind: type, depth: int) -> Hashable:
         if kind is Presences and value.untouched:
-            return Same(value.untouched)  # made once, so that nobody has to compare all records
+            return Same(value.untouched)  # one object for all pages, so that records need not be compared
         if kind in (list, tuple, Presences):
             return self.of_all(tuple(value), depth)
         if kind is dict:
@@ -91,7 +91,7 @@ class _Copy:
 def _number(value: float | Decimal) -> Hashable:
     text = repr(value)  # 0.0 equals -0.0, and 1.0 equals 1.00
     if "nan" in text.lower():
-        raise Unshareable  # it equals nothing, and yet is in a list if it is the same object
+        raise Unshareable  # NaN equals nothing, but a list that holds the same object compares equal
     return text
 
 

@@ -1,4 +1,4 @@
-"""``LiveView``: a Django view that goes on living behind the page it has rendered."""
+"""``LiveView``: a Django view that stays connected to the page it has rendered."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
     ``class TicketView(LiveView, DetailView)``.
     """
 
-    share_parts: bool = True  # whether parts may be rendered once for all pages that show the same
+    share_parts: bool = True  # True if parts may be rendered once for all pages that show the same
 
     _live: LivePage | None = None  # on a live connection
 
@@ -47,7 +47,7 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
         """Prepare the view for *request* and the arguments of its URL. Sync or async."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """The template's context: public instance attributes, then *kwargs*, ``view`` and ``extra_context``."""
+        """Return the template's context: public instance attributes, then *kwargs*, ``view`` and ``extra_context``."""
         attributes = {
             name: value
             for name, value in vars(self).items()
@@ -60,8 +60,8 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
     def push_event(self, event: str, payload: Any = None) -> None:
         """Send *event* to the scripts of this page, after what is rendered next.
 
-        They get it as a ``djust:push_event`` event on ``window``. While the page is rendered over HTTP it goes
-        nowhere. Raises ``TypeError`` or ``ValueError`` for a payload that is not JSON.
+        They get it as a ``djust:push_event`` event on ``window``. While the page is rendered over HTTP it is
+        dropped. Raises ``TypeError`` or ``ValueError`` for a payload that is not JSON.
         """
         frame = encode("push", event=event, payload=payload)
         if self._live is not None:
@@ -70,24 +70,24 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
     def still_allowed(self, user: Any) -> Any:
         """Return whether *user* may go on seeing this page; if not, its socket is closed. Sync or async.
 
-        Asked every ``REAUTH_INTERVAL``, with ``self.request.user`` fetched anew, of those who are still logged in as
-        they were, with the same password, and active. By default Django's ``PermissionRequiredMixin`` and
-        ``UserPassesTestMixin`` are asked again; what a decorator around the view demands is not known here.
+        Called every ``REAUTH_INTERVAL``, with ``self.request.user`` just fetched, for visitors who are still logged in
+        as before, with the same password, and active. By default Django's ``PermissionRequiredMixin`` and
+        ``UserPassesTestMixin`` are checked again; demands of a decorator around the view are not known here.
         """
         return passes_tests(self)
 
     def live_context(self) -> AbstractContextManager[Any]:
-        """Return a context for all that runs for this page after ``mount``: handlers, callbacks, rendering.
+        """Return a context for all code that runs for this page after ``mount``: handlers, callbacks, rendering.
 
-        Language, time zone, URLconf and script prefix are as in ``mount`` by themselves. This is for what else a
-        project's middleware sets up around its views, as the tenant of a request; by default what ``PAGE_CONTEXT``
+        Language, time zone, URLconf and script prefix are as in ``mount`` by themselves. This is for other context that
+        a project's middleware sets up around its views, such as the tenant; by default the one that ``PAGE_CONTEXT``
         returns.
         """
         surroundings = surroundings_of(self.request)
         return surroundings() if surroundings else nullcontext()
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Mount and render: the page for a browser, or what is live of it for the page's socket."""
+        """Mount and render: the page for a browser, or its live regions for the page's socket."""
         # Sync, whatever mount is: natively async views break LoginRequiredMixin and ATOMIC_REQUESTS.
         response: HttpResponse
         try:
@@ -107,7 +107,7 @@ class LiveView(Generic, TemplateResponseMixin, ContextMixin, View):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method in ("POST", "PUT", "DELETE") and hasattr(self, "form_invalid"):
-            # What it sets is shown with an invalid form, and what it forbids is forbidden.
+            # An invalid form is shown with the attributes that get() sets, and its PermissionDenied counts here too.
             with suppress(Answered):
                 mount(self, request, *args, **kwargs)
         return super().dispatch(request, *args, **kwargs)

@@ -1,13 +1,13 @@
 """Presence for code that has no page open: jobs, plain views, management commands, shells.
 
-Every function asks the store, or the channel layer, and raises ``PresenceUnavailable`` when that does not answer. The
+Each function asks the store, or the channel layer, and raises ``PresenceUnavailable`` when that does not answer. The
 blocking ones raise ``PresenceError`` inside a running event loop; there, await the twin whose name begins with an ``a``.
 
 All raise ``PresenceKeyError`` for a key that is not a text of 1 to 255 characters. A user is a user object, which counts
 as its pk, or an id that is taken as text; ``TypeError`` for an instance of any other model. A user without an id (not
 logged in, not saved, None) is never present; ``join``, ``heartbeat`` and ``leave`` raise ``ValueError`` for them.
 
-Expired jobs are removed once a second at most by each process, so one can be listed for a second longer.
+Each process removes expired jobs at most once a second, so one may be listed for a second longer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks the arguments of questions, and takes the answer out of what the store returns."""
+"""Checks of the arguments of queries, and the records for their answers."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ class UserQuery(NamedTuple, Generic[U]):
         return cls(key, given, each, [*dict.fromkeys(user for user in each if user is not None)])
 
     def records(self, answer: Sequence[Member | None]) -> list[Record]:
-        """Return the records of those who are present, oldest first."""
+        """Return the records of the users who are present, oldest first."""
         return records(self._found(answer), gettext("Guest"))
 
     def present(self, answer: Sequence[Member | None]) -> list[U]:
-        """Return those who are present, as given."""
+        """Return the given users who are present."""
         found = self._found(answer)
         return [given for given, user in zip(self.users, self.each, strict=True) if user in found]
 

@@ -1,4 +1,4 @@
-"""Being present without a page, and broadcasting to pages from outside."""
+"""Presence without a page, and broadcasts to pages from outside."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def ajoin(key: str, user_id: object, meta: Mapping[str, Any] | None = None
 
 
 def heartbeat(key: str, user_id: object) -> bool:
-    """Stay present for another ttl, from whichever process. False: it was too late, join again."""
+    """Stay present for another ttl, from any process. Return False if the presence has expired: join again."""
     ref = _ref(key, user_id, "presence.heartbeat()")
     return swept_backend(aheartbeat).beat(key, ref)
 

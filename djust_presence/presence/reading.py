@@ -1,4 +1,4 @@
-"""Questions about who is present."""
+"""Queries of the users who are present."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ U = TypeVar("U")
 
 
 def list(key: str, limit: int | None = None, after: Mapping[str, Any] | None = None) -> builtins.list[Record]:
-    """Return the records of all who are present in *key*, oldest first.
+    """Return the records of all users present in *key*, oldest first.
 
-    At most *limit* of them, if that is given. With *after*, an earlier record, only those that come after it in this
+    At most *limit* of them, if that is given. With *after*, an earlier record, only those after it in this
     order, even if its user has left. Raises ``TypeError`` or ``ValueError`` for another limit or record.
     """
     part = Slice.of(key, limit, after)

@@ -1,4 +1,4 @@
-"""The store as code without a page uses it: expired presences are removed first, and every Change is published."""
+"""The store for code without a page: expired presences are removed first, and every Change is published."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..state.records import Change
 from ..tracker import asignal, in_loop, serves_pages, signal
 
 __all__ = [
-    "Turns",
+    "Throttle",
     "apublish",
     "aswept_backend",
     "checked_backend",
@@ -35,7 +35,8 @@ logger = logging.getLogger("djust_presence")
 
 REFS_PER_CLAIM = 500
 TTLS_UNTIL_SWEPT = (
-    10  # lease ttls after which a process's presences are removed here, if no other process did it
+    # Times LEASE_TTL after which a dead process's presences are removed here, if no other process has done it.
+    10
 )
 SWEEP_INTERVAL = 1.0  # seconds between two sweeps of this process
 
@@ -76,7 +77,7 @@ def swept_backend(twin: Callable[..., Any]) -> Backend:
 
 
 def reap(backend: Backend, own: str | None, lag: float = 0.0) -> None:
-    """Remove what expired leases have left, as the lease *own*, if that has not expired itself.
+    """Remove the refs of expired leases, as the lease *own*, if that has not expired itself.
 
     For *lag*, and without *own*, see :meth:`Backend.claim`.
     """
@@ -109,8 +110,8 @@ async def apublish(backend: Backend, change: Change | None) -> None:
         await asignal([change])
 
 
-class Turns:
-    """Turns of the threads of this process at work that one of them is to do now and then, for each backend."""
+class Throttle:
+    """Throttle for periodic work on a backend, which one thread of this process does at a time."""
 
     def __init__(self) -> None:
         self._taken_at: WeakKeyDictionary[Backend, float] = WeakKeyDictionary()
@@ -118,7 +119,7 @@ class Turns:
         after_fork(self._renew_lock)
 
     def take(self, backend: Backend, interval: float) -> bool:
-        """Return True to one caller in each *interval* (seconds)."""
+        """Return True for one caller in each *interval* (seconds)."""
         with self._lock:
             now = time.monotonic()
             if now < self._taken_at.get(backend, -inf) + interval:
@@ -131,4 +132,4 @@ class Turns:
         self._lock = threading.Lock()
 
 
-_sweeps = Turns()
+_sweeps = Throttle()

@@ -1,1 +1,1 @@
-"""The semantics of presence, without I/O: what the store does, what a process wants of it, what a process shows."""
+"""The semantics of presence, without I/O: the store, the writes of a process, and the groups that it shows."""

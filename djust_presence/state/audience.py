@@ -1,4 +1,4 @@
-"""The pages of a group: each sees the members with itself as wanted, and is told every change since it looked."""
+"""The pages of a group: each sees the members with its own presence as wanted, and gets every change since it looked."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from .outbox import Wish
 from .records import NOWHERE, Change, Member, Snapshot, Step
 from .replica import Replica
 
-__all__ = ["Audience", "Intent", "Refresh", "Viewer"]
+__all__ = ["UNKNOWN", "Audience", "Intent", "Refresh", "Viewer", "overlay"]
 
 UNKNOWN: Mapping[str, Member] = {}  # the members of a group that could not be read
 
 
 class Refresh(NamedTuple):
-    """News of a page's group, in order. Its page may differ even if there are none."""
+    """News of a page's group, in order. The page may need a rendering even if there are none."""
 
     entries: Sequence[Step | Event] = ()
 
 
 class Intent(NamedTuple):
-    """As whom a page is present, through the connection *ref*, and since when (epoch seconds).
+    """The presence of a page: its wish, the connection *ref*, and since when (epoch seconds).
 
     *lasting*: after a lost connection the page may come back as the same user.
     """
@@ -38,7 +38,7 @@ class Intent(NamedTuple):
 def overlay(
     members: Mapping[str, Member], counted: Intent | None, wanted: Intent | None
 ) -> Mapping[str, Member]:
-    """Return *members*, in which a page counts as *counted*, as they will be once it counts as *wanted*."""
+    """Return *members* as they will be once a page that counts as *counted* counts as *wanted*."""
     if counted == wanted:
         return members
     seen = dict(members)
@@ -59,7 +59,7 @@ def overlay(
 class Viewer:
     """One page. Its presence is *wanted* at once, then *submitted* to the outbox, then *confirmed* by the replica.
 
-    Wishes and reads are for any thread, the rest is for one.
+    Wishes and reads may be called from any thread, the rest from one.
     """
 
     __slots__ = (
@@ -80,18 +80,18 @@ class Viewer:
         self.wanted: Intent | None = None
         self.submitted: Intent | None = None
         self.confirmed: Intent | None = None
-        self.audience: Audience[Any] | None = None  # of the group that it is in, once it is live
-        self.baseline: Mapping[str, Member] | None = None  # while it is mounted: the members when it looked
-        self.aside = False  # whether it is told otherwise than by its audience
-        self.listens = False  # whether its view handles broadcasts
+        self.audience: Audience[Any] | None = None  # that of its group, once it is live
+        self.baseline: Mapping[str, Member] | None = None  # the members when it looked, while it is mounted
+        self.aside = False  # True if extensions, not the audience, have its news
+        self.listens = False  # True if its view handles broadcasts
         self.pending: list[Step | Event] = []
-        self.stale = False  # its page may differ
-        self.blind = False  # it has read a group that was not known
+        self.stale = False  # True if its page needs a rendering
+        self.blind = False  # True if it has read a group that was not known
 
     # Wishes
 
     def want(self, wish: Wish, lasting: bool, ref: str, at: float) -> None:
-        """Be present from *at* on. As the same user of the same group it keeps its ref, and only the meta changes."""
+        """Be present from *at* on. For the same user and group it keeps its ref, and only the meta changes."""
         before = self.wanted
         if before is None or before.wish[:2] != wish[:2]:
             self.wanted = Intent(ref, wish, lasting, at)
@@ -106,14 +106,14 @@ class Viewer:
         return member is not None and intent == self.confirmed and member.meta != intent.wish.meta
 
     def go_on_as(self, before: Viewer) -> None:
-        """Take over the ref of *before*, which has ended and as which the same user is still present."""
+        """Take over the ref of *before*, an ended page of the same user that is still present."""
         if self.wanted and before.submitted:
             wish = self.wanted.wish._replace(nth=before.submitted.wish.nth)
             self.wanted = self.wanted._replace(ref=before.submitted.ref, wish=wish)
             self.submitted, self.confirmed = before.submitted, before.confirmed
 
     def confirm(self) -> None:
-        """The replica holds what was submitted: a page rendered until now may count it twice."""
+        """Note that the replica holds the submitted presence: a page rendered before may count it twice."""
         if self.confirmed != self.submitted:
             self.confirmed = self.submitted
             self.refresh()
@@ -151,12 +151,12 @@ class Viewer:
     # News
 
     def know(self, members: Mapping[str, Member]) -> None:
-        """The group that it looks at while it is mounted has *members*."""
+        """Take in the *members* of the group that it looks at while it is mounted."""
         self.baseline = members
         self.pending.clear()
 
     def refresh(self) -> None:
-        """Note that its page may differ."""
+        """Note that its page needs a rendering."""
         self.stale = True
 
     def take(self) -> Refresh:
@@ -169,28 +169,28 @@ V = TypeVar("V", bound=Viewer)
 
 
 class Audience(Generic[V]):
-    """The pages of one group, which *replica* shows. News are gathered, and shared by :meth:`flush`."""
+    """The pages of one group, whose members are in *replica*. News are gathered, and passed on by :meth:`flush`."""
 
     def __init__(self, key: str, replica: Replica) -> None:
         self.key = key
         self.replica = replica
-        self.viewers: dict[V, None] = {}  # the live ones
-        self.aside: dict[V, None] = {}  # live ones that are told otherwise
-        self.mounting: WeakSet[V] = WeakSet()  # a mount that is refused just goes
+        self.viewers: dict[V, None] = {}  # the live pages
+        self.aside: dict[V, None] = {}  # live pages whose news go to extensions
+        self.mounting: WeakSet[V] = WeakSet()  # weakly, as a refused mount does not say so
         self.news: list[Step | Event] = []
         self._written = NOWHERE
 
     # Pages
 
     def look(self, viewer: V) -> None:
-        """A page that is not live yet reads the group; it is told everything from here on, once it is live."""
+        """Add a page that is not live yet: once live, it gets everything that happens from here on."""
         self._share()
         self.mounting.add(viewer)
         if self.replica.ready:
             viewer.know(self.replica.shown())
 
     def add(self, viewer: V) -> None:
-        """The page is live. News from before are none to a page that sees them already."""
+        """Add a live page, with the news since it looked that it does not show already."""
         self._share()
         looked = viewer in self.mounting
         self.mounting.discard(viewer)
@@ -214,11 +214,11 @@ class Audience(Generic[V]):
 
     @property
     def empty(self) -> bool:
-        """True if nobody is there, and nobody is about to be."""
+        """True if there are no pages, and none is being mounted."""
         return not (self.viewers or self.aside or self.mounting)
 
     def _welcome(self, viewer: V, looked: bool = False) -> None:
-        """Refresh a page that may show something else. A page that joins is refreshed by its own join."""
+        """Refresh a page that may show an older state. A page that joins is refreshed by its own join."""
         if viewer.pending or viewer.blind or (viewer.wanted is None and not looked):
             viewer.refresh()
         viewer.blind = False
@@ -226,7 +226,7 @@ class Audience(Generic[V]):
     # News
 
     def shows(self, intent: Intent | None) -> bool:
-        """Return whether the replica has what the store has answered to this process, and the user of *intent*."""
+        """Return whether the replica has all answers of the store to this process, and the user of *intent*."""
         place = self.replica.place
         reached = place.epoch == self._written.epoch and place.version >= self._written.version
         return (
@@ -262,12 +262,12 @@ class Audience(Generic[V]):
         return steps
 
     def happened(self, event: Event) -> None:
-        """A broadcast, for the views that handle it."""
+        """Give a broadcast to the views that handle it."""
         if any(viewer.listens for viewer in (*self.viewers, *self.mounting)):
             self.news.append(event)
 
     def flush(self) -> list[V]:
-        """Share the news; return the live pages that are stale."""
+        """Pass on the news; return the live pages that are stale."""
         self._share()
         return [viewer for viewer in self.viewers if viewer.stale]
 

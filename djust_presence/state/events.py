@@ -17,17 +17,17 @@ class Event(NamedTuple):
 
     @classmethod
     def of(cls, name: object, payload: Any) -> Self:
-        """Check a broadcast. Raises ``TypeError`` or ``ValueError`` for a name that is no text, or no JSON."""
+        """Return a checked broadcast. Raises ``TypeError`` or ``ValueError`` for a name that is not a text, or not JSON."""
         if not isinstance(name, str):
             raise TypeError(f"The name of a broadcast is a text, not {type(name).__name__}.")
         return cls(name, encode(payload))
 
     @property
     def payload(self) -> Any:
-        """A copy of the payload, which its receiver may change."""
+        """A copy of the payload, which the receiver may change."""
         return decode(self.text, half_pairs=True)
 
     @property
     def item(self) -> list[Any]:
-        """The message about it for other processes."""
+        """The item with it in messages to other processes."""
         return ["event", self.name, self.payload]

@@ -1,4 +1,4 @@
-"""JSON from outside and for others: standard JSON of at most 32 levels, which any code can walk through and copy."""
+"""JSON from and for other programs: standard JSON of at most 32 levels, which any code can walk through and copy."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 def decode(text: str, levels: int = MAX_LEVELS, *, half_pairs: bool = False) -> Any:
     """Return the value of the JSON *text*, which nests *levels* lists and objects at most.
 
-    Raises ``ValueError``, also for numbers that are not finite, and for lone surrogates unless *half_pairs*: whatever
-    is made of these could not be sent or stored.
+    Raises ``ValueError``, also for numbers that are not finite, and for lone surrogates unless *half_pairs*: a text
+    with these cannot be sent or stored.
     """
     if is_too_deep(text, levels):
         raise ValueError(f"JSON has at most {levels} levels here.")
@@ -38,7 +38,7 @@ def decode(text: str, levels: int = MAX_LEVELS, *, half_pairs: bool = False) -> 
 def encode(value: Any, levels: int = MAX_LEVELS) -> str:
     """Return the JSON text of *value*, in ASCII.
 
-    Raises ``TypeError`` or ``ValueError`` for what JSON does not have, and for more than so many *levels*.
+    Raises ``TypeError`` or ``ValueError`` for values that JSON does not have, and for more than *levels* levels.
     """
     try:
         text = json.dumps(value, allow_nan=False)
@@ -52,7 +52,7 @@ def encode(value: Any, levels: int = MAX_LEVELS) -> str:
 def is_too_deep(text: str, levels: int = MAX_LEVELS) -> bool:
     """Return whether the JSON *text* nests more than *levels* lists and objects.
 
-    The time goes with its length: a few milliseconds for 64 KB of nothing but brackets.
+    It takes linear time: a few milliseconds for 64 KB of nothing but brackets.
     """
     if text.count("[") + text.count("{") <= levels:
         return False

@@ -1,4 +1,4 @@
-"""The decisions of a process: keep its lease, write pending changes, reap what dead processes left, or wait."""
+"""The decisions of a process: renew its lease, write pending changes, reap the refs of dead processes, or wait."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["Call", "Keeper", "Timing"]
 NEVER, FOREVER = float("-inf"), float("inf")
 
 REFS_PER_CLAIM = 500
-DOUBT = 0.25  # seconds for which a replica that differs from a renewal's answer may only be ahead of it, or behind
-REJOINS_PER_SECOND = 200  # of a process, after the store lost it; all of them within one renewal
-SLACK = 0.5  # seconds that a leave may be under way, beyond what the last renewal was
-STEADY = 2  # renewals on time, one after the other, and an outage is over for everybody
+DOUBT = 0.25  # seconds for which a replica may differ from a renewal's answer because one of them is older
+REJOINS_PER_SECOND = 200  # of one process after the store lost it; all within one renewal
+SLACK = 0.5  # seconds that a leave may be under way, besides the time that the last renewal took
+STEADY = 2  # renewals on time in a row, after which an outage is over for all processes
 
 
 class Timing(NamedTuple):
-    """The times that a process lives by, in seconds; all follow from how long its lease lasts."""
+    """The times of a process, in seconds; all follow from the ttl of its lease."""
 
     ttl: float
     renew: float
     unheard: float  # a renewal, a time-out and the longest back-off
-    pause: float  # the shortest silence of everybody in which a lease of somebody alive can expire
+    pause: float  # the shortest silence of all processes in which the lease of a live one can expire
     backoff: float  # the longest
 
     @classmethod
@@ -36,7 +36,7 @@ class Timing(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A verb of the store with its arguments; *batch* if it is the outbox's."""
+    """A verb of the store with its arguments; *batch* if it comes from the outbox."""
 
     verb: str
     args: tuple[Any, ...]
@@ -46,7 +46,7 @@ class Call(NamedTuple):
 class Keeper:
     """The decisions of a process's writer; time is an argument, and one call at a time is under way.
 
-    Ask :meth:`next` for a call, carry it out, and say how it ended: :meth:`answered` or :meth:`failed`. *replicas* are
+    Ask :meth:`next` for a call, carry it out, and report its end to :meth:`answered` or :meth:`failed`. *replicas* are
     those of the groups that the process serves, *fresh* makes ids that were never used before, *chance* numbers from 0
     to 1, and *limit* is how many writes go in one batch at most.
     """
@@ -61,7 +61,7 @@ class Keeper:
         limit: int = 500,
     ) -> None:
         self.outbox = outbox
-        self.resting = True  # nobody has come since the start, or the last clean stop: no lease is wanted
+        self.resting = True  # no page has come since the start, or the last clean stop: no lease is needed
         self.touched: set[str] = set()  # groups whose replica may want a snapshot since this was emptied last
         self._replicas = replicas
         self.timing = timing
@@ -73,17 +73,17 @@ class Keeper:
         self._failures = 0
         self._claiming = False
         self._work: deque[Work] = deque()
-        self._ends: deque[Call] = deque()  # last words of retired leases
+        self._ends: deque[Call] = deque()  # final calls of retired leases
         self._doubts: deque[tuple[float, Sequence[str]]] = deque()
         self._opening = ""
-        self._ahead: float | None = None  # of the store's clock, once it is known
+        self._ahead: float | None = None  # seconds by which the store's clock is ahead, once known
         self._steady = STEADY
-        self._leaves_at = NEVER  # leaves go out from then on
+        self._leaves_at = NEVER  # leaves are sent from this time on
 
-    # What to do
+    # The next call
 
     def next(self, now: float) -> Call | None:
-        """Return the call that is due, or None if there is none until :meth:`due`, or until something is wished."""
+        """Return the call that is due, or None if there is none until :meth:`due` or the next wish."""
         self._look_at_doubts(now)
         lease = self.outbox.lease
         if now < self._retry_at:
@@ -115,7 +115,7 @@ class Keeper:
 
     @property
     def due(self) -> float:
-        """The time at which :meth:`next` may have something to do, if nothing is wished before."""
+        """The time at which :meth:`next` may have a call, if no wish comes before."""
         doubts = self._doubts[0][0] if self._doubts else FOREVER
         unfinished = self._ends or self.outbox.busy or (self.outbox.lease and (self._work or self._claiming))
         if unfinished:
@@ -125,7 +125,7 @@ class Keeper:
         lease = self._renew_at if self.outbox.lease else self._open_at
         return min(doubts, max(self._retry_at, lease))
 
-    # How it ended
+    # Its end
 
     def answered(self, call: Call, reply: Any, now: float) -> Sequence[Change]:
         """Take in the store's *reply* to *call*, and return the Changes that this process has made."""
@@ -151,7 +151,7 @@ class Keeper:
         return ()
 
     def failed(self, call: Call, now: float) -> None:
-        """*call* was not answered. It may have been carried out all the same, and is made again after a while."""
+        """Note that *call* was not answered. It may have been carried out; it is repeated after a while."""
         self._failures += 1
         longest = min(self.timing.backoff, 0.1 * 2.0 ** min(self._failures, 10))
         self._retry_at = now + longest * (0.5 + self._chance() / 2)  # never in step with others
@@ -203,12 +203,12 @@ class Keeper:
         self._compare(renewal.places, now)
 
     def _heard(self) -> None:
-        """A renewal or opening is answered. The store may have carried it out soon after it was sent."""
+        """Note the answer to a renewal or opening. The store may have carried it out soon after it was sent."""
         self._answered_at = self._renewal_sent_at
         self._renew_at = self._renewal_sent_at + self.timing.renew
 
     def _begin_again(self, now: float) -> None:
-        """The store has lost this process. After a flush all processes do this, so not all at once."""
+        """Open another lease, as the store has lost this process. After a flush all processes do, so not all at once."""
         spread = min(self.timing.renew, len(self.outbox.wanted) / REJOINS_PER_SECOND)
         self._open_at = now + self._chance() * spread
 
@@ -236,9 +236,9 @@ class Keeper:
             replica.restart_hold(now)
 
     def _lets_leave(self, now: float) -> bool:
-        """Return whether people may leave, and dead processes be reaped.
+        """Return whether leaves may be sent, and dead processes reaped.
 
-        After an outage this waits for a renewal on time, and for the time of a lease at most: whoever moved to another
+        After an outage this waits for renewals on time, and for a lease's ttl at most: users who moved to another
         process meanwhile must be known there first.
         """
         return now >= self._leaves_at
@@ -246,9 +246,9 @@ class Keeper:
     # Stopping
 
     def retire(self, leaving: Iterable[str], grace: float) -> None:
-        """The lease is over for this process: *leaving* are taken out, and the others are present for *grace* seconds.
+        """Retire the lease: the refs *leaving* leave, and the others stay present for *grace* seconds.
 
-        What is wished later goes under another lease.
+        Later wishes go under another lease.
         """
         self.resting = True
         self._retry_at = NEVER
@@ -263,10 +263,10 @@ class Keeper:
         return tuple(self._ends)
 
     def abandon(self) -> None:
-        """The store cannot be told of retired leases: they expire by themselves."""
+        """Drop the final calls, as the store does not answer: retired leases expire by themselves."""
         self._ends.clear()
 
     def start(self) -> bool:
-        """Rest no longer; return whether it did."""
+        """Stop resting; return whether it rested."""
         rested, self.resting = self.resting, False
         return rested

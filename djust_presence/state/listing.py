@@ -1,4 +1,4 @@
-"""The records of a group: made once while it stays as it is, and copied for those who do something with them."""
+"""The records of a group: made once for each state of it, and copied for callers that use them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any
 
-from .records import Member, decode_meta, records
+from .metas import decode_meta
+from .records import Member, records
 
 __all__ = ["Listing", "Members", "Presences", "presences"]
 
 Record = dict[str, Any]
 
-# What of a list neither hands out its items nor changes it.
+# Methods of a list that neither return its items nor change it.
 HARMLESS = frozenset(
     {
         "__class_getitem__",
@@ -29,7 +30,7 @@ HARMLESS = frozenset(
 
 
 class Listing:
-    """Records that nobody may change, oldest first."""
+    """Records that must not be changed, oldest first."""
 
     __slots__ = ("_copies", "records")
 
@@ -49,7 +50,7 @@ def _copy(record: Record) -> Record:
 
 
 class Members(dict[str, Member]):
-    """The members of a group at one time, with their records by the name of those who have none."""
+    """The members of a group at one time, with their records for each name of guests."""
 
     __slots__ = ("listings",)
 
@@ -59,18 +60,18 @@ class Members(dict[str, Member]):
 
 
 class Presences(list[Record]):
-    """The records of a *listing* for one caller, who may change them: each is copied before its first use."""
+    """The records of a *listing* for one caller, which may change them: each is copied before its first use."""
 
     __slots__ = ("_copied", "_listing")
 
     def __init__(self, listing: Listing) -> None:
         super().__init__(listing.records)
-        self._listing: Listing | None = listing  # while some may be records of it
+        self._listing: Listing | None = listing  # while some records may still be those of the listing
         self._copied: set[int] = set()
 
     @property
     def untouched(self) -> Listing | None:
-        """The listing that it still is, if nobody has used it."""
+        """The listing, if no record of it has been used."""
         return None if self._copied else self._listing
 
     def own(self) -> None:
@@ -78,7 +79,7 @@ class Presences(list[Record]):
         self._listing = None
 
     def __getitem__(self, index: Any) -> Any:
-        list.__getitem__(self, index)  # raises what lists raise
+        list.__getitem__(self, index)  # raises as lists do
         places = range(len(self))[index]
         self._copy(places if isinstance(places, range) else [places])
         return list.__getitem__(self, index)
@@ -113,7 +114,7 @@ for _name, _method in vars(list).items():
 
 
 def presences(members: Mapping[str, Member], guest: str) -> list[Record]:
-    """Return the records of *members*, oldest first, for one caller. *guest* is the name of those who have none."""
+    """Return the records of *members*, oldest first, for one caller. *guest* is the name for users without one."""
     if not isinstance(members, Members):
         return Presences(Listing(members, guest))
     listing = members.listings.get(guest)

@@ -21,7 +21,7 @@ class Order(list[Spot]):
         return cls(sorted((member.joined_at, user) for user, member in members.items()))
 
     def move(self, user: str, before: float | None, after: float | None) -> None:
-        """Change the ``joined_at`` of *user*; None stands for not being a member."""
+        """Change the ``joined_at`` of *user*; None if they are not a member."""
         if before == after:
             return
         if before is not None:
@@ -30,6 +30,6 @@ class Order(list[Spot]):
             insort(self, (after, user))
 
     def part(self, limit: int | None, after: Spot | None) -> list[str]:
-        """Return the users behind the spot *after*, at which nobody needs to be, or all of them; *limit* at most."""
+        """Return the users behind the spot *after* (None: all), *limit* at most. No user needs to be at that spot."""
         start = 0 if after is None else bisect_right(self, after)
         return [user for _, user in self[start : None if limit is None else start + limit]]

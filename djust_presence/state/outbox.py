@@ -1,4 +1,4 @@
-"""The presences that a process wants the store to list, against those it has told the store."""
+"""The presences that a process wants in the store, compared with those that it has sent."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 from .records import Change, Join, Leave, Member, Op, Place, Reply, Status
 
+__all__ = ["Batch", "Outbox", "Wish"]
+
 
 class Wish(NamedTuple):
-    """A connection that is to be present. *nth* tells a meta that is said once more from one that was said before."""
+    """The wish of a connection to be present. *nth* tells a meta that is said again from an earlier, equal one."""
 
     key: str
     user: str
@@ -27,7 +29,7 @@ class Batch(NamedTuple):
 
 
 class _Taken(NamedTuple):
-    """A ref as the store has taken it: when it was said, in which life of its group, under which lease and birth."""
+    """A ref as confirmed by the store: when its meta was said, the epoch of its group, the lease and the store's birth."""
 
     wish: Wish
     said: float
@@ -36,12 +38,12 @@ class _Taken(NamedTuple):
     birth: str
 
 
-LONG_AGO = 0.0  # when something was said of which only that is known
+LONG_AGO = 0.0  # the time of a meta that was said at an unknown time
 
 
 @dataclass(slots=True)
 class Answer:
-    """The outcome of the store's replies: Changes of ours, and groups of which a reply was lost."""
+    """The outcome of the store's replies: Changes of this process, and groups for which a reply was lost."""
 
     changes: list[Change] = field(default_factory=list)
     unsure: set[str] = field(default_factory=set)
@@ -50,8 +52,8 @@ class Answer:
 class Outbox:
     """The writer's memory: one lease, one batch in flight, repeated unchanged until it is answered.
 
-    *fresh* makes ids that were never used before. *shown* tells what this process shows of a user of a group, for
-    whoever must be joined again as they were.
+    *fresh* makes ids that were never used before. *shown* returns the member that this process shows, for users
+    who must be joined again unchanged.
     """
 
     def __init__(self, fresh: Callable[[], str], shown: Callable[[str, str], Member | None]) -> None:
@@ -60,12 +62,12 @@ class Outbox:
         self.lease: str | None = None
         self.seq = 0
         self.birth = ""  # of the store in which a lease was opened last
-        self._refilled = False  # whether the store has lost everything since this process knows it
+        self._refilled = False  # True if the store has lost everything since this process began
         self.wanted: dict[str, Wish] = {}
-        self._sent: dict[str, Wish] = {}  # under this lease
-        self._leaving: dict[str, Wish] = {}  # what was sent of those whose leave is under way
-        self._taken: dict[str, _Taken] = {}  # what the store answered last, under whichever lease
-        self._again: set[str] = set()  # sent, and to be sent again
+        self._sent: dict[str, Wish] = {}  # sent under this lease
+        self._leaving: dict[str, Wish] = {}  # the wishes of refs whose leave is under way
+        self._taken: dict[str, _Taken] = {}  # the store's last answers, under any lease
+        self._again: set[str] = set()  # refs to send again
         self._dirty: dict[str, None] = {}
         self._under_way: frozenset[str] = frozenset()
         self._batch: Batch | None = None
@@ -81,7 +83,7 @@ class Outbox:
             self._dirty[ref] = None
 
     def settled(self, ref: str) -> bool:
-        """Return whether the store has answered everything about *ref*."""
+        """Return whether the store has answered all writes of *ref*."""
         return ref not in self._dirty and not (self._batch and ref in self._under_way)
 
     # Batches
@@ -131,7 +133,7 @@ class Outbox:
         return Batch(lease, ops) if ops else None
 
     def _join(self, seq: int, ref: str, wish: Wish, back: bool) -> Join:
-        """A join of *ref*; with *back*, what the store may have lost of it is given back."""
+        """Return a join of *ref*; with *back*, it hands back the times that the store may have lost."""
         taken = self._taken.get(ref) if back else None
         shown = self._shown(wish.key, wish.user) if taken else None
         said = taken.said if taken and taken.wish == wish else None
@@ -141,16 +143,16 @@ class Outbox:
         return Join(seq, wish.key, ref, wish.user, wish.meta, self._fresh(), self._fresh(), joined_at, said)
 
     def failed(self) -> None:
-        """The batch was not answered. It is repeated as it was, but for leaves: if they have not run, they are void.
+        """Keep the unanswered batch to be repeated unchanged, except that leaves in it are void unless they have run.
 
-        Whoever leaves here may have come back elsewhere meanwhile, and not be known there yet.
+        Users who leave here may have come back on another process meanwhile, and not be known there yet.
         """
         if self._batch:
             ops = [op._replace(by=LONG_AGO) if isinstance(op, Leave) else op for op in self._batch.ops]
             self._batch = Batch(self._batch.lease, ops)
 
     def answer(self, batch: Batch, replies: Sequence[Reply], birth: str = "") -> Answer:
-        """The store has answered *batch*: the opening of a lease with its *birth*, writes with *replies*."""
+        """Take in the answer to *batch*: to the opening of a lease the store's *birth*, to writes *replies*."""
         answer = Answer()
         current, self._batch = self._batch is batch, None if self._batch is batch else self._batch
         if current and not batch.ops:
@@ -163,12 +165,12 @@ class Outbox:
                 break
             told = self._sent.get(op.ref) if current and isinstance(op, Join) else None
             left = self._leaving.pop(op.ref, None) if current and isinstance(op, Leave) else None
-            if left and reply.status is not Status.OK:  # it came too late, now or perhaps when it ran
+            if left and reply.status is not Status.OK:  # the leave was too late, now or perhaps when it ran
                 self._sent[op.ref] = left
                 self._dirty[op.ref] = None
             if reply.status is Status.SEEN:
                 answer.unsure.add(op.key)
-                if told or left:  # it ran once, but is it still there, or still gone?
+                if told or left:  # it ran once, but may have been undone since
                     self._tell_again(op.ref)
             change = reply.change
             if told and reply.status is Status.OK:
@@ -180,7 +182,7 @@ class Outbox:
         return answer
 
     def _without_news(self, change: Change, ref: str, wish: Wish, lease: str) -> Change:
-        """*change* without what only lists the user of *wish* again after the store has lost them."""
+        """Return *change* without the part that only lists the user of *wish* again after the store has lost them."""
         before = self._taken.get(ref)
         if before and (before.lease == lease or before.birth != self.birth):
             return change.without(wish.user) if before.wish == wish else change.without_join(wish.user)
@@ -191,7 +193,7 @@ class Outbox:
     # The lease
 
     def renewed(self, places: Mapping[str, Place | None]) -> None:
-        """A renewal told where the groups stand: who was taken in another life of a group joins again."""
+        """Take in the *places* of groups at a renewal: refs that were confirmed in another epoch join again."""
         for ref, wish in self._sent.items():
             if wish.key in places and ref in self._taken:
                 place = places[wish.key]
@@ -203,19 +205,18 @@ class Outbox:
         self._dirty[ref] = None
 
     def lost(self, lease: str) -> None:
-        """The store does not know *lease*, or has lost writes made under it: begin anew, everything as shown."""
+        """Start over, as the store does not know *lease* or has lost writes under it: all refs join again, as shown."""
         if self.lease == lease:
             self._forget()
-            self._batch = None  # if one is left, it was written under this lease
+            self._batch = None  # a batch in flight was written under this lease
             self._taken = {ref: taken for ref, taken in self._taken.items() if ref in self.wanted}
             self._dirty = dict.fromkeys(self.wanted)
 
     def retire(self, leaving: Iterable[str]) -> Batch | None:
-        """Begin a clean stop: the last batch before the lease is drained, for *leaving* and who was dropped; None: no
-        lease.
+        """Begin a clean stop. Return the last batch of the lease, with leaves of *leaving* and dropped refs; None: no lease.
 
-        What was present under the lease stays so until it runs out, or comes back elsewhere. Wishes made later go
-        under a new lease.
+        Other refs under the lease stay present until it expires, or they come back elsewhere. Later wishes go
+        under another lease.
         """
         lease, seq = self.lease, self.seq
         dropped = (ref for ref in self._dirty if ref not in self.wanted)

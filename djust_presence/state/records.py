@@ -1,17 +1,32 @@
-"""The words that the store, the processes and the wire share."""
+"""The types shared by the store, the processes and their messages."""
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum, auto
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from .json_text import TOO_DEEP, decode, is_too_deep
+from .metas import decode_meta
 
-MAX_META_BYTES = 4096
+__all__ = [
+    "NOWHERE",
+    "SCHEMA",
+    "Change",
+    "Join",
+    "Leave",
+    "Member",
+    "Op",
+    "Place",
+    "Renewal",
+    "Reply",
+    "Snapshot",
+    "Status",
+    "Step",
+    "StepKind",
+    "Work",
+    "record",
+    "records",
+]
 
 # The shapes of a store's rows and of the messages between processes. It rises when one of them changes, so that two
 # versions of this package that run at the same time never misread each other.
@@ -57,15 +72,15 @@ class Change(NamedTuple):
         return [Step(user, was, self.records[user]) for user, was in self.before.items()]
 
     def without(self, user: str) -> Change:
-        """Return the same Change, by which nothing happened to *user* that anybody has to hear of."""
+        """Return the same Change without the step of *user*."""
         return self._replace(before={one: was for one, was in self.before.items() if one != user})
 
     def without_join(self, user: str) -> Change:
-        """The same if *user* has joined by it."""
+        """Return the same Change without the join of *user*, if it has one."""
         return self if self.before.get(user) else self.without(user)
 
     def pack(self) -> list[Any]:
-        """Plain lists and dicts for a message that names the key itself."""
+        """Return the Change as plain lists and dicts, for a message that has the key itself."""
         return [
             *self.place,
             self.prev,
@@ -91,8 +106,8 @@ class Join(NamedTuple):
     """Be present in *key* as *user* through the connection *ref*; the same ref again is an update.
 
     *epoch* names the group's life if this join begins it, *tag* the Change that it makes. *joined_at* and *said*,
-    the time at which *meta* was said, are None for now by the store's clock; whoever knew them before the store lost
-    them gives them back.
+    the time at which *meta* was said, are None for now by the store's clock; a process that hands a ref back to a
+    store that has lost it gives them.
     """
 
     seq: int
@@ -109,7 +124,7 @@ class Join(NamedTuple):
 class Leave(NamedTuple):
     """Take the connection *ref* out of *key*, unless the store's clock is past *by*.
 
-    A leave that an outage has held up is void: its user may have come back elsewhere, and not be known there yet.
+    A leave that an outage has delayed is void: its user may have come back elsewhere, and not be known there yet.
     """
 
     seq: int
@@ -132,7 +147,7 @@ class Status(StrEnum):
 
 
 class Reply(NamedTuple):
-    """The answer to an Op; no Change when nothing moved.
+    """The answer to an Op; without a Change if nothing changed.
 
     For a join, *epoch* is the life of the group in which it was confirmed, and *said* when its meta was said.
     """
@@ -163,13 +178,13 @@ class Work(NamedTuple):
     refs: list[str]
 
 
-class What(Enum):
+class StepKind(Enum):
     """The kind of a step."""
 
     JOIN = auto()
     LEAVE = auto()
     UPDATE = auto()  # another meta
-    COUNT = auto()  # nothing but other connections
+    COUNT = auto()  # only the number of connections
 
 
 class Step(NamedTuple):
@@ -180,87 +195,24 @@ class Step(NamedTuple):
     after: Member | None
 
     @property
-    def what(self) -> What:
+    def what(self) -> StepKind:
         if self.before is None or self.after is None:
-            return What.JOIN if self.after else What.LEAVE
-        return What.UPDATE if self.before.meta != self.after.meta else What.COUNT
+            return StepKind.JOIN if self.after else StepKind.LEAVE
+        return StepKind.UPDATE if self.before.meta != self.after.meta else StepKind.COUNT
 
     @property
     def member(self) -> Member:
-        """The user after the step; for a leave, the last that was known."""
+        """The member after the step; for a leave, the last known one."""
         member = self.after or self.before
         assert member
         return member
 
 
-def encode_meta(meta: Mapping[str, Any]) -> str:
-    """The canonical text of a meta.
-
-    Raises ``ValueError`` naming the key that JSON cannot carry, or with which it has more than 32 levels (the meta is
-    the first), or the size when it is above 4 KB.
-    """
-    if not isinstance(meta, Mapping):
-        raise ValueError(f"A presence meta is a dictionary, not {type(meta).__name__}.")
-    for key, value in meta.items():
-        if not isinstance(key, str):
-            raise ValueError(f"A presence meta has text keys only, not {key!r:.80}.")
-        try:
-            json.dumps({key: value}, allow_nan=False, ensure_ascii=False).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            fault = TOO_DEEP if isinstance(error, RecursionError) else error
-            raise ValueError(f"The presence meta's {key!r:.80} cannot be stored as JSON: {fault}") from error
-    text = json.dumps(dict(meta), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    size = len(text.encode())
-    if size > MAX_META_BYTES:
-        raise ValueError(
-            f"The presence meta takes {size} bytes as JSON; at most {MAX_META_BYTES} are allowed."
-        )
-    if is_too_deep(text):
-        key = next(key for key, value in meta.items() if is_too_deep(json.dumps({key: value}, default=str)))
-        raise ValueError(f"The presence meta's {key!r:.80} cannot be stored as JSON: {TOO_DEEP}")
-    return text
-
-
-class Meta(NamedTuple):
-    """A decoded meta, shared by all who read it."""
-
-    values: Mapping[str, Any]
-    nested: bool
-
-    @property
-    def name(self) -> str:
-        """The name as text, empty if there is none."""
-        name = self.values.get("name")
-        return "" if name is None else str(name)
-
-    def copy(self) -> dict[str, Any]:
-        return copy.deepcopy(dict(self.values)) if self.nested else dict(self.values)
-
-
-@lru_cache(maxsize=4096)
-def read_meta(text: object) -> Meta | None:
-    """Decode a meta; None if it is one that no version of this package writes."""
-    if not isinstance(text, str) or len(text) > MAX_META_BYTES:
-        return None
-    try:
-        values = decode(text)
-    except ValueError:
-        return None
-    if not isinstance(values, dict):
-        return None
-    return Meta(values, any(isinstance(value, dict | list) for value in values.values()))
-
-
-def decode_meta(text: str) -> Meta:
-    """Decode a meta, of which one that cannot be read is empty."""
-    return read_meta(text) or Meta({}, False)
-
-
 def record(user: str, member: Member, guest: str) -> dict[str, Any]:
-    """The plain dict that a template or a callback gets; the caller may change it.
+    """Return the record for templates and callbacks, a plain dict that the caller may change.
 
     The meta's keys stand flat and, as a whole, under ``meta``; ``id``, ``joined_at`` and ``connections`` win a
-    clash. *guest* is the name of somebody whose meta has none.
+    clash. *guest* is the name for a meta without one.
     """
     meta = decode_meta(member.meta)
     return {
@@ -274,6 +226,6 @@ def record(user: str, member: Member, guest: str) -> dict[str, Any]:
 
 
 def records(members: Mapping[str, Member], guest: str) -> list[dict[str, Any]]:
-    """The records of a group, oldest first."""
+    """Return the records of a group, oldest first."""
     ordered = sorted(members.items(), key=lambda item: (item[1].joined_at, item[0]))
     return [record(user, member, guest) for user, member in ordered]

@@ -1,4 +1,4 @@
-"""One process's picture of a group: Changes and snapshots in any order become members and transitions."""
+"""One process's copy of a group: Changes and snapshots in any order become members and transitions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from .listing import Members
 from .records import NOWHERE, Change, Member, Place, Snapshot, Step
 
+__all__ = ["Replica"]
+
 NEVER = float("-inf")
-LIVES = 8  # of a group, that are remembered as over: so far behind no message comes
+LIVES = 8  # epochs of a group that are remembered as over: no message is older
 
 
 @dataclass(slots=True)
 class _Request:
-    """A snapshot that is wanted; once it has been sent, *moves* is what the replica had gone through by then.
+    """A request for a snapshot; *moves* counts the replica's steps when it was sent.
 
-    *last*: it was sent after the hold, so whoever is missing in it has left. *old*: it was sent before a snapshot was
-    asked for anew, so another one has to follow.
+    *last*: it was sent after the hold, so users who are missing in it have left. *old*: it was sent before another
+    snapshot was asked for, so another one has to follow.
     """
 
     moves: int | None = None
@@ -29,9 +31,9 @@ class _Request:
 class Replica:
     """A group as this process shows it.
 
-    *hold* is for how many seconds those who are missing stay shown after the store lost the group's history: its
-    processes need that time to hand their connections in again. The hold ends with the first renewal on time
-    after that. Every method returns the steps it led to. What it shows can be read from any thread.
+    *hold* is the time in seconds for which missing users stay shown after the store lost the group's history: its
+    processes need that time to join their refs again. The hold ends with the first renewal on time
+    after that. Every method returns the steps it led to. The members can be read from any thread.
     """
 
     __slots__ = (
@@ -53,33 +55,33 @@ class Replica:
 
     def __init__(self, hold: float) -> None:
         self.hold = hold
-        # Until the first snapshot there is nothing to compare with, and nobody is told anything.
+        # False until the first snapshot: there is nothing to compare with, and there are no steps.
         self.ready = False
         self.place = NOWHERE
-        self.settling = NEVER  # no leave is let out until then, and until a renewal on time
-        self.unsure = False  # something may be missing of which no message comes
+        self.settling = NEVER  # leaves are withheld until this time, and until a renewal on time
+        self.unsure = False  # True if a change may be missing that no message will bring
         self._members: dict[str, Member] = {}
         self._begun = self._ended = 0  # changes of these
-        self._shown = (-1, Members({}))  # after so many of them
-        self._held: set[str] = set()  # those of them whom the store does not list
+        self._shown = (-1, Members({}))  # the copy of the members, and the number of changes before it
+        self._held: set[str] = set()  # shown users whom the store does not list
         self._over: deque[str] = deque(maxlen=LIVES)
         self._moves = 0
         self._request: _Request | None = _Request()
         self._suspect: Place | None = None
 
-    # What it shows
+    # The shown members
 
     @property
     def count(self) -> int:
         return len(self._members)
 
     def shown(self) -> Members:
-        """Return the members, to be read: the same object as long as they stay the same."""
+        """Return the members, read-only: the same object while they do not change."""
         ended, (changes, shown) = self._ended, self._shown
         if changes == self._begun:
             return shown
         shown = Members(self._members)
-        if self._begun == ended:  # else it was copied while they changed
+        if self._begun == ended:  # otherwise it was copied during a change
             self._shown = ended, shown
         return shown
 
@@ -89,7 +91,7 @@ class Replica:
     # Changes
 
     def apply(self, change: Change, now: float) -> list[Step]:
-        """Take a Change in: at once if it follows what is here, never twice, else by way of a snapshot."""
+        """Apply a Change if it follows the replica's state; skip a duplicate; otherwise ask for a snapshot."""
         if self.ready and self._follows(change):
             return self._fold(change)
         if self.ready and self._known(change):
@@ -147,7 +149,7 @@ class Replica:
 
     @property
     def current(self) -> bool:
-        """True if nothing is known to be missing."""
+        """True if no change is known to be missing."""
         return self._request is None
 
     def ask(self) -> None:
@@ -155,35 +157,35 @@ class Replica:
             self._request = _Request()
 
     def ask_anew(self) -> None:
-        """Ask for a snapshot that is taken from here on: one under way may be older than what it is for."""
+        """Ask for a snapshot taken from here on: one under way may be too old."""
         self.unsure = True
         self.ask()
         if self._request and self._request.moves is not None:
             self._request.old = True
 
     def asked(self) -> None:
-        """The request leaves: what arrives from here on may be missing in the answer."""
+        """Note that the request is sent: Changes that arrive from here on may be missing in the answer."""
         if self._request is not None:
             self._request.moves = self._moves
             self._request.last = self.settling == NEVER
 
     def failed(self) -> None:
-        """The request that left was not answered: ask again."""
+        """Ask again, as the request was not answered."""
         if self._request is not None:
             self._request = _Request()
 
     def receive(self, snapshot: Snapshot, now: float) -> list[Step]:
-        """Take in the answer to the request that left: the authority, even with a lower version."""
+        """Take in the answer to the request, which counts even with a lower version."""
         request, self._request = self._request, None
         if request is None:
             return []
         place = snapshot.place
         version = place.version if place and place.epoch == self.place.epoch else -1
         if self.ready and request.moves != self._moves and version < self.place.version:
-            self._request = _Request()  # overtaken by Changes: this one may be older than they are
+            self._request = _Request()  # Changes have overtaken it: it may be older than they are
             return []
         if self.ready and not self._agrees(place) and version <= self.place.version:
-            self.settling = now + self.hold  # a flush, a roll-back, another life
+            self.settling = now + self.hold  # a flush, a roll-back, another epoch
         before, members = self._members, dict(snapshot.members)
         if self.settling > NEVER:
             self._held = before.keys() - members.keys()
@@ -195,7 +197,7 @@ class Replica:
         self._begun += 1
         self._members = members
         self._ended += 1
-        # A tag that fits nothing: should the old copy come back, it is not taken for what is here.
+        # A tag that no Change has: if the old copy of the store comes back, it is not mistaken for this state.
         self._move(place or self.place._replace(tag=""))
         steps = self._steps(dict.fromkeys(members) | before) if self.ready else []
         self.ready = True
@@ -209,7 +211,7 @@ class Replica:
     # Renewals
 
     def compare(self, place: Place | None, now: float) -> bool:
-        """Hold this against what a renewal on time said; whether it differs, and ``doubt`` should look again."""
+        """Compare this with the answer of a renewal on time; return True if it differs and ``doubt`` should follow."""
         if self.settling <= now:
             self.settling = NEVER
             if self._held:
@@ -221,12 +223,12 @@ class Replica:
         return place == self.place if place else len(self._members) == len(self._held)
 
     def doubt(self) -> None:
-        """A difference has stood for a while: if nothing has moved since, something was lost."""
+        """Ask for a snapshot if the replica has not changed since it differed: a message was lost."""
         if self._suspect == self.place:
             self.ask()
         self._suspect = None
 
     def restart_hold(self, now: float) -> None:
-        """The store was out of reach: others need their time again before they count as missing."""
+        """Begin the hold again, as the store was out of reach: processes need their time again to join their refs."""
         if self.settling > NEVER or self._held:
             self.settling = now + self.hold

@@ -1,4 +1,4 @@
-"""The truth about who is present: leases and groups, each verb one atomic step."""
+"""The leases and groups of a store, each verb one atomic step."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from typing import NamedTuple
 from .order import Order, Spot
 from .records import Change, Join, Leave, Member, Op, Place, Renewal, Reply, Snapshot, Status, Work
 
+__all__ = ["JOB", "Store"]
+
 NEVER = float("-inf")
 TICK = 1e-6  # seconds: the precision of the times that a store keeps
-JOB = "job:"  # what the id of a lease begins with when no process renews it, but a job's heartbeat
+JOB = "job:"  # the prefix of leases that a job's heartbeat extends, not a process's renewal
 
 
 @dataclass(slots=True)
 class Lease:
-    """A right to have refs listed. *seq* is the number of the last write under it.
+    """The right of a process or job to have refs listed. *seq* is the number of the last write under it.
 
-    *unheard* is for how long the store may hear nothing of it while all is well, and *pause* the shortest silence of
-    everybody in which a lease of somebody alive may expire.
+    *unheard* is the longest time between two calls of its owner while all is well, and *pause* the shortest silence of
+    all owners in which the lease of a live one may expire.
     """
 
     expiry: float
@@ -42,7 +44,7 @@ class Row(NamedTuple):
 
 
 @dataclass(slots=True)
-class Group:
+class StoredGroup:
     """The rows of a presence key, the records of its users, their order, and each user's refs by when their meta was said."""
 
     place: Place
@@ -59,7 +61,7 @@ class Group:
         self._show(row.user, joined_at)
 
     def remove(self, ref: str) -> None:
-        """Take *ref* out; its user goes with the last one."""
+        """Remove *ref*, and its user with the last one."""
         if row := self._take(ref):
             self._show(row.user, self.users[row.user].joined_at)
 
@@ -70,7 +72,7 @@ class Group:
         return row
 
     def _show(self, user: str, joined_at: float) -> None:
-        """A record has the meta that was said last among the user's connections."""
+        """Set the user's record, with the meta that was said last by one of their connections."""
         was, refs = self.users.get(user), self.refs[user]
         self.order.move(user, was and was.joined_at, joined_at if refs else None)
         if refs:
@@ -90,9 +92,9 @@ class Store:
         self.leases: dict[str, Lease] = {}
         self.dead: dict[str, None] = {}
         self.index: dict[str, dict[tuple[str, str], None]] = {}
-        self.groups: dict[str, Group] = {}
-        self.heard = NEVER  # when a lease that may go unheard was opened or renewed last
-        self.heard_since = NEVER  # the begin of the time without a pause that ends then
+        self.groups: dict[str, StoredGroup] = {}
+        self.heard = NEVER  # when a lease with *unheard* was opened or renewed last
+        self.heard_since = NEVER  # the beginning of the time without a pause up to then
 
     # Leases
 
@@ -136,7 +138,7 @@ class Store:
         return self._work(limit)
 
     def _had_its_turn(self, held: Lease, now: float) -> bool:
-        """True if *held*, which has expired, would have been heard of, were its owner alive."""
+        """Return whether *held*, an expired lease, would have been renewed if its owner were alive."""
         if not held.unheard:
             return True
         turn = min(held.unheard, held.pause) if held.draining else held.unheard
@@ -184,7 +186,7 @@ class Store:
     def _join(self, lease: str, op: Join, now: float) -> Reply:
         if (status := self._gate(lease, op.seq)) is not Status.OK:
             return Reply(status)
-        group = self.groups.setdefault(op.key, Group(Place(op.epoch, 0, "")))
+        group = self.groups.setdefault(op.key, StoredGroup(Place(op.epoch, 0, "")))
         before: dict[str, Member | None] = {}
         had = group.rows.get(op.ref)
         if had and had.lease != lease:
@@ -204,8 +206,8 @@ class Store:
         return Reply(Status.OK, group.place.epoch, change, said)
 
     @staticmethod
-    def _said(group: Group, op: Join, had: Row | None, now: float) -> float:
-        """Return when the meta of *op* was said: later than all others of its user, if it is said with this."""
+    def _said(group: StoredGroup, op: Join, had: Row | None, now: float) -> float:
+        """Return when the meta of *op* was said: later than all others of its user, if it is said by this join."""
         if op.said is not None:
             return max(op.said, had.said) if had and had.meta == op.meta else op.said
         refs = group.refs.get(op.user)
@@ -228,7 +230,7 @@ class Store:
         return self._step(key, group, before, tag)
 
     @staticmethod
-    def _drop(group: Group, ref: str, before: dict[str, Member | None]) -> None:
+    def _drop(group: StoredGroup, ref: str, before: dict[str, Member | None]) -> None:
         user = group.rows[ref].user
         before.setdefault(user, group.users[user])
         group.remove(ref)
@@ -242,7 +244,9 @@ class Store:
                     self.leases.pop(lease, None)
                     self.dead.pop(lease, None)
 
-    def _step(self, key: str, group: Group, before: dict[str, Member | None], tag: str) -> Change | None:
+    def _step(
+        self, key: str, group: StoredGroup, before: dict[str, Member | None], tag: str
+    ) -> Change | None:
         records = {
             user: group.users.get(user) for user, was in before.items() if was != group.users.get(user)
         }

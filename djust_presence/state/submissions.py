@@ -1,4 +1,4 @@
-"""The way of a page's wish to the store: submitted, confirmed, and kept for a while when the connection ends."""
+"""The wishes of pages on their way to the store: submitted, confirmed, and kept for a grace when a connection ends."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ FOREVER = float("inf")
 
 
 class Submissions:
-    """Hands the wishes of a process's pages to its *outbox*; time is an argument.
+    """Passes the wishes of a process's pages to its *outbox*; time is an argument.
 
-    Whoever may come back after their connection has ended stays present for a grace, and another page of the same
+    A user who may come back after their connection has ended stays present for a grace, and another page of the same
     user takes their ref over.
     """
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        # ref -> the page whose wish the store has not answered, and where its replica will show it
+        # ref -> the page whose wish the store has not answered, and the audience of the group
         self._unsettled: dict[str, tuple[Viewer, Audience[Any] | None]] = {}
         self._fleeting: set[str] = set()  # refs that cannot come back after a lost connection
         self._waiting: dict[
             tuple[str, ...], dict[Viewer, float]
-        ] = {}  # by key and user: ended, in their grace
-        self._deadlines: list[tuple[float, int, Viewer]] = []  # a heap; those taken over are passed over
+        ] = {}  # by key and user: ended pages in their grace
+        # A heap; pages that were taken over are skipped.
+        self._deadlines: list[tuple[float, int, Viewer]] = []
         self._numbers = count()
 
     # Wishes
 
     def submit(self, viewer: Viewer) -> None:
-        """Tell the outbox what *viewer* wants, and that its former presence is over."""
+        """Give the outbox the wish of *viewer*, and drop its former presence."""
         wanted, submitted = viewer.wanted, viewer.submitted
         if submitted and (wanted is None or wanted.ref != submitted.ref):
             self._drop(submitted.ref)
             self._unsettled[submitted.ref] = viewer, viewer.audience
             viewer.submitted = submitted = None
-        # A page sees its own join only if it knows the others first.
+        # A page gets its own join as news only if it knows the other members first.
         if wanted and viewer.served and (wanted != submitted or wanted.ref not in self._outbox.wanted):
             self._outbox.want(wanted.ref, wanted.wish)
             self._unsettled[wanted.ref] = viewer, viewer.audience
@@ -50,7 +51,7 @@ class Submissions:
             viewer.submitted = wanted
 
     def settle(self) -> None:
-        """Confirm what the store has answered and the replica holds."""
+        """Confirm wishes that the store has answered and the replica holds."""
         for ref, (viewer, audience) in list(self._unsettled.items()):
             submitted = viewer.submitted if viewer.submitted and viewer.submitted.ref == ref else None
             if self._outbox.settled(ref) and (audience is None or audience.shows(submitted)):
@@ -66,7 +67,7 @@ class Submissions:
     # Ends
 
     def end(self, viewer: Viewer, grace: float, now: float) -> None:
-        """The page is gone. A user who may come back stays present for *grace* seconds."""
+        """End a page. A user who may come back stays present for *grace* seconds."""
         submitted = viewer.submitted
         if submitted is None:
             return
@@ -78,9 +79,9 @@ class Submissions:
             self._drop(submitted.ref)
 
     def take_over(self, viewer: Viewer) -> bool:
-        """Let *viewer* go on as an ended page of its user, one with the same meta first; return whether there was one.
+        """Give *viewer* the ref of an ended page of its user, preferably with the same meta; return whether there was one.
 
-        After a reload nothing has to be written.
+        So a reload writes nothing.
         """
         wanted = viewer.wanted
         waiting = self._waiting.get(wanted.wish[:2]) if wanted else None
@@ -96,11 +97,11 @@ class Submissions:
 
     @property
     def due(self) -> float:
-        """The time at which :meth:`expire` may have something to do."""
+        """The time at which the next grace ends."""
         return self._deadlines[0][0] if self._deadlines else FOREVER
 
     def expire(self, now: float) -> None:
-        """Let everybody leave whose grace is over."""
+        """Let users leave whose grace is over."""
         while self._deadlines and self._deadlines[0][0] <= now:
             _, _, viewer = heappop(self._deadlines)
             if self._stop_waiting(viewer) and viewer.submitted:
@@ -115,7 +116,7 @@ class Submissions:
         return found
 
     def retire(self) -> Sequence[str]:
-        """The lease ends: forget all graces, and return the refs that must leave with it, as they cannot come back."""
+        """Forget all graces, as the lease ends; return the refs that must leave with it, as they cannot come back."""
         fleeting = tuple(self._fleeting)
         self._fleeting.clear()
         self._waiting.clear()

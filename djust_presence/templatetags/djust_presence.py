@@ -1,4 +1,4 @@
-"""The template tags: of live pages, and those of any page, which are in ``feed/tags.py``."""
+"""The template tags of live pages, and those of any page, which are in ``feed/tags.py``."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ from ..live.elements import NAMES, PLAIN, REFUSED, Element
 from ..live.nodes import READERS, binding
 from ..live.parts import LivePart
 from ..live.placing import Tagged
-from ..live.rendering import Part, Place, active_regions
+from ..live.rendering import Part, TagPlace, active_regions
 from ..live.script import advice_script, djust_script
+
+__all__ = ["presence_script"]
 
 register = Library()
 renderings.append(active_regions)
 for tag in TAGS:
     register.simple_tag(tag, takes_context=True)
 
-# What is kept of a template's live tags in its ``extra_data``: how many there are, and whether one is inline.
+# Keys in the ``extra_data`` of a template: the number of its live tags, and True if one is inline.
 COUNT = "djust_presence.count"
 INLINE = "djust_presence.inline"
 
@@ -42,7 +44,7 @@ ATTRIBUTE = re.compile(r"""([^\s"'<>/={}]+)(?:=(.+))?""", re.DOTALL)
 
 
 class ElementExpression(NamedTuple):
-    """What follows ``as`` in a ``{% live %}``: the name of an element, and its attributes."""
+    """The element after ``as`` in a ``{% live %}``: its name and its attributes."""
 
     name: str
     attributes: Mapping[str, FilterExpression | bool]
@@ -58,7 +60,7 @@ class ElementExpression(NamedTuple):
 
 
 class LiveNode(Node):
-    def __init__(self, place: Place, nodelist: NodeList, element: ElementExpression | None) -> None:
+    def __init__(self, place: TagPlace, nodelist: NodeList, element: ElementExpression | None) -> None:
         self.place = place
         self.nodelist = nodelist
         self.element = element
@@ -77,7 +79,7 @@ class LiveNode(Node):
 class LivePartNode(LivePart):
     def __init__(
         self,
-        place: Place,
+        place: TagPlace,
         name: FilterExpression,
         extra_data: dict[str, Any],
         element: ElementExpression | None,
@@ -104,23 +106,23 @@ class LivePartNode(LivePart):
         return regions.add_part(part, fixed=self._is_fixed(context), element=element or PLAIN)
 
     def _is_fixed(self, context: Context) -> bool:
-        """Whether it is the same part each time, beside none but parts: an inline region may be hidden by an if."""
+        """Return whether it is the same part each time, in a page of parts only: an if may hide an inline region."""
         literal = isinstance(self.name.var, str) and not self.name.filters
-        page = getattr(context.template, "extra_data", {})  # which a partial of a template has not
+        page = getattr(context.template, "extra_data", {})  # a partial of a template has none
         return literal and INLINE not in self.extra_data and INLINE not in page
 
 
 @register.tag
 def live(parser: Parser, token: Token) -> Node:
-    """A part of the page that is kept current.
+    """Keep a part of the page current.
 
     ``{% live %}…{% endlive %}`` around it, or ``{% live "part.html" %}`` for a template of its own, which sees
     the view's context and nothing of a surrounding ``with`` or ``for``. Several are allowed, one in
-    another is not. A template without any is live as a whole. In pages of other views the tag makes nothing live; with
-    DEBUG they say so.
+    another is not. A template without any is live as a whole. In pages of other views the tag has no effect; with
+    DEBUG the browser's console says so.
 
-    The region is an element that does not affect layout; with ``as`` it is one of these, where HTML wants them, or for
-    its attributes: ``{% live as tbody class="rows" data-count=count %}``. Their values are literals or variables.
+    The region is an element that does not affect layout; with ``as`` it is the given one, where HTML demands it, or for
+    its attributes: ``{% live as tbody class="rows" data-count=count %}``. Values are literals or variables.
     """
     name, *arguments = token.split_contents()
     element = None
@@ -135,7 +137,7 @@ def live(parser: Parser, token: Token) -> Node:
         )
     extra_data: dict[str, Any] = parser.extra_data
     extra_data[COUNT] = number = extra_data.get(COUNT, 0) + 1
-    place = Place(_name(parser.origin), token.lineno or 0, number)
+    place = TagPlace(_name(parser.origin), token.lineno or 0, number)
     if arguments:
         return LivePartNode(place, parser.compile_filter(arguments[0]), extra_data, element)
     extra_data[INLINE] = True
@@ -169,15 +171,15 @@ def _read_element(parser: Parser, words: list[str]) -> ElementExpression:
     return ElementExpression(name, attributes)
 
 
-def _ordinary(html: str, element: Element | None, context: Context, place: Place) -> str:
-    """A page that is not live has the same elements, but for the one that is there for the region alone."""
+def _ordinary(html: str, element: Element | None, context: Context, place: TagPlace) -> str:
+    """Return the html for a page that is not live: the same, without the element that only marks a region."""
     if element:
         html = element.start(None) + html + element.end
     return html + _advice(context, "{% live %}", place)
 
 
 class LiveCursorsNode(Node):
-    def __init__(self, place: Place, name: FilterExpression | None, nodelist: NodeList) -> None:
+    def __init__(self, place: TagPlace, name: FilterExpression | None, nodelist: NodeList) -> None:
         self.place = place
         self.name = name
         self.nodelist = nodelist
@@ -212,10 +214,10 @@ READERS[LiveCursorsNode] = binding()
 
 @register.tag
 def live_cursors(parser: Parser, token: Token) -> Node:
-    """An element that shows everybody's pointer: the first in ``{% live_cursors %}…{% endlive_cursors %}``.
+    """Show everybody's pointer in an element: the first in ``{% live_cursors %}…{% endlive_cursors %}``.
 
-    A page with several gives each a name: ``{% live_cursors "canvas" %}``. In pages of other views there are none
-    to show.
+    In a page with several, give each a name: ``{% live_cursors "canvas" %}``. In pages of other views there are no
+    pointers.
     """
     name, *arguments = token.split_contents()
     if len(arguments) > 1:
@@ -223,14 +225,14 @@ def live_cursors(parser: Parser, token: Token) -> Node:
     surface = parser.compile_filter(arguments[0]) if arguments else None
     nodelist = parser.parse(("endlive_cursors",))
     parser.delete_first_token()
-    return LiveCursorsNode(Place(_name(parser.origin), token.lineno or 0, 0), surface, nodelist)
+    return LiveCursorsNode(TagPlace(_name(parser.origin), token.lineno or 0, 0), surface, nodelist)
 
 
 @register.simple_tag(takes_context=True)
 def presence_script(context: Any, times: Mapping[str, float] | None = None) -> SafeString | str:
-    """The scripts that a page with presence needs, for its ``<head>``; nothing in mails and error pages.
+    """Print the scripts that a page with presence needs, in its ``<head>``; nothing in mails and error pages.
 
-    On pages of real djust's views that is also a script for ``presence:<event>``, colours and cursors. The built-in
+    On pages of real djust's views they include a script for ``presence:<event>``, colours and cursors. The built-in
     host's live pages have one of their own.
     """
     request = request_of(context)
@@ -242,7 +244,7 @@ def presence_script(context: Any, times: Mapping[str, float] | None = None) -> S
         return script + client_script(request, times)
     except ImproperlyConfigured:
         if of_djust or active_regions() is not None:
-            return script  # of such a page, which shows nothing but its own view's presence
+            return script  # the page shows only the presence of its own view
         raise
 
 
@@ -254,12 +256,12 @@ def _may_be_of_djust(request: HttpRequest) -> bool:
     return not isinstance(view, type) or (is_live(view) and not issubclass(view, LiveView))
 
 
-def _advice(context: Context, tag: str, place: Place) -> SafeString | str:
+def _advice(context: Context, tag: str, place: TagPlace) -> SafeString | str:
     request: HttpRequest | None = getattr(context, "request", None)
     advice = advice_for_ordinary(request, tag, place)
     return advice_script(request, advice) if request and advice else ""
 
 
 def _name(origin: Origin | None) -> str:
-    """The name of a template, as it is on every server; the file may lie elsewhere."""
+    """Return the name of a template, which is the same on every server; the file's path may differ."""
     return str((origin and origin.template_name) or UNKNOWN_SOURCE)

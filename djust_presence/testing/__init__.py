@@ -1,4 +1,4 @@
-"""For tests of live views: an open page without a browser, and an end for what runs in the background."""
+"""Helpers for tests of live views: an open page without a browser, and an end of background work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of all that presence has running in the background of a test."""
+"""The end of presence's background work in a test."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["aclose_presence", "presence"]
 
 
 async def aclose_presence() -> None:
-    """Let everybody who is tracked on the running loop leave, and end all that presence has running.
+    """Let all users tracked on the running loop leave, and end presence's tasks and threads.
 
-    Handlers that are at work are waited for: settings and databases of a test go with it. What was left out of the log is
+    Running handlers are waited for, as settings and databases of a test end with it. Counts of left-out log lines are
     forgotten.
     """
     await close_all()
@@ -28,7 +28,7 @@ async def aclose_presence() -> None:
 
 @asynccontextmanager
 async def presence() -> AsyncIterator[None]:
-    """A block after which nothing of presence is left on the running loop.
+    """Run a block, and leave nothing of presence on the running loop after it.
 
     With pytest-asyncio, ``pytest_plugins = ["djust_presence.pytest_plugin"]`` in ``conftest.py`` has the same as a
     fixture, ``quiet_presence``.

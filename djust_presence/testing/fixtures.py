@@ -13,6 +13,6 @@ __all__ = ["quiet_presence"]
 
 @pytest_asyncio.fixture
 async def quiet_presence() -> AsyncIterator[None]:
-    """After the test nobody is present any more, and no task of presence is left on its loop."""
+    """End presence after the test: no user is present, and no task of presence is left on its loop."""
     async with presence():
         yield

@@ -23,7 +23,7 @@ _open_pages: Counter[asyncio.AbstractEventLoop] = Counter()
 
 
 class EventRefused(AssertionError):
-    """An event that a page has sent was answered with an error; *code* is one of the protocol's."""
+    """The server has answered an event of a page with an error; *code* is one of the protocol's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -38,15 +38,15 @@ class LivePage:
             await page.until("2 online")
 
     The block is entered when the page is live. When the last one on a loop is left, everybody leaves, and nothing of
-    presence runs on any more. Whatever does not come within *timeout* seconds is an ``AssertionError``.
+    presence goes on running. A wait of more than *timeout* seconds is an ``AssertionError``.
     """
 
     def __init__(self, path: str, client: AsyncClient | None = None, *, timeout: float = 5.0) -> None:
         self.path = path
         self.client = client or AsyncClient()
         self.timeout = timeout
-        self.html = ""  # all of the page, as it is by now
-        self.close_code: int | None = None  # what the server has closed the socket with
+        self.html = ""  # the whole page, as last received
+        self.close_code: int | None = None  # the code with which the server has closed the socket
         self._frames: list[dict[str, Any]] = []
         self._news = asyncio.Event()
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -80,22 +80,22 @@ class LivePage:
             raise EventRefused(answer["code"], answer["message"])
 
     async def until(self, *texts: str) -> str:
-        """Wait until all of *texts* are in the page; its html."""
+        """Wait until all of *texts* are in the page; return its html."""
         await self._until(lambda: all(text in self.html for text in texts), f"does not show {texts}")
         return self.html
 
     async def until_closed(self) -> int:
-        """Wait until the server closes the socket; the code that it says."""
+        """Wait until the server closes the socket; return the code."""
         await self._until(lambda: self.close_code is not None, "was not closed")
         assert self.close_code is not None
         return self.close_code
 
     async def pushed(self, event: str, count: int = 1) -> list[Any]:
-        """The payloads of all that the view has pushed as *event*, when there are at least *count*."""
+        """Wait for at least *count* events *event* pushed by the view; return the payloads of all."""
         return await self._payloads("push", event, count)
 
     async def broadcasts(self, event: str, count: int = 1) -> list[Any]:
-        """The payloads of all broadcasts of *event* that have come, when there are at least *count*."""
+        """Wait for at least *count* broadcasts of *event*; return the payloads of all."""
         return await self._payloads("event", event, count)
 
     async def _payloads(self, kind: str, event: str, count: int) -> list[Any]:

@@ -7,8 +7,8 @@ from ..state.events import Event
 from .connection import Connection, Host, by_host
 from .endings import Ending, drained
 from .group import Group
-from .looks import in_loop
 from .lookup import acount, amembers, count, members
+from .mount_reads import in_loop
 from .refresher import SESSIONS_PER_HOP, chunks
 from .session import GroupExtension, Session
 from .tracker import Tracker

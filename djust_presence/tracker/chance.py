@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from uuid import uuid4
 
+__all__ = ["backoff", "fresh"]
+
 
 def fresh() -> str:
     """Return an id that nobody has used before."""

@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 logger = logging.getLogger("djust_presence")
 
-_errors = LogLimit(burst=10)
+_errors = LogLimit(burst=10, by_error=True)
 
 
 class Clock:
-    """The running loop's. Nothing that it starts inherits the caller's context (language, database connections)."""
+    """The clock of the running loop. Its calls and tasks do not inherit the caller's context (language, connections)."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -46,7 +46,7 @@ class Clock:
         try:
             self.loop.call_soon_threadsafe(lambda: function(*args, **kwargs), context=Context())
         except RuntimeError:
-            if not self.loop.is_closed():  # if it is, no session is left
+            if not self.loop.is_closed():  # a closed loop has no sessions
                 raise
 
     def later(self, delay: float, function: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
@@ -64,8 +64,7 @@ class Clock:
         self._tasks.discard(task)
         if task.cancelled() or not (error := task.exception()):
             return
-        if (left_out := _errors.line("task", type(error))) is not None:
-            logger.error("Unexpected error in presence tracking.%s", left_out, exc_info=error)
+        _errors.log(logger.error, "Unexpected error in presence tracking.", exc_info=error)
 
     def supervise(self, run: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         """Start a task that begins again after an error."""
@@ -80,9 +79,8 @@ async def _supervised(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     while True:
         try:
             return await run()
-        except Exception as error:
-            if (left_out := _errors.line("goes on", type(error))) is not None:
-                logger.exception("Unexpected error in presence tracking; it goes on.%s", left_out)
+        except Exception:
+            _errors.log(logger.exception, "Unexpected error in presence tracking; it goes on.")
             await asyncio.sleep(1)
 
 
@@ -95,14 +93,14 @@ class Alarm:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, due: float) -> None:
-        """Go off at *due*, which may be infinity for never, unless that happens before anyway."""
+        """Call the function at *due* (infinity: never), unless an earlier time is set."""
         if self._timer and self._timer.when() > due:
             self.stop()
         if self._timer is None and due < inf:
             self._timer = self._clock.later(due - self._clock.now, self._go_off)
 
     def stop(self) -> None:
-        """Do not go off."""
+        """Unset the time."""
         if self._timer:
             self._timer.cancel()
             self._timer = None

@@ -36,7 +36,7 @@ class Host(Protocol[S]):
         """Close its socket."""
 
     def notice(self, connections: Sequence[Connection[S]], kind: str, *rest: Any) -> None:
-        """Receive a notice of some process to all others, about something else than a group. Never waits.
+        """Receive a notice of some process to all others, which is not about a group. Never waits.
 
         Unknown kinds are ignored: another version of the package may run elsewhere.
         """
@@ -45,25 +45,25 @@ class Host(Protocol[S]):
         """Every REAUTH_INTERVAL: close the sockets of users whose access has ended. Never raises."""
 
 
-class Owner(Protocol[S]):
-    """The process of a connection, which hears of it on the loop."""
+class ConnectionOwner(Protocol[S]):
+    """The process of a connection. Called on the loop."""
 
     def session(self, connection: Connection[S], owner: Any) -> S:
-        """Create a session of it."""
+        """Create a session of *connection*."""
 
     def connected(self, connection: Connection[S]) -> None:
-        """It is open."""
+        """Look after *connection*, which is open."""
 
     def disconnected(self, connection: Connection[S], ending: Ending) -> asyncio.Task[None] | None:
-        """It has ended, and its sessions with it; return the task of the clean stop that this begins, if it does."""
+        """Forget *connection* and its sessions, which have ended; return the task of a clean stop if this begins one."""
 
 
 class Connection(Generic[S]):
-    """One connection, of which *owner* is the host's own object. It may have several sessions, or none."""
+    """One connection; *owner* is the host's own object for it. It may have several sessions, or none."""
 
     __slots__ = ("_clock", "_process", "heard_at", "host", "open", "over", "owner", "pinged_at", "sessions")
 
-    def __init__(self, process: Owner[S], clock: Clock, host: Host[S], owner: Any) -> None:
+    def __init__(self, process: ConnectionOwner[S], clock: Clock, host: Host[S], owner: Any) -> None:
         self._process = process
         self._clock = clock
         self.over = False
@@ -74,7 +74,7 @@ class Connection(Generic[S]):
         self.heard_at = self.pinged_at = clock.now
 
     def begin(self) -> None:
-        """It is open: the process looks after it from here on."""
+        """Let the process look after it, as it is open."""
         if not self.open and not self.over:
             self.open = True
             self.heard()
@@ -86,17 +86,17 @@ class Connection(Generic[S]):
         return self._process.session(self, owner)
 
     def heard(self) -> None:
-        """A sign of life from the browser."""
+        """Note a sign of life from the browser."""
         self.heard_at = self._clock.now
 
     def pinged(self) -> None:
-        """The browser has been asked for a sign of life."""
+        """Note that the browser has been asked for a sign of life."""
         self.pinged_at = self._clock.now
 
     def end(self, ending: Ending = Ending.CLOSED) -> asyncio.Task[None] | None:
-        """It is over, and all its sessions with it. After a RESTART its page is expected back elsewhere.
+        """End it and all its sessions. After a RESTART its page is expected back on another process.
 
-        When that was the last of the process, the task of the clean stop is returned; it may be awaited.
+        If a clean stop of the process begins with this, return its task, which may be awaited.
         """
         was_open, self.open, self.over = self.open, False, True
         return self._process.disconnected(self, ending) if was_open else None

@@ -1,4 +1,4 @@
-"""The ways a connection ends, and for how long its user stays present after each."""
+"""The ways a connection ends, and the seconds for which its user stays present after each."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SILENT = (CloseCode.RETRY, "timeout")
 class Ending(Enum):
     """The way a connection has ended."""
 
-    EXPELLED = auto()  # by the server: its user may not be here any more
-    CLOSED = auto()  # by the browser, or by the server for good: a page may be loaded again
-    LOST = auto()  # a path broke, or a socket was given up: the page tries again
-    RESTART = auto()  # the server stops: the page comes back to another one
+    EXPELLED = auto()  # by the server, as the user's access has ended
+    CLOSED = auto()  # by the browser, or by the server for good: a reload may follow
+    LOST = auto()  # the network broke, or the server gave up the socket: the page reconnects
+    RESTART = auto()  # the server stops: the page reconnects to another one
 
     @classmethod
     def of(cls, code: int, reason: str = "") -> Ending:
@@ -38,7 +38,7 @@ class Ending(Enum):
 
 
 def grace_after(ending: Ending, settings: Settings) -> float:
-    """Return for how many seconds after *ending* a user who may come back is still present."""
+    """Return the seconds for which a user who may come back stays present after *ending*."""
     return {
         Ending.EXPELLED: 0.0,
         Ending.CLOSED: settings.grace,
@@ -48,6 +48,6 @@ def grace_after(ending: Ending, settings: Settings) -> float:
 
 
 async def drained(stop: asyncio.Task[None]) -> None:
-    """Wait for the end of a drain, which goes on if the server has no more time for whoever waits."""
+    """Wait for the end of a drain; it goes on if the server cancels the caller."""
     with suppress(asyncio.CancelledError):
         await asyncio.shield(stop)

@@ -1,4 +1,4 @@
-"""A group that this process serves: when its pages are refreshed, and its extensions."""
+"""A group that this process serves: the refreshes of its pages, and its extensions."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .session import ExtensionFactory, GroupExtension, Session
 
 __all__ = ["Group"]
 
-RESTS = 2  # times as long as a refresh took, until the next one begins
+RESTS = 2  # times the length of a refresh, until the next one begins
 LONGEST_REST = 5.0  # seconds
 
 
-class Owner(Protocol):
+class GroupOwner(Protocol):
     """The process that serves a group."""
 
     def fetch(self, group: Group) -> None:
@@ -32,19 +32,19 @@ class Owner(Protocol):
         """Let their hosts refresh *sessions*."""
 
     def follow(self, session: Session) -> None:
-        """The group is known: the wishes of *session* can be submitted."""
+        """Submit the wishes of *session*, as the group is known."""
 
     def settle(self) -> None:
-        """A replica has caught up."""
+        """Confirm wishes, as a replica has caught up."""
 
 
 class Group:
-    """The first change is passed on at once, later ones at most once in every refresh interval.
+    """A served group: it passes on the first change at once, later ones at most once in every refresh interval.
 
-    Refreshes of many pages, or of slow ones, come more rarely, so that they take half of the time at most.
+    Refreshes of many pages, or of slow ones, are rarer, so that they take half of the time at most.
     """
 
-    def __init__(self, key: str, settings: Settings, clock: Clock, bus: Bus, owner: Owner) -> None:
+    def __init__(self, key: str, settings: Settings, clock: Clock, bus: Bus, owner: GroupOwner) -> None:
         self.key = key
         self.settings = settings
         self.clock = clock
@@ -60,13 +60,13 @@ class Group:
     # Sessions
 
     def add(self, session: Session) -> None:
-        """A live session."""
+        """Add a live session."""
         session.enter(self)
         self.audience.add(session)
         self.follow(session)
 
     def look(self, session: Session) -> None:
-        """A session that is being mounted reads the group."""
+        """Add a session that reads the group while it is mounted."""
         self.audience.look(session)
         self.idle_since = self.clock.now
 
@@ -74,12 +74,12 @@ class Group:
         self.audience.mounting.discard(session)
 
     def give_up(self) -> None:
-        """The store does not answer: no mount waits for it."""
+        """Let no mount wait, as the store does not answer."""
         for session in tuple(self.audience.mounting):
             session.stop_looking()
 
     def follow(self, session: Session) -> None:
-        """The wishes of *session* may have changed."""
+        """Take in the wishes of *session*, which may have changed."""
         for factory, option in session.extensions.items():
             if factory not in self.extensions:
                 self.extensions[factory] = factory(self)
@@ -100,20 +100,20 @@ class Group:
     # News
 
     def subscribed(self) -> None:
-        """Messages arrive from here on: a snapshot that was asked for before may be older than the first of them."""
+        """Ask for a snapshot, as messages arrive from here on: one under way may be older than the first of them."""
         self.replica.ask_anew()
         self._owner.fetch(self)
 
     def wrote(self, change: Change) -> None:
-        """A Change that this process has made."""
+        """Apply a Change that this process has made."""
         self._moved(self.audience.wrote(change, self.clock.now))
 
     def apply(self, change: Change) -> None:
-        """A Change of another process."""
+        """Apply a Change of another process."""
         self._moved(self.audience.apply(change, self.clock.now))
 
     def receive(self, snapshot: Snapshot) -> None:
-        """The answer to a fetch."""
+        """Apply the snapshot of a fetch."""
         first = not self.replica.ready
         self._moved(self.audience.receive(snapshot, self.clock.now))
         for session in tuple(self.audience.live) if first else ():  # follow may move some to another group
@@ -127,7 +127,7 @@ class Group:
         self._owner.fetch(self)
 
     def happened(self, event: Event) -> None:
-        """A broadcast: sent to the browsers at once, given to the views that handle it with the next refresh."""
+        """Send a broadcast to the browsers at once, and to the views that handle it with the next refresh."""
         for host, sessions in by_host(self.audience.viewers).items():
             host.broadcast(sessions, event.name, event.payload)
         for extension in self.extensions.values():
@@ -136,7 +136,7 @@ class Group:
         self._schedule_news()
 
     def hear(self, kind: str, *rest: Any) -> None:
-        """A message for an extension."""
+        """Pass on a message for an extension."""
         for extension in self.extensions.values():
             extension.hear(kind, *rest)
 
@@ -159,7 +159,7 @@ class Group:
         due, later = [], inf
         for session in self.audience.flush():
             if session.refreshing:
-                continue  # it comes back when that is over
+                continue  # it is stale until its own interval is over
             if session.is_due(now):
                 due.append(session)
             else:
@@ -168,11 +168,11 @@ class Group:
         self._alarm.set(max(later, self._quiet_until))
 
     def refreshed(self, began: float, took: float) -> None:
-        """A refresh that *began* then has taken so many seconds."""
+        """Note that the refresh that *began* at that time *took* so many seconds."""
         self._quiet_until = max(self._quiet_until, began + min(RESTS * took, LONGEST_REST))
 
     def discard(self) -> None:
-        """The group is no longer served."""
+        """Stop, as the group is no longer served."""
         self._alarm.stop()
         for extension in self.extensions.values():
             extension.discard()

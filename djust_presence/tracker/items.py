@@ -1,4 +1,4 @@
-"""Takes in messages of other processes. Each item is checked as a whole before anything of it has an effect."""
+"""Messages of other processes. Each item is checked as a whole before it has any effect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ..bus import NOTICES, Item
 from ..keys import is_whole
 from ..rates import LogLimit
 from ..state.events import Event
-from ..state.records import Change, Member, read_meta
+from ..state.metas import read_meta
+from ..state.records import Change, Member
 from .group import Group
 
 __all__ = ["Incoming", "read_change", "read_event"]
@@ -23,7 +24,7 @@ _unreadable = LogLimit()
 
 
 class Incoming:
-    """Hands items to the *groups* that they are about, and notices to *notice*."""
+    """Passes items to their *groups*, and notices to *notice*."""
 
     def __init__(self, groups: Mapping[str, Group], notice: Callable[..., None]) -> None:
         self._groups = groups
@@ -37,8 +38,7 @@ class Incoming:
                     raise ValueError("The item is nested too deeply, or has a number that is not finite.")
                 self._take_in(key, *item)
             except Exception:  # of another version of this package, or of another program
-                if (left_out := _unreadable.line()) is not None:
-                    logger.exception("Could not take in an item of another process.%s", left_out)
+                _unreadable.log(logger.exception, "Could not apply an item of another process.")
 
     def _take_in(self, key: str, kind: str, *rest: Any) -> None:
         if key == NOTICES:
@@ -53,7 +53,7 @@ class Incoming:
 
 
 def read_change(key: str, packed: Sequence[Any]) -> Change:
-    """Return the Change of the group *key*. Raises ``ValueError`` or ``TypeError`` if it is none."""
+    """Return the Change of the group *key*. Raises ``ValueError`` or ``TypeError`` if it is malformed."""
     change = Change.unpack(key, packed)
     texts, numbers = [change.place.epoch, change.place.tag, change.prev], [change.place.version, change.count]
     if not (_all_are(str, texts) and _all_are(int, numbers)):
@@ -67,7 +67,7 @@ def read_change(key: str, packed: Sequence[Any]) -> Change:
 
 
 def read_event(packed: Sequence[Any]) -> Event:
-    """Return the broadcast. Raises ``ValueError`` if it is none."""
+    """Return the broadcast. Raises ``ValueError`` if it is malformed."""
     match packed:
         case [str(name), payload]:
             return Event.of(name, payload)

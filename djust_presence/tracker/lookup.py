@@ -12,7 +12,7 @@ from ..errors import PresenceUnavailable
 from ..greenlets import holds_up
 from ..state.audience import UNKNOWN
 from ..state.records import Member
-from .looks import HOLDS_UP, in_loop
+from .mount_reads import HOLDS_UP, in_loop
 from .store_outages import read_failed, read_worked
 from .trackers import serving
 
@@ -32,7 +32,7 @@ __all__ = [
 T = TypeVar("T")
 
 NOBODY: tuple[int, Member | None] = (0, None)
-PAUSE = 5.0  # seconds after a failed read in which no page waits for the store
+PAUSE = 5.0  # seconds after a failed read for which pages do not wait for the store
 
 _blind_until = 0.0
 
@@ -66,7 +66,7 @@ def count_and_member(key: str, user: str) -> tuple[int, Member | None]:
 
 
 def counts(keys: Sequence[str]) -> dict[str, int]:
-    """Return :func:`count` of each of *keys*, by one read; raises like it."""
+    """Return :func:`count` of each of *keys*, by one read; raises like that."""
     found = {key: replica.count for key in keys if (replica := serving(key))}
     if asked := [key for key in keys if key not in found]:
         found |= zip(asked, _asked(lambda: get_backend().counts(asked), [0] * len(asked)), strict=True)
@@ -74,7 +74,7 @@ def counts(keys: Sequence[str]) -> dict[str, int]:
 
 
 def some(key: str, users: Sequence[str]) -> Mapping[str, Member | None]:
-    """Return :func:`member` for each of *users*, by one read; raises like it."""
+    """Return :func:`member` for each of *users*, by one read; raises like that."""
     if replica := serving(key):
         return {user: replica.member(user) for user in users}
     nobody: list[Member | None] = [None] * len(users)

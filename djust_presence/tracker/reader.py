@@ -1,4 +1,4 @@
-"""Gets the snapshots that a process's replicas ask for, many in one call."""
+"""Fetches of the snapshots that a process's replicas ask for, many in one call."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .store_outages import read_failed, read_worked
 __all__ = ["Reader"]
 
 GROUPS_PER_FETCH = 100
-PAUSE = 5.0  # seconds after a failed fetch in which no mount waits for the store
+PAUSE = 5.0  # seconds after a failed fetch for which mounts do not wait for the store
 
 
 class Reader:
-    """Fetches snapshots from *backend*; apart from the writer, so that neither waits for the other.
+    """Fetches snapshots from *backend*, independently of the writer, so that neither waits for the other.
 
     *longest* is the longest pause, in seconds, between two tries.
     """

@@ -1,4 +1,4 @@
-"""Lets hosts refresh stale sessions, in hops of twenty."""
+"""Refreshes of stale sessions by their hosts, twenty in a call."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 class Refresher:
-    """Collects the sessions that become stale in one turn of the loop, of whatever group."""
+    """Collects the sessions of all groups that become stale in one turn of the loop."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._due: dict[Session, None] = {}
 
     def refresh(self, sessions: Iterable[Session]) -> None:
-        """Let their hosts refresh *sessions*, together with whatever else is due."""
+        """Let their hosts refresh *sessions*, together with others that are due."""
         if not self._due:
             self._clock.later(0, self._hand_out)
         self._due.update(dict.fromkeys(sessions))

@@ -1,4 +1,4 @@
-"""A presence of a page, or its watch of a group: wishes, reads, and the news for its view."""
+"""A session: a presence of a page, or its watch of a group, with wishes, reads and news."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from ..state.records import Member, Step
 from .clock import Clock
 from .connection import Connection, Host
 from .endings import Ending
-from .looks import Looks
+from .mount_reads import MountReads
 
-__all__ = ["ExtensionFactory", "GroupExtension", "Owner", "ServedGroup", "Session"]
+__all__ = ["ExtensionFactory", "GroupExtension", "ServedGroup", "Session", "SessionOwner"]
 
 
 class GroupExtension(Protocol):
-    """Something else than presence that a group does for its sessions in this process."""
+    """An addition to a group, such as cursors, for its sessions in this process."""
 
     def add(self, session: Session, option: Any) -> None:
-        """A session of the group with the *option* that it gave; called again whenever its wishes may have changed."""
+        """Add a session of the group with its *option*; called again whenever its wishes may have changed."""
 
     def remove(self, session: Session) -> None:
-        """One of these is no longer of the group."""
+        """Remove a session that has left the group."""
 
     def moved(self, steps: Sequence[Step]) -> None:
-        """The members have changed."""
+        """Take in changes of the members."""
 
     def happened(self, event: Event) -> None:
-        """A broadcast to the group."""
+        """Take in a broadcast to the group."""
 
     def hear(self, kind: str, *rest: Any) -> None:
-        """A message of another process, of a kind that is not presence's. Unknown kinds are ignored.
+        """Take in a message of another process, of a kind that is not presence's. Unknown kinds are ignored.
 
         Raises ``ValueError`` or ``TypeError`` for a malformed one, which then has no effect.
         """
 
     def discard(self) -> None:
-        """The group is no longer served."""
+        """Stop, as the group is no longer served."""
 
 
-ExtensionFactory = Callable[[Any], GroupExtension]  # of a group
+ExtensionFactory = Callable[[Any], GroupExtension]  # called with a group
 
 
 class ServedGroup(Protocol):
-    """The group of a live session, as its session uses it."""
+    """The group of a live session, as the session uses it."""
 
     extensions: dict[ExtensionFactory, GroupExtension]
 
@@ -56,26 +56,26 @@ class ServedGroup(Protocol):
         """Refresh its stale sessions soon."""
 
     def refreshed(self, began: float, took: float) -> None:
-        """A refresh that *began* then has taken so many seconds."""
+        """Note that the refresh that *began* at that time *took* so many seconds."""
 
     def follow(self, session: Session) -> None:
-        """The wishes of *session* may have changed."""
+        """Take in the wishes of *session*, which may have changed."""
 
 
-class Owner(Protocol):
-    """The process of a session, which hears of it on the loop."""
+class SessionOwner(Protocol):
+    """The process of a session. Called on the loop."""
 
     def admit(self, session: Session) -> None:
-        """It is live."""
+        """Take in a session that is live."""
 
     def follow(self, session: Session) -> None:
-        """Its wishes have changed."""
+        """Carry out its wishes, which have changed."""
 
     def look(self, session: Session, key: str, before: str | None) -> None:
-        """It is being mounted, and reads the group *key*, no longer that of *before*."""
+        """Serve the group *key*, instead of *before*, to a session that is being mounted."""
 
     def dismiss(self, session: Session, ending: Ending) -> None:
-        """It has ended."""
+        """Let go of a session that has ended."""
 
     def broadcast(self, key: str, event: Event) -> None:
         """Send an event to the group *key*."""
@@ -84,8 +84,8 @@ class Owner(Protocol):
 class Session(Viewer):
     """One presence, or watch, of a page. Wishes and reads are for any thread; the rest happens on the clock's loop.
 
-    No wish waits for the store. It shows in all that this session reads at once, and reaches the others when the store
-    has answered. Before :meth:`live`, nothing leaves the session.
+    Wishes do not wait for the store: they are at once in all that this session reads, and reach others when the store
+    has answered. Before :meth:`live` they have no effect on others.
     """
 
     __slots__ = (
@@ -98,7 +98,7 @@ class Session(Viewer):
         "extensions",
         "group",
         "key",
-        "looks",
+        "mount_reads",
         "owner",
         "quiet_until",
         "refresh_interval",
@@ -106,20 +106,22 @@ class Session(Viewer):
         "shows_cursors",
     )
 
-    def __init__(self, process: Owner, clock: Clock, connection: Connection[Session], owner: Any) -> None:
+    def __init__(
+        self, process: SessionOwner, clock: Clock, connection: Connection[Session], owner: Any
+    ) -> None:
         super().__init__()
         self._process = process
         self.clock = clock
         self.connection = connection
-        self.owner = owner  # the host's own
+        self.owner = owner  # the host's own object
         self.key: str | None = None  # of the group that it tracks, or watches
         self.group: ServedGroup | None = None
-        self.extensions: dict[ExtensionFactory, Any] = {}  # of its group for it, with its option for each
-        self.shows_cursors = False  # whether its page draws them
-        self.refreshing = False  # whether its host is at it
-        self.refresh_interval = 0.0  # seconds, where it is to be longer than that of its group
-        self.quiet_until = 0.0  # it is not refreshed before that
-        self.looks: Looks | None = None  # its reads while it is mounted
+        self.extensions: dict[ExtensionFactory, Any] = {}  # of its group, with the session's option for each
+        self.shows_cursors = False  # True if its page draws cursors
+        self.refreshing = False  # True while its host refreshes it
+        self.refresh_interval = 0.0  # seconds, if longer than that of its group
+        self.quiet_until = 0.0  # it is not refreshed before this time
+        self.mount_reads: MountReads | None = None  # its reads while it is mounted
         self._early: list[tuple[str, Event]] = []  # broadcasts of a mount that is not live yet
         self._live = False
         self._ended = False
@@ -127,13 +129,13 @@ class Session(Viewer):
     # Wishes
 
     def track(self, key: str, user: str, meta: str, lasting: bool = True) -> None:
-        """Be present. If it tracks this user in this group already, only the meta changes."""
+        """Be present as *user*. If it tracks this user in this group already, only the meta changes."""
         self.key = key
         self.want(Wish(key, user, meta), lasting, uuid4().hex, time.time())
         self._changed()
 
     def untrack(self) -> None:
-        """Be no longer present, and go on watching."""
+        """Stop being present, and go on watching."""
         self.wanted = None
         self._changed()
 
@@ -149,7 +151,7 @@ class Session(Viewer):
             self.clock.call(self._process.follow, self)
 
     def broadcast(self, key: str, event: str, payload: Any) -> None:
-        """Send an event to every session of the group *key*, wherever it is.
+        """Send an event to every session of the group *key*, in all processes.
 
         Raises ``TypeError`` or ``ValueError`` for a payload that is not JSON, or has more than 32 levels.
         """
@@ -163,7 +165,7 @@ class Session(Viewer):
 
     @property
     def follows(self) -> bool:
-        """True if it reads a group as a session of it, or will."""
+        """True if it is, or will be, a session of a group."""
         return self.key is not None or not self._live
 
     def look(self, key: str) -> None:
@@ -172,25 +174,25 @@ class Session(Viewer):
         Called from the thread of a mount, before it reads the group; a mount waits for a second at most in all. Raises
         ``PresenceError`` in a running loop that would have to wait.
         """
-        if looks := self._looks():
+        if looks := self._reads():
             looks.at(key)
 
     async def alook(self, key: str) -> None:
-        """The same, awaited on any loop."""
-        if looks := self._looks():
+        """Do the same, awaited on any loop."""
+        if looks := self._reads():
             await looks.a_at(key)
 
-    def _looks(self) -> Looks | None:
+    def _reads(self) -> MountReads | None:
         if self._live or self.ended:
             return None
-        if self.looks is None:
-            self.looks = Looks(self._begin_look)
-        return self.looks
+        if self.mount_reads is None:
+            self.mount_reads = MountReads(self._begin_look)
+        return self.mount_reads
 
     def stop_looking(self) -> None:
-        """Let a mount wait no longer."""
-        if self.looks:
-            self.looks.stop()
+        """End the wait of a mount."""
+        if self.mount_reads:
+            self.mount_reads.stop()
 
     def _begin_look(self, key: str, before: str | None) -> None:
         self.baseline = None
@@ -212,24 +214,24 @@ class Session(Viewer):
 
     @property
     def ended(self) -> bool:
-        """True if it is over, or its connection, and wishes have no effect. For any thread."""
+        """True if it or its connection has ended, so that wishes have no effect. For any thread."""
         return self._ended or self.connection.over
 
     def live(self) -> None:
-        """The page is live: its wishes take effect."""
+        """Go live: its wishes take effect."""
         if not self.ended and not self._live:
             self._live = True
             self.baseline = None
             self.connection.begin()
             self.connection.sessions[self] = None
             self._process.admit(self)
-            self.looks = None
+            self.mount_reads = None
             for key, event in self._early:
                 self._process.broadcast(key, event)
             self._early.clear()
 
     def end(self, ending: Ending = Ending.CLOSED) -> None:
-        """It is over, though its connection may go on."""
+        """End it, though its connection may go on."""
         if not self._ended:
             self._ended = True
             if self._live:
@@ -237,13 +239,13 @@ class Session(Viewer):
                 self._process.dismiss(self, ending)
 
     def replaced(self) -> None:
-        """End as its view is replaced by another one, on a connection that stays: any user may go on as before."""
+        """End it because another view replaces its view on the same connection: the user may stay present."""
         if self.submitted:
             self.submitted = self.submitted._replace(lasting=True)
         self.end()
 
     def refresh(self) -> None:
-        """Render its page with the next refresh of its group, or tell the extensions if it is aside."""
+        """Render its page with the next refresh of its group; if it is aside, call the extensions instead."""
         if self.aside:
             if self.group:
                 self.group.follow(self)
@@ -255,11 +257,11 @@ class Session(Viewer):
     # For its owners, on the loop
 
     def enter(self, group: ServedGroup | None) -> None:
-        """It is a session of *group* from here on."""
+        """Make it a session of *group* from here on."""
         self.group = group
 
     def is_due(self, now: float) -> bool:
-        """Return whether it may be refreshed again; then it may not before its interval is over."""
+        """Return whether it may be refreshed again, and begin its next interval if so."""
         if self.quiet_until > now:
             return False
         if self.refresh_interval:
@@ -267,29 +269,29 @@ class Session(Viewer):
         return True
 
     def begin_refresh(self) -> None:
-        """Its host is about to refresh it."""
+        """Note that its host begins to refresh it."""
         self.refreshing = True
 
     def end_refresh(self) -> None:
-        """Its host has refreshed it; refresh it again if there is more."""
+        """Note that its host has refreshed it; refresh it again if there is more news."""
         self.refreshing = False
         if self.stale and self.group:
             self.group.schedule()
 
     def listen(self, events: bool, interval: float = 0.0) -> None:
-        """Let the view handle broadcasts, or not, and be refreshed at most once in *interval* seconds."""
+        """Set whether the view handles broadcasts, and that it is refreshed at most once in *interval* seconds."""
         self.listens, self.refresh_interval = events, interval
 
     def extend(self, factory: ExtensionFactory, option: Any = None) -> None:
-        """Let its group have the extension that *factory* makes, and give that *option* for this session."""
+        """Add the extension that *factory* makes to its group, with *option* for this session."""
         self.extensions[factory] = option
 
     def be_aside(self) -> None:
-        """Leave the news to an extension: they are neither kept for its view, nor is that refreshed."""
+        """Leave the news to an extension: they are not kept for its view, and the view is not refreshed."""
         self.aside = True
 
     def show_cursors(self) -> None:
-        """Its page draws cursors from here on."""
+        """Note that its page draws cursors from here on."""
         self.shows_cursors = True
         if self.group:
             self.group.follow(self)

@@ -1,4 +1,4 @@
-"""Sends signals of what this process has written to the store: in order, and off the writer's path."""
+"""The signals for writes of this process to the store: sent in order, without delaying the writer."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from django.utils.translation import gettext
 from ..calls import awaited
 from ..rates import LogLimit, user_code
 from ..signals import Presence, presence_joined, presence_left, presence_updated
-from ..state.records import Change, Member, What, record
+from ..state.records import Change, Member, StepKind, record
 
 __all__ = ["News", "Signalling", "asend", "news_of", "send"]
 
 logger = logging.getLogger("djust_presence")
 
-MOST_WAITING = 100_000  # of a process; receivers that are slower than people come and go lose the rest
-PATIENCE = 5.0  # seconds that the end of a process waits for receivers
+MOST_WAITING = 100_000  # signals of a process; receivers that are too slow for more lose the rest
+RECEIVERS_WAIT = 5.0  # seconds that the end of a process waits for receivers
 
-SIGNALS = {What.JOIN: presence_joined, What.LEAVE: presence_left, What.UPDATE: presence_updated}
+SIGNALS = {StepKind.JOIN: presence_joined, StepKind.LEAVE: presence_left, StepKind.UPDATE: presence_updated}
 
 
 class News(NamedTuple):
@@ -42,7 +42,7 @@ class News(NamedTuple):
 
 
 def news_of(changes: Iterable[Change]) -> list[News]:
-    """Return the signals to send for *changes*, in order; none where nobody receives them."""
+    """Return the signals to send for *changes*, in order; none if there are no receivers."""
     heard = {what: signal for what, signal in SIGNALS.items() if signal.has_listeners(Presence)}
     if not heard:
         return []
@@ -55,19 +55,18 @@ def news_of(changes: Iterable[Change]) -> list[News]:
 
 
 def send(news: Iterable[News]) -> None:
-    """Send signals from a thread without a running loop. What a receiver raises is logged by Django."""
+    """Send signals from a thread without a running loop. Django logs errors of receivers."""
     for one in news:
         one.signal.send_robust(Presence, **one.arguments)
 
 
 async def asend(news: Iterable[News]) -> None:
-    """Send signals from a running loop. What a receiver raises is logged."""
+    """Send signals from a running loop. Errors of receivers are logged."""
     for one in news:
         try:
             await awaited(one.signal.asend_robust(Presence, **one.arguments))
-        except Exception as error:
-            if (left_out := user_code.line("signal", type(error))) is not None:
-                logger.exception("A receiver of a presence signal failed.%s", left_out)
+        except Exception:
+            user_code.log(logger.exception, "A receiver of a presence signal failed.")
 
 
 class Signalling:
@@ -86,14 +85,14 @@ class Signalling:
         self._task: asyncio.Task[None] | None = None
 
     def put(self, news: Iterable[News]) -> None:
-        """Send *news* soon, after what was put before."""
+        """Send *news* soon, after those that were put before."""
         for one in news:
             if len(self._waiting) < MOST_WAITING:
                 self._waiting.append(one)
-            elif (rest := self._too_slow.line()) is not None:
-                logger.error(
-                    "A presence signal was not sent: its receivers are too slow. Let them hand long work to a queue.%s",
-                    rest,
+            else:
+                self._too_slow.log(
+                    logger.error,
+                    "A presence signal was not sent: its receivers are too slow. Let them hand long work to a queue.",
                 )
         if self._waiting:
             self._wake.set()
@@ -103,7 +102,7 @@ class Signalling:
 
     async def _run(self) -> None:
         if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
-            # async_to_sync waits in the thread of a TestCase, say, and only that one sees its transaction.
+            # async_to_sync waits in a thread, such as that of a TestCase, and only that one sees its transaction.
             await self._send_for_ever()
             return
         async with ThreadSensitiveContext():
@@ -126,16 +125,16 @@ class Signalling:
                 self._idle.set()
 
     async def flush(self) -> None:
-        """Return when everything has been sent, or after five seconds."""
+        """Wait until everything has been sent, for five seconds at most."""
         try:
-            await asyncio.wait_for(self._idle.wait(), PATIENCE)
+            await asyncio.wait_for(self._idle.wait(), RECEIVERS_WAIT)
         except TimeoutError:
             logger.warning(
                 "%d presence signals were not sent before this process ended.", len(self._waiting) + 1
             )
 
     async def aclose(self) -> None:
-        """Send what is waiting, if that takes no longer than five seconds, and end the task."""
+        """Send the signals that wait, for five seconds at most, and end the task."""
         await self.flush()
         task, self._task = self._task, None
         if task:

@@ -1,4 +1,4 @@
-"""Outages of the presence store: one line in the log when writes or reads begin to fail, one when they work again."""
+"""Log lines about the presence store: one when writes or reads begin to fail, one when they work again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from ..backends.base import Backend
 from ..errors import PresenceUnavailable
 from ..outages import OutageOf
 
+__all__ = ["read_failed", "read_worked", "write_failed", "write_worked"]
+
 logger = logging.getLogger("djust_presence")
 
-# Apart: a store that is full, or a replica that nobody can write to, answers reads all the time.
+# Counted apart: a full store, or a read-only replica, goes on answering reads.
 _writes = OutageOf[Backend]()
 _reads = OutageOf[Backend]()
 

@@ -1,4 +1,4 @@
-"""The presence of one process (and loop): its sessions, the groups it serves, and how they reach the others."""
+"""The presence of one process (and loop): its sessions, the groups it serves, and its writes and messages."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from .writer import Writer
 
 __all__ = ["Tracker"]
 
-FIRST_FETCH = 0.2  # seconds after which a group is read even if the layer has not answered yet
-LINGER = 30.0  # seconds for which a group without sessions is served on: its pages may be reloading
+FIRST_FETCH = 0.2  # seconds after which a group is read though the layer has not answered yet
+LINGER = 30.0  # seconds for which a group without sessions is still served: its pages may be reloading
 
 
 class Tracker:
-    """Does what its sessions wish, with as few calls to the store, and as few messages, as possible.
+    """Carries out the wishes of its sessions, with as few calls to the store and as few messages as possible.
 
-    To be used on the loop of its *clock*; methods that may be called from any thread say so.
+    Use it on the loop of its *clock*; methods that may be called from any thread say so.
     """
 
     def __init__(self, backend: Backend, settings: Settings) -> None:
@@ -50,15 +50,15 @@ class Tracker:
         self._layer = channel_layer() if backend.shared else None
         self._connections: dict[Connection[Session], None] = {}
         self.groups: dict[str, Group] = {}
-        self._replicas: dict[str, Replica] = {}  # theirs
+        self._replicas: dict[str, Replica] = {}  # the replicas of these
         self._refresher = Refresher(self.clock)
         self._running: list[asyncio.Task[None]] = []
         self._stopped = False
         self._graces = Alarm(self.clock, self._expire)
-        self._equip()
+        self._make_parts()
 
-    def _equip(self) -> None:
-        """Make the parts that end with a stop: those of before may still be busy with that."""
+    def _make_parts(self) -> None:
+        """Make the parts that end with a stop; the former ones may still be busy stopping."""
         hear = Incoming(self.groups, self._notice).hear
         self.bus: Bus = LayerBus(hear, self._layer, self.backend.namespace) if self._layer else LocalBus(hear)
         self._outbox = Outbox(fresh, self._shown)
@@ -76,16 +76,16 @@ class Tracker:
     # Connections and sessions
 
     def connect(self, host: Host[Session], owner: Any) -> Connection[Session]:
-        """Create a connection, of which *owner* is the host's own object. It has no effect until it begins."""
+        """Create a connection; *owner* is the host's own object for it. It has no effect until it begins."""
         return Connection(self, self.clock, host, owner)
 
     def session(self, connection: Connection[Session], owner: Any) -> Session:
-        """Create a session, of which *owner* is the host's own object. It has no effect until ``Session.live()``."""
+        """Create a session; *owner* is the host's own object for it. It has no effect until ``Session.live()``."""
         return Session(self, self.clock, connection, owner)
 
     @property
     def sessions(self) -> list[Session]:
-        """The live ones."""
+        """The live sessions."""
         return [session for connection in self._connections for session in connection.sessions]
 
     def connected(self, connection: Connection[Session]) -> None:
@@ -102,13 +102,13 @@ class Tracker:
         taken_over = self._submissions.take_over(session)
         self.follow(session)
         if taken_over:
-            session.refresh()  # its page was rendered with one connection more
+            session.refresh()  # its page was rendered with another connection too many
         self._look_away(
-            session, session.looks.key if session.looks else None
-        )  # it has read another group than it is in
+            session, session.mount_reads.key if session.mount_reads else None
+        )  # it has read another group than its own
 
     def follow(self, session: Session) -> None:
-        """Do what the session wishes."""
+        """Carry out the wishes of the session."""
         if not session.open:
             return
         self._start()
@@ -156,7 +156,7 @@ class Tracker:
         return group
 
     def look(self, session: Session, key: str, before: str | None) -> None:
-        """Serve the group *key*, which a session reads that is not live yet."""
+        """Serve the group *key* to a session that is not live yet."""
         self._start()
         self._look_away(session, before)
         self._serve(key).look(session)
@@ -173,7 +173,7 @@ class Tracker:
             self._reader.fetch(group)
 
     def settle(self, touched: Iterable[str] = ()) -> None:
-        """Confirm what is settled, and get the snapshots that replicas of the groups *touched* ask for."""
+        """Confirm settled wishes, and get the snapshots that replicas of the groups *touched* ask for."""
         for key in touched:
             if group := self.groups.get(key):
                 self.fetch(group)
@@ -185,13 +185,13 @@ class Tracker:
     # Messages
 
     def broadcast(self, key: str, event: Event) -> None:
-        """Send an event to all sessions of a group, here and elsewhere."""
+        """Send an event to all sessions of a group, in all processes."""
         self.bus.publish(key, [event.item])
         if group := self.groups.get(key):
             group.happened(event)
 
     def publish(self, changes: Iterable[Change]) -> None:
-        """Publish Changes of this process: here at once, to the others in one message a group, and by signals."""
+        """Publish Changes of this process: here at once, to other processes in one message a group, and by signals."""
         items: dict[str, list[Item]] = {}
         changes = list(changes)
         self.signals.put(news_of(changes))
@@ -211,17 +211,17 @@ class Tracker:
     def _start(self) -> None:
         if not self._running:
             if self._stopped:
-                self._equip()
+                self._make_parts()
             runs = self._writer.run, self._reader.run, self._housekeeping
             self._running = [self.clock.supervise(run) for run in runs]
             self.bus.subscribe(NOTICES, lambda: None)
         if self._keeper.start():
-            for session in self.sessions:  # present again, after a clean stop that was not the end
+            for session in self.sessions:  # present again, after a clean stop that did not end the process
                 self._submissions.submit(session)
             self._writer.wake()
 
     async def _housekeeping(self) -> None:
-        """Look after sessions, drop idle groups; return when nobody is left."""
+        """Look after sessions and drop idle groups; return when no session is left."""
         upkeep = Upkeep(self.settings, self.clock)
         idle = 0.0
         while idle < LINGER:
@@ -245,9 +245,9 @@ class Tracker:
         del self.groups[group.key], self._replicas[group.key]
 
     def drain(self) -> asyncio.Task[None]:
-        """Begin a clean stop: whoever comes back elsewhere within DRAIN_GRACE has never been away.
+        """Begin a clean stop: users whose page connects to another process within DRAIN_GRACE stay present.
 
-        It retires the lease, not the process: what is tracked later goes under another one. The task may be awaited.
+        It retires the lease, not the process: later presences get another lease. The task may be awaited.
         """
         told = self._writer.retire(self._submissions.retire(), self.settings.drain_grace)
         return self.clock.spawn(self._drain(told))
@@ -257,18 +257,18 @@ class Tracker:
         await self.signals.flush()
 
     def drain_now(self) -> None:
-        """The same when the process ends: blocking, from any thread, and without a word to the others.
+        """Do the same when the process ends: blocking, from any thread, and without messages to other processes.
 
         Raises ``PresenceUnavailable`` if the store has not heard of it.
         """
         self._writer.retire_now(self._submissions.retire(), self.settings.drain_grace)
 
     def take_unheard(self) -> PresenceUnavailable | None:
-        """Return, once, why the store did not hear of the last drain; None if it did."""
+        """Return, once, the error that kept the last drain from the store; None if there was none."""
         return self._writer.take_unheard()
 
     async def aclose(self) -> None:
-        """Leave with everybody at once, and end every task."""
+        """Let all users leave at once, and end every task."""
         for connection in tuple(self._connections):
             connection.end()
         self._stop()

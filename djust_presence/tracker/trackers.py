@@ -17,6 +17,18 @@ from ..state.replica import Replica
 from .signalling import asend, news_of, send
 from .tracker import Tracker
 
+__all__ = [
+    "asignal",
+    "close_all",
+    "drain_all",
+    "get_tracker",
+    "serves_if",
+    "serves_pages",
+    "serving",
+    "signal",
+    "will_serve",
+]
+
 logger = logging.getLogger("djust_presence")
 
 _trackers: dict[asyncio.AbstractEventLoop, list[Tracker]] = {}
@@ -49,7 +61,7 @@ def serving(key: str) -> Replica | None:
 
 
 def will_serve() -> None:
-    """Note that this process serves pages, though none may be open yet: for a host whose consumer is made."""
+    """Note that this process serves pages, though none may be open yet: for a host that makes its consumer."""
     global _serves
     _serves = True
 
@@ -65,7 +77,7 @@ def serves_pages() -> bool:
 
 
 def signal(changes: Iterable[Change]) -> None:
-    """Send the signals of what this process has written by itself, in a thread without a running loop.
+    """Send the signals for writes of this process without a tracker, in a thread without a running loop.
 
     In a process with open pages they come after those of its tracker; elsewhere this returns when they are sent.
     """
@@ -77,7 +89,7 @@ def signal(changes: Iterable[Change]) -> None:
 
 
 async def asignal(changes: Iterable[Change]) -> None:
-    """The same in a running loop."""
+    """Do the same in a running loop."""
     if news := news_of(changes):
         if tracker := _running():
             tracker.clock.call(tracker.signals.put, news)
@@ -112,9 +124,9 @@ async def close_all() -> None:
 
 
 def _at_exit() -> None:
-    """Some servers tell an application nothing of their stop, but let the interpreter end in order.
+    """Drain at the end of the interpreter: some servers do not tell an application that they stop.
 
-    So late no channel layer works any more: the others find out at their next renewal.
+    The channel layer does not work so late: other processes find out at their next renewal.
     """
     unheard: list[PresenceUnavailable | None] = []
     for tracker in _all():
@@ -128,8 +140,8 @@ def _at_exit() -> None:
 
 def _say_unheard(errors: Iterable[PresenceUnavailable | None]) -> None:
     for error in filter(None, errors):
-        logger.warning("The presence store did not hear of this process's end (%s).", error)
-        break  # of all loops of the process
+        logger.warning("Could not tell the presence store of this process's end (%s).", error)
+        break  # all loops of the process have the same
 
 
 def _forget() -> None:

@@ -30,7 +30,7 @@ class Upkeep:
         return min(3.0, settings.heartbeat_interval / 10, settings.reauth_interval / 10 or 3.0)
 
     def run(self, connections: Collection[Connection[Session]]) -> None:
-        """Do what is due for *connections*."""
+        """Do the work that is due for *connections*."""
         self._ping(connections)
         self._check(connections)
 

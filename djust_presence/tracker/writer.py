@@ -1,4 +1,4 @@
-"""The only one in a process that changes the store: one call at a time, as its Keeper decides."""
+"""The writer, through which all changes of the store by a process go: one call at a time, as its Keeper decides."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from .store_outages import write_failed, write_worked
 
 __all__ = ["Writer"]
 
-LONGEST_STOP = 4.0  # seconds for the store to hear of retired leases; servers kill what takes 10 to stop
+# Seconds to tell the store of retired leases; servers kill a process that takes 10 to stop.
+LONGEST_STOP = 4.0
 
 
-class Owner(Protocol):
-    """The process that the writer works for."""
+class WriterOwner(Protocol):
+    """The process of the writer."""
 
     def publish(self, changes: Iterable[Change]) -> None:
-        """The store has made these Changes for this process."""
+        """Publish Changes that the store has made for this process."""
 
     def settle(self, touched: Iterable[str]) -> None:
-        """The store has answered, or some time has passed; replicas of the groups *touched* may want a snapshot."""
+        """Confirm wishes, after an answer or some time; replicas of the groups *touched* may want a snapshot."""
 
 
 class Writer:
     """Carries the calls of *keeper* to *backend*."""
 
-    def __init__(self, backend: Backend, bus: Bus, clock: Clock, keeper: Keeper, owner: Owner) -> None:
+    def __init__(self, backend: Backend, bus: Bus, clock: Clock, keeper: Keeper, owner: WriterOwner) -> None:
         self._backend = backend
         self._bus = bus
         self._clock = clock
@@ -42,10 +43,11 @@ class Writer:
         self._turning = asyncio.Lock()
         self._wake = asyncio.Event()
         self._failure = PresenceUnavailable("")  # the last one
-        self._unheard: tuple[PresenceUnavailable, float] | None = None  # the failure to tell an end, and when
+        # The error of a failed clean stop, and its time.
+        self._unheard: tuple[PresenceUnavailable, float] | None = None
 
     def wake(self) -> None:
-        """The outbox may have something to say."""
+        """Look for pending writes."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -57,7 +59,7 @@ class Writer:
                 await self._wait()
 
     async def _wait(self) -> None:
-        """Return when something is due, or :meth:`wake` is called."""
+        """Wait until a call is due, or :meth:`wake` is called."""
         due = self._keeper.due
         timer = self._clock.later(due - self._clock.now, self._wake.set) if due < inf else None
         await self._wake.wait()
@@ -84,7 +86,7 @@ class Writer:
         self._settle()
         lost = self._keeper.outbox.lease is None and not self._keeper.resting
         if lost or call.verb == "renew":
-            self._bus.again(always=lost)  # what the store has lost, the layer may have lost too
+            self._bus.again(always=lost)  # a layer on the same server may have lost its data as well
         return True
 
     def _settle(self) -> None:
@@ -97,17 +99,17 @@ class Writer:
     def retire(self, leaving: Iterable[str], grace: float) -> Coroutine[Any, Any, None]:
         """End the lease: *leaving* leave at once, the others after *grace* seconds unless they come back elsewhere.
 
-        Later wishes go under another lease. Await what is returned for the store to hear of it.
+        Later wishes go under another lease. Await the result to tell the store.
         """
         self._keeper.retire(leaving, grace)
         return self._tell_ends()
 
     def retire_now(self, leaving: Iterable[str], grace: float) -> None:
-        """The same without the loop: blocking, and the others find out by themselves.
+        """Do the same without the loop: blocking, and without messages to other processes.
 
-        This includes what the loop had begun of it, and may have had no time for: the store takes no write twice.
-        Raises ``PresenceUnavailable`` if the store has not heard of it; what the loop has tried in vain is not
-        tried again.
+        This repeats calls that the loop has begun and may not have finished: the store does not apply a write twice.
+        Raises ``PresenceUnavailable`` if the store does not answer; a call that failed on the loop is not
+        repeated.
         """
         self._keeper.retire(leaving, grace)
         if error := self.take_unheard():
@@ -116,7 +118,7 @@ class Writer:
             getattr(self._backend, call.verb)(*call.args)
 
     def take_unheard(self) -> PresenceUnavailable | None:
-        """Return, once, why the store did not hear that a lease was retired; None if it did, or if that has expired."""
+        """Return, once, the error that kept the end of a lease from the store; None if there was none, or it has expired."""
         unheard, self._unheard = self._unheard, None
         if unheard is None:
             return None
@@ -124,7 +126,7 @@ class Writer:
         return error if self._clock.now - at < self._keeper.timing.ttl else None
 
     async def _tell_ends(self) -> None:
-        """Tell the store of all leases that are retired; give up after `LONGEST_STOP`."""
+        """Tell the store of all retired leases; give up after `LONGEST_STOP`."""
         self._failure = PresenceUnavailable(f"no answer within {LONGEST_STOP:g} seconds")
         try:
             async with asyncio.timeout(LONGEST_STOP), self._turning:

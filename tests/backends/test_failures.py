@@ -15,8 +15,8 @@ import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from djust_presence.backends.failures import meaning
 from djust_presence.backends.redis import RedisBackend
+from djust_presence.backends.redis.errors import meaning
 from djust_presence.errors import PresenceUnavailable
 from djust_presence.testing.backends.base import LONG
 from tests.servers import RedisServer, find_redis_server, find_valkey_server, free_port
@@ -148,7 +148,7 @@ class TestServersThatPresenceCannotUse:
     def test_a_web_server(self) -> None:
         with plain(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n") as port:
             assert said(f"redis://127.0.0.1:{port}/0") == (
-                "what answers there is not Redis; correct host and port"
+                "the server there is not Redis; correct host and port"
             )
 
 

@@ -24,9 +24,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 from django.utils.module_loading import import_string
 
-from djust_presence.backends import redis as module
-from djust_presence.backends import servers
-from djust_presence.backends.redis import RedisBackend, unavailable
+from djust_presence.backends.redis import RedisBackend, servers
+from djust_presence.backends.redis import backend as module
+from djust_presence.backends.redis.backend import unavailable
 from djust_presence.errors import PresenceUnavailable
 from djust_presence.state.records import Op, Renewal, Reply, Snapshot, Status, Work
 from djust_presence.testing.backends.base import BOUND, GONE, LONG, join, leave
@@ -947,7 +947,7 @@ class TestConfiguration:
     def test_a_value_that_is_not_a_url_is_not_shown(self, url: str) -> None:
         with override_settings(DJUST_PRESENCE=None, DJUST_CONFIG={"REDIS_URL": url}):
             (message,) = RedisBackend(url).check()
-        assert message.msg.startswith("DJUST_CONFIG['REDIS_URL'] is no Redis URL. ")
+        assert message.msg.startswith("DJUST_CONFIG['REDIS_URL'] is not a Redis URL. ")
         assert not re.search("abcd|99999|'ab'", f"{message.msg} {message.hint}")
 
     @pytest.mark.parametrize(

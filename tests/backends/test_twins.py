@@ -14,7 +14,7 @@ from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
 from djust_presence.state.order import Spot
 from djust_presence.state.records import SCHEMA, Join, Leave, Op, Renewal, Reply, Status, Work
-from djust_presence.state.store import Group, Lease, Row, Store
+from djust_presence.state.store import Lease, Row, Store, StoredGroup
 
 pytestmark = pytest.mark.redis
 
@@ -93,7 +93,7 @@ def of_clock(said: float) -> float:
 
 
 def rows_of_store(store: Store) -> Rows:
-    def member_text(group: Group, user: str) -> str:
+    def member_text(group: StoredGroup, user: str) -> str:
         connections, joined_at, meta = group.users[user]
         ref = group.refs[user][0][1] if connections == 1 else ""
         return f"{connections}:{joined_at:017.6f}:{ref}:{meta}"

@@ -76,7 +76,7 @@ async def test_a_server_that_knows_no_cursors_is_told_of_no_moves(site: Site, pa
     wire = await visit(site, page, SURFACE)
     await add_rule(page, STYLE)
     assert await wire.read() == {"type": "cursors"}
-    await wire.send("error", code="no-cursors", message="The view of this page is no LiveCursorMixin.")
+    await wire.send("error", code="no-cursors", message="The view of this page is not a LiveCursorMixin.")
     await page.mouse.move(150, 80)
     await says_nothing(wire, page)
     await wire.send("cursors", you="me", rate=30, all=True)

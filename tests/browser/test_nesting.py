@@ -7,7 +7,7 @@ import random
 import pytest
 from playwright.async_api import Page
 
-from djust_presence.live.nesting import Reader
+from djust_presence.live.nesting import HtmlReader
 from djust_presence.live.stack import Printed
 
 NAMES = "live-region div p span ul li tbody tr td table g section caption h2 button".split()  # noqa: SIM905
@@ -88,7 +88,7 @@ async def test_only_an_element_that_a_browser_does_not_find_is_a_fault(page: Pag
     found = await page.evaluate(IS_THERE, [[html, printed.name] for html, printed in pages])
     differing = []
     for (html, printed), is_there in zip(pages, found, strict=True):
-        reader = Reader(html, [printed])
+        reader = HtmlReader(html, [printed])
         reader.read()
         if is_there is bool(reader.faults):
             differing.append((html, reader.faults))

@@ -14,7 +14,7 @@ from tests.backends.relay import Relay
 from tests.live_pages import LivePage, Person
 from tests.servers import RedisServer, SiteServer, find_valkey_server
 
-UNHEARD = "The presence store did not hear of this process's end"
+UNHEARD = "Could not tell the presence store of this process's end"
 LONGEST_STOP = 8.0  # seconds: the servers' own pauses, and a few seconds of ours
 
 

@@ -23,7 +23,7 @@ from pytest_django import Settings
 
 from djust_presence import PresenceMixin
 from djust_presence import presence as facade
-from djust_presence.djust.consumer import SeatedConsumer
+from djust_presence.djust.consumer import PresenceConsumer
 from djust_presence.djust.host import _consumer
 from djust_presence.tracker import Event, Session, get_tracker
 from tests import until as waiting
@@ -238,7 +238,7 @@ async def test_the_consumer_is_djusts_own_and_holds_the_view_that_is_live() -> N
         (session,) = sessions()
         consumer: Any = _consumer(session)
         assert isinstance(consumer, LiveViewConsumer)
-        assert isinstance(consumer, SeatedConsumer)
+        assert isinstance(consumer, PresenceConsumer)
         assert type(consumer).__name__ == "LiveViewConsumer"
         assert consumer.view_instance is session.owner
 

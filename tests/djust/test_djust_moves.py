@@ -227,7 +227,7 @@ async def test_moves_are_taken_in_again_after_a_check_that_broke_down(said: list
         session.owner.request.user = user
         await move(page, 2)
         assert await until_taken(page) == [2]
-    assert said == ["A move for NeedsPermission could not be taken in."]
+    assert said == ["A move for NeedsPermission could not be handled."]
     said.clear()
 
 

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from djust_presence.backends.registry import get_backend
 from djust_presence.feed import polling
 from djust_presence.feed.newcomers import Newcomers
-from djust_presence.presence.store import Turns
+from djust_presence.presence.store import Throttle
 from tests.pages import site
 
 TEMPLATES = {
@@ -51,6 +51,6 @@ def _redis(url: str) -> dict[str, Any]:
 def fresh_limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Begin with a process that knows no polling page and has never reaped."""
     monkeypatch.setattr(polling, "_newcomers", Newcomers())
-    monkeypatch.setattr(polling, "_reaping", Turns())
+    monkeypatch.setattr(polling, "_reaping", Throttle())
     yield
     get_backend().close()

@@ -51,7 +51,7 @@ async def test_the_first_that_a_page_is_told_has_itself_in_it(store: type[Store]
 async def test_a_page_counts_itself_while_the_store_takes_no_writes(
     store: type[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "PATIENCE", 0.2)
+    monkeypatch.setattr(hub, "OWN_PRESENCE_WAIT", 0.2)
     async with opened(of("ada")) as ada, opened(of("grace")) as grace, opened(of("grace")) as counter:
         await ada.join("site")
         store.full = True
@@ -68,7 +68,7 @@ async def test_a_page_counts_itself_while_the_store_takes_no_writes(
 async def test_a_page_that_goes_on_waiting_may_leave(
     store: type[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "PATIENCE", 0.2)
+    monkeypatch.setattr(hub, "OWN_PRESENCE_WAIT", 0.2)
     async with opened(of("ada")) as ada, opened(of("grace")) as grace:
         await ada.join("site")
         store.full = True

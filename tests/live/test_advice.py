@@ -184,7 +184,7 @@ def test_a_live_tag_in_the_page_of_another_view_says_so(
     for _ in range(2):
         (said,) = advised(f"/{page}", client)
         assert said.startswith(
-            f"{view} is no live view, but its template uses {tag}: its page stays as it is."
+            f"{view} is not a live view, but its template uses {tag}: its page stays as it is."
         )
     assert caplog.messages == [said]
 

@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from djust_presence import LiveCursorMixin, presence
 from djust_presence.events import event_handler
-from djust_presence.hosts.checks import AT_ONCE
+from djust_presence.hosts.access_failures import AT_ONCE
 from tests.live.conftest import Socket
 from tests.until import until
 

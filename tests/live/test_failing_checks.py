@@ -15,7 +15,7 @@ from django.urls import path
 from pytest_django import Settings
 
 from djust_presence.hosts.access import current_users
-from djust_presence.hosts.checks import MAX_FAILURES
+from djust_presence.hosts.access_failures import MAX_FAILURES
 from tests.until import until
 
 from .failing_sessions import SessionStore

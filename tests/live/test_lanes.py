@@ -102,14 +102,14 @@ async def test_a_refresh_that_hangs_delays_others_only_a_little(lanes: Lanes) ->
     assert await gate.is_entered()
     begun = time.monotonic()
     await asyncio.wait_for(lanes.run(thread_name, refresh=True), 5)
-    assert time.monotonic() - begun > lanes_module.REFRESH_PATIENCE / 2
+    assert time.monotonic() - begun > lanes_module.REFRESH_WAIT / 2
     assert await asyncio.wait_for(lanes.run(thread_name), 5)
     gate.leave.set()
     await task
 
 
 async def test_refreshes_take_turns(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, "REFRESH_PATIENCE", 60.0)
+    monkeypatch.setattr(lanes_module, "REFRESH_WAIT", 60.0)
     names = await asyncio.gather(*(lanes.run(thread_name, refresh=True) for _ in range(20)))
     assert len(set(names)) == 1
 

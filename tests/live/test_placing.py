@@ -9,7 +9,7 @@ import pytest
 from django.template import TemplateSyntaxError
 from pytest_django import Settings
 
-from djust_presence.live.nesting import Reader
+from djust_presence.live.nesting import HtmlReader
 from tests.profiling import calls_of
 
 from .showing import Show
@@ -162,14 +162,14 @@ def test_a_torn_or_misplaced_element_is_an_error(show: Show, page: str, message:
     ],
 )
 def test_an_element_that_browsers_leave_in_place_is_no_error(show: Show, page: str) -> None:
-    with calls_of(Reader.read, "self") as read:
+    with calls_of(HtmlReader.read, "self") as read:
         show(page, {"row": "<td>{{ count }}"})
     assert len(read) == 1
 
 
 def test_without_debug_nothing_is_read(show: Show, settings: Settings) -> None:
     settings.DEBUG = False
-    with calls_of(Reader.read, "self") as read:
+    with calls_of(HtmlReader.read, "self") as read:
         assert show("<table>" + LIVE + "</table>").first
     assert read == []
 
@@ -184,7 +184,7 @@ def test_a_page_is_read_once_and_again_with_other_regions(show: Show) -> None:
         + LIVE
         + "</table>{% endif %}"
     )
-    with calls_of(Reader.read, "self") as read:
+    with calls_of(HtmlReader.read, "self") as read:
         page.refresh(count=1)
         assert len(read) == 1
         page.refresh(count=1, word="x")
@@ -210,7 +210,7 @@ def test_reading_takes_no_more_time_than_the_square_of_the_page() -> None:
             + "<p a=" * times
         )
         start = perf_counter()
-        Reader(html, []).read()
+        HtmlReader(html, []).read()
         return perf_counter() - start
 
     assert median(seconds(800) / seconds(100) for _ in range(5)) < 8**2 * 4

@@ -18,7 +18,7 @@ from django.utils.translation import override
 from pytest_django import Settings
 
 from djust_presence.hosts.outgoing import MAX_WAITING_FRAMES, STALLED, Changed, Outgoing, encode
-from djust_presence.live.rendering import Page, Place, Shown
+from djust_presence.live.rendering import Rendering, Shown, TagPlace
 from djust_presence.live.script import inject_script
 from tests.until import until
 
@@ -27,9 +27,9 @@ from .conftest import live
 from .test_consumer import started
 
 
-def page(**regions: str) -> Page:
-    places = tuple((Place(name, 1, 1), "") for name in sorted(regions))
-    return Page(HttpResponse("".join(regions.values())), regions, places, (), "token")
+def page(**regions: str) -> Rendering:
+    places = tuple((TagPlace(name, 1, 1), "") for name in sorted(regions))
+    return Rendering(HttpResponse("".join(regions.values())), regions, places, (), "token")
 
 
 # Regions

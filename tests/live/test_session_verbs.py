@@ -29,7 +29,7 @@ from django.urls import path
 from pytest_django import Settings
 
 from djust_presence.events import event_handler
-from djust_presence.hosts.sessions import Standing
+from djust_presence.hosts.sessions import SocketSession
 from djust_presence.live import LiveView
 from tests.live.conftest import Socket
 
@@ -181,8 +181,8 @@ def test_each_verb_that_is_guarded_is_so_in_both_its_forms() -> None:
     known = set(VERBS) | set(ENDING) | OF_THE_CLASS
     assert known == twins | {"set"}, "Django's sessions have other verbs: may they run on a socket?"
     for name in twins:
-        assert (name in vars(Standing)) == (f"a{name}" in vars(Standing)), name
-    assert ("__setitem__" in vars(Standing)) == ("aset" in vars(Standing))
+        assert (name in vars(SocketSession)) == (f"a{name}" in vars(SocketSession)), name
+    assert ("__setitem__" in vars(SocketSession)) == ("aset" in vars(SocketSession))
 
 
 @both

@@ -31,11 +31,11 @@ from hypothesis import settings as exploring
 from hypothesis import strategies as st
 from pytest_django import Settings
 
+from djust_presence.checks.views import check_shared_parts
 from djust_presence.live import LiveView
 from djust_presence.live.memo import MAX_KEPT, Memo
 from djust_presence.live.nodes import read
 from djust_presence.mixins import PresenceMixin
-from djust_presence.routing_checks import check_shared_parts
 
 from . import othertags, sharedtags
 from .conftest import live

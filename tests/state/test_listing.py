@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from djust_presence.state.listing import Members, Presences, presences
-from djust_presence.state.records import Member, encode_meta, records
+from djust_presence.state.metas import encode_meta
+from djust_presence.state.records import Member, records
 
 MEMBERS = {
     "7": Member(1, 2.0, encode_meta({"name": "Ann", "color": "teal"})),

@@ -9,16 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djust_presence.state.records import (
-    MAX_META_BYTES,
-    Change,
-    Member,
-    Place,
-    decode_meta,
-    encode_meta,
-    record,
-    records,
-)
+from djust_presence.state.metas import MAX_META_BYTES, decode_meta, encode_meta
+from djust_presence.state.records import Change, Member, Place, record, records
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 JSON = st.recursive(

@@ -152,7 +152,7 @@ async def test_errors_of_other_processes_have_one_line_in_ten_seconds(
     await until(lambda: here.pages.events)
     now = 10.0
     elsewhere.publish("room", [["event", "x"]])
-    said = "Could not take in an item of another process."
+    said = "Could not apply an item of another process."
     await until(lambda: caplog.text.count(said) == 2)
     lines = [record.getMessage() for record in caplog.records if record.name == "djust_presence"]
     assert lines == [said, f"{said} 199 more like it were not logged."]

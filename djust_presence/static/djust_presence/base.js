@@ -1,8 +1,8 @@
 /**
  * The base of all our pages: the document as it is, notices, colours, and live cursors.
  *
- * `document[Symbol.for("djust_presence.parts")]` has what our scripts have of each other, in whatever order they come;
- * tools/scripts.d.ts says what. A boosted navigation runs this one again, perhaps for another page.
+ * `document[Symbol.for("djust_presence.parts")]` has the parts that our scripts share, in whatever order they load;
+ * tools/scripts.d.ts has their types. A boosted navigation runs this script again, perhaps for another page.
  */
 (() => {
   "use strict";
@@ -15,11 +15,11 @@
   const SCRIPT_RETRY = 5_000; // milliseconds
   const HELP = "See docs/how-to/troubleshoot.md.";
 
-  /** A node as it is: a form's fields, and images of a document, hide what they are named after. */
+  /** The node's own properties: a form's fields, and images of a document, hide those they are named after. */
   const bare = (node) =>
     new Proxy(node, {
       get(target, name) {
-        // What a script has defined there stands.
+        // A definition by another script stands.
         const own = Object.getOwnPropertyDescriptor(target, name);
         if (typeof name === "symbol" || own?.configurable === false) return target[name];
         const value = Reflect.get(Object.getPrototypeOf(target), name, target);
@@ -52,22 +52,22 @@
     const painted = new Set();
     const { style } = document.createElement("i");
 
-    /** An element that has left the page cannot be heard, so the document speaks for it. */
+    /** Dispatch on the element, or on the document if the element has left the page. */
     function emit(type, detail = {}, source = window.document) {
       const speaker = bare(source).isConnected ? bare(source) : document;
       speaker.dispatchEvent(new CustomEvent(type, { bubbles: true, detail }));
     }
 
-    /** The value as the browser writes it, if it is a colour and nothing else; else "". */
+    /** Return the value as the browser writes it, if it is a colour and nothing else; else "". */
     function plainColor(value) {
-      // Nothing but what is substituted (var(), if(), attr(), inherit) is taken for a colour and for a width.
+      // A value that is valid as a colour and as a width too is a substitution (var(), if(), attr(), inherit).
       if (typeof value !== "string" || CSS.supports("width", value)) return "";
       style.color = "";
       style.color = value;
       return style.color;
     }
 
-    /** A strict policy refuses style attributes in HTML, but not what a script sets on an element. */
+    /** Set colours by script: a strict policy refuses style attributes in HTML. */
     function paint(root) {
       for (const element of root.querySelectorAll(`[${COLOR}]`)) painted.add(element);
       for (const element of painted) {
@@ -78,7 +78,7 @@
       }
     }
 
-    /** Add to `window.djustPresence`, which other scripts may have made. An element of that id is none. */
+    /** Add to `window.djustPresence`, which other scripts may have made. An element of that id does not count. */
     function offer(name, value) {
       if (!Object.hasOwn(window, "djustPresence")) {
         Object.defineProperty(window, "djustPresence", { value: {}, configurable: true, writable: true });
@@ -86,7 +86,7 @@
       window.djustPresence[name] = value;
     }
 
-    /** Live cursors: a script of its own, loaded once the page has a surface. `send(frame)` takes what they say. */
+    /** Live cursors: a script of its own, loaded once the page has a surface. `send(frame)` takes their frames. */
     function cursors(send) {
       let loaded = null;
       let tag = null;

@@ -14,7 +14,7 @@
  */
 
 const page = new Proxy(document, {
-  // Elements hide what of a document they are named after.
+  // Elements hide the properties of a document that they are named after.
   get(target, name) {
     const value = Reflect.get(Document.prototype, name, target);
     return typeof value === "function" ? value.bind(target) : value;
@@ -29,11 +29,11 @@ const warn = (text) => console.warn(`djust_presence: ${text}`);
 
 const times = {
   open: 4, // until a socket must be ready
-  life: 5, // a socket that lives so long works
+  life: 5, // a socket that lives longer works
   delay: 1, // the longest pause before another try, doubled each time
   longest: 4, // up to this
-  fall: 6, // without a connection, until a page polls whose sockets have worked, or that waits for a live page's:
-  // others are not to see it go
+  fall: 6, // without a connection, until a page polls though its sockets have worked, or it waits for a live page's:
+  // less than others would need to see it leave
   again: 1, // before the socket is opened again after a log-out: this, or up to twice as long
   retry: 60, // before a page that polls tries a socket, doubled each time
   rarest: 600, // up to this
@@ -41,7 +41,7 @@ const times = {
   poll: 60, // the longest pause between polls
   failed: 60, // the longest pause after an error of the server
   answer: 10, // for the answer to a poll; the pause after a refused one, where the server says none
-  person: 3, // a page polls once it was visible so long, or used; with 0, where a program drives it too
+  person: 3, // a page polls once it was visible so long, or used; with 0, even if a program drives it
   leave: 0.25, // for a removed element to come back
   stale: 1, // without a connection, until elements say so
   announce: 2, // between announcements
@@ -50,15 +50,15 @@ const times = {
 const FINAL = [4400, 4403, 4404, 4408]; // as in codes.py
 const LOG_IN = 4401;
 const FAILED = 4500;
-const NO_MISSES = [null, 1012, 4000]; // a live page that goes on to another; a server that stops, or has heard nothing
+const NO_MISSES = [null, 1012, 4000]; // a live page that navigates; a server that stops, or got no sign of life
 const MISSES = 2; // in a row, after which the page polls
-const LATER_MISSES = 6; // where a socket has lived: it may be a restart
+const LATER_MISSES = 6; // if a socket has lived: it may be a restart
 const MOST_NEWS = 8;
-const MOST_IDS = 500; // that the server looks for
+const MOST_IDS = 500; // in one room
 
 const after = (seconds, run) => setTimeout(run, seconds * 1_000);
 const now = () => performance.now() / 1_000;
-const address = (path = "") => new URL(path, location.href); // whatever the page's <base> is
+const address = (path = "") => new URL(path, location.href); // not relative to the page's <base>
 const isVisible = () => page.visibilityState === "visible";
 /** Full jitter: the pages of a restarted server do not come back all at once. */
 const backOff = (tries, longest) => Math.random() * Math.min(times.delay * 2 ** tries, longest);
@@ -70,7 +70,7 @@ function token() {
 
 let ownToken;
 
-/** Return the token by which the server knows somebody without a session: of this browser, this tab, or none. */
+/** Return the token that names a visitor without a session: of this browser, of this tab, or none. */
 function visitor() {
   if (settings.anonymous === "none") return undefined;
   const name = "djust_presence.visitor";
@@ -85,15 +85,15 @@ function visitor() {
   return ownToken;
 }
 
-// --- Transport: lines to the server, of which one counts -----------------------------------------------
+// --- Transport: lines to the server, one of them current -----------------------------------------------
 
 /** @type {any} */
 let line = null;
 /** @type {any} */
 let trial = null; // a socket that takes over from polling if it lives
 let state = "idle";
-let started = false; // not while the page is prerendered, nor once it has been left
-let lived = false; // a socket has, on this page
+let started = false; // false while the page is prerendered, and after it was left
+let lived = false; // true once a socket of this page has lived
 let misses = 0;
 let tries = 0;
 let trials = 0;
@@ -111,7 +111,7 @@ function setState(next, code = null) {
   staleTimer = after(next === "reconnecting" ? times.stale : 0, () => rooms.forEach(repaint));
 }
 
-/** Send what is wanted, over a new line if there is none. */
+/** Send the wishes, over a new line if there is none. */
 function connect() {
   if (line) line.sync();
   else if (!started || retryTimer || state === "stopped" || ![...rooms.values()].some(wishOf)) return;
@@ -129,7 +129,7 @@ function connect() {
       line = own;
       if (own.ready) opened(own);
       else fallTimer ??= after(times.fall, fall);
-    } else line = openSocket(lived || !misses ? times.open : times.open / 2); // where none has worked, none may come through
+    } else line = openSocket(lived || !misses ? times.open : times.open / 2); // shorter if none has worked: none may get through
   }
 }
 
@@ -143,7 +143,7 @@ function openSocket(patience) {
   let ping = 30;
   let watchdog;
 
-  /** A server that stays silent for so long is dead: `readyState` would not say so, nor a close event come. */
+  /** A server that stays silent so long is dead, though `readyState` does not change and no close event comes. */
   function watch(seconds) {
     clearTimeout(watchdog);
     watchdog = after(seconds, () => end(1006));
@@ -172,7 +172,7 @@ function openSocket(patience) {
   socket.onclose = ({ code }) => end(code);
   socket.onmessage = ({ data }) => {
     const frame = JSON.parse(data);
-    // Timers of hidden pages are throttled, message handlers are not: so the server asks and the page answers.
+    // Timers of hidden pages are throttled, message handlers are not: so the server pings and the page answers.
     if (frame.type === "ping") mine.send({ type: "pong" });
     else if (frame.type === "ready") {
       ping = frame.ping ?? ping;
@@ -213,7 +213,7 @@ function ended(mine, code) {
     tryLater();
   }
   if (mine !== line) return;
-  line = mine.before; // which it was to take over from, and has not got that far
+  line = mine.before; // which it had not replaced yet
   if (line) {
     line.sync();
     tryLater();
@@ -250,7 +250,7 @@ function fall() {
   connect();
 }
 
-/** Join by the socket, and only then say goodbye by polling: so nobody sees the page go or come. */
+/** Join by the socket, and only then say goodbye by polling: so others see no leave or join. */
 function takeOver(mine) {
   trial = null;
   trials = 0;
@@ -268,7 +268,7 @@ function settle(mine) {
   mine.before = null;
 }
 
-/** While the page polls, try a socket now and then, when somebody looks at it. A live page tries its own. */
+/** While the page polls, try a socket now and then, if the page is visible. A live page tries its own. */
 function tryLater(seconds = Math.min(times.retry * 2 ** trials++, times.rarest)) {
   clearTimeout(trialTimer);
   if (!settings.socket || hostLine()) return;
@@ -283,10 +283,10 @@ function openPolling() {
   let id = token();
   let seq = "";
   let failures = 0;
-  let isBack = true; // with the next answer
+  let isBack = true; // until the next answer
   let earliest = 0; // when the next one may follow
   let busy = false;
-  let due = false; // again, soon after the answer
+  let due = false; // poll again soon after the answer
   let idle = false; // a socket takes over
   let timer;
 
@@ -377,7 +377,7 @@ function openPolling() {
       }
     }
     if (isBack && lived) {
-      // The server may have been away: it is not that sockets do not work.
+      // The server may have been down: that does not mean that sockets fail.
       trials = 0;
       tryLater(times.delay);
     }
@@ -385,7 +385,7 @@ function openPolling() {
     return Math.min(answer.every || times.poll, times.poll);
   }
 
-  /** Return the pause after an answer that is none. */
+  /** Return the pause after a failed poll. */
   function failed(response) {
     const status = response?.status ?? 500;
     if (idle) return 0;
@@ -406,11 +406,11 @@ function openPolling() {
   return mine;
 }
 
-// Robots of search engines run scripts, have no sockets, and are not counted: they neither stay nor do anything.
+// Robots of search engines run scripts and have no sockets. They are not counted, as they neither stay nor act.
 let isPerson = false;
 let personTimer;
 
-/** Return if a page of this tab has polled, or note it: its next page need not wait. */
+/** Return whether a page of this tab has polled, or note that it has: its next page need not wait. */
 function met(polls = "") {
   const name = "djust_presence.met";
   try {
@@ -434,7 +434,7 @@ function watchForPerson() {
 
 let host;
 
-/** The line that presence.js of a live page offers: its socket. None while a script has taken that page away. */
+/** The line that presence.js of a live page offers: its socket. None while a script has replaced that page. */
 function hostLine() {
   const offered = document[Symbol.for("djust_presence.line")];
   if (offered && !host) {
@@ -471,9 +471,9 @@ function hostOffline(code, final) {
   ended(host, code);
 }
 
-// --- Rooms: what the page knows of its groups ------------------------------------------------------------
+// --- Rooms: the state of the page's groups ------------------------------------------------------------
 
-// For the page's life: of several elements only the first has the ticket.
+// Kept for the page's life: of several elements for a room only the first has the ticket.
 const rooms = new Map();
 const nameless = new WeakSet();
 let isPlanned = false;
@@ -481,11 +481,11 @@ let isPlanned = false;
 /** Return the state of a room that nobody uses. */
 const blank = () => ({
   ...{ meta: undefined, me: null, refused: null, renewed: false },
-  self: null, // the own record, until the server's state has it
-  known: false, // there was a state
-  ...{ listed: false, partial: false, some: [] }, // whom it was about: all, not quite all, or these
-  ...{ members: new Map(), total: 0 }, // as the server says
-  ...{ people: new Map(), list: [], count: 0 }, // as is shown
+  self: null, // the reader's own record, until the server's state has it
+  known: false, // a state has come
+  ...{ listed: false, partial: false, some: [] }, // the people in it: all, a part of all, or these
+  ...{ members: new Map(), total: 0 }, // as the server sent them
+  ...{ people: new Map(), list: [], count: 0 }, // as shown
 });
 
 function roomOf(id) {
@@ -498,7 +498,7 @@ function learn(room, kind, ticket) {
   if (room.refused) line?.asked.delete(room.id);
 }
 
-/** Return the join that a room needs, or null if nothing is wanted of it. */
+/** Return the join frame that a room needs, or null if nothing uses it. */
 function wishOf(room) {
   const uses = [...(room?.uses ?? [])];
   const { tracks, watches } = room?.tickets ?? {};
@@ -562,7 +562,7 @@ const receive = {
     settle(line);
   },
   state(room, { count, members = [], partial = false }, { waiting, want }) {
-    // Until the last wish is answered, this is about the one before it.
+    // Until the last wish is answered, this answers an earlier one.
     const listed = waiting ? room.listed : !!want.list;
     if (!waiting) room.some = want.some ?? [];
     show(room, new Map(members.map((raw) => [raw.id, person(room, raw)])), count, listed, partial);
@@ -578,7 +578,7 @@ const receive = {
   refused(room, { code }, asked) {
     asked.waiting = 0;
     settle(line);
-    // A script's ticket has not lasted, or is not for whom the reader is by now.
+    // A script's ticket has expired, or is for another user than the present reader.
     const again = room.key !== null && !room.renewed && ["bad-ticket", "expired", "other"].includes(code);
     if (!again) return refuse(room, code);
     Object.assign(room, { refused: code, renewed: true });
@@ -606,7 +606,7 @@ function freeze(value) {
   return value;
 }
 
-/** Return a person as scripts get them: the one that is known, if they are the same. */
+/** Return a person as scripts get them: the known object, if it is equal. */
 function person(room, raw) {
   const known = room.people.get(raw.id);
   const one = freeze({ ...raw, name: String(raw.name || settings.guest || "Guest") });
@@ -615,10 +615,10 @@ function person(room, raw) {
   return one;
 }
 
-/** Compare who is there with who was shown, and say what has changed. */
+/** Compare the people with those last shown, and emit the changes. */
 function show(room, members, total, listed = room.listed, partial = room.partial) {
   const { people: before, count: countBefore } = room;
-  // Nobody can tell who has come to a list that is cut.
+  // The joins and leaves of a cut list are unknown.
   const told = room.known && room.listed && listed && !room.partial && !partial;
   if (!listed || members.has(room.self?.id)) room.self = null;
   const people = room.self ? new Map(members).set(room.self.id, room.self) : members;
@@ -663,13 +663,13 @@ const KINDS = {
   "presence-room": { want: () => ({}), paint() {} },
 };
 
-// Of elements and what is in them, but for what scripts may animate.
+// All mutations but those of attributes that scripts may animate.
 const ATTRIBUTES = [
   ...["room", "ticket", "watch", "of", "max", "online", "aria-label", "data-presence"],
   ...["role", "class", "title", "src", "data-id", "data-presence-color"],
 ];
 
-/** The server, another script or this one has changed an element: the people of its room are what it shows. */
+/** Render an element again after any change to it, by the server or a script. */
 const observer = new MutationObserver((records) => {
   const hosts = records.map(({ target }) =>
     (target instanceof Element ? target : target.parentElement)?.closest(Object.keys(KINDS).join()),
@@ -677,14 +677,14 @@ const observer = new MutationObserver((records) => {
   for (const element of new Set(hosts)) {
     const own = element?.isConnected && elements.get(element);
     if (!own) continue;
-    // Two scripts that both insist would go on for ever.
+    // Two scripts that both restore their own content would never stop.
     if (now() - own.since > 1) Object.assign(own, { since: now(), looks: 0 });
     own.looks += 1;
     if (own.looks <= 20) lookAt(element);
   }
 });
 
-/** Take in what an element's attributes say. */
+/** Read the attributes of an element. */
 function lookAt(element) {
   const own = elements.get(element) ?? { use: null, ticket: null, wish: "", timer: 0, looks: 0, since: 0 };
   elements.set(element, own);
@@ -698,7 +698,7 @@ function lookAt(element) {
   const room = roomOf(id);
   const ticket = element.getAttribute("ticket");
   const watches = element.hasAttribute("watch");
-  // The server may have sent a younger one than stands there.
+  // The server may have sent a younger ticket than the attribute's.
   if (ticket && ticket !== own.ticket) learn(room, watches ? "watches" : "tracks", (own.ticket = ticket));
   const tracks = !watches && element.localName !== "presence-dot";
   const want = KINDS[element.localName].want(element);
@@ -722,14 +722,14 @@ function paint(element, room) {
   if (room.known && !room.refused) KINDS[element.localName].paint(element, room);
 }
 
-/** Nothing is written that is there already: each change is looked at again. */
+/** Write only differences, as each change triggers another rendering. */
 function set(element, name, value) {
   if (element.getAttribute(name) === value) return;
   if (value === null) element.removeAttribute(name);
   else element.setAttribute(name, value);
 }
 
-/** The server's own text node stays: what patches the page may hold on to it. */
+/** Keep the server's own text node: a patcher of the page may refer to it. */
 function setText(element, text) {
   const [node, ...others] = element.childNodes;
   if (!(node instanceof Text) || others.length) element.textContent = text;
@@ -804,10 +804,10 @@ function paintAvatar(avatar, { id, color, avatar: src }, name) {
   }
 }
 
-/** A strict policy refuses style attributes, but not what a script sets. */
+/** Set the colour by script: a strict policy refuses style attributes. */
 function paintColor(avatar) {
   const given = avatar.getAttribute("data-presence-color");
-  const color = CSS.supports("color", given) ? given : ""; // and not the address of a picture, for instance
+  const color = CSS.supports("color", given) ? given : ""; // not the address of a picture, for instance
   if (avatar.style.getPropertyValue("--presence-color") !== color)
     avatar.style.setProperty("--presence-color", color);
 }
@@ -816,7 +816,7 @@ const nameOf = (element, one) => (nameless.has(one) && element.getAttribute("dat
 const fill = (element, name, text, value) =>
   (element.getAttribute(`data-${name}`) ?? text).replace("{}", () => value);
 
-// --- Announcements: one polite region, filled now and then ---------------------------------------------
+// --- Announcements: one polite region, filled in batches ---------------------------------------------
 
 let region;
 const news = new Map();
@@ -863,7 +863,7 @@ function handleOf(/** @type {any} */ room, tracks) {
     try {
       listener(detail);
     } catch (error) {
-      reportError(error); // and go on with the others
+      reportError(error); // and call the others
     }
   };
   const tell = (name, detail) =>
@@ -877,7 +877,7 @@ function handleOf(/** @type {any} */ room, tracks) {
 
   return Object.freeze({
     /**
-     * Call `listener` at each event; the first `sync` comes at once if the people are known. Returns its end.
+     * Call `listener` at each event; the first `sync` comes at once if the people are known. Returns a function to stop.
      * @type {(name: string, listener: (detail: any) => void) => () => void}
      */
     on(name, listener) {
@@ -898,7 +898,7 @@ function handleOf(/** @type {any} */ room, tracks) {
     get me() {
       return isIn() ? room.me : null;
     },
-    /** Merge into the own meta; null takes a key away. */
+    /** Merge into the reader's own meta; null deletes a field. */
     update(/** @type {{[key: string]: string | number | boolean | null}} */ changes) {
       if (!isIn()) return;
       const merged = Object.entries({ ...room.meta, ...changes }).filter(([, value]) => value !== null);
@@ -906,7 +906,7 @@ function handleOf(/** @type {any} */ room, tracks) {
       if (socket()) line.send({ type: "update", room: room.id, meta: changes });
       else line?.sync();
     },
-    /** Send to the others. Returns whether it could be: by a socket only. */
+    /** Send to the others. Returns false without a socket. */
     send(/** @type {string} */ event, /** @type {any} */ payload = null) {
       socket()?.send({ type: "send", room: room.id, event, payload });
       return !!socket();
@@ -1003,7 +1003,7 @@ function start() {
   else addEventListener("DOMContentLoaded", begin);
 
   const shared = /** @type {any} */ (globalThis);
-  // An element of this name is no property of the window itself.
+  // An element of this name is not an own property of the window.
   const own = Object.hasOwn(shared, "djustPresence") ? shared.djustPresence : {};
   return (shared.djustPresence = Object.assign(own, { attach, join }));
 }

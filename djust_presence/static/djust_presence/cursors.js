@@ -1,13 +1,13 @@
 /**
- * Live cursors: says where this page's pointer is on a shared surface, and draws those of the others there.
+ * Live cursors: sends the position of this page's pointer on a shared surface, and draws those of the others there.
  *
- * `document[Symbol.for("djust_presence.cursors")]` connects it with a server: given `send(frame)`, it returns
- * what it wants to be told: online(), offline(), rendered() after changes to the page, and show(frame) with
- * what the server says. The frames are those of the protocol, "cursors" and "cursor".
+ * `document[Symbol.for("djust_presence.cursors")]` connects it with a server: given `send(frame)`, it returns the
+ * functions to call: online(), offline(), rendered() after changes to the page, and show(frame) with a frame of
+ * the server. The frames are those of the protocol, "cursors" and "cursor".
  *
- * What the page can go by:
- *   <live-cursors name guest>     its first element is a surface; `guest` is whoever has no name
- *   [data-cursor-anchor], [id]    in a surface: what the pointer is over, and is drawn over elsewhere
+ * The interface for pages:
+ *   <live-cursors name guest>     its first element is a surface; `guest` is the label for users without a name
+ *   [data-cursor-anchor], [id]    in a surface: elements to which positions are anchored
  *   [data-presence-cursors=off]   on <html> or <live-cursors>: the others' cursors are not drawn
  *   <presence-cursors>            what they are drawn in: the parts cursor, arrow, pulse and label, and
  *                                 --presence-color, --presence-cursor-size, -font, -text and -idle
@@ -22,7 +22,7 @@
   const TAG = "live-cursors";
   const ANCHOR = "data-cursor-anchor";
   const SWITCH = "data-presence-cursors";
-  const TOP = ":where(:modal, :popover-open, :fullscreen)"; // what is in the browser's top layer
+  const TOP = ":where(:modal, :popover-open, :fullscreen)"; // elements in the browser's top layer
   const LONGEST_NAME = 128; // characters
   const USUAL_RATE = 30; // a second
   const MOST = 50; // cursors that are drawn
@@ -43,20 +43,20 @@
   const HIGHEST = 48;
   const ROUNDING = 0.01;
 
-  // --- Where things are ---
+  // --- Geometry ---
 
   const tags = document.getElementsByTagName(TAG);
-  const rects = new Map(); // element → where it is, for as long as nothing moves
+  const rects = new Map(); // element → its rectangle, kept while nothing moves
   const frames = new Map(); // the same, and of the boxes
   const boxes = new Map();
-  const layouts = new Map(); // element → what of it changes seldom, for as long as LOOK_CLOSELY
-  const zooms = new Map(); // element → its CSS zoom with that of all around it, for as long as the layouts
+  const layouts = new Map(); // element → its seldom changing measures, kept for LOOK_CLOSELY
+  const zooms = new Map(); // element → its CSS zoom times that of its ancestors, kept like the layouts
   let studiedAt = 0;
   let lookedAt = 0;
   let fresh = false;
 
   /**
-   * Begin to look at the page. It is looked at anew when it has scrolled or was rendered; and every now and then,
+   * Begin a measurement of the page. It is measured again after a scroll or a rendering; and every now and then,
    * as a script may change anything.
    */
   function look(now) {
@@ -79,7 +79,7 @@
   /** The tag of that name: the first, if there are several. */
   const tagNamed = (name) => Array.prototype.find.call(tags, (tag) => nameOf(tag) === name);
 
-  /** The first element of a tag that is more than a frame around others. */
+  /** The first element of a tag that is not just a frame around others. */
   function surfaceOf(tag) {
     let element = tag.firstElementChild;
     while (element && bare(element).matches(`live-region, ${TAG}`)) element = element.firstElementChild;
@@ -97,19 +97,19 @@
     return tag;
   }
 
-  /** The element in which an element is laid out: none for what is in the top layer. */
+  /** The element in which an element is laid out: none in the top layer. */
   function outerOf(element) {
     const { assignedSlot, parentElement, parentNode } = bare(element);
     if (bare(element).matches(TOP)) return null;
     return assignedSlot ?? parentElement ?? (parentNode instanceof ShadowRoot ? parentNode.host : null);
   }
 
-  /** How transforms turn an element, with all around it. */
+  /** The transforms of an element and its ancestors, as one matrix. */
   function turnOf(element) {
     const { ownerSVGElement, clientWidth } = bare(element);
     const outer = outerOf(element);
     const turn = outer ? layoutOf(outer).turn : new DOMMatrix();
-    // Parts of a drawing are taken as they look in it; what has no box of its own is not turned by itself.
+    // Parts of a drawing are taken as they look in it; an element without a box has no transform.
     const { display, transform, rotate = "none", scale = "none" } = getComputedStyle(element);
     if (ownerSVGElement || display === "contents" || (display === "inline" && !clientWidth)) return turn;
     if (transform === "none" && rotate === "none" && scale === "none") return turn;
@@ -138,7 +138,7 @@
       const [x, y] = [hypot(a, b), hypot(c, d)];
       return { a: a / x, b: b / x, c: c / y, d: d / y };
     }
-    // What else has changed its size: zoom, a drawing around it.
+    // Other causes of its size: zoom, a drawing around it.
     const rect = rectOf(element);
     const right = ratio(rect.width, abs(a) * width + abs(c) * height);
     const down = ratio(rect.height, abs(b) * width + abs(d) * height);
@@ -152,7 +152,7 @@
     const outer = outerOf(element);
     const around = outer && layoutOf(outer);
     const clips = around?.clips ?? [];
-    // What overflows the body scrolls with the page.
+    // Content that overflows the body scrolls with the page.
     const isPage = [document.documentElement, document.body].includes(element);
     const isOpen = isPage || (overflowX === "visible" && overflowY === "visible");
     const { clientLeft, clientTop, clientWidth, clientHeight } = bare(element);
@@ -162,12 +162,12 @@
     const slanted = Boolean((axes.a && axes.b) || (axes.c && axes.d));
     layout = {
       clips: isOpen ? clips : [element, ...clips],
-      // What is in the top layer around it. The layer is in <html> itself, whatever that is in.
+      // The element of the top layer around it. The layer is in <html>, not in the element's ancestors.
       top: outer || element === document.documentElement ? (around?.top ?? null) : element,
       turn,
       axes,
       slanted,
-      // The rectangle around something slanted tells where it is if that is one rectangle itself.
+      // The bounding box of a slanted element tells its place if the element is one rectangle.
       vague: slanted && (!width || bare(element).getClientRects().length > 1),
       scrolls: /auto|scroll|hidden/.test(overflowX + overflowY),
       fromRight: direction === "rtl",
@@ -189,7 +189,7 @@
 
   const MUST_ZOOM = !("currentCSSZoom" in Element.prototype);
 
-  /** By what the rectangles of Safari, and of Chromium before 128, are to be multiplied: they leave CSS zoom out. */
+  /** The factor for rectangles of Safari, and of Chromium before 128, which leave CSS zoom out. */
   function zoomOf(element) {
     if (!MUST_ZOOM || !element) return 1;
     if (!zooms.has(element)) {
@@ -220,14 +220,14 @@
     const [width, height] = slanted
       ? sizeOf(element)
       : [(abs(a) * w + abs(b) * h) / (a * a + b * b), (abs(c) * w + abs(d) * h) / (c * c + d * d)];
-    // Whatever it is turned by, its centre is that of the rectangle around it.
+    // Its centre is that of its bounding box, whatever the transform.
     const x = (left + right - a * width - c * height) / 2;
     const y = (top + bottom - b * width - d * height) / 2;
     frames.set(element, (frame = { ...axes, x, y, width, height }));
     return frame;
   }
 
-  /** The same of what is inside the borders, as large as it is and scrolled as it is. */
+  /** The same of the content inside the borders, with its full size and scroll position. */
   function boxOf(element) {
     let box = boxes.get(element);
     if (box) return box;
@@ -246,7 +246,7 @@
     return box;
   }
 
-  /** Whether cursors can be told to be over it. */
+  /** Whether positions can be given relative to it. */
   function hasBox(element) {
     const { width, height } = rectOf(element);
     return width >= 0.5 && height >= 0.5 && !layoutOf(element).vague;
@@ -285,7 +285,7 @@
     return anchors.get(name);
   }
 
-  /** The nearest element around that others can find as well. */
+  /** The nearest ancestor that other pages can find as well. */
   function anchorAround(element, surface) {
     for (; element !== surface; element = bare(element).parentElement) {
       const plain = bare(element);
@@ -303,21 +303,21 @@
   let send = null;
   let live = false;
   let announced = false;
-  let heard = false; // whether the server has said anything of cursors since: else it wants to hear nothing
+  let heard = false; // whether the server has sent any cursor frame since: otherwise it takes none
   let rate = USUAL_RATE;
   let pointer = null;
   let said = JSON.stringify(NOWHERE);
   let saidAt = -Infinity;
   let reportTimer = null;
 
-  /** Let the server know that there is something to draw on. */
+  /** Tell the server that this page draws cursors. */
   function announce() {
     if (!live || announced || !Array.prototype.some.call(tags, surfaceOf)) return;
     announced = true;
     send({ type: "cursors" });
   }
 
-  /** Whether moves over an element are those of another document. */
+  /** Whether moves over an element belong to another document. */
   const isFrame = (element) => Boolean(element.contentWindow) || element.localName === "embed";
 
   function position() {
@@ -346,7 +346,7 @@
     return [x, y, box.width, box.height].map(Math.round);
   }
 
-  /** Say where the pointer is, if it is not where it was said to be; not more often than the rate allows. */
+  /** Send the pointer's position if it has changed, as often as the rate allows. */
   function report() {
     if (!live || !heard) return;
     const now = performance.now();
@@ -417,8 +417,8 @@
     const surface = move[SURFACE] ?? null;
     let cursor = cursors.get(number);
     if (!cursor) cursor = { number, move: null, movedAt: -Infinity, at: null, point: null };
-    else if (isSame(cursor.move, move)) return; // it is mentioned, but has not moved
-    cursor.from = cursor.surface === surface ? cursor.at : null; // where it is drawn by now
+    else if (isSame(cursor.move, move)) return; // it is in the frame, but has not moved
+    cursor.from = cursor.surface === surface ? cursor.at : null; // where it is drawn at this moment
     cursor.step = Math.min(Math.max(now - cursor.movedAt, SHORTEST_STEP), LONGEST_STEP);
     cursor.move = move;
     cursor.movedAt = now;
@@ -437,7 +437,7 @@
     if (!drawn.has(cursor)) return;
     const { element, touch, stage } = cursor;
     erase(cursor);
-    // A tap is over before anybody has seen it.
+    // A tap is too short to be seen.
     if (touch && !calm.matches) {
       stage.append(element);
       element.animate({ opacity: [1, 0] }, LIFT).finished.then(() => element.remove());
@@ -455,7 +455,7 @@
   const schedule = () => (request ??= requestAnimationFrame(onFrame));
   const redraw = () => draw(performance.now());
 
-  /** Draw, with rests in between: on a slow machine many cursors take larger steps, and not the page's time. */
+  /** Draw, with rests in between: on a slow machine many cursors move in larger steps instead of blocking the page. */
   function onFrame(now) {
     request = null;
     if (now < restUntil) {
@@ -468,7 +468,7 @@
     restUntil = now + Math.min(effort / SHARE, LONGEST_REST);
   }
 
-  /** Put every cursor where it is at that time: first all reading of the page, then all writing. */
+  /** Move every cursor to its place at that time: first all reads of the page, then all writes. */
   function draw(now) {
     look(now);
     const jumps = calm.matches;
@@ -492,13 +492,13 @@
       if (cursor.element) continue;
       first -= 1;
       if (first >= 0) continue;
-      cursor.point = null; // it has to wait for the next frame
+      cursor.point = null; // left for the next frame
       moving = true;
     }
     for (const cursor of drawn) if (!cursor.point) erase(cursor);
     for (const cursor of cursors.values()) if (cursor.point) paint(cursor, now);
     if (moving) schedule();
-    // For labels that fade, and for what has changed in the page without a word.
+    // For labels that fade, and for changes of the page without an event.
     if (cursors.size && drawTimer === null) drawTimer = setTimeout(onDrawTimer, DRAW_AGAIN);
   }
 
@@ -516,7 +516,7 @@
     return { element, box: boxOf(element), guest: tag.getAttribute("guest") || "Guest" };
   }
 
-  /** The cursor's point on the screen; null if there is nothing to be seen of it. */
+  /** The cursor's point on the screen; null if it is not visible. */
   function place(cursor, surface, progress) {
     const person = people.get(cursor.number);
     if (!surface || !person || person.id === you) return null;
@@ -560,7 +560,7 @@
     cursor.at = inside(surface.box, point);
     const screen = boxOf(stage);
     const { x, y } = inside(screen, point);
-    // Text is sharp on whole pixels, and only there.
+    // Text is sharp only on whole pixels.
     const grain = still ? 1 : 8;
     const transform = `translate(${Math.round(x * grain) / grain}px, ${Math.round(y * grain) / grain}px)`;
     if (cursor.transform !== transform) cursor.element.style.transform = cursor.transform = transform;
@@ -592,11 +592,11 @@
     if (cursor.color === color) return;
     cursor.color = color;
     const plain = plainColor(color);
-    // A cursor has no text around it that has a colour.
+    // currentcolor has no meaning for a cursor.
     cursor.look.style.setProperty("--presence-color", plain.includes("currentcolor") ? "" : plain);
   }
 
-  // --- What they are drawn with ---
+  // --- Elements and styles ---
 
   const sheet = new CSSStyleSheet();
   // No filters, no blending: dozens of these move at once.
@@ -609,7 +609,7 @@
       pointer-events: none; forced-color-adjust: none;
     }
     .stage::backdrop { display: none }
-    /* What is set on each frame: to be kept short. */
+    /* Properties that are set on each frame: as few as possible. */
     .cursor { position: absolute; inset: 0 auto auto 0; width: 0; height: 0; will-change: transform }
     .look { --color: var(--presence-color, #5b5bd6); animation: appear 0.15s; transition: opacity 0.4s }
     .look.idle { opacity: var(--presence-cursor-idle, 0.4) }
@@ -666,7 +666,7 @@
   const SVG = "http://www.w3.org/2000/svg";
   const ARROW = "M0 0 5.9 17.2 8.9 10 16.2 7.1Z";
 
-  /** Not parsed: trusted types would have to be asked for that. */
+  /** Made without a parser, which would need a policy of trusted types. */
   function make(element, attributes, ...content) {
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
     element.append(...content);
@@ -693,9 +693,9 @@
 
   // Not of the layer itself: a page may have rules for popovers.
   const ground = root.appendChild(html("div", { class: "stage" }));
-  const stages = new Map(); // element of the top layer → what its cursors are drawn in, in that layer as well
+  const stages = new Map(); // element of the top layer → the stage for its cursors, in that layer as well
 
-  /** What to draw cursors over `top` in. What comes into the top layer later covers them. */
+  /** The stage for cursors over `top`. Elements that enter the top layer later cover it. */
   function stageOver(top) {
     if (!top || !layer.isConnected || !ground.showPopover) return ground;
     if (!stages.has(top)) {
@@ -741,7 +741,7 @@
       moved();
     };
     window.addEventListener("resize", rendered);
-    // What has come into the top layer is above the stage that it had there before.
+    // An element that enters the top layer again is above its former stage.
     const raised = ({ target }) => {
       fold(target);
       forgetLayouts();
@@ -765,7 +765,7 @@
       },
       offline() {
         live = false;
-        pointer = null; // whoever has not moved since is not there, for all that is known
+        pointer = null; // a pointer that has not moved since counts as gone
         said = JSON.stringify(NOWHERE);
         clearTimeout(reportTimer);
         reportTimer = null;

@@ -1,11 +1,11 @@
 /**
  * The page side of djust_presence under the views of real djust, whose own client has the socket and patches the page.
  *
- * base.js has a tag of its own, which says where the rest is.
+ * base.js has a tag of its own, which has the addresses of the other scripts.
  *
- * What the page's own scripts and styles can go by, as with the built-in host:
+ * The interface for the page's own scripts and styles, as with the built-in host:
  *   presence:<event>         on the document: a broadcast to the group, its payload in `detail`
- *   presence-client:render   on the document: what djust's views show has changed
+ *   presence-client:render   on the document: the content of djust's views has changed
  */
 (() => {
   "use strict";
@@ -23,14 +23,14 @@
   parts.djust();
 
   function start({ bare, cursors: makeCursors, document, emit, paint }) {
-    // --- What the server says to this script, on djust's own socket ---
+    // --- Frames of the server for this script, on djust's own socket ---
 
     const OURS = '{"type": "djust_presence"';
     let socket = null;
 
     const receive = {
       broadcast: ({ event, payload }) => emit(`presence:${event}`, payload),
-      /** A view with cursors is live, on whatever socket. */
+      /** Go online: a view with cursors is live on the current socket. */
       ready() {
         cursors.offline();
         cursors.online();
@@ -44,7 +44,7 @@
       if (Object.hasOwn(receive, kind)) receive[kind](payload);
     }
 
-    /** Listen to the socket that djust's client has by now, if it is another. */
+    /** Listen to the socket that djust's client has now, if it is another. */
     function listen() {
       const client = window.djust?.liveViewInstance;
       if (!client?.ws || client.ws === socket) return;
@@ -52,7 +52,7 @@
       socket = client.ws;
       socket.addEventListener("message", onMessage);
       socket.addEventListener("close", ({ target }) => target === socket && cursors.offline());
-      if (client.viewMounted) receive.ready(); // which was said before
+      if (client.viewMounted) receive.ready(); // whose frame came before
     }
 
     // --- Cursors ---
@@ -61,7 +61,7 @@
     const COLOR = "data-presence-color";
     const cursors = makeCursors(send);
 
-    /** As what djust's consumer takes from a page; `cursors` is that it draws those of others. */
+    /** Send a frame in the form that djust's consumer takes; `cursors` says that the page draws those of others. */
     function send({ type, ...position }) {
       if (socket?.readyState !== WebSocket.OPEN) return;
       const fields = type === "cursors" ? { cursors: true } : position;
@@ -72,7 +72,7 @@
 
     const changed = { subtree: true, childList: true, characterData: true, attributeFilter: [COLOR, "style"] };
     const observer = new MutationObserver((records) => {
-      // What is done about a change is none.
+      // The reaction to a change is not a change itself.
       observer.disconnect();
       paint(document);
       const elements = records.map(({ target }) => bare(target).parentElement ?? target);
@@ -86,7 +86,7 @@
     function run() {
       paint(document);
       observer.observe(window.document, changed);
-      // djust's client tells of a new socket by a class of the body, which it may also replace.
+      // djust's client marks a new socket by a class of the body; it may replace the body too.
       new MutationObserver(listen).observe(window.document, { subtree: true, attributeFilter: ["class"] });
       listen();
       cursors.rendered();

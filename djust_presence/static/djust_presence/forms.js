@@ -1,4 +1,4 @@
-/** Forms and fields of a live page: events to its view, and fields that keep what a person did. */
+/** Forms and fields of a live page: events to its view, and fields that keep a person's input. */
 (() => {
   "use strict";
 
@@ -20,11 +20,11 @@
 
     let lastRef = 0;
     const inFlight = new Map(); // ref → {name, element, sent}, or of a script's call {settle}
-    const held = new Map(); // a form on its way → its submit buttons → their own aria-disabled
+    const held = new Map(); // a form in flight → its submit buttons → their own aria-disabled
 
     /**
      * Send one event, or refuse it while the socket is down: nothing is queued. `sent` are the fields of a form
-     * that is submitted, of which one at a time is on its way.
+     * that is submitted; one submission of a form at a time is in flight.
      */
     function sendEvent(element, handler, params, sent) {
       const { name, args } = parseHandler(handler);
@@ -86,7 +86,7 @@
       }
     }
 
-    /** Not `disabled`, which would throw the focus to the body. */
+    /** Hold the buttons by aria-disabled: `disabled` would move the focus to the body. */
     function hold(form) {
       const buttons = fieldsOf(form, (field) => ["submit", "image"].includes(field.type));
       held.set(form, new Map(buttons.map((button) => [button, button.getAttribute(DISABLED)])));
@@ -101,7 +101,7 @@
       held.delete(form);
     }
 
-    // --- What elements say ---
+    // --- Attributes of elements ---
 
     const orNull = (number) => (Number.isNaN(number) ? null : number);
 
@@ -114,7 +114,7 @@
         try {
           return JSON.parse(value);
         } catch {
-          return value; // the server says what it is not
+          return value; // the server reports the error
         }
       },
       list: (value) =>
@@ -126,7 +126,7 @@
     const { int: integer, float: number, bool: boolean, json } = HINTS;
     Object.assign(HINTS, { integer, number, boolean, object: json, array: json });
 
-    /** What the attributes with this prefix say: kebab-case names become snake_case. */
+    /** The values of the attributes with this prefix: kebab-case names become snake_case. */
     function valuesOf(element, prefix) {
       const values = {};
       for (const { name, value } of bare(element).attributes) {
@@ -158,13 +158,13 @@
 
     const fieldsOf = (form, are) => [...bare(form).elements].filter(are);
 
-    /** The fields of a form, as text. What may have several values is a list, even of one. */
+    /** The fields of a form, as text. A field that may have several values is a list, even of one. */
     function formValues(form, submitter) {
       const values = {};
       const data = new FormData(form, submitter);
       for (const name of new Set(data.keys())) {
         const texts = data.getAll(name).filter((value) => typeof value === "string");
-        // The socket is known to be the page's own by its Origin: Django's token is of no use to a handler.
+        // Handlers do not need Django's token: the socket's Origin is checked.
         if (!texts.length || name === "csrfmiddlewaretoken") continue;
         const fields = fieldsOf(form, (field) => field.name === name);
         const several = fields.length > 1 && fields.every((field) => field.type === "checkbox");
@@ -190,11 +190,11 @@
       });
     }
 
-    const delayed = new Set(); // what waits for its dj-debounce: {source, attribute, timer, run}
+    const delayed = new Set(); // calls that wait for their dj-debounce: {source, attribute, timer, run}
 
     /**
      * Run it when the source has been quiet for the element's `dj-debounce`, or else for `quiet`; with "blur",
-     * when it is left. What happens at once lets what has waited go first.
+     * when it is left. A call without delay runs those that wait first.
      */
     function whenQuiet(element, attribute, source, quiet, run) {
       const said = bare(element).getAttribute("dj-debounce");
@@ -231,7 +231,7 @@
       whenQuiet(element, "dj-click", element, 0, () => {
         const data = valuesOf(element, "data-");
         const params = valuesOf(element, "dj-value-");
-        // Other scripts have data attributes of theirs: these are offered, and the handler takes what it knows.
+        // Other scripts have data attributes too: all are offered, and the handler takes those that it knows.
         if (Object.keys(data).length) params._data = data;
         sendEvent(element, bare(element).getAttribute("dj-click"), params);
       });
@@ -253,7 +253,7 @@
     }
 
     /**
-     * What a field has to say by `dj-input` or `dj-change`, its own or of an element around it.
+     * The events of a field by `dj-input` or `dj-change`, its own or those of an ancestor.
      * @param {any} field
      */
     function onField(attribute, field) {
@@ -264,7 +264,7 @@
       whenQuiet(element, attribute, field, quiet, () => sendField(field, element, attribute));
     }
 
-    /** The view behind a socket that has just opened knows nothing of what was typed before. */
+    /** Send typed input again: the view behind a socket that has just opened does not have it. */
     function inform() {
       for (const [field, { dirty }] of rememberFields(document.querySelectorAll(FIELDS))) {
         if (!dirty || field.matches(":disabled, [type=hidden], [type=radio]:not(:checked)")) continue;
@@ -275,12 +275,12 @@
       }
     }
 
-    // --- Fields that keep what a person did ---
+    // --- Fields that keep a person's input ---
 
     const handled = []; // the fields of each form that was handled, as they were sent
     let composing = null; // the element under an IME composition
 
-    /** Show new content of an element, by `patch(options)`, around what a person did. */
+    /** Show new content of an element, by `patch(options)`, and keep a person's input. */
     function keepAround(target, patch) {
       const focus = rememberFocus();
       const region = bare(target);
@@ -292,7 +292,7 @@
       return result;
     }
 
-    /** Of a button that is held, the server's aria-disabled waits for the answer. */
+    /** The server's aria-disabled of a held button waits for the answer. */
     function setHeld(element, name, value) {
       const buttons = name === DISABLED ? held.get(element.form) : null;
       if (!buttons?.has(element)) return false;
@@ -367,9 +367,9 @@
       for (const option of options) option.selected = wanted.includes(option);
     }
 
-    /** What the field would show untouched: browsers tidy up the value of a range, a colour, a date. */
+    /** The value that the field has without input: browsers normalise that of a range, a colour, a date. */
     function initialValue(field) {
-      // A hidden field has no other value than its attribute, which a script may have set.
+      // The value of a hidden field is its attribute, which a script may have set.
       if (field.type === "hidden")
         return window.document[PATCH]?.served(field)?.getAttribute("value") ?? field.value;
       if (field.value === field.defaultValue) return field.value;
@@ -405,7 +405,7 @@
       }
     }
 
-    // --- What a person does ---
+    // --- A person's actions ---
 
     document.addEventListener("click", onClick);
     document.addEventListener("submit", onSubmit);
@@ -413,7 +413,7 @@
     document.addEventListener("change", ({ target }) => onField("dj-change", target));
     document.addEventListener("focusout", ({ target }) => {
       hurry([...delayed].filter(({ source, timer }) => source === target && !timer));
-      setTimeout(page.catchUp); // when something else has the focus
+      setTimeout(page.catchUp); // after the focus has moved
     });
     document.addEventListener("compositionstart", ({ target }) => (composing = target), true);
     document.addEventListener(

@@ -1,7 +1,7 @@
 /**
  * Patching by difference: shows a server's new HTML by applying what the server has changed since its last HTML.
  *
- * The last HTML is kept as a tree, the replica, whose nodes are tied to those of the page. What is tied to none is a
+ * The last HTML is kept as a tree, the replica, whose nodes are tied to those of the page. Nodes without a tie are a
  * script's: see docs/explanation/patching.md.
  */
 (() => {
@@ -18,7 +18,7 @@
   const LIKENESS = Object.entries({ field: 6, tag: 4, content: 4, classes: 3, kind: 1 });
   const START = /^(?:[^">]|"[^"]*")*/; // a start tag, as serialised, up to its end
 
-  // --- The DOM, through its prototypes: a form's fields and a document's images hide what they are named after ---
+  // --- The DOM, through its prototypes: a form's fields and a document's images hide properties of their names ---
 
   const getter = ({ prototype }, name) => {
     const { get } = Object.getOwnPropertyDescriptor(prototype, name);
@@ -88,7 +88,7 @@
 
   const replace = (last, fresh) => replaceChild(parentOf(last), fresh, last);
 
-  // --- Trusted Types: what the server has rendered, and nothing else ---
+  // --- Trusted Types: only for the server's own HTML ---
 
   let types = window.trustedTypes;
   const trust = { createHTML: (text) => text, createScript: (text) => text, createScriptURL: (text) => text };
@@ -190,7 +190,7 @@
     return copy;
   }
 
-  /** Take away what says nothing or is refused: nonces, and style attributes where a strict policy is. */
+  /** Remove attributes without effect: nonces, and style attributes under a strict policy. */
   function tidy(tree) {
     if (!isTree(tree)) return tree;
     const elements = [...all(tree, "[style], [nonce], template")];
@@ -206,7 +206,7 @@
     return tree;
   }
 
-  // --- What is the same ---
+  // --- Equality ---
 
   /** isEqualNode() does not look into templates. */
   function isSame(one, other) {
@@ -226,7 +226,7 @@
     return ones.length === others.length && ones.every((node, index) => isSame(node, others[index]));
   }
 
-  // --- Which node is which ---
+  // --- Matching of nodes ---
 
   function areAlike(last, next) {
     if (typeOf(last) !== typeOf(next)) return false;
@@ -238,7 +238,7 @@
     namespaceOf(one) === namespaceOf(other) &&
     attribute(one, "is") === attribute(other, "is");
 
-  /** Things by key; null where several have it, which is as good as none. */
+  /** Items by key; null if several have the key, so that none is found by it. */
   function byKey(things, keyOf) {
     const found = new Map();
     for (const thing of things) {
@@ -250,19 +250,19 @@
 
   const idOf = (node) => isElement(node) && attribute(node, "id");
 
-  /** Note the element for all that is around it. */
+  /** Note the element for all its ancestors. */
   function climb(element, around) {
     for (let at = parentOf(element); at && !around.has(at); at = parentOf(at)) around.set(at, element);
   }
 
-  /** What is known by its id in both, in whatever place. */
+  /** The elements with the same id in both, in whatever place. */
   function identify(copy, next) {
     const [before, after] = [copy, next].map((tree) => byKey(all(tree, "[id]"), idOf));
     const ids = {
       partners: new Map(), // element of the new HTML → of the replica
       wanted: new Set(), // these elements of the replica
-      holders: new Map(), // what of the replica is around them
-      first: new Map(), // what of the new HTML is around one → the first that is in it
+      holders: new Map(), // the ancestors of these in the replica
+      first: new Map(), // ancestor in the new HTML → the first of them in it
       hasOwnId: (node) => {
         const id = idOf(node);
         const unique = id && before.get(id) !== null && after.get(id) !== null;
@@ -296,7 +296,7 @@
     });
   }
 
-  /** Node of the new HTML → the one of the replica that it is. */
+  /** Match nodes of the new HTML to nodes of the replica. */
   function match(copy, before, after, places, ids) {
     const pairs = new Map();
     const free = new Set(before);
@@ -326,7 +326,7 @@
     return pairs;
   }
 
-  /** Pair what is equal and alone on both sides, in any order; then the rest in order, as alike as can be. */
+  /** Pair nodes that are equal and unique on both sides, in any order; then the rest in order, by likeness. */
   function align(before, after, pair) {
     pairEnds(before, after, pair);
     if (!before.length || !after.length) return;
@@ -346,7 +346,7 @@
     alignInOrder(...[olds, news].map((sketches) => sketches.filter(({ paired }) => !paired)), pair);
   }
 
-  /** Take off both lists what is equal at their ends. Returns the last node taken off the end, or null. */
+  /** Take equal nodes off both ends of the lists. Returns the last node taken off the end, or null. */
   function trim(before, after, pair = (_last, _next) => {}) {
     const most = Math.min(before.length, after.length);
     let start = 0;
@@ -360,7 +360,7 @@
     return end;
   }
 
-  /** Pair what is equal at the ends, and one that went from one end to the other. */
+  /** Pair equal nodes at the ends, and one that moved from one end to the other. */
   function pairEnds(before, after, pair) {
     trim(before, after, pair);
     const isOnly = (one) =>
@@ -429,7 +429,7 @@
       news.forEach((next, index) => olds[index]?.kind === next.kind && pair(olds[index].node, next.node));
       return;
     }
-    const best = new Int32Array((olds.length + 1) * width); // of what is left from there
+    const best = new Int32Array((olds.length + 1) * width); // likeness of the rest from there
     for (let i = olds.length - 1; i >= 0; i -= 1) {
       for (let j = news.length - 1; j >= 0; j -= 1) {
         const at = i * width + j;
@@ -472,7 +472,7 @@
   let result;
   let hasTemplates;
 
-  /** What of `parent` is or holds this node: a script may have wrapped it. Null if it is not in there. */
+  /** The child of `parent` that is or contains this node, as a script may have wrapped it. Null if there is none. */
   function within(node, parent) {
     const up = node && parentOf(node);
     if (up === parent) return node;
@@ -492,8 +492,8 @@
     hasTemplates ||= [copy, next].some((tree) => all(tree, "template").length > 0);
     let ids;
     const scope = {
-      emptied: [], // what has gone, with its parent, once nothing in it is wanted
-      // Where elements are in place, nobody asks for these.
+      emptied: [], // removed nodes with their parents, to be emptied when nothing in them is wanted
+      // Not needed where all elements are in place.
       get ids() {
         return (ids ??= identify(copy, next));
       },
@@ -543,7 +543,7 @@
     }
     const known = after.map((node) => pairs.get(node));
     const still = steady(known, places);
-    // From the end, as nodes are put before their next sibling: what a script put behind a node stays with it.
+    // From the end, as nodes are inserted before their next sibling: nodes that a script put behind one stay with it.
     for (const node of after.reverse()) {
       const last = pairs.get(node);
       if (last) {
@@ -572,12 +572,12 @@
     const live = liveOf.get(copy);
     const here = within(live, from);
     if (here || (live && isConnected(live))) {
-      // Elsewhere it was put by a script: there it stays.
+      // If a script has moved it elsewhere, it stays there.
       if (here && isMoved) place(from === parent ? here : live, parent, nextLive);
       update(copy, next, live, scope);
       return copy;
     }
-    // A script has taken it away, and so it stays away until the server changes it.
+    // A script has removed it: it stays away until the server changes it.
     if (!isReplaced && isSame(copy, next)) return copy;
     if (swapped(next, parent)) {
       const around = parentOf(copy);
@@ -614,7 +614,7 @@
     return fresh;
   }
 
-  /** What a script has put in the place of an element of ours, under its id. */
+  /** The element with which a script has replaced one of ours, with its id. */
   function swapped(next, parent) {
     const id = idOf(next);
     const isIt = (node) => idOf(node) === id && !copyOf.has(node) && areOfOneKind(node, next);
@@ -631,7 +631,7 @@
       remove(live);
       return;
     }
-    // What a script has put around it, or right behind it, is a part of it.
+    // Nodes that a script has put around it, or right behind it, go with it.
     if (!isForeign(unit)) unit = live;
     if (isElement(live) && parent !== bodyOf(document)) {
       for (let behind; (behind = nextOf(unit)) instanceof Element && isForeign(behind); ) {
@@ -644,7 +644,7 @@
   /** Whether nothing in there is the server's. */
   const isForeign = (live) => !copyOf.has(live) && children(live).every(isForeign);
 
-  /** Take away what a script has put in the place of all content. Returns whether it had. */
+  /** Remove content with which a script has replaced all of ours. Returns whether there was some. */
   function dropReplacement(copy, live) {
     const isThere = (node) => {
       const shown = liveOf.get(node);
@@ -657,7 +657,7 @@
     return true;
   }
 
-  /** Translators take a text away and put theirs before its place. */
+  /** Remove the text of a translator, which has removed ours and put its own before that place. */
   function dropTranslation(parent, nextLive) {
     const nodes = children(parent);
     const next = within(nextLive, parent);
@@ -689,7 +689,7 @@
     else patchChildren(copy, next, live, scope);
   }
 
-  /** What a person has written stays until the server says something else, and then goes as a whole. */
+  /** Keep content that a person has written until the server changes it; then replace it as a whole. */
   function patchEditable(copy, next, live, scope) {
     if (haveSameContent(copy, next)) return;
     const now = tidy(inert.importNode(live, true));
@@ -728,7 +728,7 @@
         serializable: has("shadowrootserializable"),
       });
     } catch {
-      return; // it has one, or cannot have any: a template it stays
+      return; // it has one, or cannot have one: it stays a template
     }
     shadow.append(live.content);
     remove(live);
@@ -777,7 +777,7 @@
     return true;
   }
 
-  /** By property: what a script or a person set otherwise stays, and a strict policy allows it. */
+  /** Patch single properties: those set by a script or a person stay, and a strict policy allows it. */
   function patchStyle(copy, next, live) {
     const [last, style, own] = [copy, next, live].map(styleOf);
     for (const name of last) if (!style.getPropertyValue(name)) own.removeProperty(name);
@@ -793,13 +793,13 @@
 
   // --- Whole regions and pages ---
 
-  /** Parsed where no script runs, the content of noscript came out as elements, which would load their images. */
+  /** Make the content of noscript text: parsed without scripting it became elements, which would load images. */
   function settle(source) {
     for (const noscript of all(source, "noscript")) noscript.textContent = noscript.innerHTML;
     tidy(source);
   }
 
-  /** The head stays as it is, but for the title: what is in there has been loaded. */
+  /** Patch only the title of the head: everything else in there has been loaded. */
   function patchPage(html) {
     const source = new DOMParser().parseFromString(policy.createHTML(html), "text/html");
     const [next, body] = [htmlOf(source), bodyOf(source)];
@@ -814,7 +814,7 @@
   }
 
   function patchRegion(html, target) {
-    // As a parser reads it inside such an element: rows in a table, shapes in an SVG.
+    // Parsed inside such an element: rows in a table, shapes in an SVG.
     const source = inert.createElementNS(namespaceOf(target), nameOf(target));
     source.innerHTML = policy.createHTML(html);
     settle(source);
@@ -839,7 +839,7 @@
       apply(copyOf.has(body) ? copyOf.get(target) : renew(target));
     } catch (error) {
       reportError(error);
-      // Compared with what is there by now, the page becomes what the server says.
+      // Compared with the present page, so that it becomes the server's HTML.
       apply = read(html, target);
       try {
         apply(renew(target));

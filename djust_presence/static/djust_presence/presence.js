@@ -1,7 +1,7 @@
 /**
  * A live page: the socket to its own URL, and the regions that the server renders.
  *
- * What scripts and styles of the page can go by is in docs/reference/live-view.md.
+ * The interface for scripts and styles of the page is in docs/reference/live-view.md.
  */
 (() => {
   "use strict";
@@ -23,7 +23,7 @@
   const CONNECT_TIMEOUT = 10_000;
   const PROBE_TIMEOUT = 4_000;
   const STATUS_DELAY = 1_000;
-  const PATIENCE = 3; // tries, after which a page that was never live says so
+  const TRIES_BEFORE_NOTE = 3; // tries, after which a page that was never live says so
   const REGION = "live-region"; // an element of this name with its id, or another with this attribute
   const REGIONS = `${REGION}, [${REGION}]`;
   const NO_PATCHER =
@@ -42,7 +42,7 @@
   };
   parts.presence();
 
-  /** Make the page live. Returns what is to be done when the scripts are run again. */
+  /** Make the page live. Returns the function to call when the scripts run again. */
   function start(base, makeForms) {
     const { bare, document, emit, paint, warn, HELP, SCRIPT_RETRY } = base;
     const cursors = base.cursors(send);
@@ -60,8 +60,8 @@
     let openedUrl = null;
     let everReady = false;
     let attempts = 0;
-    let compared = false; // whether the page has the regions that its view has
-    let ping = 30; // seconds, as the server says it
+    let compared = false; // whether the page is known to have the regions of its view
+    let ping = 30; // seconds, as sent by the server
     let retryTimer;
     let watchdog;
 
@@ -73,7 +73,7 @@
       return `${protocol.replace("http", "ws")}//${host}${address.prefix}${address.pathname}${address.search}`;
     }
 
-    /** `code` is that of the close that led to it, or null if nobody closed. */
+    /** `code` is that of the close that led to the state, or null if there was none. */
     function setState(next, code = null) {
       const was = state;
       const final = next === "stopped";
@@ -86,7 +86,7 @@
         for (const listener of listeners) listener.offline(code, final);
         emit("presence-client:offline", { code, final });
       }
-      const lost = next === "reconnecting" || (next === "connecting" && attempts >= PATIENCE);
+      const lost = next === "reconnecting" || (next === "connecting" && attempts >= TRIES_BEFORE_NOTE);
       if (final) note(isReplaced() ? null : "stopped");
       else note(lost ? "reconnecting" : null);
     }
@@ -102,7 +102,7 @@
       openedUrl = socketUrl();
       socket = new WebSocket(openedUrl);
       socket.onopen = () => {
-        // Its view may take long to be mounted; a proxy may let nothing else through.
+        // Its view may take long to mount; some proxies let nothing else through meanwhile.
         clearTimeout(watchdog);
         watchdog = setTimeout(ask, CONNECT_TIMEOUT - PROBE_TIMEOUT);
       };
@@ -138,7 +138,7 @@
 
     // --- The page's address and content ---
 
-    let address; // {prefix, pathname, search} of the page's socket, whatever scripts make of `location`
+    let address; // {prefix, pathname, search} of the page's socket: scripts may change `location`
     let tag; // of base.js
     let content; // the page's regions, or the tag if it has none
 
@@ -156,16 +156,16 @@
     /** The address from which the document was loaded: another script may have replaced it since. */
     function loadedFrom() {
       const [entry] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
-      const isLoading = document.readyState !== "complete"; // else a navigation by script has brought this one
+      const isLoading = document.readyState !== "complete"; // otherwise a navigation by script has loaded this page
       return isLoading && entry?.redirectCount === 0 ? new URL(entry.name) : location;
     }
 
     const isLeft = () => content.some((element) => document.contains(element));
 
-    /** Whether a script has put other content in the place of this page's, which its view must not overwrite. */
+    /** Whether a script has replaced the content of this page, so that its view must not patch it. */
     const isSwapped = () => location.pathname !== address.pathname && !isLeft();
 
-    /** Whether it is another page as a whole, of which there is nothing to say. */
+    /** Whether it is another page as a whole, without a note for this one. */
     const isReplaced = () => isSwapped() && !document.contains(tag);
 
     /** Stop, until the content is back. */
@@ -196,10 +196,10 @@
 
     const status = document.createElement("presence-status");
     const NOTES = { reconnecting: "Reconnecting…", stopped: "This page no longer updates: reload it." };
-    let noted = null; // which of them the page says, or soon will
+    let noted = null; // the note that the page shows, or soon will
     let noteTimer;
 
-    /** Say it in the page, but not of a connection that is soon back. */
+    /** Show a note in the page, unless the connection is soon back. */
     function note(which) {
       if (which === noted && holder.isConnected) return;
       noted = which;
@@ -230,9 +230,9 @@
     const root = holder.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [topLayer];
     root.append(popover);
-    status.setAttribute("role", "status"); // as a property it came to Firefox late
+    status.setAttribute("role", "status"); // Firefox has the property since recently only
     holder.append(status);
-    // Outside the body, which may be patched or swapped as a whole. There from the start, so that it is read out.
+    // Outside the body, which may be patched or swapped as a whole. Present from the start, so that it is read out.
     document.documentElement.append(holder);
     document.addEventListener("toggle", onTopLayer, true);
     document.addEventListener("fullscreenchange", onTopLayer);
@@ -240,7 +240,7 @@
     const opened = { subtree: true, attributeFilter: ["open"] };
     new MutationObserver((records) => records.forEach(onTopLayer)).observe(document.documentElement, opened);
 
-    /** Put the note above all else, and into the modal dialog if there is one: whatever is around that is inert. */
+    /** Put the note above everything, and into the modal dialog if there is one: the page around that is inert. */
     function raise() {
       const { activeElement } = document;
       const modal =
@@ -263,7 +263,7 @@
       const longest = Math.min(FIRST_DELAY * 2 ** attempts, slowly ? LONGEST_DELAY_AFTER_FAULT : LONGEST_DELAY);
       attempts += 1;
       if (slowly && attempts === 1) warn(`the view failed, the server's log says how; trying again. ${HELP}`);
-      if (!slowly && !everReady && attempts === PATIENCE) {
+      if (!slowly && !everReady && attempts === TRIES_BEFORE_NOTE) {
         warn(
           `no connection to ${openedUrl}: has asgi.py an entry for "websocket", and does the server speak ` +
             `WebSockets? ${HELP}`,
@@ -272,7 +272,7 @@
       retryTimer = setTimeout(connect, slowly ? (longest * (1 + Math.random())) / 2 : longest * Math.random());
     }
 
-    /** Whoever stays silent for so long is dead: `readyState` would not say so. */
+    /** A server that stays silent so long is dead, though `readyState` does not change. */
     function watch(limit) {
       clearTimeout(watchdog);
       watchdog = setTimeout(() => {
@@ -283,7 +283,7 @@
       }, limit);
     }
 
-    /** Ask for a sign of life, which the server gives also while it mounts the view. */
+    /** Ping the server, which answers also while it mounts the view. */
     function ask() {
       send({ type: "ping" });
       watch(PROBE_TIMEOUT);
@@ -312,7 +312,7 @@
           if (!isPageOf(Object.keys(rendered))) send({ type: "page" });
         }
         if ("*" in rendered) {
-          waiting.clear(); // an older part would spoil the page
+          waiting.clear(); // older parts must not be shown after the whole page
           late.clear();
         }
         for (const [id, html] of Object.entries(rendered)) {
@@ -327,18 +327,18 @@
         window.dispatchEvent(new CustomEvent("djust:push_event", { detail: { event, payload } })),
       event: ({ event, payload }) => emit(`presence:${event}`, payload),
       cursors: (message) => cursors.show(message),
-      // Timers of hidden tabs are throttled, message handlers are not: so the server asks and the page answers.
+      // Timers of hidden tabs are throttled, message handlers are not: so the server pings and the page answers.
       ping: () => send({ type: "pong" }),
     };
 
     // --- Patching ---
 
     const waiting = new Map(); // region id → its newest HTML, not yet shown
-    const late = new Map(); // the same, of regions that are shown but for an element that is being edited
-    let uninformed = false; // whether the view may not know what was typed: it was mounted since
+    const late = new Map(); // the same, for regions that are shown except for an element that is being edited
+    let uninformed = false; // whether the view may lack typed input, as it was mounted since
     let patcherTimer;
 
-    /** Show what has come, as far as that is possible now. */
+    /** Show the HTML that waits, as far as that is possible now. */
     function flush() {
       const patcher = window.document[PATCH];
       if (!patcher && waiting.size) patcherTimer ??= setTimeout(warn, SCRIPT_RETRY, `${NO_PATCHER} ${HELP}`);
@@ -350,7 +350,7 @@
           try {
             patch(patcher, id, html.get(id));
           } catch (error) {
-            reportError(error); // and go on with the others
+            reportError(error); // and show the others
           }
         }
         if (html.has("*")) takeIn();
@@ -377,7 +377,7 @@
       if (typeof window.htmx?.process === "function") window.htmx.process(target);
     }
 
-    /** Show what an element that was being edited has missed. */
+    /** Show the updates that an element missed while it was being edited. */
     function catchUp() {
       if (!late.size) return;
       for (const [id, html] of late) if (!waiting.has(id)) waiting.set(id, html);
@@ -400,7 +400,7 @@
     // --- Start ---
 
     const sheet = new CSSStyleSheet();
-    // Of no specificity, so that any rule of the page has its way.
+    // Without specificity, so that any rule of the page wins.
     sheet.replaceSync(`
       :where(live-region, live-cursors) { display: contents }
       :where(presence-status) { position: fixed }
@@ -414,15 +414,15 @@
     `);
     document.adoptedStyleSheets.push(sheet);
 
-    /** A boosted navigation has brought the scripts again, perhaps for another page. */
+    /** Called when a boosted navigation has run the scripts again, perhaps for another page. */
     function visit() {
       arrive(location);
       paint(document);
       cursors.rendered();
-      // A view that has yet to be mounted will be as new as the page; the one behind a socket that is live is not.
+      // A view not mounted yet will be as new as the page; the view of a live socket is older.
       if (state !== "stopped" && state !== "live" && openedUrl === socketUrl()) return;
       window.document[PATCH]?.copyPage();
-      forms.hurry(); // what was typed is for the view that is being left
+      forms.hurry(); // typed input belongs to the former view
       waiting.clear();
       late.clear();
       forms.forget();

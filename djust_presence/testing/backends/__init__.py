@@ -1,4 +1,4 @@
-"""The contract of a backend as tests: what every backend must do, shipped for those who write one."""
+"""The contract of a backend as tests, for authors of backends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pkgutil import iter_modules
 
 import pytest
 
-# So that a test that fails shows the values that it has compared.
+# Lets a failing test show the values that it has compared.
 pytest.register_assert_rewrite(*(part.name for part in iter_modules(__path__, f"{__name__}.")))
 
 from .suite import BackendContract  # noqa: E402

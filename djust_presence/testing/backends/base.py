@@ -25,7 +25,7 @@ __all__ = ["BOUND", "GONE", "LONG", "BackendSuite", "done", "join", "leave", "me
 
 LONG = 1000.0  # seconds: nothing expires during a test
 GONE = 0.0  # seconds: expired at once
-BOUND = 20.0  # seconds that something may take which takes none
+BOUND = 20.0  # seconds that an immediate action may take
 
 
 def join(
@@ -48,14 +48,14 @@ def leave(seq: int, ref: str = "ref", key: str = "room", *, tag: str | None = No
 
 
 def done(reply: Reply) -> Change:
-    """The Change of a write that made one."""
+    """Return the Change of a write that made one."""
     assert reply.status is Status.OK
     assert reply.change is not None
     return reply.change
 
 
 def metas(change: Change | None) -> dict[str, tuple[str | None, str | None]]:
-    """The meta of each user of a Change before and after it."""
+    """Return the meta of each user of a Change before and after it."""
     assert change is not None
     return {user: (was and was.meta, now and now.meta) for user, was, now in change.steps}
 
@@ -77,13 +77,13 @@ class BackendSuite:
 
     @pytest.fixture
     def backend(self) -> Backend:
-        """A backend with nothing in it."""
+        """An empty backend."""
         raise NotImplementedError("Override the fixture 'backend'.")
 
     def stored(self, backend: Backend) -> Collection[str]:
-        """Return the names of all that *backend* keeps, but for its birth and when it was heard from.
+        """Return the names of all rows of *backend*, except its birth and the times at which it was heard from.
 
-        Override it if you can: a test sees by it that nothing is left.
+        Override it if you can: a test checks by it that nothing is left.
         """
         return ()
 
@@ -99,7 +99,7 @@ class BackendSuite:
             runner.run(backend.aclose())
 
     def lives_for_its_ttl(self, verbs: Backend, name: str, extend: Callable[[str, str], bool]) -> None:
-        """See that *extend* (lease, ref) lets a lease live for its ttl from then on, and no longer."""
+        """Check that *extend* (lease, ref) extends a lease by its ttl from then on, and no longer."""
         verbs.open("reaper", LONG)
         for attempt, ttl in enumerate((0.2, 1.0, 5.0)):
             lease, ref = f"{name}{attempt}", f"ref{attempt}"
@@ -112,7 +112,7 @@ class BackendSuite:
                 alive = extend(lease, ref)
                 time.sleep(ttl / 4)
                 work = verbs.claim("reaper", 500, 0)
-                # A busy machine cannot tell: once more, with more time.
+                # Too slow on a busy machine: once more, with more time.
                 late = time.monotonic() >= extended + ttl
                 assert late or (alive and not work)
             deadline = time.monotonic() + BOUND
@@ -126,7 +126,7 @@ class BackendSuite:
         pytest.skip("This machine is too busy to tell.")
 
     def reaped(self, verbs: Backend, own: str, limit: int) -> Iterator[Change]:
-        """The Changes that come of reaping whatever there is."""
+        """Yield the Changes of reaping all that can be claimed."""
         deadline = time.monotonic() + BOUND
         while work := verbs.claim(own, limit, 0):
             assert time.monotonic() < deadline, f"there is still work: {work}"
@@ -138,7 +138,7 @@ class BackendSuite:
         return sorted((lease, key, sorted(refs)) for lease, key, refs in work)
 
     def claims_nothing(self, verbs: Backend, own: str, within: float) -> Callable[[], None]:
-        """See that *own* claims nothing for so many seconds from here on: once, as a busy machine may be late."""
+        """Return a check, to be called once, that *own* claims nothing; it passes *within* seconds only, on a slow machine."""
         until = time.monotonic() + within
 
         def check() -> None:

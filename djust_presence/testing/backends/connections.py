@@ -89,7 +89,7 @@ class ConnectionsContract(BackendSuite):
             join(1, "tab1", meta='{"a":1}', said=30.0),
             join(2, "tab2", meta='{"a":2}', said=20.0),
             join(3, "tab3", meta='{"a":3}', said=40.0),
-            join(4, "tab3", meta='{"a":3}', said=10.0),  # known to be said later
+            join(4, "tab3", meta='{"a":3}', said=10.0),  # said later, by the given time
             leave(5, "tab3"),
             join(6, "tab2", meta='{"a":2}', said=50.0),
             join(7, "tab2", meta='{"a":4}', said=25.0),
@@ -100,7 +100,7 @@ class ConnectionsContract(BackendSuite):
         assert shown == ['{"a":1}', '{"a":1}', '{"a":3}', '{"a":1}', '{"a":2}', '{"a":1}']
 
     def test_what_is_said_now_is_later_than_what_was_given_back(self, verbs: Backend) -> None:
-        """A store may have a clock that is behind that of the store before it."""
+        """A new store's clock may be behind that of the store before it."""
         verbs.open("lease", LONG)
         ahead = time.time() + LONG
         ops = [

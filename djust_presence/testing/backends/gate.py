@@ -1,4 +1,4 @@
-"""Writes run once, in the order of their numbers, under a lease that is known."""
+"""Writes run once, in the order of their numbers, under a known lease."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that is put in comes back as it was, and nothing is left in the end."""
+"""Values come back unchanged, and nothing is left in the end."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from .base import GONE, LONG, BackendSuite, join, leave
 
 __all__ = ["PartsContract"]
 
-# In the order of their code points: that of UTF-16, or of a language, is another one.
+# In the order of their code points, which differs from that of UTF-16 and of languages.
 USERS = ["", "\x00", "1", "10", "2", "B", "a", "a b", "ab", "z", "ä", "\ud7ff", "\uffee", "\U0001f600"]
 
 
@@ -100,5 +100,5 @@ class PartsContract(BackendSuite):
         assert [*verbs.page("room")] == ["user3", "user2", "user1"]
         verbs.write(
             "lease", [join(8, "ref3", "user4", joined_at=20.0)]
-        )  # who takes the connection of another
+        )  # a user who takes over another's connection
         assert [*verbs.page("room")] == ["user2", "user1", "user4"]

@@ -137,13 +137,13 @@ class ReapingContract(BackendSuite):
         assert verbs.claim("reaper", 500, 0) == [Work("dead", "room", ["ref"])]
 
     def test_after_a_silence_everybody_has_their_turn(self, verbs: Backend) -> None:
-        """A pause of all, in which nobody who is alive could renew, is no reason to claim."""
+        """A pause in which no live process could renew is not a reason to claim."""
         unheard = pause = 0.5
         verbs.open("reaper", LONG, unheard, pause)
         verbs.open("late", GONE, unheard, pause)
         verbs.write("late", [join(1)])
         time.sleep(pause + 0.2)
-        assert verbs.claim("reaper", 500, 0) == []  # nobody was heard from up to this moment
+        assert verbs.claim("reaper", 500, 0) == []  # the store was not heard from up to this moment
         check = self.claims_nothing(verbs, "reaper", unheard)
         assert verbs.renew("reaper", 0, []).status is Status.OK
         check()
@@ -155,7 +155,7 @@ class ReapingContract(BackendSuite):
         assert work == [Work("late", "room", ["ref"])]
 
     def test_a_draining_lease_has_a_pause_as_its_turn_and_not_more(self, verbs: Backend) -> None:
-        """Its owner is not waited for, but whoever was present by it may have moved elsewhere."""
+        """Its owner is not waited for, but its users may have moved to another process."""
         pause = 0.5
         check = self.claims_nothing(verbs, "reaper", pause)
         verbs.open("reaper", LONG, LONG, pause)

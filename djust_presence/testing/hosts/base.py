@@ -1,4 +1,4 @@
-"""How a host is asked to keep the contract: its browsers and pages, and the times of the tests."""
+"""The interface between the contract and a host: browsers, pages, and the times of the tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["EARLY", "GRACE", "LOST_GRACE", "HostSuite"]
 GRACE, LOST_GRACE = 1.0, 2.0
 EARLY = 0.2  # seconds by which clocks may differ
 
-PARTS = {"each-tab", "online", "render", "session"}  # what a host may lack
+PARTS = {"each-tab", "online", "render", "session"}  # parts of the contract that a host may lack
 
 
 class HostSuite(ABC):
@@ -36,7 +36,7 @@ class HostSuite(ABC):
     def page(
         self, browser: Any, room: str, kind: str = "room", params: Mapping[str, str] | None = None
     ) -> HostPage:
-        """Return a page of *browser* that is to be opened. *params* are what its client may add, such as a query."""
+        """Return a page of *browser*, not opened yet. *params* are additions of its client, such as a query."""
 
     def session_key(self, browser: Any) -> str:
         """Return the key of the Django session of a browser that has opened a page."""
@@ -60,7 +60,7 @@ class HostSuite(ABC):
 
     @asynccontextmanager
     async def joined(self, user: str, room: str = "tea") -> AsyncIterator[HostPage]:
-        """A page of a new browser of *user*, who is in the group."""
+        """Open a page of *user* in a new browser, and wait until the user is in the group."""
         async with self.page(await self.browser(user), room) as page:
             await page.until_told("join", user)
             yield page

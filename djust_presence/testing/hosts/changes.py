@@ -11,7 +11,7 @@ __all__ = ["ChangesContract"]
 
 
 class ChangesContract(HostSuite):
-    # Coming, changing, going
+    # Joins, updates, leaves
 
     async def test_callbacks_run_on_every_page_once_and_in_order(self) -> None:
         ada = await self.browser("ada")
@@ -20,7 +20,7 @@ class ChangesContract(HostSuite):
             self.page(ada, "tea") as tab,
             self.page(await self.browser(), "tea", "watcher") as watcher,
         ):
-            await one.until_told("join", "ada")  # or the other page may be told of it too
+            await one.until_told("join", "ada")  # otherwise the other page may get it too
             async with self.joined("grace") as page:
                 await page.until_told("join", "grace")
                 await page.call("update_presence", color="red")
@@ -89,7 +89,7 @@ class ChangesContract(HostSuite):
                 await other.until_told("join", "ada")
                 await before.until_told("join", "ada")
             async with self.page(ada, "tea") as after:
-                await asyncio.sleep(GRACE + EARLY)  # by which the page before would have left
+                await asyncio.sleep(GRACE + EARLY)  # after which the former page would have left
                 await after.until_present(("grace", 1), ("ada", 1))
                 await after.settle()
                 await other.settle()

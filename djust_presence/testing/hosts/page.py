@@ -1,4 +1,4 @@
-"""A page of a host as the contract sees it: opened, asked, closed."""
+"""A page of a host, as the contract opens, calls and closes it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any, Self
 __all__ = ["BOUND", "HostPage"]
 
 BOUND = 20.0  # seconds that a page is waited for
-SETTLED = "settled"  # a broadcast after which what was sent before has arrived
+SETTLED = "settled"  # a broadcast that arrives after everything that was sent before it
 
 
 class HostPage(ABC):
     """A page, or another kind of client, with one connection. Subclass it for your host.
 
-    The code behind it tells it of each callback: :meth:`receive` appends ``("join", record)``, ``("leave", record)``,
+    Its view reports each callback to it: :meth:`receive` appends ``("join", record)``, ``("leave", record)``,
     ``("update", record)`` or ``("event", name, payload)`` to ``told``.
     """
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
-        self.online: int | None = None  # how many users it shows to be online
+        self.online: int | None = None  # the count that it shows
         self.received = ""  # all text that it got from the server
 
     @abstractmethod
@@ -32,11 +32,11 @@ class HostPage(ABC):
 
     @abstractmethod
     async def close(self, lost: bool = False) -> None:
-        """End its connection, as a browser that leaves the page or as a network that breaks; again, do nothing."""
+        """End its connection, as a browser that leaves the page or a broken network does. A second call does nothing."""
 
     @abstractmethod
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Have the code behind it call this method of its presence; return the result, as JSON has it.
+        """Let its view call this method of its presence; return the result, after a round trip through JSON.
 
         A host whose methods take a key adds it.
         """
@@ -56,7 +56,7 @@ class HostPage(ABC):
 
     @property
     def changes(self) -> list[tuple[str, str]]:
-        """The comings, goings and updates that it was told of, each with the name of the user."""
+        """The joins, leaves and updates that it was told of, each with the name of the user."""
         return [(kind, rest[0]["name"]) for kind, *rest in self.told if kind != "event"]
 
     @property
@@ -65,7 +65,7 @@ class HostPage(ABC):
         return [(rest[0], rest[1]) for kind, *rest in self.told if kind == "event" and rest[0] != SETTLED]
 
     async def until_told(self, kind: str, name: str, times: int = 1) -> None:
-        """Wait until it was told so often of a change of the user *name*."""
+        """Wait until it was told *times* times of a change of the user *name*."""
         await self._until(lambda: self.changes.count((kind, name)) >= times, f"{kind} of {name}")
 
     async def until_event(self, name: str, payload: Any) -> None:
@@ -89,7 +89,7 @@ class HostPage(ABC):
         return records
 
     async def settle(self) -> None:
-        """Wait until it was told of whatever has happened in its group before."""
+        """Wait until it was told of everything that has happened in its group before."""
         before = len(self.told)
         await self.call("broadcast_to_presence", SETTLED)
         await self._until(lambda: ("event", SETTLED) in [one[:2] for one in self.told[before:]], SETTLED)

@@ -1,5 +1,5 @@
--- Lets a lease expire in so many seconds, whatever was left of it, and nothing extend it any more. One on which nothing
--- hangs is forgotten at once.
+-- Lets a lease expire in so many seconds, whatever was left of it; it cannot be extended after that. A lease without
+-- refs is forgotten at once.
 -- KEYS  1 prefix
 -- ARGV  1 lease  2 seconds
 -- reply nothing

@@ -1,6 +1,6 @@
--- Begins a lease, with no write under it yet; nothing if it is known or claimed.
+-- Begins a lease, with no write under it yet; does nothing if it is known or claimed.
 -- KEYS  1 prefix
--- ARGV  1 lease  2 ttl  3 for how long it may go unheard  4 the shortest pause of all that counts (seconds)
+-- ARGV  1 lease  2 ttl  3 unheard: how long its owner may be silent  4 pause: the shortest silence of all that counts (seconds)
 -- reply the birth of this store
 
 local lease, ttl, unheard, pause = ARGV[1], ARGV[2], ARGV[3], ARGV[4]

@@ -1,4 +1,4 @@
-"""What each verb says to Redis and how the answers read, without any I/O."""
+"""The verbs as Redis commands, and the reading of their replies, without any I/O."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ..errors import PresenceUnavailable
-from ..state.order import Spot
-from ..state.records import (
+from ...errors import PresenceUnavailable
+from ...state.order import Spot
+from ...state.records import (
     SCHEMA,
     Change,
     Join,
@@ -27,13 +27,15 @@ from ..state.records import (
     Work,
 )
 
+__all__ = ["Request", "Scripts"]
+
 T = TypeVar("T")
 
 Command = tuple[str, ...]
 
-CHUNK = 1000  # so many fields of a hash are asked for in one command
-MENDED_GROUPS = 100  # of a process's groups, at each renewal
-MENDED_ROWS = 100  # in all of them
+CHUNK = 1000  # fields of a hash that one command asks for, at most
+MENDED_GROUPS = 100  # groups of a process that each renewal looks through
+MENDED_ROWS = 100  # rows in all of them
 
 
 class Script(NamedTuple):
@@ -45,7 +47,7 @@ class Script(NamedTuple):
 
 @cache
 def load(name: str) -> Script:
-    """The script *name* of the folder ``lua``, with what all of them share in front."""
+    """Return the script *name* of the folder ``lua``, with the prelude in front."""
     folder = files(__package__) / "lua"
     text = "".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", name))
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
@@ -53,7 +55,7 @@ def load(name: str) -> Script:
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
-    """Commands that go out together in one round trip, and how their replies read."""
+    """Commands that go out together in one round trip, and the function that reads their replies."""
 
     commands: list[Command]
     parse: Callable[[list[Any]], T]
@@ -63,10 +65,9 @@ class Request(Generic[T]):
     def talk(self, unknown: type[Exception]) -> Generator[list[Command], list[Any], T]:
         """Yield the commands of each round trip, take their replies, and return the answer.
 
-        Raises the first reply that is an error; for what only reads, a row of another type than it should be is None. A
-        server that does not know a script (error *unknown*) is told all of
-        them, and what came before is not asked again. What came after it is: there, a write that ran all the same
-        found a gap in the numbers or an unknown lease and did nothing, or was seen before.
+        Raises the first reply that is an error; in a read, a row of the wrong type is None. A server that does not know
+        a script (error *unknown*) is sent all of them. Commands before that one are not repeated, later ones are: a
+        write among them that ran all the same found a gap in the numbers or an unknown lease, or is answered SEEN.
         """
         replies = yield self.commands
         for at, reply in enumerate(replies):
@@ -90,7 +91,7 @@ def is_wrong_type(reply: Any) -> bool:
 
 
 def member(text: str | None) -> Member | None:
-    """The member in a row; None where there is no such row, or one that cannot be read."""
+    """Return the member in a row; None if there is no row, or it cannot be read."""
     try:
         connections, joined_at, _, meta = (text or "").split(":", 3)
         return Member(int(connections), float(joined_at), meta)
@@ -113,7 +114,7 @@ def members(rows: Sequence[str]) -> dict[str, Member]:
 
 
 def change(key: str, tag: str, reply: list[Any]) -> Change | None:
-    """The Change in what ``finish`` of the prelude says."""
+    """Return the Change in a reply of ``finish`` in the prelude."""
     if len(reply) < 4:
         return None
     epoch, version, prev, count, *users = reply
@@ -264,7 +265,7 @@ class Scripts:
         )
 
     def _of_group(self, reply: Any) -> Any:
-        """Return *reply*, that of a script which reads a group: such scripts let go of all other rows of a wrong type."""
+        """Return *reply*, of a script that reads a group: such scripts discard all rows of a wrong type but V."""
         if reply is None:
             raise PresenceUnavailable(f"The key {self.prefix}V in Redis is not a hash.")
         return reply

@@ -1,4 +1,4 @@
--- What the scripts share; it is put in front of each of them.
+-- The functions shared by the scripts; this text is put in front of each of them.
 --
 -- KEYS[1] of every script is the prefix, "{djp}:2:", of which the number is that of the schema. The other keys are
 -- made from it here: they all carry its hash tag and so are in its slot, which is what a cluster asks for.
@@ -18,8 +18,8 @@
 --
 -- A write's first command takes memory (its number in S), so a full server refuses a script before it did anything.
 --
--- What a server has lost, or cannot be read, is made good by the processes: they hand in again what is theirs when the
--- group's place (V) is gone. So a group of which a row is missing or unreadable is let go of as a whole.
+-- Lost and unreadable rows are restored by the processes, which join their refs again when the group's place (V) is
+-- gone. So a group with a missing or unreadable row is discarded as a whole.
 
 local PREFIX = KEYS[1]
 local BIRTH, HEARD, SEQS, PLACES = PREFIX .. "B", PREFIX .. "H", PREFIX .. "S", PREFIX .. "V"
@@ -35,7 +35,7 @@ local function order(key) return PREFIX .. "o:" .. key end
 local function is_job(lease) return lease:sub(1, 4) == "job:" end
 local function expiries(lease) return is_job(lease) and JOBS or PROCESSES end
 
--- Lua prints numbers with 14 digits, too few for microseconds. Of the same length for all times, so they sort as text.
+-- Lua prints numbers with 14 digits, too few for microseconds. The texts have the same length, so that they sort.
 local function time_text(seconds) return string.format("%017.6f", seconds) end
 
 local function now()
@@ -60,13 +60,13 @@ local function hold(lease, seq, terms, draining)
   redis.call("HSET", SEQS, lease, seq .. ":" .. terms .. (draining and ":draining" or ""))
 end
 
--- When the store was heard from last, and since when without a pause; nothing if it was not yet.
+-- Returns when the store was heard from last, and since when without a pause; nothing if it was not heard from yet.
 local function heard()
   local last, since = (redis.call("GET", HEARD) or ""):match("^([^:]+):(.+)$")
   return tonumber(last), tonumber(since)
 end
 
--- Notes that somebody has opened or renewed a lease.
+-- Notes that a lease was opened or renewed.
 local function hear(unheard, pause, at)
   if unheard == 0 then return end
   local last, since = heard()
@@ -74,7 +74,7 @@ local function hear(unheard, pause, at)
   redis.call("SET", HEARD, time_text(at) .. ":" .. time_text(since))
 end
 
--- The expiry of a lease, 0 if it is claimed, or nil
+-- Returns the expiry of a lease, 0 if it is claimed, or nil
 local function expiry(lease)
   local score = redis.call("ZSCORE", expiries(lease), lease)
   return score and tonumber(score)
@@ -89,7 +89,7 @@ local function forget(lease)
   redis.call("HDEL", SEQS, lease)
 end
 
--- "ok" and the number counts as used, "seen" or "dead"
+-- Returns "ok", after which the number counts as used, "seen" or "dead"
 local function gate(lease, seq)
   local mine = held(lease)
   if not mine or tonumber(seq) > tonumber(mine.seq) + 1 then return "dead" end
@@ -98,7 +98,7 @@ local function gate(lease, seq)
   return "ok"
 end
 
--- What *command* says to the index of a lease. One of the wrong type is let go of: it is made good, as a lost one is.
+-- Runs *command* on the index of a lease. An index of the wrong type is discarded, and restored as a lost one is.
 local function indexed(command, lease, ...)
   local answer = redis.pcall(command, index(lease), ...)
   if type(answer) == "table" and answer.err then
@@ -129,13 +129,13 @@ local function read_row(text)
   return {lease = lease, said = said, user = text:sub(from, past - 1), meta = text:sub(past + 1)}
 end
 
--- {lease, said, user, meta} of a ref, or nil
+-- Returns {lease, said, user, meta} of a ref, or nil
 local function row(key, ref)
   local text = redis.call("HGET", rows(key), ref)
   return text and read_row(text) or nil
 end
 
--- The same where there must be one
+-- Returns the same, and raises if there is none
 local function known_row(key, ref)
   return row(key, ref) or error(UNREADABLE, 0)
 end
@@ -150,7 +150,7 @@ local function read_member(text)
   return {connections = tonumber(connections), joined_at = joined_at, ref = ref, meta = meta}
 end
 
--- Whether read_member can read a row. For many rows this takes a fifth of the time.
+-- Returns whether read_member can read a row. For many rows this takes a fifth of the time.
 local function is_member(text)
   return text:find("^[1-9]%d*:%d[%d.]*:[^:]*:") ~= nil
 end
@@ -159,7 +159,7 @@ local function order_text(user, said, ref)
   return #user .. ":" .. user .. ":" .. said .. ":" .. ref
 end
 
--- When the last one of a user's metas was said, and by which ref
+-- Returns when the last one of a user's metas was said, and by which ref
 local function latest(key, user)
   local start = #user .. ":" .. user .. ":"
   local last = redis.call("ZREVRANGEBYLEX", order(key), "(" .. start .. ":", "[" .. start, "LIMIT", 0, 1)[1]
@@ -169,19 +169,19 @@ end
 
 -- Steps of a group
 
--- Lets go of a group without a word: whoever wants to be in it hands that in again.
+-- Discards a group, without a Change: processes join their refs again.
 local function wipe(key)
   redis.call("HDEL", PLACES, key)
   redis.call("UNLINK", rows(key), users(key), times(key), order(key))
 end
 
--- Whether the rows are there that every group has.
+-- Returns whether the rows exist that every group has.
 local function has_rows(key)
   return redis.call("EXISTS", rows(key), users(key), times(key)) == 3
 end
 
--- Where the group stands, and how each user that the step touches stood before (false: absent). With an epoch, the
--- group begins here if there is none.
+-- Begins a step: the group's place, and the member that each user of the step was before (false: absent). With an
+-- epoch, the group begins here if there is none.
 local function begin(key, epoch)
   local place = redis.call("HGET", PLACES, key)
   local whole = place and place:match("^[^:]*:%d+:") and has_rows(key)
@@ -192,7 +192,7 @@ local function begin(key, epoch)
   return {key = key, place = place, before = {}, touched = {}}
 end
 
--- The member that a user is, or nil
+-- Returns the member of a user, or nil
 local function touch(step, user)
   local text = redis.call("HGET", users(step.key), user)
   if step.before[user] == nil then
@@ -202,7 +202,7 @@ local function touch(step, user)
   return text and read_member(text) or nil
 end
 
--- Takes a connection, of which this was the row, from its user.
+-- Takes a connection with this row from its user.
 local function drop(step, ref, gone)
   local key, user = step.key, gone.user
   local member = touch(step, user) or error(UNREADABLE, 0)
@@ -247,13 +247,13 @@ local function finish(step, tag)
   return reply
 end
 
--- Whether an error means that a row is not what it should be, and nothing else.
+-- Returns whether an error means that a row is unreadable, and nothing else.
 local function is_unreadable(fault)
   local text = type(fault) == "table" and fault.err or tostring(fault)
   return text == UNREADABLE or text:find("WRONGTYPE", 1, true) ~= nil
 end
 
--- What act(key) returns; a group that cannot be read is let go of, and unreadable() returned.
+-- Returns the result of act(key); a group that cannot be read is discarded, and the result is that of unreadable().
 local function reading(key, act, unreadable)
   local done, answer = pcall(act, key)
   if done then return answer end
@@ -262,8 +262,8 @@ local function reading(key, act, unreadable)
   return unreadable()
 end
 
--- One step of a group, in which act(step) does what is to be done. Of a group that cannot be read, a step with an epoch
--- begins the next life; another one finds nothing.
+-- Runs act(step) as one step of a group. If the group cannot be read, a step with an epoch begins its next life, and
+-- another one finds nothing.
 local function stepping(key, epoch, tag, act)
   local function run()
     local step = begin(key, epoch)
@@ -284,7 +284,7 @@ local function remove(key, ref, tag)
   end)
 end
 
--- A write's reply: its status, and then what finish said.
+-- Returns a write's reply: its status, and then the reply of finish.
 local function answer(status, step)
   table.insert(step, 1, status)
   return step

@@ -1,4 +1,4 @@
-"""Access checks that fail or hang: who stays open meanwhile, and what the log says."""
+"""Access checks that fail or hang: which pages stay open meanwhile, and the lines in the log."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from weakref import WeakKeyDictionary
 
 from ..rates import LogLimit
 
-__all__ = ["Failures", "Slots"]
+__all__ = ["AT_ONCE", "CHECK_WAIT", "Failures", "Slots"]
 
 logger = logging.getLogger("djust_presence")
 
 MAX_FAILURES = 3  # checks in a row
 AT_ONCE = 2  # checks of single views that run at the same time, each in a thread
-PATIENCE = 5.0  # seconds for one of these
+CHECK_WAIT = 5.0  # seconds for one of these
 
 
 class Failed(NamedTuple):
-    """The failures in a row of one owner's checks, and how many checks of its kind had worked by the last one."""
+    """The failures in a row of one owner's checks, and the successes of its kind before the last of them."""
 
     times: int
     worked: int
@@ -30,16 +30,16 @@ class Failed(NamedTuple):
 class Failures:
     """Failures of the access checks of *what* ("pages"), by their owners.
 
-    An owner whose check fails stays open: if the database is down, everybody does. But one whose check has failed
-    MAX_FAILURES times, while others of its kind worked in between, has access that nobody can confirm.
+    An owner whose check fails stays open: if the database is down, all do. But one whose check has failed
+    MAX_FAILURES times, while checks of others of its kind worked in between, is closed.
     """
 
     def __init__(self, what: str) -> None:
         self._what = what
         self._failed: WeakKeyDictionary[Any, Failed] = WeakKeyDictionary()
-        self._worked: Counter[Hashable] = Counter()  # checks by kind
+        self._worked: Counter[Hashable] = Counter()  # successful checks, by kind
         self._lines = LogLimit()
-        self._told = False  # whether the log knows that checks fail
+        self._told = False  # True once the log says that checks fail
 
     def worked(self, owner: Any, kind: Hashable) -> None:
         self._worked[kind] += 1
@@ -49,7 +49,7 @@ class Failures:
             logger.warning("Access to open %s is checked again.", self._what)
 
     def failed(self, owner: Any, kind: Hashable, name: str, error: Exception) -> bool:
-        """Count a failure of the owner, which has this *name* in the log. True if it is to be closed."""
+        """Count a failure of the owner, which has this *name* in the log. Return True if it must be closed."""
         last, worked = self._failed.get(owner), self._worked[kind]
         if last is None:
             self._tell(name, error)
@@ -79,7 +79,7 @@ class Failures:
 
 
 class Slots:
-    """Bounds how many checks of single views run at the same time: one that hangs keeps a thread."""
+    """A bound on the checks of single views that run at the same time, as one that hangs keeps a thread."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Future[Any]] = set()
@@ -91,7 +91,7 @@ class Slots:
         if len(self._running) < AT_ONCE:
             return True
         done, self._running = await asyncio.wait(
-            self._running, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
+            self._running, timeout=CHECK_WAIT, return_when=asyncio.FIRST_COMPLETED
         )
         return bool(done)
 

@@ -1,5 +1,5 @@
--- Looks through some groups for what a server has lost or cannot be read. A group that is not whole is let go of. A
--- row that hangs on no lease gets one that expires, unless its process hands it in again under another.
+-- Looks through some groups for rows that are lost or unreadable. A group that is not whole is discarded. A row without
+-- a lease gets one that expires, unless its process joins it again under another.
 -- KEYS  1 prefix
 -- ARGV  1 lease of the caller  2 how many connections and users to look at, at most  3 ... presence keys
 -- reply nothing
@@ -16,7 +16,7 @@ local function adopt(lease)
   known[lease] = true
 end
 
--- A member has the meta of the connection that has said the last one, and is listed at its time.
+-- A member has the meta that was said last by one of its connections, and is listed at its joined_at.
 local function check(key, user, member)
   local listed_at = redis.call("ZSCORE", times(key), user)
   if not listed_at or tonumber(listed_at) ~= tonumber(member.joined_at) then error(UNREADABLE, 0) end

@@ -14,8 +14,11 @@ from django.conf import settings
 from django.core.cache.backends.redis import RedisCache
 from django.utils.module_loading import import_string
 
-from ..conf import name_of
-from .options import Misconfigured, of_connection, passed_on
+from ...conf import name_of
+from ...errors import Misconfigured
+from .options import of_connection, passed_on
+
+__all__ = ["parameters"]
 
 SCHEMES = ("redis://", "rediss://", "unix://")
 OF_URL = ("connection_class", "host", "path", "port")
@@ -26,7 +29,7 @@ QUOTE_HINT = (
 )
 
 
-class Place(NamedTuple):
+class ServerURL(NamedTuple):
     """A server's URL, the setting that it comes from, and options of connections that are set beside it."""
 
     url: str
@@ -35,11 +38,11 @@ class Place(NamedTuple):
 
 
 def parameters(library: Any, location: str, cache: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a connection of *library* (redis or redis.asyncio), of which one is made to see if they fit.
+    """Return the arguments of a connection of *library* (redis or redis.asyncio); one is made to see if they fit.
 
     Raises ``Misconfigured``.
     """
-    place = Place(location, name_of("LOCATION")) if cache is None else of_cache(cache)
+    place = ServerURL(location, name_of("LOCATION")) if cache is None else of_cache(cache)
     server = read(library, place)
     foreign = [name for name in server if name not in OF_URL and not passed_on(name)]
     if foreign and cache is None:
@@ -68,10 +71,10 @@ def parameters(library: Any, location: str, cache: str | None, options: Mapping[
     return given
 
 
-def read(library: Any, place: Place) -> dict[str, Any]:
+def read(library: Any, place: ServerURL) -> dict[str, Any]:
     """Return the arguments of a connection in a URL, as redis-py reads it. Raises ``Misconfigured``."""
     if not place.url.startswith(SCHEMES):
-        message = f"{place.setting} is no Redis URL: it does not begin with {', '.join(SCHEMES)}."
+        message = f"{place.setting} is not a Redis URL: it does not begin with {', '.join(SCHEMES)}."
         raise Misconfigured("E010", message, URL_HINT)
     if is_cut(place.url):
         message = f"{place.setting} has a special character in its user or password that ends them early."
@@ -80,11 +83,13 @@ def read(library: Any, place: Place) -> dict[str, Any]:
     try:
         found = library.connection.parse_url(place.url)
     except ValueError as error:
-        # Of redis-py's texts only this one is safe; Python's quote the URL, as the cause of an exception too.
+        # Of redis-py's messages only this one is safe to show: others quote the URL, even as the cause of an exception.
         known = re.fullmatch(r"Invalid value for '\w+' in connection URL\.", str(error))
         fault = known[0] if known else "Its user, password, host or port cannot be read."
     if found is None:
-        raise Misconfigured("E010", f"{place.setting} is no Redis URL. {fault}", f"{URL_HINT} {QUOTE_HINT}")
+        raise Misconfigured(
+            "E010", f"{place.setting} is not a Redis URL. {fault}", f"{URL_HINT} {QUOTE_HINT}"
+        )
     return found
 
 
@@ -103,8 +108,8 @@ def is_cut(url: str) -> bool:
     return bool(in_path or in_query or "#" in url)
 
 
-def of_cache(alias: str) -> Place:
-    """The server to which a cache writes, and its options, both as the cache reads them. Raises ``Misconfigured``."""
+def of_cache(alias: str) -> ServerURL:
+    """Return the server to which a cache writes, and its options, both as the cache reads them. Raises ``Misconfigured``."""
     option = "DJUST_PRESENCE['OPTIONS']['CACHE']"
     try:
         cache = settings.CACHES[alias]
@@ -141,7 +146,7 @@ def of_cache(alias: str) -> Place:
     if not all(are_urls):
         message = f"{setting} is split at {'; and ,' if ours else ','} and not every part is a Redis URL."
         raise Misconfigured("E010", message, QUOTE_HINT)
-    return Place(urls[0], setting, of_connection(options if ours else of_django_redis(options)))
+    return ServerURL(urls[0], setting, of_connection(options if ours else of_django_redis(options)))
 
 
 def of_django_redis(options: Mapping[str, Any]) -> dict[str, Any]:

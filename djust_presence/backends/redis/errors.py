@@ -1,8 +1,10 @@
-"""Say what an error of the Redis client means and what to do about it."""
+"""Explain errors of the Redis client: what they mean, and the cure."""
 
 from __future__ import annotations
 
 import re
+
+__all__ = ["meaning"]
 
 # Patterns are searched in "class of the error: its text", in this order. redis-py removes the code (MOVED, READONLY …)
 # from the text of an error that has a class of its own; an error that a script passes on keeps it and has none.
@@ -28,7 +30,7 @@ MEANINGS = {
         "it refuses the user or the password; in a URL, percent-encode special characters in both"
     ),
     r"protected mode": "it is in protected mode, for local clients only; set a password on it and here",
-    r"^InvalidResponse": "what answers there is not Redis; correct host and port",
+    r"^InvalidResponse": "the server there is not Redis; correct host and port",
     r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE": (
         "it does not speak TLS; use redis:// instead of rediss://"
     ),

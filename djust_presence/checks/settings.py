@@ -1,4 +1,4 @@
-"""System checks: a wrong setting is said at start, with what to do about it. None of them does any I/O."""
+"""System checks of the settings: faults are reported at start, each with its cure. None of them does any I/O."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.urls import get_resolver
 
-from .backends.options import Misconfigured
-from .backends.registry import get_backend
-from .conf import FUNCTIONS, Settings, get_settings, imported, name_of
+from ..backends.registry import get_backend
+from ..conf import FUNCTIONS, Settings, get_settings, imported, name_of
+from ..errors import Misconfigured
 
 MIN_LEASE_TTL = 3
 WSGI_RUNSERVERS = {"django.core", "django.contrib.staticfiles"}
 IN_MEMORY = "channels.layers.InMemoryChannelLayer"
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
-CORE_LAYER_WAIT = 5  # seconds for which an idle receive of that layer waits on the server: its brpop_timeout
+# Seconds that an idle receive of channels_redis.core waits for the server: its brpop_timeout.
+CORE_LAYER_WAIT = 5
 UNSHARED_CACHES = {
     "django.core.cache.backends.dummy.DummyCache",
     "django.core.cache.backends.locmem.LocMemCache",
@@ -31,14 +32,14 @@ UNSHARED_CACHES = {
 
 @register("djust_presence")
 def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Whether the settings can be used at all, and fit each other."""
+    """Check that the settings are valid and fit each other."""
     try:
         settings = get_settings()
     except ImproperlyConfigured as error:
         return [
             Error(
                 str(error),
-                hint="Correct or remove what it names: every option of DJUST_PRESENCE has a default, and docs/reference/settings.md lists them all.",
+                hint="Correct or remove the option that it names: every option of DJUST_PRESENCE has a default, and docs/reference/settings.md lists them all.",
                 id="djust_presence.E001",
             )
         ]
@@ -59,7 +60,7 @@ def _check_times(settings: Settings) -> Iterator[CheckMessage]:
         )
     if settings.lost_grace > settings.heartbeat_interval:
         yield Error(
-            "DJUST_PRESENCE['LOST_GRACE'] is above HEARTBEAT_INTERVAL: whoever has lost their connection would be shown for too long.",
+            "DJUST_PRESENCE['LOST_GRACE'] is above HEARTBEAT_INTERVAL: users who have lost their connection would be shown for too long.",
             hint=f"Set LOST_GRACE to {settings.heartbeat_interval:g} seconds at most; 10 is the default, which is longer than pages take to come back.",
             id="djust_presence.E015",
         )
@@ -100,7 +101,7 @@ def _check_backend(settings: Settings) -> Iterable[CheckMessage]:
         backend = get_backend()
     except Misconfigured as error:
         return [error.check]
-    except ImproperlyConfigured as error:  # of a backend that is not ours
+    except ImproperlyConfigured as error:  # raised by a third party's backend
         hint = f"The backend {settings.backend!r} says so: correct LOCATION and OPTIONS of DJUST_PRESENCE."
         return [Error(str(error), hint=hint, id="djust_presence.E002")]
     return [*backend.check(), *(_check_layer(settings) if backend.shared else ())]
@@ -126,7 +127,7 @@ def _check_layer(settings: Settings) -> Iterator[CheckMessage]:
 
 
 def _check_core_layer(config: Mapping[str, Any]) -> Iterator[CheckMessage]:
-    """Compare how long the layer waits for a message with how long redis-py lets it."""
+    """Compare the layer's wait for a message with redis-py's socket timeout."""
     timeout = min(_socket_timeouts(config), default=inf)
     if timeout <= CORE_LAYER_WAIT:
         yield Warning(
@@ -139,7 +140,7 @@ def _check_core_layer(config: Mapping[str, Any]) -> Iterator[CheckMessage]:
 
 
 def _socket_timeouts(config: Mapping[str, Any]) -> list[float]:
-    """Return the socket timeouts of the layer's connections, as it makes them; none of a host that has none.
+    """Return the socket timeouts of the layer's connections, as it makes them; nothing for a host without one.
 
     Without a setting that is redis-py's own: 5 seconds since redis-py 8, and none before.
     """
@@ -148,13 +149,13 @@ def _socket_timeouts(config: Mapping[str, Any]) -> list[float]:
 
         connections = [create_pool(host).make_connection() for host in decode_hosts(config.get("hosts"))]
     except (ImportError, TypeError, ValueError):
-        return []  # the layer says so by itself
+        return []  # the layer itself reports it
     return [one.socket_timeout for one in connections if one.socket_timeout is not None]
 
 
 @register("djust_presence", deploy=True)
 def check_deployment(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Whether presence is right with more than one process."""
+    """Check that presence is right with more than one process."""
     try:
         shared = get_backend().shared
     except ImproperlyConfigured:
@@ -172,7 +173,7 @@ def check_deployment(app_configs: Sequence[AppConfig] | None = None, **kwargs: A
 
 @register(Tags.urls)
 def check_live_views(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Whether what live pages need is installed, if there are any."""
+    """Check that live pages, if there are any, have a server that serves them."""
     if not _has_views("djust_presence.live.view", "LiveView"):
         return []
     messages: list[CheckMessage] = []
@@ -189,7 +190,7 @@ def check_live_views(app_configs: Sequence[AppConfig] | None = None, **kwargs: A
 
 @register(Tags.urls)
 def check_cursors(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Whether all processes can read where cursors are, if there are any."""
+    """Check that all processes can read positions of cursors, if there are any cursors."""
     if not _has_views("djust_presence.cursor_mixin", "LiveCursorMixin"):
         return []
     try:
@@ -208,7 +209,7 @@ def check_cursors(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any)
 
 
 def _has_views(module: str, name: str) -> bool:
-    """Whether the project has classes of its own below this one of ours."""
+    """Return whether the project has subclasses of the class *name* of *module*."""
     if not getattr(django_settings, "ROOT_URLCONF", None):
         return False
     get_resolver().url_patterns  # noqa: B018 - imports the project's views

@@ -1,4 +1,4 @@
--- A part of a group's members, in the order in which they are listed.
+-- Returns a part of a group's members, in the order in which they are listed.
 -- KEYS  1 prefix
 -- ARGV  1 presence key  2 how many at most, "" for all  3 joined_at and 4 user of the place after which the part begins,
 --       whether somebody is there or not; neither for the beginning
@@ -7,14 +7,14 @@
 local key, limit, spot_time, spot_user = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local CHUNK = 1000 -- unpack has a limit
 
--- Whether a text comes before another by their bytes. Lua's own comparison depends on the server's locale.
+-- Returns whether a text comes before another by their bytes. Lua's own comparison depends on the server's locale.
 local function precedes(one, other)
   local at = 1
   while at <= #one and one:byte(at) == other:byte(at) do at = at + 1 end
   return (one:byte(at) or -1) < (other:byte(at) or -1)
 end
 
--- How many of so many users come before the part
+-- Returns how many of so many users come before the part
 local function skipped(total)
   if not spot_time then return 0 end
   local low, high = 0, total

@@ -1,6 +1,6 @@
--- Claims expired leases, a bounded number of them, and gives out the work that claimed leases have left. A lease that may
--- go unheard is claimed only if its owner would have been heard of: if the store was, for at least so long and without
--- a pause. Nobody waits for the owner of a draining lease, but for whoever has moved elsewhere: as long as a pause at most.
+-- Claims expired leases, a bounded number of them, and returns the work that claimed leases have left. A lease with
+-- `unheard` is claimed only if a live owner would have renewed it: if the store was heard from for at least that long
+-- without a pause. For a draining lease its pause is enough: its users may have moved to another process.
 -- KEYS  1 prefix
 -- ARGV  1 lease of the caller, or "" if it has none  2 how many refs at most, and how many leases
 --       3 seconds for which a process's lease must have been expired if the caller has none
@@ -9,7 +9,7 @@
 local own, limit, at = ARGV[1], tonumber(ARGV[2]), now()
 if own ~= "" and (expiry(own) or 0) <= at then return false end
 
--- Every lease has an expiry: one that was lost begins anew, so that no lease outlives its process.
+-- Every lease has an expiry: a lost one is set again, so that no lease outlives its process.
 local function restore_expiries()
   local leases = redis.call("HKEYS", SEQS)
   for _, lease in ipairs(leases) do
@@ -39,7 +39,7 @@ local function claim(from, before)
   end
 end
 
--- Some of what hangs on a claimed lease; the lease is forgotten if that is nothing.
+-- Returns some of the refs of a claimed lease; forgets the lease if there are none.
 local function work_of(lease)
   local some = {}
   for _, text in ipairs(indexed("SRANDMEMBER", lease, limit)) do

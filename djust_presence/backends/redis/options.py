@@ -9,9 +9,10 @@ from math import inf
 from typing import Any
 
 from django.core.checks import Error
-from django.core.exceptions import ImproperlyConfigured
 
-from ..conf import TIMEOUTS_PER_TTL, Settings
+from ...conf import TIMEOUTS_PER_TTL, Settings
+
+__all__ = ["Options", "of_connection", "passed_on"]
 
 PASSED_ON = (
     "client_name",
@@ -24,15 +25,8 @@ PASSED_ON = (
     "socket_keepalive_options",
     "username",
 )
-LONGEST = {"timeout": 5.0, "read_timeout": 1.0}  # where the option is not set, however long LEASE_TTL is
-
-
-class Misconfigured(ImproperlyConfigured):
-    """What a check reports under *id*, and every use of the backend raises."""
-
-    def __init__(self, id: str, message: str, hint: str) -> None:
-        super().__init__(f"{message} {hint}")
-        self.check = Error(message, hint=hint, id=f"djust_presence.{id}")
+# Seconds, where the option is not set, however long LEASE_TTL is.
+LONGEST = {"timeout": 5.0, "read_timeout": 1.0}
 
 
 def passed_on(name: str) -> bool:
@@ -56,7 +50,7 @@ class Options:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Options:
-        """Raises ``TypeError`` for what is unknown or of the wrong type."""
+        """Return *options*, checked. Raises ``TypeError`` for an unknown one or a wrong type."""
         known = [field.name for field in fields(cls)]
         if unknown := [name for name in options if name not in known and not passed_on(name)]:
             raise TypeError(
@@ -82,7 +76,7 @@ class Options:
         return own
 
     def timeouts(self, settings: Settings) -> tuple[float, float]:
-        """How long a write waits for the server, and how long a read."""
+        """Return the seconds that a write waits for the server, and those that a read does."""
         write = self.timeout or min(LONGEST["timeout"], settings.longest_timeout)
         return write, self.read_timeout or min(LONGEST["read_timeout"], write)
 

@@ -1,4 +1,4 @@
-"""System checks of the views that are routed, and of the application that is to serve their sockets."""
+"""System checks of the routed views, and of the application that serves their sockets."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from django.template.loader import get_template
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.views.generic import View
 
-from .backends.registry import get_backend
-from .conf import name_of
-from .live import LiveView
-from .live.advice import is_live
-from .live.libraries import unknown_libraries
-from .live.parts import reasons_of
-from .live.reading import Reason
-from .mixins import PresenceMixin
+from ..backends.registry import get_backend
+from ..conf import name_of
+from ..live import LiveView
+from ..live.advice import is_live
+from ..live.libraries import unknown_libraries
+from ..live.parts import reasons_of
+from ..live.reading import Reason
+from ..mixins import PresenceMixin
 
 ROUTES = 'ProtocolTypeRouter({"http": get_asgi_application(), "websocket": LiveViewConsumer.as_asgi()})'
 
@@ -39,7 +39,7 @@ def check_routed_views(app_configs: Sequence[AppConfig] | None = None, **kwargs:
     views = dict.fromkeys(_routed(get_resolver().url_patterns))
     messages: list[CheckMessage] = [
         Warning(
-            f"{view.__module__}.{view.__qualname__} is a PresenceMixin, but no live view, so nobody is ever present on its page.",
+            f"{view.__module__}.{view.__qualname__} is a PresenceMixin, but not a live view, so nobody is ever present on its page.",
             hint=f"Derive it from LiveView as well: class {view.__name__}(PresenceMixin, LiveView, …). "
             "To read or broadcast only, use djust_presence.presence instead.",
             id="djust_presence.W008",
@@ -54,13 +54,13 @@ def check_routed_views(app_configs: Sequence[AppConfig] | None = None, **kwargs:
 
 @register(Tags.urls)
 def check_any_page(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that pages which poll find the others, where the URLs of presence on any page are routed."""
+    """Check that pages which poll share a store, if the URLs of presence on any page are routed."""
     if not getattr(settings, "ROOT_URLCONF", None) or getattr(settings, "ASGI_APPLICATION", None):
         return []
     try:
         reverse("djust_presence:feed")
         shared = get_backend().shared
-    except (NoReverseMatch, ImproperlyConfigured):  # the latter is said by check_settings
+    except (NoReverseMatch, ImproperlyConfigured):  # the latter is reported by check_settings
         return []
     if shared:
         return []
@@ -75,7 +75,7 @@ def check_any_page(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 
 @register("djust_presence")
 def check_shared_tags(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that what is said to be shared are template libraries."""
+    """Check that SHARED_TAGS are template libraries."""
     try:
         unknown = {
             name
@@ -83,11 +83,11 @@ def check_shared_tags(app_configs: Sequence[AppConfig] | None = None, **kwargs: 
             if isinstance(engine, DjangoTemplates)
             for name in unknown_libraries(engine.engine)
         }
-    except ImproperlyConfigured:  # said by check_settings, or by Django
+    except ImproperlyConfigured:  # reported by check_settings, or by Django
         return []
     return [
         Error(
-            f"DJUST_PRESENCE['SHARED_TAGS'] names {name!r}, which is no template library.",
+            f"DJUST_PRESENCE['SHARED_TAGS'] names {name!r}, which is not a template library.",
             hint="Name libraries as {% load %} does, or by the dotted path of their module.",
             id="djust_presence.E018",
         )
@@ -97,7 +97,7 @@ def check_shared_tags(app_configs: Sequence[AppConfig] | None = None, **kwargs: 
 
 @register("djust_presence", deploy=True)
 def check_shared_parts(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Say which parts of live pages each page renders by itself, and why."""
+    """Report the parts of live pages that each page renders by itself, with the reasons."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return []
     views = [

@@ -2,7 +2,7 @@
 -- KEYS  1 prefix
 -- ARGV  1 lease  2 seq  3 presence key  4 ref  5 user  6 meta  7 epoch, if the group begins with this  8 tag
 --       9 joined_at, and 10 when the meta was said; "" for the time of this server
--- reply "dead" or "seen", or "ok", when the meta was said, the group's epoch, and what else finish says
+-- reply "dead" or "seen", or "ok", when the meta was said, the group's epoch, and the rest of finish's reply
 
 local lease, seq, key, ref, user, meta, epoch, tag = unpack(ARGV)
 local status = gate(lease, seq)
@@ -10,8 +10,8 @@ if status ~= "ok" then return {status} end
 
 local at, said, joined_at, life = time_text(now())
 
--- When the meta of this join was said: later than all others of the user, if it is said with this. *last* is when the
--- latest of those was.
+-- Returns when the meta of this join was said: later than all others of the user, if it is said by this join. *last* is
+-- when the latest of those was said.
 local function said_at(had, last)
   if ARGV[10] ~= "" then
     local given = time_text(tonumber(ARGV[10]))

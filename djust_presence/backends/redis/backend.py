@@ -1,4 +1,4 @@
-"""Presence in Redis or Valkey, for sites of several processes."""
+"""The Redis backend: the Lua scripts, run by threads and by loops."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, ca
 
 from django.core.checks import CheckMessage
 
-from ..conf import get_settings
-from ..errors import PresenceUnavailable
-from ..state.records import SCHEMA
-from .base import Backend
-from .failures import meaning
-from .options import Misconfigured, Options
+from ...conf import get_settings
+from ...errors import Misconfigured, PresenceUnavailable
+from ...state.records import SCHEMA
+from ..base import Backend
+from .errors import meaning
+from .options import Options
 from .scripts import Request, Scripts
 from .servers import parameters
 
@@ -33,30 +33,32 @@ except ModuleNotFoundError as error:
         "Install what the extra djust-presence[redis] names: pip install 'redis>=5.2' 'channels-redis>=4.3'",
     ) from error
 
+__all__ = ["RedisBackend"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C")
 
 
 class Clients(NamedTuple, Generic[C]):
-    """Who writes, and who reads, with less patience."""
+    """The client for writes, and the one for reads, which waits less long."""
 
     writer: C
     reader: C
 
 
 @dataclass(eq=False, frozen=True, slots=True)
-class Here:
-    """What belongs to a loop. *closing* is waiting for the end: a loop closes its generators when it shuts down."""
+class LoopClients:
+    """The clients of one loop. *closing* waits for the loop's end: a loop closes its generators when it shuts down."""
 
     loop: asyncio.AbstractEventLoop
     clients: Clients[redis.asyncio.Redis]
     closing: AsyncGenerator[None]
 
 
-# Loops keep their generators weakly, and a forked child must not even collect what its parent has open: the
-# selector behind it is still shared.
-_open: set[Here] = set()
+# Loops hold generators weakly, and a forked child must not garbage-collect the parent's open connections: the
+# selector behind them is still shared.
+_open: set[LoopClients] = set()
 
 
 @contextmanager
@@ -67,14 +69,14 @@ def unavailable(server: str) -> Iterator[None]:
     except (redis.RedisError, OSError) as error:
         raise PresenceUnavailable(f"Redis at {server}: {meaning(error)}") from error
     except AttributeError as error:
-        # What asyncio of Python 3.13 raises for a write to a connection that has just been lost.
+        # The error of asyncio in Python 3.13 for a write to a connection that has just been lost.
         if "_add_writer" not in str(error):
             raise
         raise PresenceUnavailable(f"Redis at {server}: connection lost") from error
 
 
 def address_of(server: Mapping[str, Any]) -> str:
-    """Return where *server*, the arguments of a connection, is: for messages, so without user and password."""
+    """Return the address in *server*, the arguments of a connection, for messages: without user and password."""
     host, port = server.get("host", "localhost"), server.get("port", 6379)
     place = server.get("path") or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     return f"{place}/{server.get('db') or 0}"
@@ -82,9 +84,9 @@ def address_of(server: Mapping[str, Any]) -> str:
 
 @contextmanager
 def cancellable() -> Iterator[None]:
-    """End with the cancellation that came meanwhile.
+    """Raise a cancellation that was swallowed in this block.
 
-    ``asyncio.wait_for``, which redis-py sends with, swallows one that comes along with its result, before Python 3.12.
+    Before Python 3.12 ``asyncio.wait_for``, with which redis-py sends, swallows one that comes along with its result.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
@@ -118,15 +120,15 @@ class RedisBackend(Backend):
     *location* is a ``redis://``, ``rediss://`` or ``unix://`` URL. The options:
 
     - ``CACHE``: the alias of a Redis cache in ``CACHES``, whose server is used instead of *location*;
-    - ``prefix``: what all keys begin with (``djp``);
-    - ``timeout`` (LEASE_TTL / 12, at most 5) and, for what only reads, ``read_timeout`` (the same, at most 1): seconds
+    - ``prefix``: the beginning of all keys (``djp``);
+    - ``timeout`` (LEASE_TTL / 12, at most 5) and, for reads, ``read_timeout`` (the same, at most 1): seconds
       to wait for the server, and as long for a connection when all are in use;
     - ``max_connections`` (16): for a process, for each of its loops, and for reads and writes each;
     - ``username``, ``password``, ``db``, ``client_name``, ``protocol``, ``health_check_interval``,
       ``credential_provider``, ``socket_keepalive``, ``socket_keepalive_options`` and ``ssl_...``, as redis-py takes
       them.
 
-    Nothing is tried twice here: whoever writes repeats what was not answered.
+    Nothing is tried twice here: the tracker's writer repeats calls that were not answered.
     """
 
     def __init__(self, location: str, options: Mapping[str, Any] = {}) -> None:
@@ -137,7 +139,7 @@ class RedisBackend(Backend):
         self._scripts = Scripts(self._own.prefix)
         self._server = ""  # known with the first clients
         self._threads: Clients[redis.Redis] | None = None
-        self._loops: dict[asyncio.AbstractEventLoop, Here] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, LoopClients] = {}
 
     # Configuration
 
@@ -156,7 +158,7 @@ class RedisBackend(Backend):
         return parameters(library, self._location, self._own.CACHE, self._options)
 
     def _clients(self, library: Any) -> Clients[Any]:
-        """Clients out of *library*, redis or redis.asyncio, with everything said that its versions differ in."""
+        """Clients out of *library*, redis or redis.asyncio, with every option set in which its versions differ."""
         common = self._parameters(library)
         self._server = address_of(common)
 
@@ -211,7 +213,7 @@ class RedisBackend(Backend):
         if here := self._loops.get(asyncio.get_running_loop()):
             await here.closing.aclose()
 
-    async def _here(self) -> Here:
+    async def _here(self) -> LoopClients:
         loop = asyncio.get_running_loop()
         if loop not in self._loops:
             for here in [here for here in list(_open) if here.loop.is_closed()]:
@@ -219,7 +221,7 @@ class RedisBackend(Backend):
             for ended in [loop for loop in list(self._loops) if loop.is_closed()]:
                 self._loops.pop(ended, None)
             clients = self._clients(redis.asyncio)
-            self._loops[loop] = here = Here(loop, clients, self._until_closed(loop))
+            self._loops[loop] = here = LoopClients(loop, clients, self._until_closed(loop))
             _open.add(here)
             await anext(here.closing)
         return self._loops[loop]

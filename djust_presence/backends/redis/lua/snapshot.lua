@@ -1,4 +1,4 @@
--- A group as it stands.
+-- Returns a group.
 -- KEYS  1 prefix
 -- ARGV  1 presence key
 -- reply {its place or false, {user, member, user, member ...}}

@@ -1,7 +1,7 @@
 -- Takes a ref out of a group.
 -- KEYS  1 prefix
 -- ARGV  1 lease  2 seq  3 presence key  4 ref  5 tag  6 the time after which it is too late, or ""
--- reply "dead", "seen" or "late", or "ok" and what finish says
+-- reply "dead", "seen" or "late", or "ok" and the reply of finish
 
 local lease, seq, key, ref, tag, by = unpack(ARGV)
 local status = gate(lease, seq)
