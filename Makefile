@@ -11,8 +11,8 @@ RUNS ?= 10
 TAG ?=
 SEED ?= $(shell date +%s)
 comma := ,
-# Tests mostly wait, so two at a time take half as long; files are kept together, in the order of tests/order.py.
-JOBS ?= 2
+# Tests mostly wait: four at a time keep two processors busy. Files are kept together, in the order of tests/order.py.
+JOBS ?= 4
 
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Real djust needs Django < 6, so that where there is a newer one it has an environment of its own.

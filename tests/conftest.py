@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,10 @@ from tests.servers import DATABASES, RedisServer, find_redis_server, find_valkey
 
 pytest_plugins = ["djust_presence.pytest_plugin"]
 pytest.register_assert_rewrite("tests.guide.examples")
+
+# Tests start hundreds of processes, each of which would compile all of our modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A run that is told to end takes its servers with it, as after Ctrl-C.
 signal.signal(signal.SIGTERM, signal.default_int_handler)

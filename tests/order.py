@@ -1,4 +1,4 @@
-"""The files that start first, so that two workers seldom need the processors at once, and none ends with a long file."""
+"""The files that start first, so that workers seldom need the processors at once, and none ends with a long file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ TESTS = Path(__file__).resolve().parent
 
 # Those that take longest, by turns one that mostly waits and one that keeps the processors busy.
 LONG_FILES = [
+    "cluster/test_chat_consumers.py",
+    "browser/test_client_adversaries.py",
+    "cluster/test_lost_rows.py",
+    "test_tutorial.py",
+    "cluster/test_polling.py",
+    "browser/test_djust_demo.py",
     "outages/test_wrong_leaves.py",
     "test_redis_docs.py",
     "cluster/test_cursors.py",
@@ -18,18 +24,19 @@ LONG_FILES = [
     "browser/test_cursors.py",
     "cluster/test_cluster.py",
     "browser/test_demo.py",
-    "cluster/test_lost_rows.py",
     "browser/test_whiteboard.py",
     "test_bus.py",
     "browser/test_pages_stay.py",
     "cluster/test_djust_cluster.py",
     "browser/test_forms.py",
+    "browser/test_client_proxies.py",
     "cluster/test_rolling_restart.py",
     "browser/test_page.py",
+    "browser/test_client_transport.py",
     "cluster/test_signals.py",
     "browser/test_typing.py",
+    "feed/test_rooms.py",
     "cluster/test_two_sites.py",
-    "browser/test_djust_demo.py",
     "cluster/test_metas.py",
     "browser/test_patching.py",
     "tracker/test_cursors.py",
@@ -41,7 +48,6 @@ LONG_FILES = [
     "tracker/test_stops.py",
     "browser/test_cursor_windows.py",
     "cursors/test_tracker.py",
-    "test_tutorial.py",
     "test_presence.py",
     "browser/test_how_to.py",
     "live/test_testcases.py",

@@ -253,6 +253,7 @@ async def rounds_until_heard(one: Listener, two: Listener, key: str, patience: i
     for n in range(patience):
         one.bus.again()
         two.bus.again()
+        await until(lambda: not any(of.bus._stale or of.bus._waiting for of in (one, two)))
         await asyncio.sleep(0.1)
         one.bus.publish(key, [["event", key, n]])
         await asyncio.sleep(0.1)

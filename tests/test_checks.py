@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from channels.routing import ProtocolTypeRouter
-from django.core.checks import CheckMessage, run_checks
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
 from django.urls import path
@@ -19,6 +19,7 @@ from redis.asyncio.connection import AbstractConnection
 from djust_presence import LiveCursorMixin, LiveView, PresenceMixin
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.live import LiveViewConsumer
+from tests.checked import presence_checks
 from tests.servers import ROOT
 
 REDIS = "redis://127.0.0.1:1/0"
@@ -64,8 +65,7 @@ def no_io(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]
 
 
 def found(deploy: bool = False) -> list[CheckMessage]:
-    messages = run_checks(include_deployment_checks=deploy)
-    return [one for one in messages if one.id and one.id.startswith("djust_presence.")]
+    return presence_checks(deploy=deploy)
 
 
 def the_only(deploy: bool = False) -> CheckMessage:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
@@ -14,6 +13,7 @@ from djust_presence import presence
 from djust_presence.backends.registry import get_backend
 from djust_presence.conf import Settings as Presence
 from djust_presence.conf import get_settings
+from tests.checked import presence_checks
 
 HERE, THERE = "redis://127.0.0.1:1/3", "redis://127.0.0.1:1/4"
 LAYER = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [HERE]}}}
@@ -53,8 +53,7 @@ def test_the_same_settings_are_read_as_by_djust(configured: Any, read: Presence,
     settings.DJUST_CONFIG = configured
     assert get_settings() == read
     assert type(get_backend()).__name__ == f"{read.backend.capitalize()}Backend"
-    found = [one for one in run_checks() if one.id and one.id.startswith("djust_presence.")]
-    assert found == []
+    assert presence_checks() == []
 
 
 def test_a_setting_of_ours_counts_alone(settings: Settings) -> None:
@@ -89,12 +88,12 @@ def test_a_mistake_is_said_by_the_name_that_the_project_knows(
     with pytest.raises(ImproperlyConfigured, match=message) as raised:
         presence.count("jobs")
     assert "DJUST_PRESENCE" not in str(raised.value)
-    (found,) = [one for one in run_checks() if one.id and one.id.startswith("djust_presence.E")]
+    (found,) = [one for one in presence_checks() if one.id and one.id.startswith("djust_presence.E")]
     assert str(found.msg) in str(raised.value)
 
 
 def test_advice_for_several_processes_uses_that_name_too(settings: Settings) -> None:
     settings.DJUST_CONFIG = {"PRESENCE_BACKEND": "memory"}
-    messages = run_checks(include_deployment_checks=True)
+    messages = presence_checks(deploy=True)
     (found,) = [one for one in messages if one.id == "djust_presence.W001"]
     assert "DJUST_CONFIG['PRESENCE_BACKEND']" in str(found.hint)

@@ -13,7 +13,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.contrib.auth.decorators import login_required
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
-from django.core.checks import CheckMessage, run_checks
+from django.core.checks import CheckMessage
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.views.generic import DetailView, TemplateView, View
@@ -22,6 +22,7 @@ from pytest_django import Settings
 from djust_presence import LiveCursorMixin, LiveView, PresenceMixin
 from djust_presence.channels import PresenceConsumerMixin
 from djust_presence.live import LiveViewConsumer
+from tests.checked import presence_checks
 from tests.servers import ROOT
 
 
@@ -80,7 +81,7 @@ def checked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         settings.ROOT_URLCONF = site
         if application is not None:
             settings.ASGI_APPLICATION = "checked_site.application"
-        return [one for one in run_checks() if one.id and one.id.startswith("djust_presence.")]
+        return presence_checks()
 
     return check
 

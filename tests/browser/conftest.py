@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -106,16 +107,22 @@ class NewPage:
             await context.close()
 
 
+@asynccontextmanager
+async def watched_pages(browser: Browser) -> AsyncIterator[NewPage]:
+    """A factory of pages. The block fails if one of them logged an error, threw, or violated its policy."""
+    pages = NewPage(browser)
+    try:
+        yield pages
+    finally:
+        await pages.close()
+    assert not pages.unexpected, "\n".join(pages.unexpected)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def new_page(browser: Browser) -> AsyncIterator[NewPage]:
-    """A factory of pages. The test fails if one of them logged an error, threw, or violated its policy.
-
-    A test names its server first: what is set up before the pages outlives them.
-    """
-    pages = NewPage(browser)
-    yield pages
-    await pages.close()
-    assert not pages.unexpected, "\n".join(pages.unexpected)
+    """The `watched_pages` of a test. A test names its server first: what is set up before the pages outlives them."""
+    async with watched_pages(browser) as pages:
+        yield pages
 
 
 @pytest_asyncio.fixture(loop_scope="session")

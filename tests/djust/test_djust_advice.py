@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.core.checks import run_checks
 from django.http import HttpRequest
 from django.urls import path
 from djust import LiveView
 from pytest_django import Settings
 
 from djust_presence import LiveCursorMixin
+from tests.checked import presence_checks
 from tests.djust.pages import DjustVisitor, djust_site
 
 # Channels looks after database connections at every frame.
@@ -39,4 +39,4 @@ async def test_nothing_is_said_of_a_page_of_djust(settings: Settings) -> None:
     html = await DjustVisitor("ada").get("/board/")
     assert "1 here" in html
     assert "data-advice" not in html
-    assert not [one for one in run_checks() if one.id in ("djust_presence.W008", "djust_presence.W005")]
+    assert not [one for one in presence_checks() if one.id in ("djust_presence.W008", "djust_presence.W005")]

@@ -414,14 +414,14 @@ class Values:
 
     def __init__(self) -> None:
         self.thing = Thing()
-        self.numbers = itertools.count()
+        self.iterator = Once("abcdefgh" * 8)
         self.list: list[Any] = ["shared"]
         self.make: dict[str, Callable[[], Any]] = {
             "thing": Thing,
             "the thing": lambda: self.thing,
             "callable": lambda: self.thing.count,
             "iterator": lambda: Once("ab"),
-            "the iterator": lambda: self.numbers,
+            "the iterator": lambda: self.iterator,
             "iterator within": lambda: {"a": ["a", "b"], "b": Once("ab")},
             "the list": lambda: self.list,
             "mapping": lambda: Mapping(a=1),
