@@ -11,8 +11,9 @@ RUNS ?= 10
 TAG ?=
 SEED ?= $(shell date +%s)
 comma := ,
-# Tests mostly wait: four at a time keep two processors busy. Files are kept together, in the order of tests/order.py.
-JOBS ?= 4
+# Tests mostly wait, but Chromium computes: of more than two on two processors some become too slow for their bounds.
+# Files are kept together, in the order of tests/order.py.
+JOBS ?= 2
 
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Real djust needs Django < 6, so that where there is a newer one it has an environment of its own.

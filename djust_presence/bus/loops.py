@@ -45,7 +45,7 @@ class Loop:
     def suits(self) -> bool:
         """Return whether the layer is still the same, and its connections seem to be open.
 
-        While the loop does not run, all that can come over a connection for sending is its end.
+        Nothing but its end can arrive on a connection that only sends: one that is readable has been closed.
         """
         return self.layer is _layer() and not self.is_idle() and not self._has_ended()
 
@@ -56,8 +56,8 @@ class Loop:
         return time.monotonic() >= self.used_at + IDLE
 
     def end(self) -> None:
-        """Close the connections."""
-        if _is_running():
+        """Close the loop and its connections."""
+        if _is_running():  # asyncio does not run a second loop in a thread: close it in another one
             thread = threading.Thread(target=self.runner.close)
             thread.start()
             thread.join()
@@ -71,9 +71,10 @@ _free: deque[Loop] = deque()  # the one used last is on the right
 def run(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """Await *function* for a thread without a running loop, and return its result.
 
-    If a loop waits for this thread, as that of an ASGI server does for a sync view, it runs there. Else it runs in this
-    thread, on a loop that the next call finds again with its connections.
+    If an event loop is waiting for this thread, as an ASGI server's does during a sync view, *function* runs
+    there. Otherwise it runs in this thread, on a loop that is kept, with its connections, for the next call.
     """
+    # async_to_sync uses the waiting loop. If this very thread runs a loop, it raises an error that says so.
     if _is_running() or _is_waited_for():
         return async_to_sync(function)(*args, **kwargs)
     loop = _take()
@@ -97,7 +98,7 @@ def _take() -> Loop:
 
 
 def _end_idle() -> None:
-    # Left in its place while looked at: a thread that found none meanwhile would make another one.
+    # Look at the oldest loop without taking it out: a thread that found none meanwhile would make another.
     while (first := _one(lambda: _free[0])) and first.is_idle():
         if loop := _one(_free.popleft):
             loop.end()
@@ -110,9 +111,10 @@ def end_loops() -> None:
 
 
 def _one(get: Callable[[], Loop]) -> Loop | None:
+    """Return the free loop that *get* finds, or None if there is none."""
     try:
         return get()
-    except IndexError:  # they are all in use
+    except IndexError:  # all loops are in use
         return None
 
 
@@ -142,8 +144,9 @@ def _forget() -> None:
     _free.clear()
 
 
-# A forked child shares the selectors and sockets that its parent has open. So these are closed before a fork; those that
-# another thread still has open are kept here, as even garbage collection would close them.
+# A forked child shares its parent's open selectors and sockets, so free loops are ended before a fork. One
+# that another thread has put back since is kept here in the child: even garbage collection would close it,
+# and so disturb the parent.
 _of_parent: list[Loop] = []
 before_fork(end_loops)
 after_fork(_forget)

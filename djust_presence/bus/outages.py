@@ -14,7 +14,7 @@ __all__ = ["layer_failed", "layer_worked"]
 logger = logging.getLogger("djust_presence")
 
 _outages = OutageOf[BaseChannelLayer]()
-_without_a_layer = Outage(failures=1, seconds=0)
+_without_a_layer = Outage(failures=1, seconds=0)  # logged at the first failure: trying again would not help
 
 
 def layer_failed(layer: BaseChannelLayer | None, error: Exception) -> None:
@@ -22,8 +22,8 @@ def layer_failed(layer: BaseChannelLayer | None, error: Exception) -> None:
     outage = _outages[layer] if layer else _without_a_layer
     if outage.failed():
         logger.warning(
-            "Channel layer: calls fail (%s). Until they work again, changes in other processes are seen late, and "
-            "broadcasts to them are lost.",
+            "Channel layer: calls fail (%s). Until they work again, changes in other processes are seen "
+            "late, and broadcasts to them are lost. Check CHANNEL_LAYERS, and that its server is reachable.",
             "".join(format_exception_only(error)).strip(),  # redis-py's repr() leaves out the server
         )
 

@@ -22,7 +22,7 @@ __all__ = ["apublish", "publish", "send"]
 def publish(backend: Backend, key: str, items: list[Item]) -> None:
     """Send *items* to every process that serves *key* with *backend*, from a thread without a running loop.
 
-    Raises ``TypeError`` or ``ValueError`` for items that are not JSON.
+    Raises ``TypeError`` or ``ValueError`` for items that are not JSON. Channel layer errors are only logged.
     """
     if not backend.shared:
         LocalBus.send(key, items)
@@ -47,7 +47,7 @@ async def apublish(backend: Backend, key: str, items: list[Item]) -> None:
 
 
 async def send(backend: Backend, key: str, items: list[Item]) -> None:
-    """Send *items* whose loss nothing would repair. Raises the channel layer's error, or ``TimeoutError``."""
+    """Send *items* whose loss nothing repairs: raise the channel layer's error, or ``TimeoutError``."""
     if backend.shared:
         await _send(backend, key, [encode_item(item) for item in items])
     else:

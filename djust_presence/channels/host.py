@@ -59,7 +59,7 @@ class ConsumerHost(Host):
             await asyncio.wait(tasks, timeout=CALLBACK_WAIT)
 
     def close(self, connection: Connection[Session], code: int, reason: str) -> None:
-        """Do nothing: clients of a consumer may be silent for hours. Servers ping sockets, and report dead ones."""
+        """Keep it open: clients of a consumer may be silent for hours, and servers report dead sockets."""
         connection.heard()
 
     def notice(self, connections: Sequence[Connection[Session]], kind: str, *rest: Any) -> None:

@@ -65,7 +65,7 @@ class ConsumerPresence:
         self._sessions: dict[str, Session] = {}
         self._speaker: Session | None = None  # for broadcasts to other groups
         self._accepted = False
-        self._asked_at: float | None = None  # when the check of the consumer that is under way was asked for
+        self._asked_at: float | None = None  # when still_allowed() was asked for; None if it is not under way
         self._stop: asyncio.Task[None] | None = None  # the clean stop that its end began
 
     async def find_visitor(self) -> None:
@@ -109,7 +109,7 @@ class ConsumerPresence:
                 self._speaker.live()
 
     def end(self, ending: Ending) -> None:
-        """End all sessions, if that has not been done."""
+        """End all sessions; do nothing if they have ended. The socket is not touched: see :meth:`close`."""
         self.callbacks.stop()
         self._stop = self._connection.end(ending) or self._stop
 
@@ -119,7 +119,7 @@ class ConsumerPresence:
         await self._close(CloseCode.NOT_FOUND)
 
     async def over(self, ending: Ending) -> None:
-        """End all that is left, as the consumer has ended."""
+        """End all sessions and callbacks, as the consumer has ended; wait for a clean stop if one began."""
         self.end(ending)
         self.callbacks.cancel()
         if self._stop:
@@ -230,7 +230,10 @@ class ConsumerPresence:
         return session if session and not session.ended else None
 
     def _looker(self, session: Session) -> Session:
-        """Return a session that can wait until the group is known: one that is not live yet."""
+        """Return the session whose look() to call: only one that is not live can wait for the group.
+
+        So after accept() a new session stands in for one whose group is not served yet.
+        """
         if self._accepted and not session.served:
             return self._tracker.session(self._connection, None)
         return session

@@ -39,10 +39,10 @@ class Ticket(NamedTuple):
     tracks: bool
     bound: str = ""  # `bound_to` of the only user who may use it; empty: any visitor may
     meta: str = ""  # JSON text of the meta that its bearer is present with; empty: none is given
-    meta_keys: tuple[str, ...] = META_KEYS  # that scripts may set
-    fields: tuple[str, ...] = ()  # of metas that this page's scripts see besides PUBLIC_META
+    meta_keys: tuple[str, ...] = META_KEYS  # the keys of its bearer's meta that scripts may set
+    fields: tuple[str, ...] = ()  # the keys of all metas that this page's scripts see besides PUBLIC_META
     model: str = ""  # the label of the model, if *key* stands for one of its objects
-    begun: int = 0  # when the first of its renewals was issued
+    begun: int = 0  # when the ticket was first issued; renewals keep it
     issued: int = 0
 
     @property
@@ -86,7 +86,10 @@ class Ticket(NamedTuple):
             return ""
 
     def renewed(self, age: float = LIFE / 2) -> Self | None:
-        """Return a younger ticket once this one has *age* (seconds); None before, and after the last renewal."""
+        """Return a copy that is issued now, if this ticket is *age* seconds old or older; else None.
+
+        Renewals end SESSION_COOKIE_AGE after the ticket was first issued.
+        """
         now = int(time.time())
         if now - self.issued < age or now - self.begun > settings.SESSION_COOKIE_AGE:
             return None

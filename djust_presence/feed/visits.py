@@ -1,4 +1,4 @@
-"""A poll's calls of the store. A polling page has a lease of its own, whose sequence number it keeps itself."""
+"""The work of one poll in the store. Each polling page has its own lease, and keeps the lease's seq."""
 
 from __future__ import annotations
 
@@ -66,12 +66,16 @@ def visit(
     first: bool,
     reaps: bool,
 ) -> Visit:
-    """Carry out a poll of a page with the state *standing*; *leaving* has the keys of the rooms that it leaves.
+    """Carry out a poll of a page whose state is *standing*; *leaving* has the keys of rooms that it leaves.
 
-    With *reaps*, remove expired presences before the groups are read: where no socket is open, only polls do.
+    *first*: this is the page's first poll, which opens its lease. *reaps*: remove expired presences before
+    the groups are read, as on a site without open sockets nothing but polls does so.
 
-    With nothing to write and no news, this is one round trip. Raises ``Lost`` and ``PresenceUnavailable``.
+    A later poll with nothing to write and no news is one round trip.
+
+    Raises ``Lost`` and ``PresenceUnavailable``.
     """
+    # The page has to name every room in which it takes part, so that its right to each is checked.
     if standing.joined - leaving.keys() - {wish.room for wish in wishes}:
         raise Lost
     if first:

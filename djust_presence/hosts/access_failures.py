@@ -16,22 +16,22 @@ __all__ = ["AT_ONCE", "CHECK_WAIT", "Failures", "Slots"]
 logger = logging.getLogger("djust_presence")
 
 MAX_FAILURES = 3  # checks in a row
-AT_ONCE = 2  # checks of single views that run at the same time, each in a thread
-CHECK_WAIT = 5.0  # seconds for one of these
+AT_ONCE = 2  # checks that may run at the same time, as one that hangs keeps its thread
+CHECK_WAIT = 5.0  # seconds after which such a check counts as hanging
 
 
 class Failed(NamedTuple):
-    """The failures in a row of one owner's checks, and the successes of its kind before the last of them."""
+    """The failures of one owner's checks, in a row."""
 
     times: int
-    worked: int
+    worked: int  # how many checks of its kind had worked, in all, when the last of these was counted
 
 
 class Failures:
     """Failures of the access checks of *what* ("pages"), by their owners.
 
-    An owner whose check fails stays open: if the database is down, all do. But one whose check has failed
-    MAX_FAILURES times, while checks of others of its kind worked in between, is closed.
+    An owner whose check fails stays open, as all checks fail while the database is down. But it is closed
+    once its check has failed MAX_FAILURES times in a row, while checks of others of its kind worked.
     """
 
     def __init__(self, what: str) -> None:
@@ -61,7 +61,7 @@ class Failures:
         del self._failed[owner]
         if (left_out := self._lines.line()) is not None:
             logger.error(
-                "One of the open %s, %s, was closed: its access could not be re-checked %s times, while others' could.%s",
+                "One of the open %s, %s, was closed: %s checks of it failed, while those of others worked.%s",
                 *(self._what, name, MAX_FAILURES, left_out),
             )
         return True
@@ -85,7 +85,7 @@ class Slots:
         self._running: set[asyncio.Future[Any]] = set()
 
     async def free(self) -> bool:
-        """Wait until another check may begin; False if those that run hang."""
+        """Wait until another check may begin; return False if none has ended in CHECK_WAIT seconds."""
         loop = asyncio.get_running_loop()
         self._running = {one for one in self._running if not one.done() and one.get_loop() is loop}
         if len(self._running) < AT_ONCE:

@@ -10,6 +10,7 @@ from .limits import MAX_FRAME_BYTES
 
 __all__ = ["FrameError", "Head", "read_frame", "read_head"]
 
+# A frame that begins with its type and, right after it, its ref, which may be left out.
 HEAD = re.compile(r'\s*\{\s*"type"\s*:\s*"([^"\\]{1,40})"\s*(?:,\s*"ref"\s*:\s*(-?\d{1,15})\s*)?[,}]')
 
 
@@ -50,7 +51,7 @@ def read_frame(text: str | None, size: int) -> dict[str, Any]:
     if text is None:
         raise FrameError("bad-frame", "Binary frames are not understood.")
     if size > MAX_FRAME_BYTES:
-        raise FrameError("too-large", "A frame has at most 64 KB.")
+        raise FrameError("too-large", "The frame is too large. Send at most 64 KB at once.")
     try:
         frame = decode(text)
     except ValueError:

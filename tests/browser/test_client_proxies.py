@@ -19,7 +19,7 @@ from tests.browser.test_client_adversaries import BACK, LIVE, TIMES, in_state
 from tests.browser.test_client_site import live, watching
 
 LOST_GRACE = 10.0
-AT_ONCE = 4  # stories, which mostly wait
+AT_ONCE = 2  # stories, which mostly wait, but have bounds
 
 Story = Callable[[AnyPageServer, NewPage], Awaitable[None]]
 
