@@ -40,6 +40,7 @@ from tests.pages import Visitor, site
 from tests.until import until
 
 QUICK = {"LEASE_TTL": 3, "GRACE": 0.5, "LOST_GRACE": 2, "DRAIN_GRACE": 1}
+PATIENT = {"timeout": 5, "read_timeout": 5}  # seconds: with this LEASE_TTL it would be a quarter of one
 ADA, GRACE = User(pk=7, username="ada"), User(pk=8, username="grace")
 Record = dict[str, Any]
 
@@ -164,7 +165,8 @@ def backend(request: pytest.FixtureRequest) -> Any:
         "CONFIG": {"hosts": [url], "prefix": url.rpartition("/")[2]},
     }
     with override_settings(
-        DJUST_PRESENCE={**QUICK, "BACKEND": "redis", "LOCATION": url}, CHANNEL_LAYERS={"default": layer}
+        DJUST_PRESENCE={**QUICK, "BACKEND": "redis", "LOCATION": url, "OPTIONS": PATIENT},
+        CHANNEL_LAYERS={"default": layer},
     ):
         yield
 

@@ -339,12 +339,16 @@ async def test_polling_goes_on_if_the_socket_dies_before_the_page_has_joined(
     assert feed.goodbyes == []
 
 
+RETRY = 2.0  # seconds until a page that polls tries a socket, give or take a fifth
+
+
 async def test_without_readers_nothing_is_tried(feed: FeedSite, page: Page) -> None:
+    feed.script = feed.tag({**QUICK, "person": 0, "retry": RETRY})  # not before the page is hidden
     await to_polling(feed, page)
     await page.evaluate(
         "Object.defineProperty(Document.prototype, 'visibilityState', { configurable: true, get: () => 'hidden' })"
     )
-    await asyncio.sleep(1)
+    await asyncio.sleep(1.5 * RETRY)
     assert feed.unclaimed_wires == 0
     await page.evaluate(
         """() => {
