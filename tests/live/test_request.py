@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from copy import copy
 from typing import Any, ClassVar
 
 import pytest
@@ -53,6 +54,15 @@ def test_it_is_the_get_request_of_the_page() -> None:
     assert request.body == b""
     assert request.get_host() == "testserver"
     assert request.build_absolute_uri() == "http://testserver/document/42/?a=b"
+
+
+def test_a_copy_has_the_same_session_and_messages() -> None:
+    request = request_for()
+    request.session = SessionStore()
+    request._messages = FallbackStorage(request)
+    twin = copy(request)
+    assert (twin.path, twin.session) == (request.path, request.session)
+    assert twin._messages is request._messages
 
 
 def test_messages_are_kept_only_if_something_has_looked_at_them_or_added_some() -> None:
