@@ -36,7 +36,7 @@ def with_tags(request: HttpRequest) -> HttpResponse:
     return render(request, "tags.html")
 
 
-@pytest.mark.usefixtures("nothing_is_left")
+@pytest.mark.usefixtures("nothing_is_left", "db")
 async def test_the_ways_in_of_the_landing_page_are_one_group(settings: Settings) -> None:
     scope: dict[str, Any] = {"__name__": "landing"}
     for way in ("view", "consumer"):

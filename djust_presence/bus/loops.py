@@ -10,7 +10,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from selectors import DefaultSelector
+from concurrent.futures import ThreadPoolExecutor
+from selectors import BaseSelector, DefaultSelector
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import SyncToAsync, async_to_sync
@@ -27,6 +28,18 @@ T = TypeVar("T")
 IDLE = 60.0  # seconds: a connection that was idle for longer may be dead without notice
 
 
+class KeptLoop(asyncio.SelectorEventLoop):
+    """An event loop that can be closed while the process ends, when Python 3.12 starts no thread to wait in."""
+
+    def __init__(self, selector: BaseSelector) -> None:
+        super().__init__(selector)
+        self._lookups = ThreadPoolExecutor()  # of host names; it has no thread before there is one
+        self.set_default_executor(self._lookups)
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        self._lookups.shutdown()
+
+
 class Loop:
     """A loop that runs in whatever thread has something to send, and is connected to *layer*."""
 
@@ -38,7 +51,7 @@ class Loop:
         self.used_at = 0.0
 
     def _make(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.SelectorEventLoop(self._selector)
+        loop = KeptLoop(self._selector)
         self._wakers = frozenset(key.fd for key in self._selector.get_map().values())
         return loop
 
