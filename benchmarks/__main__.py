@@ -71,7 +71,7 @@ def main() -> None:
         metavar="SCENARIO",
         help=f"some of {', '.join(SCENARIOS)}; the file keeps the others",
     )
-    parser.add_argument("--match", default="", help="only drivers whose name has this")
+    parser.add_argument("--match", nargs="+", default=[""], help="only drivers whose name has one of these")
     parser.add_argument("--results", type=Path, help="the file to write (default: by the kind of run)")
     options = parser.parse_args()
     end_politely()
@@ -87,7 +87,7 @@ def main() -> None:
         print(scenario.name, file=sys.stderr)
         found: list[Result] = []
         for case in scenario.cases(options.full):
-            drivers = [driver for driver in case.drivers if options.match in driver.name]
+            drivers = [one for one in case.drivers if any(text in one.name for text in options.match)]
             found += run(scenario, dataclasses.replace(case, drivers=drivers))
         show(found)
         results.results = sorted([*results.results, *found], key=lambda one: order.index(one.scenario))
