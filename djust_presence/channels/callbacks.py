@@ -35,7 +35,6 @@ class Callbacks:
         self._waiting: deque[Callable[[], Awaitable[None]]] = deque()
         self._stopped = False
         self._turn = asyncio.Lock()  # whose holder may run the consumer's code
-        self._connected = False  # True once the running batch has closed unusable database connections
         self.lost: Exception | None = None  # the error of the last send to a socket that is gone
         self.task: asyncio.Task[None] | None = None  # while callbacks wait or run
 
@@ -60,7 +59,6 @@ class Callbacks:
             self.task = start(self._run(), self._context.copy())
 
     async def _run(self) -> None:
-        self._connected = False
         try:
             while self._waiting:
                 async with self._turn:
@@ -74,7 +72,6 @@ class Callbacks:
         try:
             await self.call(callback, *arguments())
         except Exception as error:
-            self._connected = False
             name = str(getattr(callback, "__qualname__", callback))
             if error is self.lost:
                 logger.debug("A socket is gone.", exc_info=True)
@@ -88,9 +85,7 @@ class Callbacks:
         """
         if isinstance(self._consumer, SyncConsumer):
             return await database_sync_to_async(call)(function, *args)
-        if not self._connected:  # a change of threads, which would cost more than many a callback
-            await aclose_old_connections()
-            self._connected = True
+        await aclose_old_connections()
         result = function(*args)
         return await awaited(result) if inspect.isawaitable(result) else result
 

@@ -192,8 +192,7 @@ def build_request(scope: Mapping[str, Any], connection: Connection[Session]) -> 
     )
     # Pages have most of them in common, and a page keeps its request.
     request.META = {
-        intern(name): intern(value) if isinstance(value, str) else value
-        for name, value in request.META.items()
+        intern(name): intern(value) if type(value) is str else value for name, value in request.META.items()
     }
     if settings.SECURE_PROXY_SSL_HEADER:
         header, _ = settings.SECURE_PROXY_SSL_HEADER
