@@ -134,11 +134,13 @@ def thread_of(executor: Executor) -> Iterator[None]:
     SyncToAsync.context_to_thread_executor[context] = executor
     token = SyncToAsync.thread_sensitive_context.set(context)
     waiting = getattr(AsyncToSync.executors, "current", None)
-    AsyncToSync.executors.current = None  # else it would be preferred
+    if waiting is not None:
+        AsyncToSync.executors.current = None  # else it would be preferred
     try:
         yield
     finally:
-        AsyncToSync.executors.current = waiting
+        if waiting is not None:
+            AsyncToSync.executors.current = waiting
         SyncToAsync.thread_sensitive_context.reset(token)
         SyncToAsync.context_to_thread_executor[context] = _afterwards
 

@@ -157,7 +157,8 @@ class Room:
     def _merged(self, given: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
         """Return the script's part of the meta: *given*, updated with *meta*. Raises ``ValueError``."""
         said = merged(given, {name: meta[name] for name in self._keys & meta.keys()})
-        self._encode(said)
+        if said:
+            self._encode(said)
         return said
 
     def _encode(self, given: Mapping[str, Any]) -> str:

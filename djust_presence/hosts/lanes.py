@@ -92,7 +92,7 @@ class Lanes:
     async def run(self, function: Callable[[], T], *, refresh: bool = False, sender: Sender = MANY) -> T:
         """Return the result of sync *function* on a lane, with database connections checked as around a request."""
         async with self.hold(Turn.REFRESH if refresh else Turn.HANDLER, sender):
-            return await sync_to_async(between_connection_checks)(function)
+            return await _between_connection_checks(function)
 
     async def idle(self) -> None:
         """Wait until all calls are done that any lane has at this moment."""
@@ -153,6 +153,7 @@ def between_connection_checks(function: Callable[[], T]) -> T:
         _check_connections()
 
 
+_between_connection_checks = sync_to_async(between_connection_checks)
 _keepers = 0
 
 

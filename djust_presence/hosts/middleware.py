@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
@@ -24,12 +24,13 @@ class LiveHandler(ASGIHandler):
     costs more than the rest of a mount. The chain is async only if some middleware is nothing but async.
     """
 
-    is_async: bool
+    answer: Callable[[Any], Awaitable[HttpResponseBase]]  # `run` or `arun`, to be called on a loop
 
     def load_middleware(self, is_async: bool = False) -> None:
         classes = map(import_string, settings.MIDDLEWARE)
-        self.is_async = not all(getattr(one, "sync_capable", True) for one in classes)
-        super().load_middleware(self.is_async)
+        needs_loop = not all(getattr(one, "sync_capable", True) for one in classes)
+        super().load_middleware(needs_loop)
+        self.answer = self.arun if needs_loop else sync_to_async(self.run)
 
     def run(self, request: Any) -> HttpResponseBase:
         """Return the response of a sync chain, closed."""
@@ -60,7 +61,7 @@ class LiveHandler(ASGIHandler):
 async def answer(request: Any) -> HttpResponseBase:
     """Return the response of the middleware and the view to *request*, closed."""
     handler = _handler or await sync_to_async(_get_handler, thread_sensitive=False)()
-    return await (handler.arun(request) if handler.is_async else sync_to_async(handler.run)(request))
+    return await handler.answer(request)
 
 
 def template_response_middleware() -> Sequence[Callable[..., Any]]:
