@@ -189,7 +189,7 @@ async def test_tasks_of_pages_go_on_when_the_code_that_started_them_is_over(sett
     )
 
 
-class AsyncChat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class AsyncChat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):
     async def connect(self) -> None:
         await self.accept()
         self.track_presence("chat")
@@ -199,7 +199,7 @@ class AsyncChat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ign
         await self.send_json(["joined"])
 
 
-class SyncChat(PresenceConsumerMixin, JsonWebsocketConsumer):  # type: ignore[misc]
+class SyncChat(PresenceConsumerMixin, JsonWebsocketConsumer):
     def connect(self) -> None:
         self.accept()
         self.track_presence("chat")
