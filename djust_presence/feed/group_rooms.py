@@ -16,7 +16,7 @@ from .frames import Wants
 from .sent_states import SENDS_PER_TURN, SentStates
 from .tickets import room_of
 
-__all__ = ["Hub", "Room"]
+__all__ = ["GroupRooms", "Room"]
 
 OWN_PRESENCE_WAIT = 5.0  # seconds for which a page waits for its own presence to be in the group
 CLIENT = "client-"  # the prefix of events that pages have sent
@@ -32,8 +32,8 @@ class Room(Protocol):
         """Send a frame when its turn comes."""
 
 
-class Hub:
-    """Sends the rooms of a group the news that their pages want. On the tracker's loop."""
+class GroupRooms:
+    """The rooms of a group in this process, which are sent the news that their pages want. On the tracker's loop."""
 
     def __init__(self, group: Group) -> None:
         self._group = group
