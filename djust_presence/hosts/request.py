@@ -251,7 +251,7 @@ def _no_response(request: Any) -> HttpResponse:
 async def respond(request: LiveRequest) -> Outcome:
     """Send *request* through Django.
 
-    The caller holds a lane, and runs this in a task of its own: context variables that middleware and the view set
+    The caller holds a worker, and runs this in a task of its own: context variables that middleware and the view set
     (language, cache connections) end with that task.
     """
     response = await answer(request)

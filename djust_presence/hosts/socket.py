@@ -16,13 +16,13 @@ from ..tracker import Ending, drained, get_tracker, will_serve
 from .asgi import Receive, Scope, Send, close_code
 from .base import Host
 from .incoming import FrameError, Head, read_frame, read_head
-from .lanes import lanes
 from .limits import MAX_FRAME_BYTES, MAX_WAITING_BYTES, Limits, Verdict
 from .outgoing import PONG, Changed, Outgoing, encode
 from .parts import part_for
 from .request import Behind, LiveRequest, SocketPart, build_request, origin_allowed, respond, wrong_origin
 from .threads import spawn
 from .turns import Crowded, Turn
+from .workers import workers
 
 __all__ = ["Socket"]
 
@@ -110,13 +110,13 @@ class Socket(AsyncConsumer):
             self._over = True
             self._outgoing.end()
             if self._opening and not self._mounting:
-                self._opening.cancel()  # so that it does not wait for a lane
+                self._opening.cancel()  # so that it does not wait for a worker
             if stop := self.connection.end(ending):
                 await drained(stop)
 
     async def _open(self, request: LiveRequest) -> None:
         try:
-            async with lanes.hold(Turn.MOUNT, request.sender):
+            async with workers.hold(Turn.MOUNT, request.sender):
                 if self._over:
                     return
                 self._mounting = True
