@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import websockets
+from asgiref.typing import Scope
 
 from tests.servers import Server, SiteServer
 
@@ -35,7 +36,7 @@ async def bare(scope: dict[str, Any], receive: Any, send: Any) -> None:
             pass
 
 
-async def traced(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def traced(scope: Scope, receive: Any, send: Any) -> None:
     """The example site, and at ``/memory/`` the allocations since the last request there, by line of code."""
     from example_project.asgi import application
 

@@ -16,7 +16,7 @@ from django.test import AsyncClient
 from djust_presence.live import LiveViewConsumer
 from tests.client import InProcess
 
-__all__ = ["Page", "Visitor", "log_in_by_cookie", "site"]
+__all__ = ["Browser", "Page", "Visitor", "log_in_by_cookie", "site"]
 
 PEOPLE = {"ada": 7, "grace": 8}
 
@@ -61,7 +61,7 @@ class Page(InProcess):
         return self.shown
 
 
-class Visitor:
+class Browser:
     """A browser that keeps its cookies; with *cookies* off it takes none."""
 
     def __init__(self, user: str | None = None, *, cookies: bool = True, language: str = "en") -> None:
@@ -78,6 +78,10 @@ class Visitor:
             self.client.cookies.clear()
         assert response.status_code == 200
         return str(response.content.decode())
+
+
+class Visitor(Browser):
+    """A browser whose pages the built-in host serves."""
 
     @asynccontextmanager
     async def socket(self, path: str) -> AsyncIterator[Page]:

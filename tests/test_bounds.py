@@ -25,6 +25,7 @@ from djust_presence.channels import PresenceConsumerMixin
 from djust_presence.rates import LogLimit
 from djust_presence.state.json_text import MAX_LEVELS
 from djust_presence.tracker import get_tracker
+from tests.client import scope_of
 from tests.pages import Page, Visitor, site
 from tests.state.test_json_text import nested
 from tests.until import until
@@ -142,7 +143,7 @@ def rooms(quiet_presence: None, db: None) -> Any:
         yield
 
 
-class Rooms(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class Rooms(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):
     """A consumer whose key comes out of its URL."""
 
     async def connect(self) -> None:
@@ -162,7 +163,7 @@ class AcceptsFirst(Rooms):
         await super().connect()
 
 
-class InThreads(PresenceConsumerMixin, JsonWebsocketConsumer):  # type: ignore[misc]
+class InThreads(PresenceConsumerMixin, JsonWebsocketConsumer):
     def connect(self) -> None:
         self.track_presence(f"room:{self.scope['url_route']['kwargs']['room']}")
         self.accept()
@@ -171,7 +172,7 @@ class InThreads(PresenceConsumerMixin, JsonWebsocketConsumer):  # type: ignore[m
 def consumer(kind: Any, room: str, user: Any = None) -> WebsocketCommunicator:
     router = URLRouter([path("room/<str:room>/", kind.as_asgi())])
     communicator = WebsocketCommunicator(router, f"/room/{room}/")
-    communicator.scope["user"] = user
+    scope_of(communicator)["user"] = user
     return communicator
 
 

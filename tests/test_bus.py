@@ -29,11 +29,13 @@ def server() -> Iterator[RedisServer]:
 
 
 def pubsub_layer(url: str) -> BaseChannelLayer:
-    return RedisPubSubChannelLayer(hosts=[url])
+    layer: BaseChannelLayer = RedisPubSubChannelLayer(hosts=[url])
+    return layer
 
 
 def core_layer(url: str) -> BaseChannelLayer:
-    return RedisChannelLayer(hosts=[url])
+    layer: BaseChannelLayer = RedisChannelLayer(hosts=[url])
+    return layer
 
 
 @pytest.fixture(params=[pubsub_layer, core_layer], ids=["pubsub", "core"])
@@ -66,7 +68,7 @@ async def listeners(make_layer: MakeLayer, url: str) -> AsyncIterator[tuple[List
     yield one, two
     for listener, layer in zip((one, two), layers, strict=True):
         await listener.bus.aclose()
-        await layer.flush() if isinstance(layer, RedisPubSubChannelLayer) else await layer.close_pools()
+        await layer.close_pools() if isinstance(layer, RedisChannelLayer) else await layer.flush()
 
 
 async def test_a_message_is_heard_once_by_the_other_process_and_not_by_its_sender(

@@ -36,6 +36,7 @@ from djust_presence.channels import PresenceConsumerMixin
 from djust_presence.channels.host import CALLBACK_WAIT
 from djust_presence.identity import VISITOR
 from djust_presence.tracker import get_tracker, serves_pages, serving, trackers
+from tests.client import scope_of
 from tests.pages import Visitor, site
 from tests.until import until
 
@@ -45,12 +46,12 @@ ADA, GRACE = User(pk=7, username="ada"), User(pk=8, username="grace")
 Record = dict[str, Any]
 
 
-class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):
     """Calls the methods that its client names, and tells it of every callback."""
 
     async def connect(self) -> None:
         await self.accept()
-        self.track_presence("chat", self.scope.get("meta"))
+        self.track_presence("chat", scope_of(self).get("meta"))
 
     async def receive_json(self, content: list[Any], **kwargs: Any) -> None:
         name, arguments, keywords = content
@@ -70,12 +71,12 @@ class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[m
         await self.send_json(["event", key, event, payload])
 
 
-class SyncChat(PresenceConsumerMixin, JsonWebsocketConsumer):  # type: ignore[misc]
+class SyncChat(PresenceConsumerMixin, JsonWebsocketConsumer):
     """The same in threads."""
 
     def connect(self) -> None:
         self.accept()
-        self.track_presence("chat", self.scope.get("meta"))
+        self.track_presence("chat", scope_of(self).get("meta"))
 
     def receive_json(self, content: list[Any], **kwargs: Any) -> None:
         name, arguments, keywords = content
@@ -94,12 +95,12 @@ class SyncChat(PresenceConsumerMixin, JsonWebsocketConsumer):  # type: ignore[mi
         self.send_json(["event", key, event, payload])
 
 
-class Client(WebsocketCommunicator):  # type: ignore[misc]
+class Client(WebsocketCommunicator):
     """The other end of a consumer's socket, and all that it was sent."""
 
     def __init__(self, consumer: Any, **scope: Any) -> None:
         super().__init__(consumer.as_asgi(), "/chat/")
-        self.scope |= scope
+        scope_of(self).update(scope)
         self.heard: list[list[Any]] = []
 
     async def hear(self) -> list[Any]:
@@ -272,7 +273,9 @@ async def test_a_channel_layer_of_its_own_may_be_used_beside(settings: Settings)
 
     async with connected(Grouped, ADA) as ada:
         await ada.until("join", "chat", "7")
-        await get_channel_layer().group_send("news", {"type": "news"})
+        layer = get_channel_layer()
+        assert layer
+        await layer.group_send("news", {"type": "news"})
         await ada.until("news", 1)
 
 
@@ -454,7 +457,7 @@ async def test_a_value_that_cannot_be_a_key_or_a_meta_is_refused() -> None:
 def test_the_mixin_has_to_come_first() -> None:
     with pytest.raises(TypeError, match="comes after AsyncJsonWebsocketConsumer in .*Wrong"):
 
-        class Wrong(AsyncJsonWebsocketConsumer, PresenceConsumerMixin):  # type: ignore[misc]
+        class Wrong(AsyncJsonWebsocketConsumer, PresenceConsumerMixin):
             pass
 
 
@@ -831,7 +834,7 @@ async def test_a_visitor_who_is_no_longer_allowed_is_closed_and_gone(kind: Any, 
         await until(lambda: online("chat") == 2)
         assert await visitor.closed() == 4403
         await until(lambda: online("chat") == 1)
-        assert asked == [visitor.scope["user"]] * 3
+        assert asked == [scope_of(visitor)["user"]] * 3
         assert await watcher.call("presence_count", "chat") == 1
 
 
@@ -911,7 +914,7 @@ class TenantUsers(ModelBackend):
 class Tenants(Chat):
     @contextmanager
     def access_context(self) -> Iterator[None]:
-        entered.tenant = self.scope["tenant"]
+        entered.tenant = scope_of(self)["tenant"]
         try:
             yield
         finally:
@@ -982,8 +985,8 @@ async def test_a_log_out_closes_the_sockets_of_its_session_at_once(engine: str, 
         await client.alogout()
         assert await ada.closed() == 4401
         await until(lambda: connections("chat", str(user.pk)) == 1)
-        for client in (elsewhere, visitor):
-            assert await client.call("presence_count", "chat") == 2
+        for other in (elsewhere, visitor):
+            assert await other.call("presence_count", "chat") == 2
 
 
 async def log_in(user: User) -> str:

@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 from djust_presence.channels import PresenceConsumerMixin
 from djust_presence.contract import HostContract, HostPage
+from tests.client import scope_of
 from tests.hosts import store
 
 USERS = {"ada": User(pk=7, username="ada"), "grace": User(pk=8, username="grace")}
@@ -28,11 +29,11 @@ TWINS = {
 }  # of reads that may have to wait
 
 
-def key_of(scope: dict[str, Any]) -> str:
+def key_of(scope: Mapping[str, Any]) -> str:
     return f"room:{scope['url_route']['kwargs']['room']}"
 
 
-class Room(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class Room(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):
     async def connect(self) -> None:
         await self.accept()
         self.begin()
@@ -59,7 +60,7 @@ class Room(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[m
         await self.send_json(["told", "event", event, payload])
 
 
-class SyncRoom(PresenceConsumerMixin, JsonWebsocketConsumer):  # type: ignore[misc]
+class SyncRoom(PresenceConsumerMixin, JsonWebsocketConsumer):
     def connect(self) -> None:
         self.accept()
         self.begin()
@@ -107,7 +108,7 @@ class Client(HostPage):
     def __init__(self, router: URLRouter, url: str, browser: Browser) -> None:
         super().__init__()
         self.socket = WebsocketCommunicator(router, url)
-        self.socket.scope |= {"user": browser.user, "session": browser.session}
+        scope_of(self.socket).update(user=browser.user, session=browser.session)
         self.begun = False
         self.results: list[Any] = []
 
@@ -129,6 +130,7 @@ class Client(HostPage):
 
     async def receive(self) -> None:
         text = await self.socket.receive_from(timeout=10)
+        assert isinstance(text, str)
         self.received += text
         match json.loads(text):
             case ["live"]:

@@ -19,6 +19,7 @@ from djust_presence import LiveView, PresenceMixin, event_handler
 from djust_presence.channels import PresenceConsumerMixin
 from djust_presence.guests import ANIMALS, COLORS, guest_of
 from djust_presence.testing import presence
+from tests.client import scope_of
 from tests.pages import Visitor, site
 
 pytestmark = pytest.mark.urls(__name__)
@@ -55,7 +56,7 @@ urlpatterns = [
 ]
 
 
-class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):
     async def connect(self) -> None:
         await self.accept()
         self.track_presence("room:chat", {})
@@ -139,7 +140,7 @@ async def test_a_consumer_gives_a_visitor_the_name_that_pages_do(db: None) -> No
     async with visitor.opens("/room/page/") as page:
         own = shown(page.html)[0]
     socket = WebsocketCommunicator(Chat.as_asgi(), "/chat/")
-    socket.scope["session"] = SessionStore(visitor.client.cookies["sessionid"].value)
+    scope_of(socket)["session"] = SessionStore(visitor.client.cookies["sessionid"].value)
     await socket.connect()
     assert await socket.receive_json_from() == list(own)
     await socket.disconnect()

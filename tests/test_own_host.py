@@ -30,7 +30,7 @@ def quick(settings: Settings, quiet_presence: None) -> None:
     settings.DJUST_PRESENCE = {"GRACE": 0.1, "HEARTBEAT_INTERVAL": 0.5, "TIMEOUT": 0.7, "LOST_GRACE": 0.1}
 
 
-class Stream(ApplicationCommunicator):  # type: ignore[misc]
+class Stream(ApplicationCommunicator):
     """The browser's end of the view's stream."""
 
     def __init__(self, name: str) -> None:
@@ -41,7 +41,7 @@ class Stream(ApplicationCommunicator):  # type: ignore[misc]
         await client.aforce_login(await User.objects.acreate_user(self.name))
         cookie = f"sessionid={client.cookies['sessionid'].value}".encode()
         scope = {"type": "http", "method": "GET", "path": "/online/tea/", "query_string": b""}
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]
             get_asgi_application(), scope | {"headers": [(b"host", b"testserver"), (b"cookie", cookie)]}
         )
         await self.send_input({"type": "http.request"})

@@ -126,7 +126,8 @@ def test_presence_on_a_view_that_is_not_live_is_warned_of(view: Any, name: str, 
         ProtocolTypeRouter({"http": HTTP, "websocket": URLRouter([path("", SOCKETS)])}),
         SOCKETS,
         wrapped,
-        ASGIStaticFilesHandler(ProtocolTypeRouter({"http": HTTP, "websocket": SOCKETS})),
+        # It takes any ASGI application, but is typed for Django's own.
+        ASGIStaticFilesHandler(ProtocolTypeRouter({"http": HTTP, "websocket": SOCKETS})),  # type: ignore[arg-type]
     ],
 )
 def test_an_application_that_may_have_a_route_for_sockets_is_passed_over(

@@ -110,7 +110,7 @@ class NamedBoard(Board):
         self.track_presence(meta={"name": request.user.get_username(), "role": gettext_lazy("Author")})
 
 
-class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):
     async def connect(self) -> None:
         await self.accept()
         self.track_presence("board")

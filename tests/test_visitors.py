@@ -96,8 +96,8 @@ async def stored(count: int, connections: int = 1) -> list[str]:
 
 async def test_a_session_that_was_there_already_is_who_its_tabs_are(engine: str) -> None:
     visitor, other = Visitor(), Visitor()
-    for one in (visitor, other):
-        await one.get("/shop/")
+    for browser in (visitor, other):
+        await browser.get("/shop/")
     key = visitor.client.cookies["sessionid"].value
     async with visitor.opens("/room/") as one, visitor.opens("/room/") as two:
         (id,) = await stored(1, connections=2)

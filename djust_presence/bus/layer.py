@@ -160,10 +160,10 @@ class LayerBus(Bus):
             await self._work.wait()
             self._work.clear()
             try:
-                await self._open_channel()
-                await self._add_groups()
+                channel = await self._open_channel()
+                await self._add_groups(channel)
                 await self._send_waiting()
-                await self._discard_groups()
+                await self._discard_groups(channel)
             except Exception as error:
                 failures += 1
                 self._failed(error)
@@ -173,22 +173,23 @@ class LayerBus(Bus):
                 if not self._work.is_set():
                     self._idle.set()
 
-    async def _open_channel(self) -> None:
+    async def _open_channel(self) -> str:
         if self._channel is None:
             self._channel = await self._layer.new_channel()
             self._tasks.append(self._task(self._receive_forever(self._channel)))
+        return self._channel
 
-    async def _add_groups(self) -> None:
-        """Add the channel to some of the groups that need it; messages are sent in between."""
+    async def _add_groups(self, channel: str) -> None:
+        """Add *channel* to some of the groups that need it; messages are sent in between."""
         for key in list(islice((key for key in self._wanted if key not in self._added), ADDED_AT_ONCE)):
             if key in self._wanted:  # it may have been unsubscribed in the meantime
-                await self._layer.group_add(group_name(self._namespace, key), self._channel)
+                await self._layer.group_add(group_name(self._namespace, key), channel)
                 self._added[key] = None
                 self._call(self._wanted.get(key, []))
                 self._work.set()
         for key in list(islice(self._stale, ADDED_AT_ONCE)):
             if key in self._wanted:
-                await self._layer.group_add(group_name(self._namespace, key), self._channel)
+                await self._layer.group_add(group_name(self._namespace, key), channel)
             self._stale.pop(key, None)
             self._work.set()
 
@@ -200,11 +201,11 @@ class LayerBus(Bus):
             if not (self._deaf and self._wanted):
                 layer_worked(self._layer)
 
-    async def _discard_groups(self) -> None:
+    async def _discard_groups(self, channel: str) -> None:
         for key in self._added.keys() - self._wanted.keys():
             if key not in self._wanted:  # it may have been subscribed in the meantime
                 del self._added[key]
-                await self._layer.group_discard(group_name(self._namespace, key), self._channel)
+                await self._layer.group_discard(group_name(self._namespace, key), channel)
 
     async def _receive_forever(self, channel: str) -> None:
         """Receive messages. It is cancelled only by :meth:`aclose`: that may make a layer lose the channel."""

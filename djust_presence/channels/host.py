@@ -11,9 +11,9 @@ from ..codes import CloseCode
 from ..hosts import Host
 from ..hosts.access import Visitor, current_users
 from ..hosts.access_failures import Failures, Slots
-from ..hosts.lanes import lanes
 from ..hosts.log_ins import ENDED
 from ..hosts.sessions import mark
+from ..hosts.workers import workers
 from ..identity import is_logged_in
 from ..tracker import Connection, Session
 
@@ -76,7 +76,7 @@ class ConsumerHost(Host):
         """Close the sockets of users who are logged out, deactivated, deleted, or refused by their consumer."""
         owners = [_owner(connection) for connection in connections]
         together = [owner for owner in owners if not owner.has_context]
-        for owner, verdict in (await lanes.run(partial(_verdicts, together))).items():
+        for owner, verdict in (await workers.run(partial(_verdicts, together))).items():
             self._take(owner, verdict)
         hanging = False
         for owner in owners:
@@ -84,7 +84,7 @@ class ConsumerHost(Host):
                 continue
             hanging = hanging or not await self._slots.free()
             if not hanging:
-                check = asyncio.ensure_future(lanes.run(partial(_verdict, owner)))
+                check = asyncio.ensure_future(workers.run(partial(_verdict, owner)))
                 check.add_done_callback(partial(self._checked, owner))
                 self._slots.take(check)
             else:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from channels.consumer import AsyncConsumer
 
 from ..errors import PresenceError
+from ..hosts.asgi import Scope, Send
 from ..identity import is_logged_in
 from ..keys import NoSuchGroup
+from ..presence.arguments import Record
 from ..tracker import Ending, will_serve
-from .presence import HOOKS, ConsumerPresence, Receive, Record, Send
+from .presence import HOOKS, ConsumerPresence
+
+if TYPE_CHECKING:
+    from asgiref.typing import ASGIReceiveCallable
+    from channels.consumer import _ChannelScope
 
 __all__ = ["PresenceConsumerMixin"]
 
 
-class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
+class PresenceConsumerMixin(AsyncConsumer):
     """Lets a WebSocket consumer, sync or async, be present under keys of its choice, and hear of the others there.
 
     It comes before the consumer's class: ``class Chat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer)``.
@@ -153,15 +159,15 @@ class PresenceConsumerMixin(AsyncConsumer):  # type: ignore[misc]
             raise PresenceError(f"{type(self).__qualname__} has no connection yet, and so no presence.")
         return self._presence
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: Send) -> None:
         if scope["type"] != "websocket":
             raise ValueError(f"{type(self).__qualname__} serves websockets, not {scope['type']!r}.")
-        self.scope = scope
+        self.scope = cast("_ChannelScope", scope)
         self._presence = presence = ConsumerPresence(self, self._presence_hooks, receive, send)
         await presence.find_visitor()
         ending = Ending.LOST
         try:
-            await super().__call__(scope, presence.receive, presence.send)
+            await super().__call__(self.scope, presence.receive, presence.send)
             ending = Ending.CLOSED
         except NoSuchGroup:  # a key made from the URL does not fit
             await presence.refuse()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from channels.db import database_sync_to_async
 from django.core.exceptions import PermissionDenied, SynchronousOnlyOperation
@@ -16,9 +16,11 @@ from django.utils.translation import gettext
 from ..codes import CloseCode
 from ..errors import PresenceError
 from ..hosts.access_failures import CHECK_WAIT
+from ..hosts.asgi import Message, Send, close_code
 from ..hosts.users import refresh_user
 from ..identity import checked_user, connection_id, encode_named, is_logged_in, username_of, visitor_id
 from ..keys import checked_key
+from ..presence.arguments import Record
 from ..rates import user_code
 from ..state.metas import decode_meta, merged
 from ..state.records import Step, StepKind, record, records
@@ -26,14 +28,12 @@ from ..tracker import Ending, Event, Session, drained, get_tracker, lookup
 from .callbacks import Callbacks
 from .host import consumer_host
 
-__all__ = ["HOOKS", "ConsumerPresence", "Receive", "Record", "Send"]
+if TYPE_CHECKING:
+    from asgiref.typing import ASGIReceiveCallable, ASGIReceiveEvent
+
+__all__ = ["HOOKS", "ConsumerPresence"]
 
 logger = logging.getLogger("djust_presence")
-
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Record = dict[str, Any]
 
 EVENT, ALLOWED, CONTEXT = "handle_presence_event", "still_allowed", "access_context"
 CALLBACKS = {
@@ -51,15 +51,16 @@ class ConsumerPresence:
     *overridden* are the `HOOKS` to call. Wishes and reads may be called from any thread, the rest on the loop only.
     """
 
-    def __init__(self, consumer: Any, overridden: Collection[str], receive: Receive, send: Send) -> None:
+    def __init__(
+        self, consumer: Any, overridden: Collection[str], receive: ASGIReceiveCallable, send: Send
+    ) -> None:
         self.consumer = consumer
         self.callbacks = Callbacks(consumer)
         self.alone = connection_id()  # the user id if there is neither a user nor a session
         self.visitor = ""  # the user id by the Django session
         self._username = ""  # of a user who is logged in, as it was when they connected
         self._overridden = overridden
-        self._receive = receive
-        self._send = send
+        self._receive, self._send = receive, send
         self._tracker = get_tracker()
         self._connection = self._tracker.connect(consumer_host, self)
         self._sessions: dict[str, Session] = {}
@@ -82,12 +83,11 @@ class ConsumerPresence:
 
     # The socket
 
-    async def receive(self) -> Message:
+    async def receive(self) -> ASGIReceiveEvent:
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
             # Before the consumer's own code, which may take long, fail, or untrack by itself.
-            code = message.get("code")
-            self.end(Ending.of(CloseCode.NO_STATUS if code is None else code))
+            self.end(Ending.of(close_code(message)))
         else:
             self._connection.heard()
         return message

@@ -140,7 +140,7 @@ def _check_application() -> Iterator[CheckMessage]:
         )
         return
     try:
-        application = get_default_application()
+        application: object = get_default_application()
     except (Exception, SystemExit) as error:  # it is the project's code
         yield Warning(
             f"ASGI_APPLICATION, {name!r}, cannot be loaded: {type(error).__name__}: {error}",

@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 
 from ..hosts import sessions
 from ..hosts.access_failures import AT_ONCE, Failures
-from ..hosts.lanes import lanes
 from ..hosts.threads import spawn
+from ..hosts.workers import workers
 from .rights import Answer, Right, answers
 
 __all__ = ["Asking", "asking_of_loop"]
@@ -62,7 +62,7 @@ class Asking:
         rights = [room.right for room in rooms]
         found: Sequence[Answer] = [RuntimeError("It was not asked.")] * len(rooms)
         try:
-            found = await lanes.run(partial(_answers, rights))
+            found = await workers.run(partial(_answers, rights))
         except Exception as error:  # such as that of the thread's database connection
             found = [error] * len(rooms)
         finally:

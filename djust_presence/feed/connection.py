@@ -16,7 +16,6 @@ from django.http import HttpResponse
 from ..codes import CloseCode
 from ..hosts import sessions
 from ..hosts.access import Visitor
-from ..hosts.lanes import lanes
 from ..hosts.outgoing import encode
 from ..hosts.parts import OnDemand, offer
 from ..hosts.request import LiveRequest
@@ -24,6 +23,7 @@ from ..hosts.socket import Socket
 from ..hosts.surroundings import Surroundings, surroundings_of
 from ..hosts.threads import spawn
 from ..hosts.users import refresh_users
+from ..hosts.workers import workers
 from ..identity import connection_id
 from ..rates import TokenBucket, user_code
 from ..tracker import Session
@@ -112,7 +112,7 @@ class Feed(OnDemand):
     async def _find_out(self) -> None:
         """Find out the identity of a live page's visitor, and begin."""
         try:
-            identity = await lanes.run(partial(_identify, self.request, self.surroundings or nullcontext))
+            identity = await workers.run(partial(_identify, self.request, self.surroundings or nullcontext))
         except Exception:
             user_code.log(
                 logger.exception,

@@ -23,7 +23,7 @@ from .given import MAX_ROOMS, meta_of, script_keys
 from .identity import Identity, visitor_of
 from .newcomers import Newcomers, address_of
 from .people import public_fields
-from .polls import MAX_BYTES, Poll, Standing, Times, lease_of
+from .polls import MAX_BYTES, LeaseState, Poll, Times, lease_of
 from .rights import Right, answers, is_old
 from .tickets import BadTicket, Ticket, room_of
 from .visits import Lost, Wish, end, visit
@@ -49,14 +49,14 @@ def answer(request: HttpRequest) -> HttpResponse:
     except (ValueError, UnreadablePostError) as error:
         return HttpResponse(f"This is not a poll: {error}", status=400, content_type="text/plain")
     address = address_of(request.META)
-    standing = Standing.read(poll.standing) if poll else None
-    if poll is None or not ((standing and poll.bye) or _newcomers.admit(address, poll.page)):
+    state = LeaseState.read(poll.state) if poll else None
+    if poll is None or not ((state and poll.bye) or _newcomers.admit(address, poll.page)):
         return _too_many("request" if poll is None else "page")
     if poll.bye:
         _newcomers.gone(address, poll.page)
     backend = checked_backend()
     try:
-        found = _Polling(request, backend, poll, standing).answer()
+        found = _Polling(request, backend, poll, state).answer()
     except PresenceUnavailable as error:
         write_failed(backend, error)
         return _later(503, "The presence store does not answer.", round(random.uniform(0.9, 1.1) * RETRY))
@@ -95,18 +95,18 @@ def _later(status: int, text: str, seconds: int) -> HttpResponse:
 
 
 class _Polling:
-    """One poll. *standing* is the page's state, as signed at its last one."""
+    """One poll. *state* is that of the page's lease after its last one."""
 
-    def __init__(self, request: HttpRequest, backend: Backend, poll: Poll, standing: Standing | None) -> None:
+    def __init__(self, request: HttpRequest, backend: Backend, poll: Poll, state: LeaseState | None) -> None:
         self._request = request
         self._backend = backend
         self._poll = poll
-        self._standing = standing
+        self._state = state
 
     def answer(self) -> dict[str, Any]:
-        poll, standing, backend = self._poll, self._standing, self._backend
-        if poll.bye and standing:
-            backend.drain(standing.lease, get_settings().grace)
+        poll, state, backend = self._poll, self._state, self._backend
+        if poll.bye and state:
+            backend.drain(state.lease, get_settings().grace)
             return {}
         self._identity = Identity.of(self._request)
         self._user = self._identity.user_id or visitor_of(poll.visitor) or _alone(poll.page)
@@ -114,20 +114,20 @@ class _Polling:
         if poll.bye:
             backend.drain(lease, get_settings().grace)
             return {}
-        if standing and standing.lease != lease:  # somebody has logged in or out
+        if state and state.lease != lease:  # somebody has logged in or out
             keys = {room_of(key): key for one in (*poll.rooms, *poll.left) if (key := self._key(one.ticket))}
-            end(backend, standing, keys)
+            end(backend, state, keys)
             return AGAIN
         try:
-            if poll.standing and not standing:
+            if poll.state and not state:
                 raise Lost
-            return self._visit(standing or Standing(0, lease, frozenset()))
+            return self._visit(state or LeaseState(0, lease, frozenset()))
         except Lost:
             # Short, until it has joined again: if an answer was lost, the lease may hold more than the page knows.
             backend.drain(lease, get_settings().lost_grace)
             return AGAIN
 
-    def _visit(self, standing: Standing) -> dict[str, Any]:
+    def _visit(self, state: LeaseState) -> dict[str, Any]:
         poll, backend, lease_ttl = self._poll, self._backend, get_settings().lease_ttl
         times = Times.of(lease_ttl)
         refused: dict[str, str] = {}
@@ -142,17 +142,17 @@ class _Polling:
         done = visit(
             backend,
             times,
-            standing,
+            state,
             wishes,
             leaving,
-            first=not poll.standing,
+            first=not poll.state,
             reaps=_reaping.take(backend, get_settings().renew_interval),
         )
         rooms: dict[str, dict[str, Any]] = {room: {"refused": code} for room, code in refused.items()}
         for room, news in done.news.items():
             rooms[room] = news | ({"ticket": renewed[room].sign(self._request)} if room in renewed else {})
         return {
-            "seq": done.standing.sign(),
+            "seq": done.state.sign(),
             "every": times.every(poll.hidden, done.in_company, random.random()),
             "rooms": rooms,
         }

@@ -14,7 +14,7 @@ from ..state.json_text import decode
 from .frames import Wants
 from .given import checked_meta, checked_room, wants_of
 
-__all__ = ["MAX_BYTES", "Asked", "Mark", "Poll", "Standing", "Times", "digest", "lease_of", "ref_of"]
+__all__ = ["MAX_BYTES", "Asked", "LeaseState", "Mark", "Poll", "Times", "digest", "lease_of", "ref_of"]
 
 MAX_BYTES = 64 * 1024  # bytes of a request
 
@@ -73,7 +73,7 @@ def ref_of(lease: str, key: str) -> str:
     return salted_hmac("djust_presence.poll.ref", lease + key, algorithm="sha256").hexdigest()[:32]
 
 
-class Standing(NamedTuple):
+class LeaseState(NamedTuple):
     """The state of a page's lease after a poll, which the page sends back, signed, with the next one.
 
     A page cannot hide a room in which it takes part: all the rooms in *joined* have to be among those
@@ -89,7 +89,7 @@ class Standing(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """Return the standing that was signed as *text*; None if it was not signed here."""
+        """Return the state that was signed as *text*; None if it was not signed here."""
         try:
             seq, lease, joined = _signer.unsign(text).split(" ")
         except BadSignature:
@@ -144,7 +144,7 @@ class Poll(NamedTuple):
     """A poll as a page sends it."""
 
     page: str
-    standing: str  # as it was signed; empty with the first poll
+    state: str  # as it was signed; empty with the first poll
     visitor: object
     rooms: list[Asked]
     left: list[Asked]

@@ -20,7 +20,7 @@ from ..tracker import Session
 from .asking import asking_of_loop
 from .frames import Wants
 from .given import checked_meta, meta_of, script_keys
-from .hub import Hub
+from .group_rooms import GroupRooms
 from .people import person
 from .rights import Right, has_to_be_asked, is_old
 from .tickets import Ticket
@@ -78,7 +78,7 @@ class Room:
         self._timer: asyncio.TimerHandle | None = None
         self._session = page.session(self)
         self._session.be_aside()
-        self._session.extend(Hub, self)
+        self._session.extend(GroupRooms, self)
 
     def put(self, text: str) -> None:
         self._page.put(text)
@@ -214,7 +214,7 @@ class Room:
             self._events = TokenBucket(PER_SECOND, PER_SECOND)
         group: Any = self._session.group
         if self._session.wanted and group and self._events.take(monotonic()):
-            group.extensions[Hub].send(self._session, event, payload)
+            group.extensions[GroupRooms].send(self._session, event, payload)
 
     def leave(self) -> None:
         """End the room at once: the page stays, but has left the group."""

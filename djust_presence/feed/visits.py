@@ -13,7 +13,7 @@ from ..presence.store import publish, reap
 from ..state.records import Join, Leave, Member, Op, Place, Snapshot, Status
 from .frames import Wants
 from .people import person
-from .polls import Mark, Standing, Times, digest, ref_of
+from .polls import LeaseState, Mark, Times, digest, ref_of
 
 __all__ = ["LONGEST", "Lost", "Visit", "Wish", "end", "visit"]
 
@@ -51,7 +51,7 @@ class Wish(NamedTuple):
 class Visit(NamedTuple):
     """The outcome of a poll: the page's state after it, and the news of each room that has some."""
 
-    standing: Standing
+    state: LeaseState
     news: dict[str, dict[str, Any]]
     in_company: bool  # True if a list of the page has others in it
 
@@ -59,14 +59,14 @@ class Visit(NamedTuple):
 def visit(
     backend: Backend,
     times: Times,
-    standing: Standing,
+    state: LeaseState,
     wishes: Sequence[Wish],
     leaving: Mapping[str, str],
     *,
     first: bool,
     reaps: bool,
 ) -> Visit:
-    """Carry out a poll of a page whose state is *standing*; *leaving* has the keys of rooms that it leaves.
+    """Carry out a poll of a page in *state*; *leaving* has the keys of rooms that it leaves.
 
     *first*: this is the page's first poll, which opens its lease. *reaps*: remove expired presences before
     the groups are read, as on a site without open sockets nothing but polls does so.
@@ -76,51 +76,51 @@ def visit(
     Raises ``Lost`` and ``PresenceUnavailable``.
     """
     # The page has to name every room in which it takes part, so that its right to each is checked.
-    if standing.joined - leaving.keys() - {wish.room for wish in wishes}:
+    if state.joined - leaving.keys() - {wish.room for wish in wishes}:
         raise Lost
     if first:
-        backend.open(standing.lease, times.ttl, times.unheard, times.pause)
+        backend.open(state.lease, times.ttl, times.unheard, times.pause)
     if reaps:
-        reap(backend, standing.lease)
+        reap(backend, state.lease)
     places: dict[str, Place | None] = {}
     if not first:
-        renewal = backend.renew(standing.lease, standing.seq, [wish.key for wish in wishes])
+        renewal = backend.renew(state.lease, state.seq, [wish.key for wish in wishes])
         if renewal.status is not Status.OK:
             raise Lost
         places.update(renewal.places)
-    ops = [*_ops(standing, wishes, leaving)]
+    ops = [*_ops(state, wishes, leaving)]
     if ops:
-        places |= _write(backend, standing.lease, ops)
+        places |= _write(backend, state.lease, ops)
     joined = frozenset(wish.room for wish in wishes if wish.meta is not None)
     news, marks = _read(backend, wishes, places)
     return Visit(
-        Standing(standing.seq + len(ops), standing.lease, joined),
+        LeaseState(state.seq + len(ops), state.lease, joined),
         news,
         any(mark.in_company for mark in marks),
     )
 
 
-def end(backend: Backend, standing: Standing, keys: Mapping[str, str]) -> None:
+def end(backend: Backend, state: LeaseState, keys: Mapping[str, str]) -> None:
     """Take the page out of all groups at once; *keys* are those of its rooms, as far as they are known."""
-    ops = [*_ops(standing, (), keys)]
+    ops = [*_ops(state, (), keys)]
     if ops:
-        _publish(backend, backend.write(standing.lease, ops))
-    backend.drain(standing.lease, 0.0)
+        _publish(backend, backend.write(state.lease, ops))
+    backend.drain(state.lease, 0.0)
 
 
-def _ops(standing: Standing, wishes: Iterable[Wish], leaving: Mapping[str, str]) -> Iterable[Op]:
-    seq = standing.seq
+def _ops(state: LeaseState, wishes: Iterable[Wish], leaving: Mapping[str, str]) -> Iterable[Op]:
+    seq = state.seq
     gone = dict(leaving)
     for wish in wishes:
         if wish.meta is None:
             gone[wish.room] = wish.key
-        elif wish.room not in standing.joined or wish.told.joined != wish.joined:
+        elif wish.room not in state.joined or wish.told.joined != wish.joined:
             seq += 1
-            ref, epoch, tag = ref_of(standing.lease, wish.key), uuid4().hex, uuid4().hex
+            ref, epoch, tag = ref_of(state.lease, wish.key), uuid4().hex, uuid4().hex
             yield Join(seq, wish.key, ref, wish.user, wish.meta, epoch, tag)
-    for room in gone.keys() & standing.joined:
+    for room in gone.keys() & state.joined:
         seq += 1
-        yield Leave(seq, gone[room], ref_of(standing.lease, gone[room]), uuid4().hex)
+        yield Leave(seq, gone[room], ref_of(state.lease, gone[room]), uuid4().hex)
 
 
 def _write(backend: Backend, lease: str, ops: Sequence[Op]) -> dict[str, Place]:

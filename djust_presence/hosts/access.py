@@ -23,6 +23,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from .asgi import Scope
 from .sessions import SocketSession, mark, socket_session_class
 
 __all__ = ["Access", "Visitor", "current_users"]
@@ -57,7 +58,7 @@ class Visitor:
         return cls._with(getattr(request, "user", None), session, store)
 
     @classmethod
-    def of_scope(cls, scope: Mapping[str, Any]) -> Visitor:
+    def of_scope(cls, scope: Scope) -> Visitor:
         """Return the visitor who opened the socket of *scope*, as Channels' own middleware set it. May load the session."""
         session = scope.get("session")
         store = socket_session_class(session.__class__) if isinstance(session, SessionBase) else None

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from ..tracker import drain_all
+from .asgi import Receive, Scope, Send
 
 __all__ = ["lifespan"]
 
-Message = dict[str, Any]
 
-
-async def lifespan(
-    scope: dict[str, Any],
-    receive: Callable[[], Awaitable[Message]],
-    send: Callable[[Message], Awaitable[None]],
-) -> None:
+async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     """Drain this process when the server stops. For ``"lifespan"`` in the ``ProtocolTypeRouter``."""
     while True:
         message = await receive()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
+from .asgi import Message, Send
 from .sending import sending_of_loop
 
-__all__ = ["PING", "PONG", "WHOLE", "Changed", "Message", "Outgoing", "Send", "dumps", "encode"]
+__all__ = ["PING", "PONG", "WHOLE", "Changed", "Outgoing", "dumps", "encode"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -22,8 +23,6 @@ STALLED = 5.0  # seconds for which more may wait: within that time a page that k
 # The id of the page itself, which is live as a whole where it has no regions of its own.
 WHOLE = "*"
 
-Message = dict[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 Frame = str | Message
 
 

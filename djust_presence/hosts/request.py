@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import copy
 from functools import cached_property
 from io import BytesIO
@@ -22,6 +22,7 @@ from ..conf import get_settings
 from ..rates import LogLimit
 from ..tracker import Connection, Session
 from .access import Visitor
+from .asgi import Scope
 from .middleware import answer
 from .sessions import received, release_messages
 from .surroundings import Surroundings
@@ -82,7 +83,7 @@ class LiveRequest(ASGIRequest):
         "opened_session",
     )
 
-    def __init__(self, scope: Mapping[str, Any], connection: Connection[Session]) -> None:
+    def __init__(self, scope: Scope, connection: Connection[Session]) -> None:
         super().__init__(scope, BytesIO())
         self._body = b""  # set now, as the stream is closed with the response and the view keeps the request
         self.connection = connection
@@ -181,7 +182,7 @@ class Outcome(NamedTuple):
     reason: str
 
 
-def build_request(scope: Mapping[str, Any], connection: Connection[Session]) -> LiveRequest:
+def build_request(scope: Scope, connection: Connection[Session]) -> LiveRequest:
     """Return the GET request for the page that opened the socket. Raises ``UnicodeDecodeError``."""
     origin = dict(scope.get("headers", ())).get(b"origin", b"")
     # daphne gives no scheme; the Origin has one.
@@ -202,7 +203,7 @@ def build_request(scope: Mapping[str, Any], connection: Connection[Session]) -> 
     return request
 
 
-def _page_path(scope: Mapping[str, Any]) -> str:
+def _page_path(scope: Scope) -> str:
     """Return the path without SOCKET_PREFIX, which may stand before or after the script prefix, or be gone already."""
     path: str = scope["path"]
     prefix, root = get_settings().socket_prefix.rstrip("/"), get_script_prefix(scope)
@@ -250,7 +251,7 @@ def _no_response(request: Any) -> HttpResponse:
 async def respond(request: LiveRequest) -> Outcome:
     """Send *request* through Django.
 
-    The caller holds a lane, and runs this in a task of its own: context variables that middleware and the view set
+    The caller holds a worker, and runs this in a task of its own: context variables that middleware and the view set
     (language, cache connections) end with that task.
     """
     response = await answer(request)

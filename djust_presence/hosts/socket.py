@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -14,15 +13,16 @@ from ..codes import CloseCode
 from ..conf import get_settings
 from ..rates import LogLimit, user_code
 from ..tracker import Ending, drained, get_tracker, will_serve
+from .asgi import Receive, Scope, Send, close_code
 from .base import Host
 from .incoming import FrameError, Head, read_frame, read_head
-from .lanes import lanes
 from .limits import MAX_FRAME_BYTES, MAX_WAITING_BYTES, Limits, Verdict
-from .outgoing import PONG, Changed, Message, Outgoing, Send, encode
+from .outgoing import PONG, Changed, Outgoing, encode
 from .parts import part_for
 from .request import Behind, LiveRequest, SocketPart, build_request, origin_allowed, respond, wrong_origin
 from .threads import spawn
 from .turns import Crowded, Turn
+from .workers import workers
 
 __all__ = ["Socket"]
 
@@ -37,10 +37,8 @@ CLOSE_WAIT = 5.0  # seconds for the browser to answer a close
 _refusals, _closings, _crowds = LogLimit(), LogLimit(), LogLimit()
 _frames = LogLimit(burst=10)  # for lines about frames
 
-Receive = Callable[[], Awaitable[Message]]
 
-
-class Socket(AsyncConsumer):  # type: ignore[misc]
+class Socket(AsyncConsumer):
     """A socket that a page has opened to its own URL; the view there makes what is behind it.
 
     Its own task only reads. Frames are handed on by their type, to the part that was added for it.
@@ -80,7 +78,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         will_serve()
         return super().as_asgi(**kwargs)
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
             raise ValueError(f"{type(self).__name__} serves websockets, not {scope['type']!r}.")
         await receive()  # websocket.connect
@@ -112,13 +110,13 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
             self._over = True
             self._outgoing.end()
             if self._opening and not self._mounting:
-                self._opening.cancel()  # so that it does not wait for a lane
+                self._opening.cancel()  # so that it does not wait for a worker
             if stop := self.connection.end(ending):
                 await drained(stop)
 
     async def _open(self, request: LiveRequest) -> None:
         try:
-            async with lanes.hold(Turn.MOUNT, request.sender):
+            async with workers.hold(Turn.MOUNT, request.sender):
                 if self._over:
                     return
                 self._mounting = True
@@ -155,8 +153,7 @@ class Socket(AsyncConsumer):  # type: ignore[misc]
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
-                code: int | None = message.get("code")
-                return CloseCode.NO_STATUS if code is None else code
+                return close_code(message)
             if self._over:
                 continue
             self.connection.heard()

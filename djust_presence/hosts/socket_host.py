@@ -12,13 +12,13 @@ from ..tracker import SESSIONS_PER_HOP, Connection, Session, chunks
 from .access import Access, Visitor, current_users
 from .access_failures import Failures
 from .base import Host
-from .lanes import lanes
 from .log_ins import ENDED
 from .outgoing import PING, encode
 from .parts import offered
 from .request import Behind
 from .socket import Socket
 from .surroundings import Surroundings
+from .workers import workers
 
 __all__ = ["SocketHost"]
 
@@ -62,7 +62,7 @@ class SocketHost(Host):
         asked = [
             (socket, socket.behind) for socket in sockets if socket.behind and not self.has_turns(socket)
         ]
-        found = await lanes.run(partial(_access, [behind for _, behind in asked]))
+        found = await workers.run(partial(_access, [behind for _, behind in asked]))
         for some in chunks([*zip(asked, found, strict=True)], SESSIONS_PER_HOP):
             for (socket, behind), access in some:
                 if error := access.errors.get(behind.visitor):

@@ -30,7 +30,7 @@ after_fork(_leaving.clear)
 
 @asynccontextmanager
 async def own_thread() -> AsyncIterator[None]:
-    """Run async user code in this block, without a lane, as it may take long.
+    """Run async user code in this block, without a worker, as it may take long.
 
     Its thread-sensitive calls (the ORM) get a thread of their own on first use, as in an async view,
     and that thread leaves no database connection behind. A call of a task that goes on is not waited for, unless a

@@ -1,4 +1,4 @@
-"""The decision which request gets the next free lane. Pure: it knows nothing of threads."""
+"""The decision which request gets the next free worker. Pure: it knows nothing of threads."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Generic, NamedTuple, TypeVar
 
 __all__ = ["MAX_WAITING_MOUNTS", "PER_VISITOR", "Ask", "Crowded", "Sender", "Turn", "Turns"]
 
-PER_VISITOR = 3  # lanes
-NOT_FOR_MOUNTS = 3  # lanes; the last of them is not for handlers either
+PER_VISITOR = 3  # workers
+NOT_FOR_MOUNTS = 3  # workers; the last of them is not for handlers either
 MAX_WAITING_MOUNTS = 500
 
 
 class Turn(Enum):
-    """The kind of work that needs a lane. Refreshes go first; mounts and handlers take turns."""
+    """The kind of work that needs a worker. Refreshes go first; mounts and handlers take turns."""
 
     REFRESH = auto()  # one at a time: in parallel they would only compete for the interpreter
-    LATE_REFRESH = auto()  # several at a time: the work that holds the lanes is waiting, not computing
+    LATE_REFRESH = auto()  # several at a time: the work that holds the workers is waiting, not computing
     MOUNT = auto()  # of a page that opens
     HANDLER = auto()  # and all other work
 
@@ -38,7 +38,7 @@ class Sender(NamedTuple):
 
 
 class Ask:
-    """A request for a lane."""
+    """A request for a worker."""
 
     __slots__ = ("sender", "turn")
 
@@ -51,19 +51,19 @@ AskT = TypeVar("AskT", bound=Ask)
 
 
 class Turns(Generic[AskT]):
-    """The requests for some *lanes*: which of them wait, and which are granted next.
+    """The requests for some *workers*: which of them wait, and which are granted next.
 
-    Handlers leave one lane to refreshes, mounts and late refreshes two more to handlers. A visitor has at most three
-    lanes. Among those who wait for the same kind of work addresses take turns, and visitors of the same address. Not
+    Handlers leave one worker to refreshes, mounts and late refreshes two more to handlers. A visitor has at most three
+    workers. Among those who wait for the same kind of work addresses take turns, and visitors of the same address. Not
     thread-safe.
     """
 
-    def __init__(self, lanes: int) -> None:
-        self._free = lanes
-        self._most = max(1, lanes - NOT_FOR_MOUNTS)  # mounts, and late refreshes
+    def __init__(self, workers: int) -> None:
+        self._free = workers
+        self._most = max(1, workers - NOT_FOR_MOUNTS)  # mounts, and late refreshes
         self._mounts_first = True
         self._granted: Counter[Turn] = Counter()
-        self._lanes_of: Counter[Hashable] = Counter()
+        self._workers_of: Counter[Hashable] = Counter()
         self._waiting: dict[Turn, dict[str, dict[Hashable, dict[AskT, None]]]] = {turn: {} for turn in Turn}
         self._waiting_mounts = 0
 
@@ -98,7 +98,7 @@ class Turns(Generic[AskT]):
         self._waiting_mounts -= ask.turn is Turn.MOUNT
 
     def next(self) -> AskT | None:
-        """Grant a lane to the request whose turn it is, and return it; None if none can have one."""
+        """Grant a worker to the request whose turn it is, and return it; None if none can have one."""
         for turn in self._order():
             if self._may_take(turn) and (ask := self._first(turn)) is not None:
                 self._grant(ask)
@@ -106,14 +106,14 @@ class Turns(Generic[AskT]):
         return None
 
     def release(self, ask: AskT) -> None:
-        """Note that the lane of *ask* is free again."""
+        """Note that the worker of *ask* is free again."""
         self._free += 1
         self._granted[ask.turn] -= 1
         visitor = ask.sender.visitor
         if visitor is not None:
-            self._lanes_of[visitor] -= 1
-            if not self._lanes_of[visitor]:
-                del self._lanes_of[visitor]
+            self._workers_of[visitor] -= 1
+            if not self._workers_of[visitor]:
+                del self._workers_of[visitor]
 
     def _order(self) -> tuple[Turn, ...]:
         kinds = (Turn.MOUNT, Turn.HANDLER) if self._mounts_first else (Turn.HANDLER, Turn.MOUNT)
@@ -133,7 +133,7 @@ class Turns(Generic[AskT]):
     def _first(self, turn: Turn) -> AskT | None:
         for visitors in self._waiting[turn].values():
             for visitor, asks in visitors.items():
-                if self._lanes_of[visitor] < PER_VISITOR:
+                if self._workers_of[visitor] < PER_VISITOR:
                     return next(iter(asks))
         return None
 
@@ -149,7 +149,7 @@ class Turns(Generic[AskT]):
         self._free -= 1
         self._granted[ask.turn] += 1
         if visitor is not None:
-            self._lanes_of[visitor] += 1
+            self._workers_of[visitor] += 1
         if ask.turn in (Turn.MOUNT, Turn.HANDLER):
             self._mounts_first = ask.turn is Turn.HANDLER
 

@@ -11,7 +11,7 @@ from django.apps import apps
 from ..codes import CloseCode
 from ..hosts.access import Visitor
 from ..hosts.access_failures import CHECK_WAIT
-from ..hosts.lanes import lanes
+from ..hosts.workers import workers
 
 if TYPE_CHECKING:
     from ..hosts.socket import Socket
@@ -39,7 +39,7 @@ class Check:
     async def run(self, code: ViewCode, socket: Socket | None) -> None:
         """Do the check, in a turn of the view; close *socket* if its visitor may no longer see the page."""
         try:
-            verdict, user = await lanes.run(partial(code.check, self._visitor))
+            verdict, user = await workers.run(partial(code.check, self._visitor))
         except BaseException:
             self.done.cancel()
             raise

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
 
-from ..hosts.lanes import lanes
 from ..hosts.threads import Ambients
+from ..hosts.workers import workers
 from ..rates import user_code
 from ..tracker import Refresh
 from .code import Update
@@ -69,7 +69,7 @@ class Hops:
         """Run hops in one visit to a thread, until its time is over."""
         begun: list[Hop] = []
         try:
-            await lanes.run(partial(self._update, begun), refresh=True)
+            await workers.run(partial(self._update, begun), refresh=True)
         except Exception:
             count = sum(len(hop.work) for hop in begun)
             user_code.log(logger.exception, "%s live views could not be refreshed.", count)

@@ -10,9 +10,9 @@ from time import perf_counter
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from ..hosts.lanes import lanes
 from ..hosts.threads import spawn
 from ..hosts.turns import Sender
+from ..hosts.workers import workers
 from .code import Update
 
 
@@ -47,7 +47,7 @@ class Moves:
         self._waiting: dict[Mover, None] = {}
         self._queue: deque[Mover] = deque()  # pages whose turn has begun
         self._hops = 0  # hops that will take from it
-        self._asking = False  # True while one of them waits for a lane
+        self._asking = False  # True while one of them waits for a worker
         self._going_on = False  # True if one of them has finished a page since the last tick
         self._timer: asyncio.Handle | None = None
         self._quiet_until = 0.0
@@ -84,7 +84,7 @@ class Moves:
 
     async def _hop(self) -> None:
         try:
-            await lanes.run(partial(self._take_all, asyncio.get_running_loop()), refresh=True)
+            await workers.run(partial(self._take_all, asyncio.get_running_loop()), refresh=True)
         finally:
             self._hops -= 1
 
@@ -97,7 +97,7 @@ class Moves:
             _take_in(page, loop)
 
         try:
-            await lanes.run(take_in, sender=page.sender)
+            await workers.run(take_in, sender=page.sender)
         finally:
             if not begun:  # such as a failed check of the thread's database connection
                 page.end_move(Update())

@@ -15,7 +15,6 @@ from ..cursor_mixin import LiveCursorMixin
 from ..events import ArgumentError, bind, find_handler
 from ..hosts import sessions
 from ..hosts.access import Visitor
-from ..hosts.lanes import lanes
 from ..hosts.limits import MAX_WAITING_BYTES
 from ..hosts.outgoing import encode
 from ..hosts.pointer import PagePointer
@@ -25,6 +24,7 @@ from ..hosts.surroundings import Surroundings
 from ..hosts.threads import own_thread, spawn
 from ..hosts.turns import Sender
 from ..hosts.users import refresh_users
+from ..hosts.workers import workers
 from ..mixins import presence_of
 from ..rates import user_code
 from ..tracker import Refresh
@@ -121,7 +121,7 @@ class LivePage:
 
     @property
     def sender(self) -> Sender:
-        """The visitor for whom its work counts, in the turns for lanes."""
+        """The visitor for whom its work counts, in the turns for workers."""
         sender, user = self.request.sender, self.visitor.user_id
         return sender if user is None else sender._replace(visitor=("user", user))
 
@@ -226,7 +226,9 @@ class LivePage:
                 await self._handle(self._inbox.pop(0))
             else:
                 self._show(
-                    await lanes.run(partial(self.code.update, self._due()), refresh=True, sender=self.sender)
+                    await workers.run(
+                        partial(self.code.update, self._due()), refresh=True, sender=self.sender
+                    )
                 )
 
     async def _handle(self, event: EventFrame) -> None:
@@ -247,11 +249,11 @@ class LivePage:
         if inspect.iscoroutinefunction(handler):
             async with own_thread():
                 failure = await self.code.acall(handler, arguments)
-            update = await lanes.run(
+            update = await workers.run(
                 partial(self.code.update, self._due(), event=True, failure=failure), sender=self.sender
             )
         else:
-            update = await lanes.run(
+            update = await workers.run(
                 partial(self.code.call, handler, arguments, self._due()), sender=self.sender
             )
         self._show(update)

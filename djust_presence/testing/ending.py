@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ..bus import end_loops
-from ..hosts.lanes import lanes
+from ..hosts.workers import workers
 from ..rates import LogLimit
 from ..tracker import close_all
 
@@ -21,7 +21,7 @@ async def aclose_presence() -> None:
     forgotten.
     """
     await close_all()
-    await lanes.idle()
+    await workers.idle()
     await asyncio.to_thread(end_loops)
     LogLimit.forget()
 

@@ -26,9 +26,11 @@ def sockets() -> Any:
     from django.urls import path
     from djust.websocket import LiveViewConsumer as DjustConsumer
 
+    # In their types, path() takes no consumer, and URLRouter no plain path().
+    djust: Any = DjustConsumer.as_asgi()
     router = URLRouter(
         [
-            path("ws/live/", DjustConsumer.as_asgi()),
+            path("ws/live/", djust),
             path("presence/", LiveViewConsumer.as_asgi()),
         ]
     )

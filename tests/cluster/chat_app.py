@@ -27,7 +27,7 @@ class Named(PresenceConsumerMixin):
         return f"room:{self.scope['url_route']['kwargs']['room']}"
 
 
-class Chat(Named, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class Chat(Named, AsyncJsonWebsocketConsumer):
     async def connect(self) -> None:
         await self.accept()
         self.track_presence(self.room)
@@ -46,7 +46,7 @@ class Chat(Named, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         await self.send_json([event, payload])
 
 
-class SyncChat(Named, JsonWebsocketConsumer):  # type: ignore[misc]
+class SyncChat(Named, JsonWebsocketConsumer):
     def connect(self) -> None:
         self.accept()
         self.track_presence(self.room)

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import Any
 
+from asgiref.typing import Scope
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
@@ -30,7 +31,7 @@ router = ProtocolTypeRouter(
 )
 
 
-async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def application(scope: Scope, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan" and sys.version_info >= (3, 12):
         asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     await router(scope, receive, send)

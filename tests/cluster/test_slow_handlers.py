@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from djust_presence.hosts.lanes import LANES
+from djust_presence.hosts.workers import WORKERS
 from tests.live_pages import LivePage, Person
 from tests.servers import SiteServer
 
 SLOW = 2.0  # seconds that a handler takes
 
 
-@pytest.mark.parametrize("busy", [1, LANES])
+@pytest.mark.parametrize("busy", [1, WORKERS])
 async def test_slow_handlers_hold_up_no_other_page(busy: int) -> None:
     variables = {
         "DJANGO_SETTINGS_MODULE": "tests.cluster.slow_site",

@@ -7,18 +7,19 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from channels.sessions import SessionMiddlewareStack
 from django.contrib.auth.models import AnonymousUser, User
 from djust.websocket import LiveViewConsumer
 
+from djust_presence.hosts.asgi import Message, Receive, Scope, Send
 from tests import pages
 from tests.client import Frame, InProcess
 
 __all__ = ["DjustPage", "DjustVisitor", "djust_site"]
 
-Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def djust_site(templates: Mapping[str, str]) -> dict[str, Any]:
@@ -35,13 +36,13 @@ def djust_site(templates: Mapping[str, str]) -> dict[str, Any]:
 def logged_in(inner: Application) -> Application:
     """`tests.pages.log_in_by_cookie`, on the socket."""
 
-    async def middleware(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["cookies"].get("user")
         user: Any = AnonymousUser()
         if name:
             user = User(pk=pages.PEOPLE[name], username=name)
             user.profile = SimpleNamespace(avatar_url=f"/{name}.png")
-        await inner(scope | {"user": user}, receive, send)
+        await inner({**scope, "user": user}, receive, send)
 
     return middleware
 
@@ -52,10 +53,10 @@ class DjustPage(InProcess):
     frame_patience = 30.0
 
     def __init__(self, path: str, view: str, headers: list[tuple[bytes, bytes]]) -> None:
-        consumer = LiveViewConsumer.as_asgi()
+        consumer = cast(Application, LiveViewConsumer.as_asgi())
 
-        async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-            async def send_to_reader(message: dict[str, Any]) -> None:
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            async def send_to_reader(message: Message) -> None:
                 await self.reads.wait()
                 await send(message)
 
@@ -109,13 +110,8 @@ class DjustPage(InProcess):
         await super().send(**frame)
 
 
-class DjustVisitor(pages.Visitor):
-    """A browser with cookies of its own."""
-
-    async def get(self, path: str) -> str:
-        response = await self.client.get(path)
-        assert response.status_code == 200
-        return str(response.content.decode())
+class DjustVisitor(pages.Browser):
+    """A browser whose pages djust serves."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in self.client.cookies.items())

@@ -87,8 +87,8 @@ class Desk:
     async def open(self, numbers: Iterable[int]) -> None:
         new = []
         for number in numbers:
-            page = self._visitor.socket(f"/document/{number}/", f"{__name__}.{DocumentView.__name__}")
-            new.append(await self._stack.enter_async_context(page))
+            opened = self._visitor.socket(f"/document/{number}/", f"{__name__}.{DocumentView.__name__}")
+            new.append(await self._stack.enter_async_context(opened))
         for page in new:
             await page.mount()
         for page in new:

@@ -9,7 +9,7 @@ from typing import Any
 from djust_presence.backends.base import Backend
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.feed.frames import Wants
-from djust_presence.feed.polls import Mark, Standing, Times, lease_of
+from djust_presence.feed.polls import LeaseState, Mark, Times, lease_of
 from djust_presence.feed.visits import Lost, Wish, end, visit
 
 __all__ = ["LIST", "ClockedBackend", "Page"]
@@ -39,7 +39,7 @@ class Page:
     wants: Wants = LIST
     times: Times = TIMES
     id: str = field(default_factory=lambda: token_urlsafe(16))
-    standing: Standing | None = None
+    state: LeaseState | None = None
     marks: dict[str, Mark] = field(default_factory=dict)
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
     begun: int = 0  # how often it had to begin again
@@ -59,13 +59,13 @@ class Page:
         """Poll once, and return the news. A page that is lost ends as the server says, and begins again."""
         for key in leaving:
             del self.rooms[key]
-        first = self.standing is None
-        standing = self.standing or Standing(0, self.lease, frozenset())
+        first = self.state is None
+        state = self.state or LeaseState(0, self.lease, frozenset())
         try:
             done = visit(
                 self.backend,
                 self.times,
-                standing,
+                state,
                 self.wishes(),
                 {key: key for key in leaving},
                 first=first,
@@ -76,7 +76,7 @@ class Page:
             self.restart()
             self.begun += 1
             return self.poll(reaps=reaps)
-        self.standing = done.standing
+        self.state = done.state
         for key, news in done.news.items():
             self.marks[key] = Mark.read(news["tag"])
             self.shown[key] = self.shown.get(key, {}) | news
@@ -86,14 +86,14 @@ class Page:
         return done.news
 
     def restart(self) -> None:
-        self.id, self.standing, self.marks = token_urlsafe(16), None, {}
+        self.id, self.state, self.marks = token_urlsafe(16), None, {}
 
     def bye(self, grace: float = 2) -> None:
         self.backend.drain(self.lease, grace)
 
     def log_out(self) -> None:
-        if self.standing:
-            end(self.backend, self.standing, {key: key for key in self.rooms})
+        if self.state:
+            end(self.backend, self.state, {key: key for key in self.rooms})
 
     def names(self, key: str) -> list[str]:
         """The users that the page shows in the group, by the name in their metas."""

@@ -76,7 +76,7 @@ class World:
         moment = any(
             begin - RETRY <= self.now < end for begin, end, _ in self.outages if end - begin <= LEASE_TTL
         )
-        if fate == "fine" and not moment and not hidden and page.standing and self.chance.random() < 0.1:
+        if fate == "fine" and not moment and not hidden and page.state and self.chance.random() < 0.1:
             page.bye()  # to the next page of the site, which polls soon
             page.restart()
             self._later(name, self.chance.uniform(0, 1))
@@ -85,11 +85,11 @@ class World:
             reaps = self.now >= self.reaps_at + LEASE_TTL / 6
             if reaps:
                 self.reaps_at = self.now
-            before = page.id, page.standing, dict(page.marks)
+            before = page.id, page.state, dict(page.marks)
             page.poll(reaps=reaps)
             self.joined.add(name)
             if fate == "lost":
-                page.id, page.standing, page.marks = before
+                page.id, page.state, page.marks = before
         if fate == "fine":
             pause = self.times.every(hidden, self.chance.random() < 0.5, self.chance.random())
         else:

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.errors import PresenceUnavailable
-from djust_presence.feed import hub
+from djust_presence.feed import group_rooms
 from tests.feed.pages import opened
 from tests.feed.test_rooms import of
 
@@ -51,7 +51,7 @@ async def test_the_first_that_a_page_is_told_has_itself_in_it(store: type[Store]
 async def test_a_page_counts_itself_while_the_store_takes_no_writes(
     store: type[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "OWN_PRESENCE_WAIT", 0.2)
+    monkeypatch.setattr(group_rooms, "OWN_PRESENCE_WAIT", 0.2)
     async with opened(of("ada")) as ada, opened(of("grace")) as grace, opened(of("grace")) as counter:
         await ada.join("site")
         store.full = True
@@ -68,7 +68,7 @@ async def test_a_page_counts_itself_while_the_store_takes_no_writes(
 async def test_a_page_that_goes_on_waiting_may_leave(
     store: type[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "OWN_PRESENCE_WAIT", 0.2)
+    monkeypatch.setattr(group_rooms, "OWN_PRESENCE_WAIT", 0.2)
     async with opened(of("ada")) as ada, opened(of("grace")) as grace:
         await ada.join("site")
         store.full = True

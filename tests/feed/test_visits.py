@@ -12,7 +12,7 @@ from djust_presence.backends.base import Backend
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.redis import RedisBackend
 from djust_presence.feed.frames import Wants
-from djust_presence.feed.polls import Mark, Standing, Times, lease_of
+from djust_presence.feed.polls import LeaseState, Mark, Times, lease_of
 from djust_presence.feed.visits import LONGEST
 from djust_presence.keys import opaque_id
 from djust_presence.state.records import Join
@@ -89,8 +89,8 @@ class Model:
         self._is_right(page)
 
     def _is_right(self, page: Page) -> None:
-        assert page.standing
-        assert page.standing.joined == {key for key, text in page.rooms.items() if text is not None}
+        assert page.state
+        assert page.state.joined == {key for key, text in page.rooms.items() if text is not None}
         for key in page.rooms:
             assert page.shown[key]["count"] == len(self.users(key))
             members = self.backend.snapshots([key])[0].members
@@ -135,8 +135,8 @@ class Model:
 
     def _lie(self) -> None:
         page = self._any()
-        assert page.standing
-        page.standing = page.standing._replace(seq=page.standing.seq + self.chance.choice([-1, 1, 9]))
+        assert page.state
+        page.state = page.state._replace(seq=page.state.seq + self.chance.choice([-1, 1, 9]))
         self._begin_again(page)
 
     def _drop(self) -> None:
@@ -151,10 +151,10 @@ class Model:
 
     def _lose_answer(self) -> None:
         page = self._any()
-        before = page.standing, dict(page.marks)
+        before = page.state, dict(page.marks)
         page.rooms[self.chance.choice(KEYS)] = next(self.metas)
         page.poll()
-        page.standing, page.marks = before
+        page.state, page.marks = before
         self._begin_again(page)
 
     def _steal(self) -> None:
@@ -186,7 +186,7 @@ def test_a_page_counts_itself_at_once(backend: Backend) -> None:
 def test_a_first_poll_whose_answer_was_lost_begins_again(backend: Backend) -> None:
     page = Page(backend, "ann", {"a": meta("Ann")})
     page.poll()
-    page.standing, page.marks = None, {}
+    page.state, page.marks = None, {}
     page.poll()
     assert page.begun == 1
     assert page.names("a") == ["Ann"]
@@ -275,13 +275,11 @@ def test_a_page_that_shows_a_list_with_others_is_in_company(backend: Backend) ->
 
 
 def test_the_state_of_a_page_comes_back_as_it_was_signed() -> None:
-    standing = Standing(7, lease_of("p" * 22, "ann"), frozenset({"one", "two"}))
-    assert Standing.read(standing.sign()) == standing
-    assert Standing.read(standing._replace(joined=frozenset()).sign()) == standing._replace(
-        joined=frozenset()
-    )
-    assert Standing.read(standing.sign().replace("7", "8", 1)) is None
-    assert Standing.read("7") is None
+    state = LeaseState(7, lease_of("p" * 22, "ann"), frozenset({"one", "two"}))
+    assert LeaseState.read(state.sign()) == state
+    assert LeaseState.read(state._replace(joined=frozenset()).sign()) == state._replace(joined=frozenset())
+    assert LeaseState.read(state.sign().replace("7", "8", 1)) is None
+    assert LeaseState.read("7") is None
 
 
 @pytest.mark.parametrize("text", ["", "x", "a:b", ":::", "a:b:c:d:e", "t:j:w:+"])

@@ -15,6 +15,7 @@ from django.conf import settings as django_settings
 from pytest_django import Settings
 
 from djust_presence.live import LiveViewConsumer
+from tests.client import scope_of
 
 from .showing import show
 
@@ -37,12 +38,12 @@ def pages(settings: Settings, db: None) -> None:
 def no_tracker_is_left(quiet_presence: None) -> None: ...
 
 
-class Socket(WebsocketCommunicator):  # type: ignore[misc]
+class Socket(WebsocketCommunicator):
     """A browser's end."""
 
     def __init__(self, path: str, *headers: tuple[bytes, bytes], **scope: Any) -> None:
         super().__init__(LiveViewConsumer.as_asgi(), path, headers=[HOST, ORIGIN, *headers])
-        self.scope |= scope
+        scope_of(self).update(scope)
 
     async def send_event(self, ref: int | None, name: str, **params: Any) -> None:
         await self.send_json_to({"type": "event", "ref": ref, "name": name, "params": params})

@@ -458,7 +458,7 @@ async def test_a_peer_that_is_gone_ends_the_session() -> None:
 
 async def test_one_line_of_routing_serves_websockets_and_a_second_one_the_lifespan() -> None:
     application = ProtocolTypeRouter({"websocket": LiveViewConsumer.as_asgi(), "lifespan": lifespan})
-    server = ApplicationCommunicator(application, {"type": "lifespan"})
+    server = ApplicationCommunicator(application, {"type": "lifespan"})  # type: ignore[no-untyped-call]
     await server.send_input({"type": "lifespan.startup"})
     assert (await server.receive_output())["type"] == "lifespan.startup.complete"
     async with live("/here/") as socket:

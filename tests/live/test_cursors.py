@@ -339,7 +339,7 @@ async def test_a_pointer_that_leaves_while_a_handler_is_at_it_does_not_come_back
         await bob.shows(hang=(2, 0))
 
 
-async def test_moves_that_keep_coming_leave_lanes_for_everything_else(
+async def test_moves_that_keep_coming_leave_workers_for_everything_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
@@ -352,7 +352,7 @@ async def test_moves_that_keep_coming_leave_lanes_for_everything_else(
                 await page.move(len(calls))
             await asyncio.sleep(0.03)
         assert len({name for name, *_ in calls}) == 24
-        assert 1 <= at_work.most <= 5  # of eight lanes
+        assert 1 <= at_work.most <= 5  # of eight workers
         await until(lambda: not at_work.now)
 
 

@@ -150,7 +150,7 @@ async def test_frames_that_no_page_sends_close_the_socket_in_the_end(bad: str | 
             await first(socket)
         begun = monotonic()
         for _ in range(3 * limits.USELESS_FRAMES):
-            await socket.send_to(**{"text_data" if isinstance(bad, str) else "bytes_data": bad})
+            await (socket.send_to(bad) if isinstance(bad, str) else socket.send_to(bytes_data=bad))
         frames, code = await closed_after_all(socket)
         assert code == 4408
         assert frames <= limits.USELESS_FRAMES + 3 + (monotonic() - begun)  # and ready, and what is shown

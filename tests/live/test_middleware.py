@@ -496,7 +496,7 @@ async def test_a_consumer_without_a_channel_layer_serves_pages(settings: Setting
     settings.ROOT_URLCONF = __name__
 
     class Plain(LiveViewConsumer):
-        channel_layer_alias = None
+        channel_layer_alias = None  # type: ignore[assignment]  # which Channels looks for
 
     socket = Socket("/page/")
     socket.application = Plain.as_asgi()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from djust_presence.hosts.lanes import LANES
+from djust_presence.hosts.workers import WORKERS
 from tests.live_pages import LivePage, Person
 from tests.servers import Server, SiteServer
 from tests.until import wait_until
@@ -207,8 +207,8 @@ async def watched(postgres: PostgresServer) -> AsyncIterator[list[int]]:
 @pytest.mark.parametrize(
     ("site", "most", "kept"),
     [
-        pytest.param(CLOSED_AFTER_EACH_HOP, LANES + 2, False, id="closed-after-each-hop"),
-        pytest.param(PERSISTENT, LANES + 2, True, id="persistent"),
+        pytest.param(CLOSED_AFTER_EACH_HOP, WORKERS + 2, False, id="closed-after-each-hop"),
+        pytest.param(PERSISTENT, WORKERS + 2, True, id="persistent"),
         pytest.param(POOLED, 4, True, id="pooled"),
     ],
     indirect=["site"],
@@ -229,8 +229,8 @@ async def test_many_pages_share_few_connections_and_outlive_their_loss(
         assert max(counts) <= most
 
         # Async handlers have connections of their own, but only while they run.
-        handled = [call(page, "asign_up", name=f"async-{n}") for n, page in enumerate(everybody[:LANES])]
-        assert await asyncio.gather(*handled) == [None] * LANES
+        handled = [call(page, "asign_up", name=f"async-{n}") for n, page in enumerate(everybody[:WORKERS])]
+        assert await asyncio.gather(*handled) == [None] * WORKERS
         counts.clear()
         assert await call(first, "sign_up", name="carl") is None
 
@@ -253,4 +253,4 @@ async def test_tasks_that_outlive_their_mount_leave_no_connection(
         await asyncio.gather(*(page.until("done") for page in (first, *others)))
         assert await call(first, "wait") is None
         await first.until(f"{count} done")
-        await asyncio.to_thread(wait_until, lambda: postgres.run(CONNECTIONS) <= LANES, PATIENCE)
+        await asyncio.to_thread(wait_until, lambda: postgres.run(CONNECTIONS) <= WORKERS, PATIENCE)

@@ -25,8 +25,8 @@ from pytest_django import Settings
 from djust_presence import LiveView, PresenceMixin, event_handler
 from djust_presence.background import AFTERWARDS, LONGEST_STOP
 from djust_presence.channels import PresenceConsumerMixin
-from djust_presence.hosts.lanes import lanes
 from djust_presence.hosts.threads import own_thread
+from djust_presence.hosts.workers import workers
 from djust_presence.testing import LivePage
 from tests.live.conftest import live
 from tests.test_channels import connected
@@ -189,7 +189,7 @@ async def test_tasks_of_pages_go_on_when_the_code_that_started_them_is_over(sett
     )
 
 
-class AsyncChat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class AsyncChat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):
     async def connect(self) -> None:
         await self.accept()
         self.track_presence("chat")
@@ -199,7 +199,7 @@ class AsyncChat(PresenceConsumerMixin, AsyncJsonWebsocketConsumer):  # type: ign
         await self.send_json(["joined"])
 
 
-class SyncChat(PresenceConsumerMixin, JsonWebsocketConsumer):  # type: ignore[misc]
+class SyncChat(PresenceConsumerMixin, JsonWebsocketConsumer):
     def connect(self) -> None:
         self.accept()
         self.track_presence("chat")
@@ -250,7 +250,7 @@ async def test_tasks_share_few_threads_and_may_go_back_to_async_code_in_them() -
 
     tasks = []
     for n in range(count):
-        async with own_thread() if n % 2 else lanes.hold():
+        async with own_thread() if n % 2 else workers.hold():
             tasks.append(asyncio.create_task(work()))
     go_on.set()
     for calls in await asyncio.wait_for(asyncio.gather(*tasks), 20):

@@ -22,8 +22,8 @@ from django.utils import timezone, translation
 from django.utils.timezone import get_fixed_timezone
 
 from djust_presence.background import AFTERWARDS
-from djust_presence.hosts.lanes import lanes
 from djust_presence.hosts.threads import Ambient, own_thread, spawn
+from djust_presence.hosts.workers import workers
 from tests.until import until
 
 from .conftest import live
@@ -139,8 +139,8 @@ class InATestCase(TestCase):
     async def test_work_runs_where_the_transaction_is(self) -> None:
         await get_user_model().objects.acreate(username="ada")
         main = await sync_to_async(thread_name)()
-        assert await lanes.run(thread_name) == main
-        assert await lanes.run(_count_users, refresh=True) == 1
+        assert await workers.run(thread_name) == main
+        assert await workers.run(_count_users, refresh=True) == 1
         async with own_thread():
             assert await sync_to_async(thread_name)() == main
         async with live("/counter/") as socket:
@@ -231,7 +231,7 @@ async def test_a_connection_that_was_lost_is_replaced() -> None:
         connection.errors_occurred = True  # as after a lost connection
         return checked
 
-    assert [await lanes.run(work) for _ in range(3)] == [True] * 3
+    assert [await workers.run(work) for _ in range(3)] == [True] * 3
 
 
 @pytest.mark.django_db(transaction=True)
@@ -244,12 +244,12 @@ async def test_a_connection_that_has_become_too_old_is_closed_before_anything_us
     def grow_old() -> None:
         connection.close_at = time.monotonic()
 
-    first = await lanes.run(work)
-    assert await lanes.run(work) is first
-    async with lanes.hold():
+    first = await workers.run(work)
+    assert await workers.run(work) is first
+    async with workers.hold():
         await sync_to_async(grow_old)()
-    assert await lanes.run(work) is not first
-    await lanes.run(lambda: connection.close())
+    assert await workers.run(work) is not first
+    await workers.run(lambda: connection.close())
 
 
 @pytest.mark.django_db(transaction=True)
@@ -259,7 +259,7 @@ async def test_a_connection_that_may_not_last_is_closed_at_once() -> None:
         connection.close_at = time.monotonic()
         return connection.connection
 
-    assert _is_closed(await lanes.run(work))
+    assert _is_closed(await workers.run(work))
 
 
 @pytest.mark.django_db(transaction=True)

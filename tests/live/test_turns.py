@@ -1,4 +1,4 @@
-"""The sharing out of lanes, without threads."""
+"""The sharing out of workers, without threads."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from djust_presence.hosts.turns import MAX_WAITING_MOUNTS, PER_VISITOR, Ask, Sender, Turn, Turns
 
-LANES = 8
+WORKERS = 8
 MOUNT, HANDLER, REFRESH, LATE = Turn.MOUNT, Turn.HANDLER, Turn.REFRESH, Turn.LATE_REFRESH
 
 
 class Work:
-    """Lanes, and the work that waits and runs."""
+    """Workers, and the work that waits and runs."""
 
-    def __init__(self, lanes: int = LANES) -> None:
-        self.turns: Turns[Ask] = Turns(lanes)
+    def __init__(self, workers: int = WORKERS) -> None:
+        self.turns: Turns[Ask] = Turns(workers)
         self.waiting: list[Ask] = []
         self.running: list[Ask] = []
 
@@ -55,7 +55,7 @@ def names(*, begin: int = 0, number: int = 100) -> list[str]:
     return [f"v{n}" for n in range(begin, begin + number)]
 
 
-def test_mounts_leave_lanes_to_handlers_and_refreshes() -> None:
+def test_mounts_leave_workers_to_handlers_and_refreshes() -> None:
     work = Work()
     work.add(MOUNT, *names())
     assert len(work.running) == 5
@@ -66,7 +66,7 @@ def test_mounts_leave_lanes_to_handlers_and_refreshes() -> None:
     assert refresh in work.running
 
 
-def test_handlers_leave_a_lane_to_refreshes() -> None:
+def test_handlers_leave_a_worker_to_refreshes() -> None:
     work = Work()
     work.add(HANDLER, *names())
     assert len(work.running) == 7
@@ -77,7 +77,7 @@ def test_handlers_leave_a_lane_to_refreshes() -> None:
     assert second in work.running
 
 
-def test_late_refreshes_leave_lanes_to_handlers() -> None:
+def test_late_refreshes_leave_workers_to_handlers() -> None:
     work = Work()
     refreshes = work.add(REFRESH, None) + work.add(LATE, *[None] * 20)
     assert work.running == refreshes[:6]
@@ -112,7 +112,7 @@ def test_the_last_of_many_waiting_callers_is_refused() -> None:
 
 
 @pytest.mark.parametrize("turn", Turn)
-def test_a_visitor_has_a_few_lanes_only(turn: Turn) -> None:
+def test_a_visitor_has_a_few_workers_only(turn: Turn) -> None:
     work = Work()
     if turn is REFRESH:
         work.add(HANDLER, *["greedy"] * PER_VISITOR)
@@ -125,7 +125,7 @@ def test_a_visitor_has_a_few_lanes_only(turn: Turn) -> None:
 def test_work_for_many_has_no_visitor_and_so_no_bound() -> None:
     work = Work()
     work.add(HANDLER, *[None] * 20)
-    assert len(work.running) == LANES - 1
+    assert len(work.running) == WORKERS - 1
 
 
 def test_mounts_and_handlers_take_turns() -> None:
@@ -174,7 +174,7 @@ def test_a_caller_that_gives_up_makes_room() -> None:
         st.tuples(st.integers(0, 5), st.sampled_from([*Turn]), st.sampled_from(["a", "b", "c", "d", None]))
     )
 )
-def test_nobody_waits_for_a_lane_that_they_could_have(steps: list[tuple[int, Turn, str | None]]) -> None:
+def test_nobody_waits_for_a_worker_that_they_could_have(steps: list[tuple[int, Turn, str | None]]) -> None:
     work = Work()
     for step, turn, visitor in steps:
         match step:
@@ -186,7 +186,7 @@ def test_nobody_waits_for_a_lane_that_they_could_have(steps: list[tuple[int, Tur
                 work.add(turn, visitor)
         kinds = Counter(ask.turn for ask in work.running)
         held = Counter(ask.sender.visitor for ask in work.running if ask.sender.visitor is not None)
-        free = LANES - len(work.running)
+        free = WORKERS - len(work.running)
         assert free >= 0
         assert kinds[REFRESH] <= 1
         assert kinds[MOUNT] <= 5

@@ -337,7 +337,7 @@ async def test_no_mount_waits_for_a_store_that_failed_a_moment_ago() -> None:
     await a.tracker.aclose()
 
 
-class SlowLayer(InMemoryChannelLayer):  # type: ignore[misc]
+class SlowLayer(InMemoryChannelLayer):
     """Takes subscriptions only when it is told to."""
 
     def __init__(self) -> None:

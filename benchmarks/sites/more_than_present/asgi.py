@@ -20,7 +20,7 @@ from channels_presence.models import Presence, Room  # noqa: E402
 from channels_presence.signals import presence_changed  # noqa: E402
 
 
-class Watcher(WebsocketConsumer):  # type: ignore[misc]
+class Watcher(WebsocketConsumer):
     def connect(self) -> None:
         self.group = self.scope["url_route"]["kwargs"]["group"]
         self.accept()
@@ -29,7 +29,7 @@ class Watcher(WebsocketConsumer):  # type: ignore[misc]
     def disconnect(self, code: int) -> None:
         Room.objects.remove(self.group, self.channel_name)
 
-    def receive(self, text_data: str = "", bytes_data: bytes | None = None) -> None:
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         Presence.objects.touch(self.channel_name)
         if text_data != '"heartbeat"':
             self.send(text_data=text_data)
@@ -43,9 +43,12 @@ def broadcast_presence(sender: Any, room: Any, **kwargs: Any) -> None:
     count = room.get_users().count() + room.get_anonymous_count()
     message = json.dumps({"html": f"<p>{count} online</p>"})
     layer = get_channel_layer()
+    assert layer
     async_to_sync(layer.group_send)(room.channel_name, {"type": "forward.message", "message": message})
 
 
+# In their types, path() takes no consumer, and URLRouter no plain path().
+watcher: Any = Watcher.as_asgi()
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": AuthMiddlewareStack(URLRouter([path("<group>/", Watcher.as_asgi())]))}
+    {"http": http, "websocket": AuthMiddlewareStack(URLRouter([path("<group>/", watcher)]))}
 )

@@ -15,14 +15,14 @@ from djust_presence.channels import PresenceConsumerMixin  # noqa: E402
 from djust_presence.live import LiveViewConsumer, lifespan  # noqa: E402
 
 
-class Watcher(PresenceConsumerMixin, AsyncWebsocketConsumer):  # type: ignore[misc]
+class Watcher(PresenceConsumerMixin, AsyncWebsocketConsumer):
     """Sends how many are here with every change."""
 
     async def connect(self) -> None:
         await self.accept()
         self.track_presence(self.scope["url_route"]["kwargs"]["group"])
 
-    async def receive(self, text_data: str = "", bytes_data: bytes | None = None) -> None:
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send(text_data=text_data)
 
     async def handle_presence_join(self, key: str, presence: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from djust_presence.feed.frames import Wants
-from djust_presence.feed.hub import Hub
+from djust_presence.feed.group_rooms import GroupRooms
 from djust_presence.tracker import Session
 from tests.tracker.conftest import Process, StartProcess
 from tests.until import until
@@ -29,7 +29,7 @@ class Room:
 def watch(process: Process, room: Room | None = None) -> Session:
     session = process.session()
     session.be_aside()
-    session.extend(Hub, room or Room())
+    session.extend(GroupRooms, room or Room())
     session.watch("room")
     session.live()
     return session

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from djust_presence.feed.board import FIRST_REST, SENDS_PER_TURN, Board
 from djust_presence.feed.frames import Wants
 from djust_presence.feed.people import person, shown_count
+from djust_presence.feed.sent_states import FIRST_REST, SENDS_PER_TURN, SentStates
 from djust_presence.keys import opaque_id
 from djust_presence.state.records import Member
 
@@ -84,11 +84,11 @@ class Client:
 
 
 class Site:
-    """A board, its pages' clients, and a clock."""
+    """The states of pages, their clients, and a clock."""
 
     def __init__(self, group: Group, longest: int = 500) -> None:
         self.group = group
-        self.board: Board[str] = Board(KEY, group, INTERVAL, longest)
+        self.states: SentStates[str] = SentStates(KEY, group, INTERVAL, longest)
         self.clients: dict[str, Client] = {}
         self.busy: set[str] = set()
         self.now = 0.0
@@ -97,25 +97,25 @@ class Site:
     def open(self, page: str, own: str | None = None, ahead: Member | None = None, **wants: Any) -> Client:
         wanted = Wants(**{"fields": FIELDS, **(wants or {"people": True})})
         self.clients[page] = Client(wanted, own)
-        self.board.show(page, wanted, own, ahead)
+        self.states.show(page, wanted, own, ahead)
         return self.clients[page]
 
     def close(self, page: str) -> None:
         del self.clients[page]
-        self.board.remove(page)
+        self.states.remove(page)
 
     def set(self, user: str, one: Member | None) -> None:
         if one:
             self.group.members[user] = one
         else:
             self.group.members.pop(user, None)
-        self.board.moved([user])
+        self.states.moved([user])
 
     def step(self) -> list[tuple[int, str]]:
         """Send the frames that are due now; return each frame with the number of pages that it went to."""
         self.sends = []
-        if self.board.due <= self.now:
-            for pages, text in self.board.tell(self.now):
+        if self.states.due <= self.now:
+            for pages, text in self.states.tell(self.now):
                 self.deliver(pages, text)
         return self.sends
 
@@ -126,14 +126,14 @@ class Site:
                 self.clients[page].behind = True
             else:
                 self.clients[page].take(text)
-        self.board.missed([page for page in pages if page in self.busy], self.now)
+        self.states.missed([page for page in pages if page in self.busy], self.now)
 
     def rest(self) -> None:
         """Let time pass until there is nothing more to tell."""
         for _ in range(1000):
-            if self.board.due == inf:
+            if self.states.due == inf:
                 return
-            self.now = max(self.now, self.board.due)
+            self.now = max(self.now, self.states.due)
             self.step()
         raise AssertionError("There is always something to tell.")
 
@@ -237,7 +237,7 @@ def test_the_first_news_come_at_once_and_the_next_an_interval_later() -> None:
         site.step()
         site.now += INTERVAL / 5
     assert len(client.frames) == 2
-    assert site.board.due == 10.0 + INTERVAL
+    assert site.states.due == 10.0 + INTERVAL
     site.rest()
     assert len(client.frames) == 3
 
@@ -259,9 +259,9 @@ def test_a_page_that_is_tried_again_later_holds_up_no_news() -> None:
     client = site.open("fast")
     site.busy.add("slow")
     site.step()
-    assert site.board.due == site.now + FIRST_REST
+    assert site.states.due == site.now + FIRST_REST
     site.set("bob", member("bob"))
-    assert site.board.due <= site.now
+    assert site.states.due <= site.now
     site.step()
     assert names(client) == ["ada", "bob"]
 
@@ -273,8 +273,8 @@ def test_a_slow_page_is_tried_ever_more_seldom() -> None:
     times = []
     for _ in range(8):
         site.step()
-        times.append(site.board.due - site.now)
-        site.now = site.board.due
+        times.append(site.states.due - site.now)
+        site.now = site.states.due
     assert times == sorted(times)
     assert times[0] < times[-1] == 1.0
 
@@ -285,7 +285,7 @@ def test_whole_states_are_spaced_by_their_size() -> None:
     site.step()
     site.open("b")
     assert site.step() == []
-    assert site.board.due == pytest.approx(site.now + 400 / 20_000)
+    assert site.states.due == pytest.approx(site.now + 400 / 20_000)
     site.rest()
     assert len(site.clients["b"].people) == 400
 
@@ -396,7 +396,7 @@ def test_many_counters_are_told_less_often() -> None:
     site.set("bob", member("bob"))
     site.step()
     site.set("eve", member("eve"))
-    assert site.board.due == pytest.approx(13.0)
+    assert site.states.due == pytest.approx(13.0)
 
 
 def test_a_counter_opened_during_a_pause_is_right_too() -> None:
@@ -434,7 +434,7 @@ def test_a_page_that_the_group_does_not_hold_yet_sees_itself() -> None:
     assert (names(client), client.count, counter.count) == (["ada", "bob", "me"], 3, 3)
     site.set("me", me)
     for page in ("p", "q"):
-        site.board.show(page, site.clients[page].wants, "me")
+        site.states.show(page, site.clients[page].wants, "me")
     site.rest()
     assert (names(client), client.count, counter.count) == (["ada", "bob", "me"], 3, 3)
 
@@ -443,10 +443,10 @@ def test_a_page_that_joins_again_is_told_everything_again() -> None:
     site = Site(Group("ada"))
     client = site.open("p")
     site.rest()
-    site.board.show("p", client.wants)
+    site.states.show("p", client.wants)
     site.rest()
     assert len(client.frames) == 1
-    site.board.show("p", Wants(people=True, fields=FIELDS))
+    site.states.show("p", Wants(people=True, fields=FIELDS))
     site.rest()
     assert [frame["type"] for frame in client.frames] == ["state", "state"]
 
@@ -515,7 +515,7 @@ class Walk:
             if user and self.random.random() < 0.5:
                 if self.site.group.member(user) is None:
                     self.site.set(user, member(user, self.at))
-                self.site.board.show(page, client.wants, user)
+                self.site.states.show(page, client.wants, user)
 
     def happen(self) -> None:
         happen = self.random.choices([self.move, self.open_or_close, self.confirm, self.hurry], [6, 2, 1, 1])
@@ -528,9 +528,9 @@ class Walk:
     def tell(self) -> None:
         site = self.site
         site.now += self.random.choice([0, 0.01, 0.05, 1.5])
-        if site.board.due > site.now:
+        if site.states.due > site.now:
             return
-        for pages, text in site.board.tell(site.now):
+        for pages, text in site.states.tell(site.now):
             site.deliver(pages, text)
             self.look_at_own(pages)
             if self.random.random() < 0.3:
@@ -550,7 +550,7 @@ class Walk:
             if user := next((one for one in USERS if opaque_id(KEY, one) == client.me), None):
                 if self.site.group.member(user) is None:
                     self.site.set(user, member(user, self.at))
-                self.site.board.show(page, client.wants, user)
+                self.site.states.show(page, client.wants, user)
         self.site.busy.clear()
         self.site.rest()
         for client in self.site.clients.values():
@@ -562,7 +562,7 @@ class Walk:
         expected = {
             opaque_id(KEY, user): face(user, one, wants.fields)
             for place, (user, one) in enumerate(oldest)
-            if (wants.people and (place < self.site.board._longest or opaque_id(KEY, user) == client.me))
+            if (wants.people and (place < self.site.states._longest or opaque_id(KEY, user) == client.me))
             or opaque_id(KEY, user) in wants.some
         }
         assert client.people == expected
@@ -570,7 +570,7 @@ class Walk:
             assert client.count is not None
             assert shown_count(client.count) == shown_count(group.count)
         if wants.people:
-            assert client.partial == (group.count > self.site.board._longest)
+            assert client.partial == (group.count > self.site.states._longest)
 
 
 @pytest.mark.parametrize("part", range(10))

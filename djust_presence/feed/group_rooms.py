@@ -12,11 +12,11 @@ from ..keys import opaque_id
 from ..state.events import Event
 from ..state.records import Member, Step
 from ..tracker import Group, Session, by_host
-from .board import SENDS_PER_TURN, Board
 from .frames import Wants
+from .sent_states import SENDS_PER_TURN, SentStates
 from .tickets import room_of
 
-__all__ = ["Hub", "Room"]
+__all__ = ["GroupRooms", "Room"]
 
 OWN_PRESENCE_WAIT = 5.0  # seconds for which a page waits for its own presence to be in the group
 CLIENT = "client-"  # the prefix of events that pages have sent
@@ -32,13 +32,15 @@ class Room(Protocol):
         """Send a frame when its turn comes."""
 
 
-class Hub:
-    """Sends the rooms of a group the news that their pages want. On the tracker's loop."""
+class GroupRooms:
+    """The rooms of a group in this process, which are sent the news that their pages want. On the tracker's loop."""
 
     def __init__(self, group: Group) -> None:
         self._group = group
         self._clock = group.clock
-        self._board: Board[Session] = Board(group.key, group.replica, group.settings.refresh_interval)
+        self._states: SentStates[Session] = SentStates(
+            group.key, group.replica, group.settings.refresh_interval
+        )
         self._rooms: dict[Session, Room] = {}
         # Sessions whose own presence the group does not hold yet, and until when they wait.
         self._waiting: dict[Session, float] = {}
@@ -60,7 +62,7 @@ class Hub:
         self._rooms.pop(session, None)
         self._waiting.pop(session, None)
         self._done_waiting.discard(session)
-        self._board.remove(session)
+        self._states.remove(session)
 
     def discard(self) -> None:
         """Stop: the group is no longer served."""
@@ -68,10 +70,10 @@ class Hub:
             self._timer.cancel()
 
     def _look_at(self, session: Session) -> None:
-        """Put the session on the board, once the group holds its presence or it has waited long enough."""
+        """Begin to send the session news, once the group holds its presence or it has waited long enough."""
         wants, wanted = self._rooms[session].wants, session.wanted
         if not (wants.any and self._group.replica.ready):
-            self._board.remove(session)
+            self._states.remove(session)
             return
         ahead = None
         if wanted and not self._holds(session):
@@ -83,7 +85,7 @@ class Hub:
         else:
             self._waiting.pop(session, None)
             self._done_waiting.discard(session)
-        self._board.show(session, wants, wanted and wanted.wish.user, ahead)
+        self._states.show(session, wants, wanted and wanted.wish.user, ahead)
 
     def _holds(self, session: Session) -> bool:
         """Return whether the group holds the presence that the session wants."""
@@ -96,8 +98,8 @@ class Hub:
 
     def moved(self, steps: Sequence[Step]) -> None:
         """Take in changes of the members."""
-        self._board.moved(step.user for step in steps)
-        self._schedule(self._board.news_due)
+        self._states.moved(step.user for step in steps)
+        self._schedule(self._states.news_due)
 
     def _schedule(self, due: float) -> None:
         """Run at the time *due*, if no earlier run is scheduled."""
@@ -117,21 +119,21 @@ class Hub:
             del self._waiting[first[0]]
             self._done_waiting.add(first[0])
             self._look_at(first[0])
-        if self._board.due <= now:
+        if self._states.due <= now:
             self._telling = True
             self._clock.spawn(self._tell())
         else:
             self._wait()
 
     def _wait(self) -> None:
-        self._schedule(min(self._board.due, next(iter(self._waiting.values()), inf)))
+        self._schedule(min(self._states.due, next(iter(self._waiting.values()), inf)))
 
     async def _tell(self) -> None:
         sent = 0
         try:
-            for sessions, text in self._board.tell(self._clock.now):
+            for sessions, text in self._states.tell(self._clock.now):
                 for host, some in by_host(sessions).items():
-                    self._board.missed(host.put(some, text), self._clock.now)
+                    self._states.missed(host.put(some, text), self._clock.now)
                 sent += len(sessions)
                 if sent >= SENDS_PER_TURN:
                     sent = 0

@@ -1,4 +1,4 @@
-"""The state that each page of a group has been sent, and the next frames for it. Pure: time is an argument."""
+"""The states that the pages of a group have been sent, and their next frames. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .lists import LONGEST, List
 from .people import shown_count
 from .tickets import room_of
 
-__all__ = ["SENDS_PER_TURN", "Board"]
+__all__ = ["SENDS_PER_TURN", "SentStates"]
 
 P = TypeVar("P", bound=Hashable)
 
@@ -36,8 +36,8 @@ class Frame(NamedTuple, Generic[P]):
     whole: bool = False
 
 
-class Board(Generic[P]):
-    """The pages of the group *key* in this process. *interval* is the time between two diffs, in seconds.
+class SentStates(Generic[P]):
+    """The states of the pages of the group *key* in this process. *interval* is the time between two diffs, in seconds.
 
     Tell it of pages and of changes. When it is :attr:`due`, send the frames of :meth:`tell`, and report pages that
     could not be sent one to :meth:`missed`. Lists have *longest* people at most. A page gets the whole state first, then

@@ -1,4 +1,4 @@
-"""The few threads on which sync code of live pages runs."""
+"""The few worker threads on which sync code of live pages runs."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from ..background import Threads, thread_of
 from ..forks import after_fork
 from .turns import Ask, Crowded, Sender, Turn, Turns
 
-__all__ = ["LANES", "Lanes", "lanes"]
+__all__ = ["WORKERS", "Workers", "workers"]
 
 T = TypeVar("T")
 
 # A process holds at most so many database connections for its live pages, however many these are.
-LANES = 8
+WORKERS = 8
 REFRESH_WAIT = 0.1  # seconds
 MANY = Sender()
 
 
-class LaneAsk(Ask):
-    """A request for a lane, and the lane that it got."""
+class WorkerAsk(Ask):
+    """A request for a worker, and the worker that it got."""
 
-    __slots__ = ("granted", "lane")
+    __slots__ = ("granted", "worker")
 
     def __init__(self, turn: Turn, sender: Sender) -> None:
         super().__init__(turn, sender)
-        self.lane: Threads | None = None
+        self.worker: Threads | None = None
         self.granted: Future[None] | None = None  # set if it has to wait
 
-    def grant(self, lane: Threads) -> None:
-        self.lane = lane
+    def grant(self, worker: Threads) -> None:
+        self.worker = worker
         if self.granted and self.granted.set_running_or_notify_cancel():
             self.granted.set_result(None)
 
@@ -47,23 +47,23 @@ class LaneAsk(Ask):
             self.granted.set_exception(Crowded())
 
 
-class Lanes:
-    """A few persistent threads, each of them lent to one piece of work at a time. For any loop."""
+class Workers:
+    """A few persistent worker threads, each of them lent to one piece of work at a time. For any loop."""
 
-    def __init__(self, size: int = LANES) -> None:
+    def __init__(self, size: int = WORKERS) -> None:
         self._size = size
         self.reset()
 
     def reset(self) -> None:
         """Forget all threads, in a forked child: they exist in its parent only."""
         self._lock = threading.Lock()
-        self._lanes = [Threads(f"djust_presence-{n}") for n in range(self._size)]
-        self._free = self._lanes[::-1]
-        self._turns: Turns[LaneAsk] = Turns(self._size)
+        self._workers = [Threads(f"djust_presence-{n}") for n in range(self._size)]
+        self._free = self._workers[::-1]
+        self._turns: Turns[WorkerAsk] = Turns(self._size)
 
     @asynccontextmanager
     async def hold(self, turn: Turn = Turn.MOUNT, sender: Sender = MANY) -> AsyncIterator[None]:
-        """Run thread-sensitive calls of this block on one lane, which nothing else uses meanwhile.
+        """Run thread-sensitive calls of this block on one worker, which nothing else uses meanwhile.
 
         Raises ``Crowded`` for a mount, if too many of them wait.
         """
@@ -75,14 +75,14 @@ class Lanes:
         ask = await (
             self._acquire_for_refresh(sender) if turn is Turn.REFRESH else self._acquire(turn, sender)
         )
-        lane = ask.lane
-        assert lane is not None
+        worker = ask.worker
+        assert worker is not None
         try:
-            with thread_of(lane):
+            with thread_of(worker):
                 yield
         except asyncio.CancelledError:
-            # The thread may still run the cancelled call: the lane is free when the thread has run this one too.
-            lane.submit(_nothing).add_done_callback(lambda done: self._release(ask))
+            # The thread may still run the cancelled call: the worker is free when the thread has run this one too.
+            worker.submit(_nothing).add_done_callback(lambda done: self._release(ask))
             raise
         except BaseException:
             self._release(ask)
@@ -90,30 +90,30 @@ class Lanes:
         self._release(ask)
 
     async def run(self, function: Callable[[], T], *, refresh: bool = False, sender: Sender = MANY) -> T:
-        """Return the result of sync *function* on a lane, with database connections checked as around a request."""
+        """Return the result of sync *function* on a worker, with database connections checked as around a request."""
         async with self.hold(Turn.REFRESH if refresh else Turn.HANDLER, sender):
             return await _between_connection_checks(function)
 
     async def idle(self) -> None:
-        """Wait until all calls are done that any lane has at this moment."""
-        await asyncio.gather(*(asyncio.wrap_future(lane.submit(_nothing)) for lane in self._lanes))
+        """Wait until all calls are done that any worker has at this moment."""
+        await asyncio.gather(*(asyncio.wrap_future(worker.submit(_nothing)) for worker in self._workers))
 
-    async def _acquire_for_refresh(self, sender: Sender) -> LaneAsk:
+    async def _acquire_for_refresh(self, sender: Sender) -> WorkerAsk:
         try:
             async with asyncio.timeout(REFRESH_WAIT):
                 return await self._acquire(Turn.REFRESH, sender)
         except TimeoutError:
             return await self._acquire(Turn.LATE_REFRESH, sender)
 
-    async def _acquire(self, turn: Turn, sender: Sender) -> LaneAsk:
-        ask = LaneAsk(turn, sender)
+    async def _acquire(self, turn: Turn, sender: Sender) -> WorkerAsk:
+        ask = WorkerAsk(turn, sender)
         with self._lock:
             if (refused := self._turns.add(ask)) is not None:
                 if refused is ask:
                     raise Crowded
                 refused.refuse()
             self._serve()
-            if ask.lane is None:
+            if ask.worker is None:
                 ask.granted = Future()
         if ask.granted is None:
             return ask
@@ -121,17 +121,17 @@ class Lanes:
             await asyncio.wrap_future(ask.granted)
         except asyncio.CancelledError:
             with self._lock:
-                if not (granted := ask.lane is not None):
+                if not (granted := ask.worker is not None):
                     self._turns.remove(ask)
             if granted:
                 self._release(ask)
             raise
         return ask
 
-    def _release(self, ask: LaneAsk) -> None:
-        assert ask.lane is not None
+    def _release(self, ask: WorkerAsk) -> None:
+        assert ask.worker is not None
         with self._lock:
-            self._free.append(ask.lane)
+            self._free.append(ask.worker)
             self._turns.release(ask)
             self._serve()
 
@@ -140,8 +140,8 @@ class Lanes:
             ask.grant(self._free.pop())
 
 
-lanes = Lanes()
-after_fork(lanes.reset)
+workers = Workers()
+after_fork(workers.reset)
 
 
 def between_connection_checks(function: Callable[[], T]) -> T:
