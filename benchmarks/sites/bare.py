@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-__all__ = ["Send", "answer_http", "application", "serve"]
+__all__ = ["Send", "application", "serve"]
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Tell = Callable[[dict[int, Send]], Awaitable[None]]
@@ -21,18 +21,13 @@ async def tell(sends: dict[int, Send]) -> None:
         await send({"type": "websocket.send", "text": text})
 
 
-async def answer_http(scope: dict[str, Any], send: Send) -> None:
-    """Answer a request with an empty page; there is nothing to do as the server starts and stops."""
-    if scope["type"] == "lifespan":
-        raise NotImplementedError
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b""})
-
-
 async def serve(scope: dict[str, Any], receive: Any, send: Send, tell: Tell) -> None:
     """Let a socket be in the group of its path, and *tell* the group when it comes and goes."""
-    if scope["type"] != "websocket":
-        await answer_http(scope, send)
+    if scope["type"] == "lifespan":
+        raise NotImplementedError
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
         return
     await receive()
     await send({"type": "websocket.accept"})
