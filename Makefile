@@ -11,6 +11,8 @@ RUNS ?= 10
 TAG ?=
 SEED ?= $(shell date +%s)
 comma := ,
+# With COVERAGE=1 the branches of the package that tests take are counted, in servers too: make coverage prints them.
+COVERAGE ?=
 # Tests mostly wait, but Chromium computes: of more than two on two processors some become too slow for their bounds.
 # Files are kept together, in the order of tests/order.py.
 JOBS ?= 2
@@ -39,7 +41,7 @@ export DJUST := 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test soak soak-outages bench bench-full compare lint format docs dist release-check screenshot browser clean
+.PHONY: help demo serve test coverage soak soak-outages bench bench-full compare lint format docs dist release-check screenshot browser clean
 
 help:
 	@echo 'make demo      the example site at http://$(HOST):$(PORT)/     HOST= PORT= REDIS_URL= PYTHON='
@@ -69,8 +71,13 @@ serve: $(call stamp,$(DEMO_EXTRAS),demo)
 	@$(BIN)/python example_project/serve.py --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 test: $(call stamp,$(TEST_EXTRAS),test) $(if $(SKIP_BROWSER),,browser)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(SKIP_BROWSER),-m 'not soak and not browser') \
+	$(if $(COVERAGE),rm -rf .coverage)
+	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(SKIP_BROWSER),-m 'not soak and not browser') \
 	  $(if $(TESTS_DJUST),,--ignore-glob='*/test_djust*') $(ARGS)
+
+coverage: $(call stamp,$(TEST_EXTRAS),test)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 soak: $(call stamp,$(TEST_EXTRAS),test)
 	$(BIN)/python -m pytest -m soak --timeout 0 $(ARGS)
@@ -132,7 +139,7 @@ screenshot: $(call stamp,$(TEST_EXTRAS),test) browser
 browser: $(call stamp,$(TEST_EXTRAS),test)
 	@command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/playwright install chromium || { echo; \
 	  echo 'This needs Chromium, and there is none on PATH and none could be downloaded (see above).' >&2; \
-	  echo 'Install it (Debian, Ubuntu: apt-get install chromium), or leave its tests out: make test SKIP_BROWSER=1' >&2; \
+	  echo 'Install it (Debian: apt-get install chromium chromium-headless-shell), or leave its tests out: make test SKIP_BROWSER=1' >&2; \
 	  exit 1; }
 	@command -v npm >/dev/null || { echo; \
 	  echo 'The tests of pages with scripts of others need npm, which gets these, and there is none on PATH.' >&2; \

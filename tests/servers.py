@@ -60,9 +60,14 @@ def find_redis_server() -> str | None:
     return shutil.which("redis-server")
 
 
-def find_chromium() -> str | None:
-    """The path of the machine's own Chromium, if it has one, by any of the names that the Makefile looks for."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+def find_chromium(*, whole: bool = False) -> str | None:
+    """The path of the machine's own Chromium, if it has one, by any of the names that the Makefile looks for.
+
+    Unless it has to be a *whole* browser, its headless shell is preferred: a page takes a fifth of the processor time.
+    """
+    names = ("chromium", "chromium-browser", "google-chrome")
+    names = names if whole else ("chromium-headless-shell", *names)
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 class Server:

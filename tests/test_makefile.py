@@ -19,7 +19,7 @@ def test_the_browser_that_make_test_finds_is_the_one_that_the_tests_use(
 ) -> None:
     (tmp_path / name).touch(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_chromium() == str(tmp_path / name)
+    assert find_chromium(whole=True) == str(tmp_path / name)
 
 
 def test_the_files_that_make_test_starts_first_are_there_and_named_once() -> None:

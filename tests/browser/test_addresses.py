@@ -131,7 +131,9 @@ async def test_a_script_may_change_the_address_before_ours_runs(site: Site, page
 async def test_after_the_back_forward_cache_it_comes_back_to_its_address(
     site: Site, browser: Browser
 ) -> None:
-    chromium = await launch(browser.browser_type, ignore_default_args=["--disable-back-forward-cache"])
+    chromium = await launch(
+        browser.browser_type, whole=True, ignore_default_args=["--disable-back-forward-cache"]
+    )
     pages = NewPage(chromium)
     page = await pages()
     wire = await visit(site, page, "<p>1</p>", "/room/")

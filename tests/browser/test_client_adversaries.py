@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
 
@@ -17,6 +18,7 @@ from tests.servers import RedisServer, find_valkey_server
 
 # All other times are the real ones.
 TIMES = {"retry": 4.0}
+databases = itertools.count()
 LIVE = 10.0  # seconds, within which a page is live behind any of the proxies
 BACK = 60.0  # a bound: sockets are tried after 4 s, then after 8 and 16, and have to live for 5 s
 
@@ -36,10 +38,10 @@ async def valkey() -> AsyncIterator[RedisServer]:
         yield valkey
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="session")
 async def pair(valkey: RedisServer) -> AsyncIterator[tuple[AnyPageServer, AnyPageServer]]:
-    """The same site by uvicorn and by gunicorn, with one database and one store."""
-    variables = {"REDIS_URL": valkey.url()}
+    """The same site by uvicorn and by gunicorn, with one database and one store, in which nobody is left of another test."""
+    variables = {"REDIS_URL": valkey.url(next(databases))}
     asgi = AnyPageServer(times=TIMES, variables=variables)
     wsgi = AnyPageServer(wsgi=True, times=TIMES, variables={**variables, "DB": asgi.variables["DB"]})
     wsgi.allow(r"\[INFO\]")

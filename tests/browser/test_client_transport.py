@@ -409,7 +409,7 @@ async def test_a_page_out_of_the_back_forward_cache_is_live_again(
     site = wsgi if polling else feed
     # Playwright switches the cache off.
     options = {"ignore_default_args": ["--disable-back-forward-cache"]}
-    chromium = await launch(browser.browser_type, "--enable-features=BackForwardCache", **options)
+    chromium = await launch(browser.browser_type, "--enable-features=BackForwardCache", whole=True, **options)
     try:
         page = await chromium.new_page()
         site.pages["/other"] = "<p>Other</p>"

@@ -250,7 +250,9 @@ async def test_a_restarted_server_gets_its_pages_back_with_what_was_typed(
 
 
 async def test_the_back_forward_cache_keeps_the_page_and_one_connection(site: Site, browser: Browser) -> None:
-    chromium = await launch(browser.browser_type, ignore_default_args=["--disable-back-forward-cache"])
+    chromium = await launch(
+        browser.browser_type, whole=True, ignore_default_args=["--disable-back-forward-cache"]
+    )
     pages = NewPage(chromium)
     page = await pages()
     wire = await visit(site, page, '<input name="draft">')

@@ -68,7 +68,7 @@ async def test_every_page_has_the_number_and_a_list_has_dots(
     guest = await show(await new_page(), mysite, "/team/")
     count = guest.locator("presence-count")
     dots = guest.locator("presence-dot[online]")
-    await expect(count).to_have_text("1")
+    await expect(count).to_have_text("1", timeout=20_000)  # when the pages of other tests are gone
     await expect(guest.locator("presence-dot")).to_have_count(2)
     await expect(dots).to_have_count(0)
     ada = await show(await new_page(), mysite, "/notes/1/", people["ada"])

@@ -142,8 +142,10 @@ async def test_a_cursor_over_an_anchor_in_a_dialog_is_seen_over_that(site: Site,
     wire = await board(site, page, html, STYLE + "main { transform: rotate(180deg); overflow: hidden }")
     await enter(page, "dialog", "showModal")
     await page.mouse.move(60, 270)
-    frame = await wire.read()
-    assert [frame["anchor"], frame["ax"], frame["ay"]] == ["it", 60, 270]
+    # Frames before that have the place at which the dialog came under the mouse, if the browser tells of it.
+    while (frame := await wire.read()).get("ax") != 60:
+        pass
+    assert [frame["anchor"], frame["ay"]] == ["it", 270]
     await draw(wire, [1, 30, 40, 400, 300, "it", 60, 270])
     await seen(page, RED)
     await drawn(page, ["Ada", 60, 270])
