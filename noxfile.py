@@ -15,7 +15,7 @@ nox.needs_version = ">=2025.5"
 
 # By name: the Python, the series of Django (the newest that fits if there is none), and what else make test is told.
 ENVIRONMENTS = {
-    "3.11-django5.2-djust": ("3.11", "", []),
+    "3.11-django5.2-djust": ("3.11", "", ["COVERAGE=1"]),
     "3.13-newest": ("3.13", "", []),
     "3.12-django6.0-short": (
         "3.12",
@@ -51,6 +51,7 @@ def tests(session: nox.Session, name: str) -> None:
     python = interpreter(version)
     if python is None:
         session.skip(f"there is no Python {version} here")
-    session.run(
-        "make", "test", f"PYTHON={python}", f"DJANGO={django}", *words, *session.posargs, external=True
-    )
+    chosen = [f"PYTHON={python}", f"DJANGO={django}"]
+    session.run("make", "test", *chosen, *words, *session.posargs, external=True)
+    if "COVERAGE=1" in words:
+        session.run("make", "coverage", *chosen, external=True)

@@ -6,10 +6,26 @@ import argparse
 import asyncio
 from contextlib import AsyncExitStack, ExitStack
 
-from tests.feed_load import SITE, Client, loop_seconds, ticket
+from tests.feed_load import SITE, BareFeed, Client, loop_seconds, ticket
 from tests.servers import RedisServer, SiteServer, find_valkey_server
 
 __all__ = ["run"]
+
+HEARTBEATS = 60.0  # seconds, a whole number of both intervals at which sockets are pinged: the server's and ours
+
+
+async def idle(site: BareFeed, pages: int, seconds: float) -> float:
+    """Return the share of a processor that as many sockets take of which nobody says anything."""
+    async with AsyncExitStack() as stack:
+        for _ in range(pages):
+            await stack.enter_async_context(Client(site))
+        return await share(site, seconds)
+
+
+async def share(site: SiteServer, seconds: float) -> float:
+    cpu = loop_seconds(site.pid)
+    await asyncio.sleep(seconds)
+    return (loop_seconds(site.pid) - cpu) / seconds
 
 
 async def run(
@@ -31,9 +47,7 @@ async def run(
             clients.append(await stack.enter_async_context(Client(watching)))
             await clients[-1].join(only_watching, count=True)
         await asyncio.sleep(2)
-        cpu = loop_seconds(watching.pid)
-        await asyncio.sleep(seconds)
-        idle = (loop_seconds(watching.pid) - cpu) / seconds
+        alone = await share(watching, seconds)
         known = sum(len(client.frames) for client in clients)
         comers = [await stack.enter_async_context(Client(elsewhere)) for _ in range(20)]
         cpu = loop_seconds(watching.pid)
@@ -48,22 +62,25 @@ async def run(
                     await comer.say(type="join", **taking_part, want={})
                 await asyncio.sleep(1 / 20)
             turns += 1
-        share = (loop_seconds(watching.pid) - cpu) / (asyncio.get_running_loop().time() - ends + seconds)
-        return idle, share, sum(len(client.frames) for client in clients) - known
+        used = (loop_seconds(watching.pid) - cpu) / (asyncio.get_running_loop().time() - ends + seconds)
+        return alone, used, sum(len(client.frames) for client in clients) - known
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=2000)
     parser.add_argument("--people", type=int, default=1020)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=HEARTBEATS)
     options = parser.parse_args()
     with ExitStack() as stack:
         url = stack.enter_context(RedisServer(find_valkey_server())).url()
         watching, elsewhere = (stack.enter_context(SiteServer(SITE | {"REDIS_URL": url})) for _ in range(2))
-        idle, share, frames = await run(watching, elsewhere, **vars(options))
+        with BareFeed() as bare:
+            sockets = await idle(bare, options.pages, options.seconds)
+        alone, used, frames = await run(watching, elsewhere, **vars(options))
         print(
-            f"{100 * share:.2f} % of a processor ({100 * idle:.2f} % with nobody coming), {frames} frames to {options.pages} pages"
+            f"{100 * used:.2f} % of a processor ({100 * alone:.2f} % with nobody coming, {100 * sockets:.2f} % for as "
+            f"many bare sockets), {frames} frames to {options.pages} pages"
         )
 
 

@@ -72,6 +72,7 @@ class Client:
             origin=websockets.Origin(self.site.url),
             compression=None,
             open_timeout=60,
+            ping_interval=None,  # as in browsers
         )
         self._reader = asyncio.create_task(self._read())
         if not isinstance(self.site, BareFeed):

@@ -281,9 +281,9 @@ def test_a_package_that_is_missing_is_said_with_how_to_get_it(
     said = the_only()
     assert said.id == "djust_presence.E002"
     assert said.msg == "The presence backend 'redis' needs the redis package."
-    assert "pip install 'redis>=5.2' 'channels-redis>=4.3'" in str(said.hint)
+    assert "pip install 'redis[hiredis]>=5.2' 'channels-redis>=4.3'" in str(said.hint)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert {"redis>=5.2", "channels-redis>=4.3"} <= {*project["optional-dependencies"]["redis"]}
+    assert {"redis[hiredis]>=5.2", "channels-redis>=4.3"} <= {*project["optional-dependencies"]["redis"]}
 
 
 def test_the_memory_backend_is_warned_of_where_it_is_deployed(settings: Settings) -> None:

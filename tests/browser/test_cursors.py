@@ -36,7 +36,10 @@ NOWHERE = {"type": "cursor", "x": None}
 async def point(page: Page, wire: Wire, x: float, y: float) -> dict[str, Any]:
     """Move the mouse there, and return the frame that the page sends about it."""
     await page.mouse.move(x, y)
-    return await wire.read()
+    frame = await wire.read()
+    if (frame.get("x"), frame.get("y")) == (0, 0) != (x, y):  # the mouse of a new page may be in its corner
+        frame = await wire.read()
+    return frame
 
 
 async def says_nothing(wire: Wire, page: Page) -> None:

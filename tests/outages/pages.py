@@ -35,7 +35,8 @@ class Page:
         """Return when the page is live."""
         self._task = asyncio.create_task(self._run())
         try:
-            await asyncio.wait_for(self.live.wait(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):  # wait_for() of Python 3.11 may swallow a cancellation
+                await self.live.wait()
         except TimeoutError:
             await self.close()
             raise AssertionError(f"The page of {self.user} did not open.") from None

@@ -30,7 +30,7 @@ except ModuleNotFoundError as error:
     raise Misconfigured(
         "E002",
         "The presence backend 'redis' needs the redis package.",
-        "Install what the extra djust-presence[redis] names: pip install 'redis>=5.2' 'channels-redis>=4.3'",
+        "Install what the extra djust-presence[redis] names: pip install 'redis[hiredis]>=5.2' 'channels-redis>=4.3'",
     ) from error
 
 __all__ = ["RedisBackend"]
