@@ -11,7 +11,9 @@ from tests.servers import RedisServer, SiteServer, find_valkey_server
 
 __all__ = ["run"]
 
-HEARTBEATS = 60.0  # seconds, a whole number of both intervals at which sockets are pinged: the server's and ours
+HEARTBEATS = (
+    60.0  # seconds, a whole number of both intervals at which sockets are pinged: the server's and ours
+)
 
 
 async def idle(site: BareFeed, pages: int, seconds: float) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import websockets
@@ -20,6 +22,8 @@ from .receiving import Receiver
 __all__ = ["Load", "Socket"]
 
 OPENING = 120.0  # seconds
+RETRY = 4000  # the close code of a server that wants a page to come back later
+PAUSE = 0.5, 2.0  # seconds until it does
 
 
 class Socket(Receiver):
@@ -33,6 +37,22 @@ class Socket(Receiver):
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
+        """Open the page, and come back to a server that is too busy, as a browser does."""
+        await self._open()
+        while self.close_code == RETRY:
+            await asyncio.sleep(random.uniform(*PAUSE))
+            self.close_code = None
+            self._ready.clear()
+            await self._open()
+        if self.close_code is not None:
+            raise ConnectionError(f"The socket was closed with {self.close_code}.")
+        page = self.page
+        for text in page.then:
+            await self._socket.send(text)
+        if page.beat:
+            self._tasks.append(asyncio.create_task(self._beat()))
+
+    async def _open(self) -> None:
         page = self.page
         self._socket = await websockets.connect(
             page.url,
@@ -43,17 +63,12 @@ class Socket(Receiver):
             ping_interval=None,
             max_size=None,
         )
-        self._tasks.append(asyncio.create_task(self._read()))
-        for text in page.says:
-            await self._socket.send(text)
+        self._tasks = [asyncio.create_task(self._read())]
+        with suppress(websockets.ConnectionClosed):
+            for text in page.says:
+                await self._socket.send(text)
         if page.ready:
             await asyncio.wait_for(self._ready.wait(), OPENING)
-            if self.close_code is not None:
-                raise ConnectionError(f"The socket was closed with {self.close_code}.")
-        for text in page.then:
-            await self._socket.send(text)
-        if page.beat:
-            self._tasks.append(asyncio.create_task(self._beat()))
 
     async def say(self, text: str | bytes) -> None:
         await self._socket.send(text)

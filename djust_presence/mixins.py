@@ -12,14 +12,16 @@ from django.http import HttpRequest
 
 from .backends.registry import get_backend
 from .bus import publish
-from .calls import defaults
+from .calls import defaults, is_default
 from .conf import checked_interval
 from .keys import fill_in
 from .state.events import Event
 from .state.metas import decode_meta
-from .view_presence import TRACK, WATCH, Record, ViewPresence
+from .state.records import Step
+from .tracker import Refresh
+from .view_presence import CALLBACKS, TRACK, WATCH, Record, ViewPresence
 
-__all__ = ["PresenceMixin", "presence_of"]
+__all__ = ["PresenceMixin", "has_callbacks", "presence_of"]
 
 
 class PresenceMixin:
@@ -196,3 +198,12 @@ defaults.update(
 def presence_of(view: object) -> ViewPresence | None:
     """Return the presence of *view*, if it has the mixin: for its host."""
     return view._presence if isinstance(view, PresenceMixin) else None
+
+
+def has_callbacks(view: PresenceMixin, refresh: Refresh) -> bool:
+    """Return whether the news in *refresh* call code of the view's own."""
+    return not is_default(view._on_presence_change) or any(
+        not isinstance(entry, Step)
+        or (entry.what in CALLBACKS and not is_default(getattr(view, CALLBACKS[entry.what][0])))
+        for entry in refresh.entries
+    )

@@ -23,7 +23,7 @@ from .state.outbox import Wish
 from .state.records import Member, Step, StepKind, record
 from .tracker import Refresh, Session, in_loop, lookup
 
-__all__ = ["TRACK", "WATCH", "Record", "ViewPresence", "scopes"]
+__all__ = ["CALLBACKS", "TRACK", "WATCH", "Record", "ViewPresence", "scopes"]
 
 logger = logging.getLogger("djust_presence")
 
@@ -105,7 +105,7 @@ class ViewPresence:
             self.view.online_count = self.count()
 
     def take_in(self, refresh: Refresh) -> None:
-        """Give the view its news, in a thread before it is rendered. Callbacks that are not overridden are skipped."""
+        """Give the view its news before it is rendered, in a thread if it has callbacks; only overridden ones are called."""
         changes: dict[str, list[Record]] = {"joins": [], "leaves": [], "updates": []}
         lists = not is_default(change := self.view._on_presence_change)
         for entry in refresh.entries:

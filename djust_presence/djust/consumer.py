@@ -11,16 +11,16 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import close_old_connections
 
 from ..codes import CloseCode
 from ..cursor_mixin import LiveCursorMixin
 from ..hosts.limits import Limits, Verdict
 from ..hosts.outgoing import Outgoing
-from ..mixins import PresenceMixin, presence_of
+from ..mixins import presence_of
 from ..rates import LogLimit
 from ..tasks import start
 from ..tracker import Ending, Refresh, Session, drained
+from .news import take_in
 from .pointer import LONGEST_MOVE, MOVE, PointerConsumer, read_move
 
 __all__ = ["PresenceConsumer", "add_presence", "for_script", "push_event", "session_of"]
@@ -185,7 +185,7 @@ class PresenceConsumer(PointerConsumer):
                 await super()._apply_server_push(view, event)
             elif due := self._presence_due:
                 self._presence_due = None
-                await sync_to_async(_take_in)(view, due)
+                await take_in(view, due)
         finally:
             # The page of a restored view came over HTTP: djust has to send it whole, and a push would reset that flag.
             self._presence_owed = getattr(view, "_force_full_html", False)
@@ -258,10 +258,3 @@ def push_event(event: str, payload: Any) -> str:
 def for_script(kind: str, payload: Any) -> str:
     """Return a frame for our script. djust's client ignores it; a push of djust's own would end the page's loading."""
     return json.dumps({"type": "djust_presence", "kind": kind, "payload": payload}, cls=DjangoJSONEncoder)
-
-
-def _take_in(view: PresenceMixin, refresh: Refresh) -> None:
-    """Give *view* its news, in a thread."""
-    close_old_connections()  # which Channels does only before calls of its own
-    if presence := presence_of(view):
-        presence.take_in(refresh)

@@ -23,16 +23,15 @@ def encode_meta(meta: Mapping[str, Any]) -> str:
     """
     if not isinstance(meta, Mapping):
         raise ValueError(f"A presence meta is a dictionary, not {type(meta).__name__}.")
-    for key, value in meta.items():
+    for key in meta:
         if not isinstance(key, str):
             raise ValueError(f"A presence meta has text keys only, not {key!r:.80}.")
-        try:
-            json.dumps({key: value}, allow_nan=False, ensure_ascii=False).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            fault = TOO_DEEP if isinstance(error, RecursionError) else error
-            raise ValueError(f"The presence meta's {key!r:.80} cannot be stored as JSON: {fault}") from error
-    text = json.dumps(dict(meta), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    size = len(text.encode())
+    try:
+        text = _dumps(dict(meta))
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError):
+        _raise_for_the_first_of(meta)
+        raise
     if size > MAX_META_BYTES:
         raise ValueError(
             f"The presence meta takes {size} bytes as JSON; at most {MAX_META_BYTES} are allowed."
@@ -41,6 +40,20 @@ def encode_meta(meta: Mapping[str, Any]) -> str:
         key = next(key for key, value in meta.items() if is_too_deep(json.dumps({key: value}, default=str)))
         raise ValueError(f"The presence meta's {key!r:.80} cannot be stored as JSON: {TOO_DEEP}")
     return text
+
+
+def _dumps(values: dict[str, Any]) -> str:
+    return json.dumps(values, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def _raise_for_the_first_of(meta: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` for the first key whose value cannot be encoded."""
+    for key, value in meta.items():
+        try:
+            _dumps({key: value}).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            fault = TOO_DEEP if isinstance(error, RecursionError) else error
+            raise ValueError(f"The presence meta's {key!r:.80} cannot be stored as JSON: {fault}") from error
 
 
 class Meta(NamedTuple):

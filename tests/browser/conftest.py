@@ -42,9 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-async def launch(
-    chromium: BrowserType, *arguments: str, whole: bool = False, **options: Any
-) -> Browser:
+async def launch(chromium: BrowserType, *arguments: str, whole: bool = False, **options: Any) -> Browser:
     """The machine's own Chromium, else the one that Playwright has installed. Without any the test fails.
 
     The headless shell will do, unless the test needs what only a *whole* browser has: a back/forward cache.
@@ -53,9 +51,7 @@ async def launch(
     if whole and not path:
         options["channel"] = "chromium"
     try:
-        return await chromium.launch(
-            executable_path=path, args=(*CHROMIUM_ARGUMENTS, *arguments), **options
-        )
+        return await chromium.launch(executable_path=path, args=(*CHROMIUM_ARGUMENTS, *arguments), **options)
     except Error as error:
         pytest.fail(
             f"These tests need Chromium: put it on PATH, or run `playwright install chromium`.\n{error}",
