@@ -29,8 +29,6 @@ logger = logging.getLogger("djust_presence")
 
 _floods = LogLimit()
 
-REFRESH_WAIT = 0.1  # seconds that other sessions wait for one that is busy
-
 Frame = dict[str, Any]
 
 # An ordinary push to djust.
@@ -144,17 +142,17 @@ class PresenceConsumer(PointerConsumer):
 
     # Refreshes, by djust's server push
 
-    async def presence_refresh(self, view: Any, refresh: Refresh) -> None:
-        """Give *view* the news of *refresh* and render it; return before that if its page is busy."""
+    def presence_refresh(self, view: Any, refresh: Refresh) -> asyncio.Task[None] | None:
+        """Give *view* the news of *refresh* and render it, in the task that is returned; None if the view has gone."""
         if view is not self.view_instance:
-            return
+            return None
         due = self._presence_due
         self._presence_due = Refresh([*due.entries, *refresh.entries]) if due else refresh
         if self._presence_pusher is None:
             # In the view's context variables: the visitor's language, the tenant.
             context = self._presence_context.copy()
             self._presence_pusher = start(self._presence_push(view), context)
-        await asyncio.wait([self._presence_pusher], timeout=REFRESH_WAIT)
+        return self._presence_pusher
 
     async def _presence_push(self, view: Any) -> None:
         """Push without djust's queue: djust delays pushes while it is busy, and drops them when many wait."""

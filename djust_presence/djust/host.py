@@ -24,6 +24,7 @@ from .consumer import PresenceConsumer, add_presence, for_script, push_event
 
 __all__ = ["DjustHost", "djust_host"]
 
+REFRESH_WAIT = 0.1  # seconds that other sessions wait for one that is busy
 LEAST_TIMEOUT = 90.0  # djust's client pings by a timer, and those of hidden pages run once a minute
 
 # Attributes that djust saves and restores with the view's state.
@@ -106,9 +107,13 @@ class DjustHost(Host):
 
     async def refresh(self, sessions: Sequence[Session]) -> None:
         """Give the views of *sessions* their news, and let djust render each. Never raises."""
-        await asyncio.gather(
-            *(_consumer(session).presence_refresh(session.owner, session.take()) for session in sessions)
-        )
+        pushers = [
+            pusher
+            for session in sessions
+            if (pusher := _consumer(session).presence_refresh(session.owner, session.take()))
+        ]
+        if pushers:
+            await asyncio.wait(pushers, timeout=REFRESH_WAIT)
 
     def broadcast(self, sessions: Sequence[Session], event: str, payload: Any) -> None:
         """Send a broadcast to the pages of *sessions*: as djust's event, and as a frame for our script."""
