@@ -13,10 +13,12 @@ import nox
 
 nox.needs_version = ">=2025.5"
 
+# Where browsers take part, a visitor of one test may be seen by the next for a while: in CI these keep their order.
+IN_ORDER = "ARGS=-p no:randomly"
 # By name: the Python, the series of Django (the newest that fits if there is none), and what else make test is told.
 ENVIRONMENTS = {
-    "3.11-django5.2-djust": ("3.11", "", []),
-    "3.13-newest": ("3.13", "", []),
+    "3.11-django5.2-djust": ("3.11", "", [IN_ORDER]),
+    "3.13-newest": ("3.13", "", [IN_ORDER]),
     "3.12-django6.0-short": (
         "3.12",
         "6.0",
