@@ -260,7 +260,8 @@ class LayerBus(Bus):
             self._work.set()
             self._idle.clear()
             try:
-                await asyncio.wait_for(self._idle.wait(), LONGEST_WAIT)
+                async with asyncio.timeout(LONGEST_WAIT):
+                    await self._idle.wait()
             except TimeoutError:
                 logger.warning("The channel layer did not take the last messages of this process in time.")
         ending = {*tasks, *self._tasks}

@@ -127,7 +127,8 @@ class Signalling:
     async def flush(self) -> None:
         """Wait until everything has been sent, for five seconds at most."""
         try:
-            await asyncio.wait_for(self._idle.wait(), RECEIVERS_WAIT)
+            async with asyncio.timeout(RECEIVERS_WAIT):
+                await self._idle.wait()
         except TimeoutError:
             logger.warning(
                 "%d presence signals were not sent before this process ended.", len(self._waiting) + 1
