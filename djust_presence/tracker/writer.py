@@ -20,6 +20,9 @@ __all__ = ["Writer"]
 # Seconds to tell the store of retired leases; servers kill a process that takes 10 to stop.
 LONGEST_STOP = 4.0
 
+# Seconds between two writes: when many pages open at once, their presences go to the store together.
+PAUSE = 0.025
+
 
 class WriterOwner(Protocol):
     """The process of the writer."""
@@ -54,9 +57,11 @@ class Writer:
         while True:
             self._wake.clear()
             async with self._turning:
-                more = await self._turn()
-            if not more:
+                verb = await self._turn()
+            if verb is None:
                 await self._wait()
+            elif verb == "write":
+                await asyncio.sleep(PAUSE)
 
     async def _wait(self) -> None:
         """Wait until a call is due, or :meth:`wake` is called."""
@@ -66,20 +71,20 @@ class Writer:
         if timer:
             timer.cancel()
 
-    async def _turn(self) -> bool:
-        """Make the call that is due; return whether there was one."""
+    async def _turn(self) -> str | None:
+        """Make the call that is due; return its verb, or None if there was none."""
         call = self._keeper.next(self._clock.now)
         if call is None or self._keeper.touched:
             self._settle()
         if call is None:
-            return False
+            return None
         try:
             reply = await getattr(self._backend, f"a{call.verb}")(*call.args)
         except PresenceUnavailable as error:
             self._keeper.failed(call, self._clock.now)
             self._failure = error
             write_failed(self._backend, error)
-            return True
+            return call.verb
         self._unheard = None
         write_worked(self._backend)
         self._owner.publish(self._keeper.answered(call, reply, self._clock.now))
@@ -87,7 +92,7 @@ class Writer:
         lost = self._keeper.outbox.lease is None and not self._keeper.resting
         if lost or call.verb == "renew":
             self._bus.again(always=lost)  # a layer on the same server may have lost its data as well
-        return True
+        return call.verb
 
     def _settle(self) -> None:
         touched = tuple(self._keeper.touched)

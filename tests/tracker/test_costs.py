@@ -17,6 +17,7 @@ from djust_presence.backends.redis import RedisBackend
 from djust_presence.bus import LayerBus
 from djust_presence.cursors import live_cursors_of
 from djust_presence.state.records import Op, Renewal, Reply, Snapshot
+from djust_presence.tracker.writer import PAUSE
 from tests.monitor import Monitor
 from tests.servers import RedisServer, find_valkey_server
 from tests.tracker.conftest import Process, StartProcess, processes, settled
@@ -95,6 +96,27 @@ async def test_a_join_or_a_leave_is_one_script_and_one_message_whatever_the_size
     one.untrack()
     await until(lambda: "leave one more" in a.pages.comings(sessions[0]))
     assert await monitor.atake() == {"EVALSHA": 1, "PUBLISH": 1}
+
+
+async def test_those_who_come_in_a_rush_share_messages(
+    monitor: Monitor, start_there: StartProcess
+) -> None:
+    a = start_there(lease_ttl=300.0)
+    first = a.open("first")
+    await until(lambda: settled([first]))
+    await said_all(a)
+    await monitor.atake()
+    began = time.monotonic()
+    for n in range(50):
+        a.open(f"u{n}")
+        await asyncio.sleep(0.005)  # longer than a write takes
+    took = time.monotonic() - began
+    await a.shows(first, 51)
+    await said_all(a)
+    commands = await monitor.atake()
+    # The first is written at once, and the last as much as a pause after it came.
+    assert 1 < commands["PUBLISH"] <= took / PAUSE + 3
+    assert commands == {"EVALSHA": 50, "PUBLISH": commands["PUBLISH"]}
 
 
 async def test_a_reload_within_the_grace_costs_nothing(monitor: Monitor, start_there: StartProcess) -> None:
