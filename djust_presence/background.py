@@ -6,9 +6,9 @@ import asyncio
 import atexit
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, Future, wait
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
@@ -17,7 +17,7 @@ from django.db import connections
 
 from .forks import after_fork
 
-__all__ = ["AFTERWARDS", "LONGEST_STOP", "Lasting", "Threads", "finish", "thread_of"]
+__all__ = ["AFTERWARDS", "LONGEST_STOP", "Lasting", "Threads", "finish", "own_thread", "thread_of"]
 
 T = TypeVar("T")
 
@@ -143,6 +143,35 @@ def thread_of(executor: Executor) -> Iterator[None]:
             AsyncToSync.executors.current = waiting
         SyncToAsync.thread_sensitive_context.reset(token)
         SyncToAsync.context_to_thread_executor[context] = _afterwards
+
+
+_leaving: set[Future[None]] = set()  # the last calls of threads whose block has ended
+after_fork(_leaving.clear)
+
+
+@asynccontextmanager
+async def own_thread() -> AsyncIterator[None]:
+    """Run async user code in this block, without a worker, as it may take long.
+
+    Its thread-sensitive calls (the ORM) get a thread of their own on first use, as in an async view,
+    and that thread leaves no database connection behind. A call of a task that goes on is not waited for, unless a
+    process has too many such threads. Nor does the end of the process wait for it, as asgiref's own threads would.
+    """
+    if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
+        yield
+        return
+    thread = Threads("djust_presence-own")
+    try:
+        with thread_of(thread):
+            yield
+    finally:
+        if thread.started:
+            closed = thread.submit(connections.close_all)
+            thread.end()
+            _leaving.add(closed)
+            closed.add_done_callback(_leaving.discard)
+            if len(_leaving) > AFTERWARDS:
+                await asyncio.wait([asyncio.wrap_future(closed)])
 
 
 def _leaving_no_connection(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:

@@ -115,14 +115,28 @@ class Server:
         return self
 
     def stop(self, timeout: float = 15.0) -> None:
-        """End the process politely (SIGTERM), and by force if it has not gone *timeout* seconds later."""
+        """End the process politely (SIGTERM).
+
+        If it has not gone *timeout* seconds later, it is ended by force; raises ``AssertionError`` with what its
+        threads were doing.
+        """
         if self.process is None:
             return
         self.process.terminate()
         self.process.send_signal(signal.SIGCONT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             self.process.wait(timeout)
-        self.kill()
+        except subprocess.TimeoutExpired:
+            said = self.log.stat().st_size
+            self.process.send_signal(signal.SIGABRT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+            doing = self.log.read_bytes()[said:].decode(errors="replace")
+            raise AssertionError(
+                f"{self.command()[:3]} did not end within {timeout:g} seconds:\n{doing}"
+            ) from None
+        finally:
+            self.kill()
 
     def kill(self) -> None:
         """End the process at once (SIGKILL)."""
@@ -141,8 +155,10 @@ class Server:
 
     def close(self) -> None:
         """Stop the process and remove its directory."""
-        self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -238,9 +254,11 @@ class SiteServer(Server):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
-        unexpected = self.unexpected
-        self.close()
+        try:
+            self.stop()
+            unexpected = self.unexpected
+        finally:
+            self.close()
         if error is None and unexpected:
             raise AssertionError("The server's log was to be quiet:\n" + "".join(unexpected))
 
@@ -268,6 +286,7 @@ class SiteServer(Server):
             "DJANGO_SETTINGS_MODULE": "example_project.settings",
             "PYTHONPATH": path,
             "PYTHONWARNINGS": "default",
+            "PYTHONFAULTHANDLER": "1",  # see stop()
             **self.variables,
         }
 

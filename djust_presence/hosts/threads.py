@@ -1,57 +1,23 @@
-"""Tasks and threads of async user code, and the ambient settings of a request, restored in another thread."""
+"""Tasks of async user code, and the ambient settings of a request, restored in another thread."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, TypeVar
 
-from asgiref.sync import AsyncToSync
-from django.db import connections
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
-from ..background import AFTERWARDS, Threads, thread_of
-from ..forks import after_fork
 from ..tasks import start
 
-__all__ = ["Ambient", "Ambients", "own_thread", "spawn"]
+__all__ = ["Ambient", "Ambients", "spawn"]
 
 T = TypeVar("T")
-
-_leaving: set[Future[None]] = set()  # the last calls of threads whose block has ended
-after_fork(_leaving.clear)
-
-
-@asynccontextmanager
-async def own_thread() -> AsyncIterator[None]:
-    """Run async user code in this block, without a worker, as it may take long.
-
-    Its thread-sensitive calls (the ORM) get a thread of their own on first use, as in an async view,
-    and that thread leaves no database connection behind. A call of a task that goes on is not waited for, unless a
-    process has too many such threads.
-    """
-    if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
-        yield
-        return
-    thread = Threads("djust_presence-own")
-    try:
-        with thread_of(thread):
-            yield
-    finally:
-        if thread.started:
-            closed = thread.submit(connections.close_all)
-            thread.end()
-            _leaving.add(closed)
-            closed.add_done_callback(_leaving.discard)
-            if len(_leaving) > AFTERWARDS:
-                await asyncio.wait([asyncio.wrap_future(closed)])
-
 
 # References to running tasks: a handler, for one, runs to its end though the page is gone.
 _tasks: set[asyncio.Task[None]] = set()

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.http import HttpResponse
 
+from ..background import own_thread
 from ..codes import CloseCode
 from ..cursor_mixin import LiveCursorMixin
 from ..events import ArgumentError, bind, find_handler
@@ -21,7 +22,7 @@ from ..hosts.pointer import PagePointer
 from ..hosts.request import LiveRequest
 from ..hosts.socket import Socket
 from ..hosts.surroundings import Surroundings
-from ..hosts.threads import own_thread, spawn
+from ..hosts.threads import spawn
 from ..hosts.turns import Sender
 from ..hosts.users import refresh_users
 from ..hosts.workers import workers

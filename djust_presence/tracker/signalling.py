@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
-from asgiref.sync import AsyncToSync, ThreadSensitiveContext, sync_to_async
-from django.db import close_old_connections, connections
+from asgiref.sync import AsyncToSync, sync_to_async
+from django.db import close_old_connections
 from django.dispatch import Signal
 from django.utils.translation import gettext
 
+from ..background import own_thread
 from ..calls import awaited
 from ..rates import LogLimit, user_code
 from ..signals import Presence, presence_joined, presence_left, presence_updated
@@ -105,11 +106,8 @@ class Signalling:
             # async_to_sync waits in a thread, such as that of a TestCase, and only that one sees its transaction.
             await self._send_for_ever()
             return
-        async with ThreadSensitiveContext():
-            try:
-                await self._send_for_ever(sync_to_async(close_old_connections))
-            finally:
-                await sync_to_async(connections.close_all)()
+        async with own_thread():
+            await self._send_for_ever(sync_to_async(close_old_connections))
 
     async def _send_for_ever(self, check_connections: Callable[[], Awaitable[None]] | None = None) -> None:
         while True:

@@ -23,9 +23,8 @@ from django.utils.decorators import async_only_middleware
 from pytest_django import Settings
 
 from djust_presence import LiveView, PresenceMixin, event_handler
-from djust_presence.background import AFTERWARDS, LONGEST_STOP
+from djust_presence.background import AFTERWARDS, LONGEST_STOP, own_thread
 from djust_presence.channels import PresenceConsumerMixin
-from djust_presence.hosts.threads import own_thread
 from djust_presence.hosts.workers import workers
 from djust_presence.testing import LivePage
 from tests.live.conftest import live
@@ -285,7 +284,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 import django
 django.setup()
 from asgiref.sync import async_to_sync, sync_to_async
-from djust_presence.hosts.threads import own_thread
+from djust_presence.background import own_thread
 
 async def start():
     inside = [asyncio.Event() for _ in range(2)]

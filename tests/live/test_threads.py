@@ -21,8 +21,8 @@ from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_u
 from django.utils import timezone, translation
 from django.utils.timezone import get_fixed_timezone
 
-from djust_presence.background import AFTERWARDS
-from djust_presence.hosts.threads import Ambient, own_thread, spawn
+from djust_presence.background import AFTERWARDS, own_thread
+from djust_presence.hosts.threads import Ambient, spawn
 from djust_presence.hosts.workers import workers
 from tests.until import until
 

@@ -98,9 +98,7 @@ async def test_a_join_or_a_leave_is_one_script_and_one_message_whatever_the_size
     assert await monitor.atake() == {"EVALSHA": 1, "PUBLISH": 1}
 
 
-async def test_those_who_come_in_a_rush_share_messages(
-    monitor: Monitor, start_there: StartProcess
-) -> None:
+async def test_those_who_come_in_a_rush_share_messages(monitor: Monitor, start_there: StartProcess) -> None:
     a = start_there(lease_ttl=300.0)
     first = a.open("first")
     await until(lambda: settled([first]))

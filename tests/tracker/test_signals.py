@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from asgiref.sync import sync_to_async
 from djust_presence import presence
 from djust_presence.backends.memory import MemoryBackend
 from djust_presence.backends.registry import get_backend
+from djust_presence.background import LONGEST_STOP
 from djust_presence.conf import get_settings
 from djust_presence.signals import Presence, presence_joined, presence_left, presence_updated
 from djust_presence.state.store import Store
@@ -251,3 +254,44 @@ async def test_jobs_in_a_process_with_pages_tell_after_its_tracker(heard: Heard)
     await until(lambda: len(heard.all) == 4)
     assert heard.brief == [("joined", "ada"), ("left", "ada"), ("joined", "worker"), ("left", "worker")]
     await a.tracker.aclose()
+
+
+STOPPED = """
+import asyncio, os, sys, threading
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+import django
+django.setup()
+from djust_presence import presence
+from djust_presence.signals import presence_joined
+from djust_presence.state.records import Member
+from djust_presence.tracker.signalling import News, Signalling
+
+asked, stopped = threading.Event(), threading.Event()
+
+def receiver(key, presence, **kwargs):
+    asked.set()
+    assert stopped.wait(30)
+    print("speaks", flush=True)
+    presence.broadcast("room", "news", {})  # on the loop that waits for this thread, which is gone
+
+presence_joined.connect(receiver)
+loop = asyncio.new_event_loop()
+
+async def main():
+    signals = Signalling(lambda run: asyncio.create_task(run))
+    signals.put([News(presence_joined, "room", "ada", Member(1, 0.0, "{}"))])
+    while not asked.is_set():
+        await asyncio.sleep(0.01)
+    return signals
+
+signals = loop.run_until_complete(main())  # a server may stop its loop while receivers are running
+stopped.set()
+"""
+
+
+def test_a_process_ends_though_a_receiver_waits_for_its_loop() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", STOPPED], capture_output=True, text=True, timeout=LONGEST_STOP + 15
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "speaks\n"
