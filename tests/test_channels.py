@@ -944,6 +944,27 @@ async def test_a_consumer_with_a_context_of_its_own_is_checked_inside_it(setting
 
 
 @pytest.mark.django_db(transaction=True)
+async def test_a_consumer_whose_context_fails_costs_no_other_one(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.DJUST_PRESENCE = REAUTH
+
+    class Broken(Chat):
+        @contextmanager
+        def access_context(self) -> Iterator[None]:
+            raise LookupError("There is no such tenant.")
+            yield
+
+    ada, grace = [await User.objects.acreate_user(name) for name in ("ada", "grace")]
+    async with connected(Broken, ada) as broken, connected(Chat, grace) as fine:
+        await until(lambda: "There is no such tenant." in caplog.text)
+        assert await broken.call("presence_count", "chat") == 2
+        await User.objects.filter(pk=grace.pk).aupdate(is_active=False)
+        assert await fine.closed() == 4401
+        assert await broken.call("presence_count", "chat") == 1
+
+
+@pytest.mark.django_db(transaction=True)
 async def test_the_user_of_a_scope_is_refreshed_in_place(settings: Settings) -> None:
     settings.DJUST_PRESENCE = REAUTH
     asked: list[tuple[bool, str, bool]] = []

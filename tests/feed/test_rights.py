@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from djust_presence.feed.asking import Asking
 from djust_presence.feed.rights import Right, answers, authorize
 from djust_presence.feed.tickets import LIFE, Ticket
+from djust_presence.hosts.surroundings import Surroundings
 from tests.feed.objects import Answers, may_join
 from tests.feed.pages import issue, opened
 from tests.pages import PEOPLE
@@ -149,6 +153,60 @@ def test_a_model_that_there_is_no_longer_costs_no_other_room(rf: Any, feed_site:
     error, fine = answers(rights)
     assert isinstance(error, LookupError)
     assert fine == ""
+
+
+class AskedRoom:
+    """A room whose right is that to the group *name*, of a page in *surroundings*."""
+
+    def __init__(self, name: str, surroundings: Surroundings | None, request: Any) -> None:
+        self.right = Right(request, Ticket(name, True), surroundings)
+        self.over = False
+        self.codes: list[str] = []
+
+    def answered(self, code: str) -> None:
+        self.codes.append(code)
+
+
+class AskedRequest:
+    """The request of a page, whose session can be saved, or not."""
+
+    def __init__(self, *, saves: bool = True) -> None:
+        self.user = "ada"
+        self.opened_messages = None
+        self._saves = saves
+
+    @property
+    def opened_session(self) -> None:
+        if not self._saves:
+            raise OSError("The session was not saved.")
+
+
+async def test_a_page_whose_surroundings_or_session_fail_costs_no_other_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    entered = []
+
+    @contextmanager
+    def tenant(name: str) -> Iterator[None]:
+        if name == "broken":
+            raise LookupError("There is no such tenant.")
+        entered.append(name)
+        yield
+
+    Answers.by_key = {"b": ValueError("no"), "c": False}
+    rooms = [
+        AskedRoom("a", partial(tenant, "broken"), AskedRequest()),
+        AskedRoom("b", partial(tenant, "fine"), AskedRequest()),
+        AskedRoom("c", None, AskedRequest()),
+        AskedRoom("c", partial(tenant, "fine"), AskedRequest(saves=False)),
+    ]
+    asking = Asking()
+    for room in rooms:
+        asking.ask(room)
+    await until(lambda: all(room.codes for room in rooms))
+    assert [room.codes for room in rooms] == [[""], [""], ["forbidden"], [""]]
+    assert entered == ["fine", "fine"]
+    assert "There is no such tenant." in caplog.text
 
 
 async def test_rooms_stay_open_while_nobody_can_be_asked(caplog: pytest.LogCaptureFixture) -> None:

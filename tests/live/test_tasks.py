@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from djust_presence.background import AFTERWARDS, LONGEST_STOP, own_thread
 from djust_presence.channels import PresenceConsumerMixin
 from djust_presence.hosts.workers import workers
 from djust_presence.testing import LivePage
+from tests.forked import ends_in_child
 from tests.live.conftest import live
 from tests.test_channels import connected
 from tests.until import until
@@ -337,19 +337,7 @@ async def test_a_forked_child_has_threads_of_its_own_for_tasks() -> None:
 
     for _ in range(AFTERWARDS):
         assert await go_on_later() == "djust_presence-afterwards"
-    child = os.fork()
-    if not child:
-        try:
-            asyncio.set_event_loop(None)
-            asyncio._set_running_loop(None)
-            thread = threading.Thread(target=lambda: asyncio.run(go_on_later()), daemon=True)
-            thread.start()
-            thread.join(5)
-            os._exit(1 if thread.is_alive() else 0)
-        finally:
-            os._exit(2)
-    _, status = await asyncio.to_thread(os.waitpid, child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert await ends_in_child(go_on_later)
 
 
 async def test_a_page_does_not_wait_for_a_call_of_a_task_of_its_handler() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ from djust_presence.calls import call
 from djust_presence.hosts import workers as workers_module
 from djust_presence.hosts.turns import Sender, Turn
 from djust_presence.hosts.workers import Workers
+from tests.forked import ends_in_child
 from tests.until import until
 
 from .test_threads import thread_name
@@ -195,18 +195,4 @@ async def test_sync_code_may_call_async_code_on_the_same_loop(workers: Workers) 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_a_forked_child_has_workers_of_its_own() -> None:
     await workers_module.workers.run(thread_name)
-    child = os.fork()
-    if not child:
-        try:
-            asyncio.set_event_loop(None)
-            asyncio._set_running_loop(None)
-            thread = threading.Thread(
-                target=lambda: asyncio.run(workers_module.workers.run(thread_name)), daemon=True
-            )
-            thread.start()
-            thread.join(5)
-            os._exit(1 if thread.is_alive() else 0)
-        finally:
-            os._exit(2)
-    _, status = await asyncio.to_thread(os.waitpid, child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert await ends_in_child(lambda: workers_module.workers.run(thread_name))
