@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from djust import LiveView
 from pytest_django import Settings
 
 from djust_presence import PresenceMixin
+from djust_presence.djust import news
 from djust_presence.djust.host import _consumer
+from djust_presence.djust.news import CONNECTIONS_CHECK
 from djust_presence.testing import presence
 from djust_presence.tracker import get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
@@ -127,13 +130,18 @@ async def quiet(pages: Sequence[DjustPage]) -> list[list[dict[str, Any]]]:
 
 
 async def test_joining_200_others_is_a_script_and_a_message_and_a_patch_for_each(
-    monitor: Monitor, desk: Desk
+    monitor: Monitor, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await desk.open(200 * [1])
     await quiet(desk.pages)
     await monitor.atake()
+    hops: list[float] = []
+    monkeypatch.setattr(news, "close_old_connections", lambda: hops.append(monotonic()))
+    began = monotonic()
     await desk.open([1])
     *others, own = await quiet(desk.pages)
+    # News take a thread only to look after its database connections, once for all pages.
+    assert len(hops) <= (monotonic() - began) / CONNECTIONS_CHECK + 1 < 50
     # The subscription is to the channel of djust's new consumer.
     assert await monitor.atake() == {"EVALSHA": 1, "PUBLISH": 1, "SUBSCRIBE": 1}
     for frames in others:
