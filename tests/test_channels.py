@@ -656,12 +656,14 @@ async def test_callbacks_run_in_the_language_that_the_consumer_has_activated() -
 async def test_wishes_are_for_threads_too() -> None:
     class Threaded(Chat):
         async def receive_json(self, content: list[Any], **kwargs: Any) -> None:
-            await asyncio.to_thread(self.work)
+            await asyncio.to_thread(getattr(self, content[0]))
             await self.send_json(["answer", None])
 
-        def work(self) -> None:
+        def track(self) -> None:
             self.track_presence("a", {"color": "red"})
             assert [one["color"] for one in self.list_presences("a")] == ["red"]
+
+        def go_on(self) -> None:
             self.update_presence("a", color="blue")
             assert [one["color"] for one in self.list_presences("a")] == ["blue"]
             self.broadcast_to_presence("a", "done")
@@ -670,7 +672,9 @@ async def test_wishes_are_for_threads_too() -> None:
             self.unwatch_presence("b")
 
     async with connected(Threaded, ADA) as ada:
-        await ada.send_json_to([])
+        await ada.send_json_to(["track"])
+        await until(lambda: online("a") == 1)
+        await ada.send_json_to(["go_on"])
         await ada.until("event", "a", "done", None)
         await ada.until("update", "a", "7", "blue")
 

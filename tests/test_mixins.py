@@ -226,6 +226,15 @@ async def stored_once(key: str, count: int) -> list[Record]:
         await asyncio.sleep(0.005)
 
 
+async def stored_as(key: str, **fields: Any) -> Record:
+    """The only record in the store, as soon as it has these *fields*."""
+    while True:
+        (record,) = await stored_once(key, 1)
+        if fields.items() <= record.items():
+            return record
+        await asyncio.sleep(0.005)
+
+
 # Keys
 
 
@@ -334,7 +343,7 @@ async def test_the_key_is_the_one_at_the_time_of_tracking() -> None:
         await page.until("[7 ada red x1]")
         await page.call("shout", payload="here")
         assert await page.until_event("shout") == "here"
-        assert (await stored("room:a"))[0]["color"] == "red"
+        await stored_as("room:a", color="red")
         assert await stored("room:b") == []
         await page.call("track")
         await stored_once("room:b", 1)
@@ -705,10 +714,7 @@ async def test_tracking_and_untracking_are_at_once_in_what_the_view_reads() -> N
         await page.call("track", meta={"color": "blue"})
         assert page.pushed("count") == [[0, 0, 0], [0, 0, 0], [1, 1, 1], [1, 1, 1]]
         assert "1 here: [7 ada blue x1]" in await page.until("blue")
-        (record,) = await stored_once("room:a", 1)
-        while record["color"] != "blue":
-            (record,) = await stored("room:a")
-        assert record["connections"] == 1
+        assert (await stored_as("room:a", color="blue"))["connections"] == 1
 
 
 async def test_untracking_leaves_at_once_and_goes_on_watching() -> None:
@@ -758,7 +764,7 @@ async def test_restoring_tracks_again_with_the_last_meta() -> None:
         await page.call("restore")
         assert page.pushed("count") == [[1, 1, 1], [0, 0, 0], [1, 1, 1]]
         await page.until("1 here: [7 ada red x1]")
-        (record,) = await stored_once("room:a", 1)
+        record = await stored_as("room:a", size=3)
         assert record["meta"] == {"name": "ada", "user_id": 7, "color": "red", "size": 3}
 
 
