@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -32,8 +32,9 @@ from django.utils import translation
 from pytest_django import Settings
 
 from djust_presence import LiveView, PresenceError, PresenceKeyError, PresenceMixin, presence
-from djust_presence.channels import PresenceConsumerMixin
+from djust_presence.channels import PresenceConsumerMixin, callbacks
 from djust_presence.channels.host import CALLBACK_WAIT
+from djust_presence.hosts.old_connections import CHECK_INTERVAL
 from djust_presence.identity import VISITOR
 from djust_presence.tracker import get_tracker, serves_pages, serving, trackers
 from tests.client import scope_of
@@ -636,6 +637,23 @@ async def test_a_callback_of_either_kind_may_be_sync_or_async() -> None:
 
     async with connected(Mixed, ADA), connected(OtherWay, GRACE):
         await until(lambda: {("async", "8"), ("sync", "8"), ("async", "7")} <= {*told})
+
+
+async def test_callbacks_of_async_consumers_take_no_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    hops: list[float] = []
+
+    async def hop() -> None:
+        hops.append(time.monotonic())
+
+    monkeypatch.setattr(callbacks, "aclose_old_connections", hop)
+    began = time.monotonic()
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(Chat, ADA)) for _ in range(30)]
+        async with connected(Chat, GRACE):
+            for client in clients:
+                await client.until("join", "chat", str(GRACE.pk))
+    # Database connections are looked after once in a while, for all consumers.
+    assert len(hops) <= (time.monotonic() - began) / CHECK_INTERVAL + 1 < 20
 
 
 async def test_callbacks_run_in_the_language_that_the_consumer_has_activated() -> None:

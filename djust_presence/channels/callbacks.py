@@ -15,6 +15,7 @@ from channels.consumer import SyncConsumer
 from channels.db import aclose_old_connections, database_sync_to_async
 
 from ..calls import awaited, call
+from ..hosts.old_connections import check_is_due
 from ..rates import user_code
 from ..tasks import start
 
@@ -64,6 +65,8 @@ class Callbacks:
                 async with self._turn:
                     if self._waiting:  # they may have been stopped meanwhile
                         await self._waiting.popleft()()
+                if self._waiting:
+                    await asyncio.sleep(0)  # let other consumers in
         finally:
             self.task = None
 
@@ -85,7 +88,8 @@ class Callbacks:
         """
         if isinstance(self._consumer, SyncConsumer):
             return await database_sync_to_async(call)(function, *args)
-        await aclose_old_connections()
+        if check_is_due():
+            await aclose_old_connections()
         result = function(*args)
         return await awaited(result) if inspect.isawaitable(result) else result
 

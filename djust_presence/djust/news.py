@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
+from ..hosts.old_connections import check_is_due
 from ..mixins import PresenceMixin, has_callbacks, presence_of
 from ..tracker import Refresh
 from ..view_presence import ViewPresence
 
 __all__ = ["take_in"]
 
-CONNECTIONS_CHECK = 1.0  # seconds between two looks for database connections that are to be closed
-
-_checked_at = 0.0
-
 
 async def take_in(view: PresenceMixin, refresh: Refresh) -> None:
     """Give *view* its news: in a thread if it has callbacks for them, or if connections are to be looked at; else at once."""
-    global _checked_at
-    presence, now = presence_of(view), monotonic()
+    presence = presence_of(view)
     if presence is None:
         return
     # Channels closes old connections only before calls of its own. The renderings of all pages share a thread.
-    if has_callbacks(view, refresh) or now - _checked_at >= CONNECTIONS_CHECK:
-        _checked_at = now
+    if has_callbacks(view, refresh) or check_is_due():
         await sync_to_async(_take_in)(presence, refresh)
     else:
         presence.take_in(refresh)

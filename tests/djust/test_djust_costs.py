@@ -19,7 +19,7 @@ from pytest_django import Settings
 from djust_presence import PresenceMixin
 from djust_presence.djust import news
 from djust_presence.djust.host import _consumer
-from djust_presence.djust.news import CONNECTIONS_CHECK
+from djust_presence.hosts.old_connections import CHECK_INTERVAL
 from djust_presence.testing import presence
 from djust_presence.tracker import get_tracker
 from tests.djust.pages import DjustPage, DjustVisitor, djust_site
@@ -141,7 +141,7 @@ async def test_joining_200_others_is_a_script_and_a_message_and_a_patch_for_each
     await desk.open([1])
     *others, own = await quiet(desk.pages)
     # News take a thread only to look after its database connections, once for all pages.
-    assert len(hops) <= (monotonic() - began) / CONNECTIONS_CHECK + 1 < 50
+    assert len(hops) <= (monotonic() - began) / CHECK_INTERVAL + 1 < 50
     # The subscription is to the channel of djust's new consumer.
     assert await monitor.atake() == {"EVALSHA": 1, "PUBLISH": 1, "SUBSCRIBE": 1}
     for frames in others:
