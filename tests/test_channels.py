@@ -34,7 +34,7 @@ from pytest_django import Settings
 from djust_presence import LiveView, PresenceError, PresenceKeyError, PresenceMixin, presence
 from djust_presence.channels import PresenceConsumerMixin, callbacks
 from djust_presence.channels.host import CALLBACK_WAIT
-from djust_presence.hosts.old_connections import CHECK_INTERVAL
+from djust_presence.hosts.old_connections import CHECK_INTERVAL, check_is_due
 from djust_presence.identity import VISITOR
 from djust_presence.tracker import get_tracker, serves_pages, serving, trackers
 from tests.client import scope_of
@@ -654,6 +654,30 @@ async def test_callbacks_of_async_consumers_take_no_thread_each(monkeypatch: pyt
                 await client.until("join", "chat", str(GRACE.pk))
     # Database connections are looked after once in a while, for all consumers.
     assert len(hops) <= (time.monotonic() - began) / CHECK_INTERVAL + 1 < 20
+
+
+async def test_a_callback_that_fails_leaves_no_broken_connection_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    did: list[str] = []
+
+    async def hop() -> None:
+        did.append("look")
+
+    class Failing(Chat):
+        async def handle_presence_join(self, key: str, presence: Record) -> None:
+            did.append("fail")
+            raise OperationalError("The connection is broken.")
+
+    monkeypatch.setattr(callbacks, "aclose_old_connections", hop)
+    check_is_due()
+    async with connected(Failing, ADA):
+        await until(lambda: online("chat") == 1)
+        for name in ("b", "c", "d"):
+            await presence.ajoin("chat", name)
+        await until(lambda: did.count("fail") >= 3)
+    _, *rest = [index for index, one in enumerate(did) if one == "fail"]
+    assert all(did[index - 1] == "look" for index in rest), did
 
 
 async def test_callbacks_run_in_the_language_that_the_consumer_has_activated() -> None:

@@ -15,7 +15,7 @@ from channels.consumer import SyncConsumer
 from channels.db import aclose_old_connections, database_sync_to_async
 
 from ..calls import awaited, call
-from ..hosts.old_connections import check_is_due
+from ..hosts.old_connections import check_is_due, check_next_time
 from ..rates import user_code
 from ..tasks import start
 
@@ -90,8 +90,12 @@ class Callbacks:
             return await database_sync_to_async(call)(function, *args)
         if check_is_due():
             await aclose_old_connections()
-        result = function(*args)
-        return await awaited(result) if inspect.isawaitable(result) else result
+        try:
+            result = function(*args)
+            return await awaited(result) if inspect.isawaitable(result) else result
+        except Exception:
+            check_next_time()
+            raise
 
     def stop(self) -> None:
         """Drop the callbacks that wait. One that runs goes on."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from time import monotonic
 
-__all__ = ["CHECK_INTERVAL", "check_is_due"]
+__all__ = ["CHECK_INTERVAL", "check_is_due", "check_next_time"]
 
 CHECK_INTERVAL = 1.0  # seconds between two looks
 
-_checked_at = 0.0
+_checked_at = -inf
 
 
 def check_is_due() -> bool:
@@ -23,3 +24,9 @@ def check_is_due() -> bool:
         return False
     _checked_at = now
     return True
+
+
+def check_next_time() -> None:
+    """Let the next check be due: user code has failed, and a connection may be broken."""
+    global _checked_at
+    _checked_at = -inf
