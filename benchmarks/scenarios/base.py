@@ -107,6 +107,8 @@ def stage(
         folder = stack.enter_context(TemporaryDirectory())
         shared = {"DB": f"{folder}/db.sqlite3", **variables}
         servers = [stack.enter_context(driver.server(redis, shared)) for _ in range(processes)]
+        for server in servers:
+            server.must_end = False  # a bare loop tells each of 5,000 pages of the end of each other one
         crowd, others = stack.enter_context(Crowd()), stack.enter_context(Crowd())
         yield Stage(driver, servers, redis, crowd, others)
 

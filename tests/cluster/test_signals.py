@@ -143,16 +143,17 @@ async def test_a_process_that_is_killed_makes_none_come_twice(redis: RedisServer
         b.kill()
         coming.cancel()
         await asyncio.wait([coming])
-        await signals.until(
-            lambda: len([one for one in signals.of("left") if "stayer" in one.record["id"]]) == 20
-        )
+
+        def stayers_of(what: str) -> int:
+            return len([one for one in signals.of(what) if "stayer" in one.record["id"]])
+
+        await signals.until(lambda: stayers_of("left") == 20)
         b.start()
         back = [await visit(b, n % ROOMS, f"stayer-{n}") for n in range(20)]
+        await signals.until(lambda: stayers_of("joined") == 40)
         for socket in (*back, watcher):
             await socket.close()
-        await signals.until(
-            lambda: len([one for one in signals.of("left") if "stayer" in one.record["id"]]) == 40
-        )
+        await signals.until(lambda: stayers_of("left") == 40)
         await asyncio.sleep(LEASE_TTL / 3)  # nothing comes after that
         told = signals()
         for user in {one.record["id"] for one in told}:
