@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlencode
 
 from tests.live_pages import Person
 from tests.markdown import blocks, write_file
-from tests.servers import ROOT, SiteServer
+from tests.servers import ROOT, SiteServer, run
 
 __all__ = ["Member", "Mysite"]
 
@@ -65,17 +64,7 @@ class Mysite(SiteServer):
 
     def run(self, *words: str) -> str:
         """Run Python with *words* in the project's folder, and return what it prints."""
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=self.project,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert not done.returncode, done.stdout
-        return done.stdout
+        return run(words, self.project, self.environment())
 
     def command(self) -> list[str]:
         where = f"127.0.0.1:{self.port}"

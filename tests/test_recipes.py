@@ -22,6 +22,7 @@ from tests.markdown import write_files
 from tests.mysite import Mysite
 from tests.recipes import RECIPES, SIGN_UP, cooked
 from tests.servers import ROOT
+from tests.until import until_equal
 
 HOUR = 3600
 NOW = 2_000_000_000  # and never before the clock of whoever runs this
@@ -99,7 +100,8 @@ async def test_a_token_names_the_user_on_pages_and_in_a_consumer(site: Mysite, t
         assert avatars(page.html) == ["ada"]
         await lounge.until(lambda: ">ada</li>" in lounge.regions.get("live-1", ""))
         await until_here(socket, "ada", "grace")
-        assert Person(site).get(site, "/team/").count(" online></presence-dot>") == 2
+        dots = Person(site)
+        await until_equal(lambda: dots.get(site, "/team/").count(" online></presence-dot>"), 2)
         deactivate = "from django.contrib.auth.models import User; User.objects.update(is_active={})"
         site.run("manage.py", "shell", "-c", deactivate.format(False))
         try:

@@ -8,6 +8,7 @@ views of real djust, which needs Django below 6).
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ HOST = os.environ.get("HOST") or "127.0.0.1"
 ALLOWED_HOSTS = ["*"] if HOST == "0.0.0.0" else ["localhost", "127.0.0.1", "[::1]", HOST]
 
 INSTALLED_APPS = [
-    "daphne",  # first: its runserver replaces the one of staticfiles
+    # First: its runserver replaces the one of staticfiles. Nothing else needs to wait for Twisted.
+    *(["daphne"] if "runserver" in sys.argv else []),
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -60,7 +60,9 @@ async def come_and_go(desk: DeskServer, pages: list[Page], path: str = "/") -> N
     async def visit(number: int) -> None:
         # Without cookies, and so somebody different each time.
         await asyncio.sleep(number / OTHERS)
-        async with websockets.connect(desk.url.replace("http", "ws") + path, origin=Origin(desk.url)) as socket:
+        async with websockets.connect(
+            desk.url.replace("http", "ws") + path, origin=Origin(desk.url)
+        ) as socket:
             await socket.recv()
             await shown.wait()
             await asyncio.sleep(number / OTHERS)
