@@ -13,9 +13,9 @@ SEED ?= $(shell date +%s)
 comma := ,
 # With COVERAGE=1 the branches of the package that tests take are counted, in servers too: make coverage prints them.
 COVERAGE ?=
-# Tests mostly wait, but Chromium computes: of more than two on two processors some become too slow for their bounds.
+# For two processors: tests wait, and Chromium computes. Of more, some become too slow for their bounds.
 # Files are kept together, in the order of tests/order.py.
-JOBS ?= 2
+JOBS ?= 3
 
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Real djust needs Django < 6, so that where there is a newer one it has an environment of its own.

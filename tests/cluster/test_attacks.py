@@ -110,11 +110,13 @@ async def test_sockets_that_are_opened_and_dropped_hold_nobody_up(site: SiteServ
         before = resident(site)
         attacking = asyncio.create_task(attack(site, "/open/60/", 5))
         times: list[float] = []
-        while not attacking.done():
+        while len(times) < 20 or not attacking.done():
+            if attacking.done():
+                await attacking
+                attacking = asyncio.create_task(attack(site, "/open/60/", 5))
             times.append(await answer_time(page, len(times)))
             await asyncio.sleep(0.02)
         await attacking
-        assert len(times) > 20
         assert slow_ones(times) < 1
         assert resident(site) - before < 30
         async with LivePage(site, "/open/0/", Person(site)) as other:
