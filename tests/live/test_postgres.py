@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
@@ -27,8 +28,10 @@ if TYPE_CHECKING or find_spec("psycopg"):
 
 PAGES = 200
 PATIENCE = 60.0
+QUIET = 1.5  # seconds, more than the site's REFRESH_INTERVAL
 MIGRATED, SITE = "migrated", "site"
 CONNECTIONS = f"SELECT pid FROM pg_stat_activity WHERE datname = '{SITE}'"
+USED = f"{CONNECTIONS} AND state <> 'idle'"
 CUT = f"SELECT pg_terminate_backend(pid) FROM ({CONNECTIONS}) AS connections"
 
 CLOSED_AFTER_EACH_HOP = {"CONN_MAX_AGE": 0, "ATOMIC_REQUESTS": True}
@@ -185,6 +188,19 @@ async def call(page: LivePage, event: str, **params: Any) -> str | None:
     return code
 
 
+def until_quiet(postgres: PostgresServer, query: str) -> None:
+    """Wait until *query* has found no connection for as long as `QUIET`."""
+    since = time.monotonic()
+
+    def is_quiet() -> bool:
+        nonlocal since
+        if postgres.run(query):
+            since = time.monotonic()
+        return time.monotonic() - since > QUIET
+
+    wait_until(is_quiet, PATIENCE)
+
+
 @asynccontextmanager
 async def watched(postgres: PostgresServer) -> AsyncIterator[list[int]]:
     """Count the connections of the database again and again in this block."""
@@ -234,6 +250,7 @@ async def test_many_pages_share_few_connections_and_outlive_their_loss(
         counts.clear()
         assert await call(first, "sign_up", name="carl") is None
 
+        await asyncio.to_thread(until_quiet, postgres, USED if kept else CONNECTIONS)
         cut = await asyncio.to_thread(postgres.run, CUT)
         assert bool(cut) == kept
         assert await call(second, "sign_up", name="dora") is None
