@@ -581,9 +581,9 @@ async def test_a_live_page_whose_socket_does_not_open_polls_until_it_does(feed: 
 async def test_a_live_page_whose_sockets_die_at_once_polls(feed: FeedSite, page: Page) -> None:
     await of_live_page(feed, page)
     for code in (None, None, 1006, 1006):  # twice it went on to another live page
+        assert feed.polls.empty()
         await page.evaluate("listener.online()")
         await page.evaluate("(code) => listener.offline(code, false)", code)
-        assert feed.polls.empty()
     (await feed.poll()).answer(GRANTED)
     await eventually(page, FEED_STATE, "polling")
     assert feed.unclaimed_wires == 0
