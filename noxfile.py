@@ -15,14 +15,15 @@ nox.needs_version = ">=2025.5"
 
 # Where browsers take part, a visitor of one test may be seen by the next for a while: in CI these keep their order.
 IN_ORDER = "ARGS=-p no:randomly"
+CALM = "JOBS=2"  # one less than by default: a test that fails by load would stop a change that has nothing to do with it
 # By name: the Python, the series of Django (the newest that fits if there is none), and what else make test is told.
 ENVIRONMENTS = {
-    "3.11-django5.2-djust": ("3.11", "", [IN_ORDER]),
-    "3.13-newest": ("3.13", "", [IN_ORDER]),
+    "3.11-django5.2-djust": ("3.11", "", [CALM, IN_ORDER]),
+    "3.13-newest": ("3.13", "", [CALM, IN_ORDER]),
     "3.12-django6.0-short": (
         "3.12",
         "6.0",
-        ["SKIP_BROWSER=1", "ARGS=--ignore=tests/cluster --ignore=tests/outages", "COVERAGE=1"],
+        [CALM, "SKIP_BROWSER=1", "ARGS=--ignore=tests/cluster --ignore=tests/outages", "COVERAGE=1"],
     ),
     "3.12-django6.0": ("3.12", "6.0", []),
     "3.14-newest": ("3.14", "", []),
