@@ -7,7 +7,8 @@ import pytest
 from tests.servers import SiteServer
 
 
-@pytest.mark.parametrize(("redis", "debug"), [("", "1"), ("redis://127.0.0.1:1/0", "0")])
+@pytest.mark.parametrize("debug", ["0", "1"])
+@pytest.mark.parametrize("redis", ["", "redis://127.0.0.1:1/0"])
 def test_nothing_is_wrong_with_its_settings(redis: str, debug: str) -> None:
     site = SiteServer({"DJUST": "1", "REDIS_URL": redis, "DEBUG": debug})
     try:

@@ -13,9 +13,9 @@ import pytest
 from tests.warm import IMPORTED, Fork, can_fork
 
 SCRIPT = """
-import atexit, os, sys, threading, time, warnings
+import atexit, os, sys, threading, warnings
 atexit.register(print, "over")
-threading.Thread(target=lambda: (time.sleep(0.3), print("a thread"))).start()
+threading.Thread(target=lambda: (threading.main_thread().join(), print("a thread"))).start()
 print(sys.argv[1:], os.getcwd(), sorted(os.environ), sys.stdin.read(), __name__, [p for p in sys.path if "here" in p])
 print(sorted(name for name in sys.modules if name.split(".")[0] in ("djust_presence", "djust", "tests")))
 print("twisted.internet.reactor" in sys.modules)
@@ -54,9 +54,9 @@ def test_a_script_finds_what_it_was_given_and_ends_as_it_would(tmp_path: Path, e
 
 
 def test_a_process_is_waited_for_and_ended(tmp_path: Path) -> None:
-    process, _ = start(tmp_path, "import time; print('here', flush=True); time.sleep(60)")
+    process, _ = start(tmp_path, "import signal; signal.pause()")
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.2)
+        process.wait(0)
     assert process.poll() is None
     os.kill(process.pid, 0)
     process.terminate()

@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ IMPORTED = [
 # What a process takes from its environment after its start. With any other variable for Python it is started anew.
 KNOWN = {"PYTHONPATH", "PYTHONWARNINGS", "PYTHONFAULTHANDLER", "PYTHONUNBUFFERED"}
 PATIENCE = 60.0  # seconds until the parent has imported everything
+_STARTING = threading.Lock()  # servers may be started at the same time, and need one parent
 
 
 def can_fork(command: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -82,7 +84,8 @@ class Fork:
         self.args = list(command)
         self.returncode: int | None = None
         self._answers = socket.socket(socket.AF_UNIX)
-        self._answers.connect(_parent())
+        with _STARTING:
+            self._answers.connect(_parent())
         request = {"command": self.args, "cwd": str(cwd), "env": dict(env), "log": str(log)}
         self._answers.sendall(json.dumps(request).encode() + b"\n")
         self._lines = self._answers.makefile()

@@ -18,7 +18,7 @@ from .timed import explore
 
 logger = logging.getLogger(__name__)
 
-HISTORIES = 48  # make soak goes on for minutes
+HISTORIES = 120
 FLEETS = [dict(processes=3, pollers=3), dict(processes=2, pollers=0), dict(processes=1, pollers=4)]
 
 
