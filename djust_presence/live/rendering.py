@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from hashlib import blake2b
+from threading import Lock
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.template import Engine, Template, TemplateSyntaxError
+from django.template import Engine, Template, TemplateSyntaxError, engines
 from django.template.context import make_context
 from django.template.response import SimpleTemplateResponse
 
@@ -131,6 +132,7 @@ class Regions:
         return self.add(part.place, part.page, render, element)
 
 
+_making_engines = Lock()
 _active: ContextVar[Regions | None] = ContextVar("djust_presence.regions", default=None)
 
 
@@ -171,6 +173,8 @@ def render(view: Any, csrf_token: str) -> Rendering:
 
     The token is the same every time: Django would make another for each rendering.
     """
+    with _making_engines:  # two threads at once would make two of each, and their pages would share nothing
+        engines.all()
     response, regions = _respond(view, csrf_token)
     template = getattr(response, "template_name", None)
     if isinstance(response, SimpleTemplateResponse):

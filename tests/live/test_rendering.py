@@ -4,15 +4,20 @@ import asyncio
 import re
 import struct
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import django
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.http import HttpResponse
 from django.template import TemplateSyntaxError, engines
+from django.template.backends.django import DjangoTemplates
 from django.test import Client, RequestFactory
 from django.utils.translation import override
 from pytest_django import Settings
@@ -30,6 +35,34 @@ from .test_consumer import started
 def page(**regions: str) -> Rendering:
     places = tuple((TagPlace(name, 1, 1), "") for name in sorted(regions))
     return Rendering(HttpResponse("".join(regions.values())), regions, places, (), "token")
+
+
+class SlowTemplates(DjangoTemplates):
+    """An engine that threads would make at the same time, if nothing kept them from it."""
+
+    made: list[SlowTemplates]
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        time.sleep(0.1)
+        super().__init__(params)
+        self.made.append(self)
+
+
+def test_threads_that_render_first_make_one_engine(settings: Settings) -> None:
+    SlowTemplates.made = []
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "BACKEND": f"{__name__}.SlowTemplates"}]
+    together = Barrier(4)
+
+    def render_region(_: int) -> str:
+        request = RequestFactory().get("/regions/")
+        request.session = SessionStore()
+        together.wait(20)
+        return views.RegionCounter.as_view()(request).rendered_content  # type: ignore[attr-defined, no-any-return]
+
+    with ThreadPoolExecutor(4) as pool:
+        pages = list(pool.map(render_region, range(4)))
+    assert all("<b>0 inside</b>" in one for one in pages)
+    assert len(SlowTemplates.made) == 1
 
 
 # Regions
