@@ -1038,7 +1038,7 @@ async def test_pages_go_on_working_while_redis_hangs(frozen: Any, caplog: pytest
     visitor = Visitor("ada")
     for page, here in (("/room/a/", 1), ("/gallery/a/", 1), ("/watch/a/", 0)):
         assert f"{here} here" in await visitor.get(page)
-    assert loop.time() - began < 1.5
+    assert loop.time() - began < 3
     async with visitor.opens("/room/a/") as one:
         assert "1 here: [7 ada  x1]" in one.html
         began = loop.time()
@@ -1049,7 +1049,7 @@ async def test_pages_go_on_working_while_redis_hangs(frozen: Any, caplog: pytest
             await one.call("shout", payload=1)
             await one.call("records")
             await one.call("track", meta={"color": "green"})
-        assert loop.time() - began < 1
+        assert loop.time() - began < 4  # thirty reads would take six seconds
         assert one.pushed("count") == [[1, 1, 1], [0, 0, 0], [1, 1, 1]] * 5
         await one.until("1 here: [7 ada green x1]")
         await until(lambda: all(f"{calls} fail" in caplog.text for calls in ("writes", "reads")))

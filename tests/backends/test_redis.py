@@ -454,7 +454,7 @@ class TestFailures:
     def test_a_frozen_server_costs_no_more_than_the_timeouts(
         self, own_server: RedisServer, awaited: bool
     ) -> None:
-        backend = RedisBackend(own_server.url(), {"timeout": 0.6, "read_timeout": 0.2})
+        backend = RedisBackend(own_server.url(), {"timeout": 1.5, "read_timeout": 0.2})
         client = redis.Redis.from_url(own_server.url())
         with asyncio.Runner() as runner:
 
@@ -476,10 +476,10 @@ class TestFailures:
             ops = [join(3)]
             own_server.freeze()
             try:
-                assert 0.5 < took("write", "lease", ops) < 1.2
-                assert took("snapshots", ["room"]) < 0.6
-                assert took("count", "room") < 0.6
-                assert took("member", "room", "user") < 0.6
+                assert 1.4 < took("write", "lease", ops) < 3
+                assert took("snapshots", ["room"]) < 1.4
+                assert took("count", "room") < 1.4
+                assert took("member", "room", "user") < 1.4
             finally:
                 own_server.thaw()
             wait_until(lambda: ask("count", "room") == 1)

@@ -117,7 +117,7 @@ async def test_sockets_that_are_opened_and_dropped_hold_nobody_up(site: SiteServ
             times.append(await answer_time(page, len(times)))
             await asyncio.sleep(0.02)
         await attacking
-        assert slow_ones(times) < 1
+        assert slow_ones(times) < 3  # behind the mounts of the attack it would be more than ten
         assert resident(site) - before < 30
         async with LivePage(site, "/open/0/", Person(site)) as other:
             await other.until(lambda: (other.online or 0) >= 2)
@@ -138,7 +138,7 @@ async def test_slow_mounts_hold_up_no_event(site: SiteServer, visitors: int) -> 
             times.append(await answer_time(page, len(times)))
             await asyncio.sleep(0.1)
         assert time.monotonic() - begun > 1
-        assert statistics.median(times) < 0.2
+        assert statistics.median(times) < 0.5
         assert slow_ones(times) < 1
 
 

@@ -114,7 +114,8 @@ async def test_those_who_come_in_a_rush_share_messages(monitor: Monitor, start_t
     commands = await monitor.atake()
     # The first is written at once, and the last as much as a pause after it came.
     assert 1 < commands["PUBLISH"] <= took / PAUSE + 3
-    assert commands == {"EVALSHA": 50, "PUBLISH": commands["PUBLISH"]}
+    assert commands == {"EVALSHA": commands["EVALSHA"], "PUBLISH": commands["PUBLISH"]}
+    assert commands["PUBLISH"] < commands["EVALSHA"] <= 50
 
 
 async def test_a_reload_within_the_grace_costs_nothing(monitor: Monitor, start_there: StartProcess) -> None:
@@ -197,11 +198,13 @@ async def test_idle_users_cost_a_process_its_renewals_and_nothing_else(
     await until(lambda: settled(sessions))
     await asyncio.sleep(0.6)
     await monitor.atake()
+    began = time.monotonic()
     await asyncio.sleep(3)
     seen = await monitor.atake()
+    took = time.monotonic() - began
     assert set(seen) <= {"EVALSHA", "HMGET"}
     # Every half second a renewal with a look at some groups, and their places, and a claim.
-    assert 5 <= seen["HMGET"] <= 8
+    assert 3 <= seen["HMGET"] <= 2 * took + 2
     assert seen["EVALSHA"] <= 3 * seen["HMGET"] + 1
 
 

@@ -333,7 +333,7 @@ async def test_no_mount_waits_for_a_store_that_failed_a_moment_ago() -> None:
     began = a.tracker.clock.now
     for _ in range(50):
         await asyncio.to_thread(a.session().look, "room")
-    assert a.tracker.clock.now - began < 0.9
+    assert a.tracker.clock.now - began < 10  # and not a second each
     await a.tracker.aclose()
 
 
