@@ -119,6 +119,8 @@ async def test_others_see_a_stroke_grow_and_nothing_of_it_is_kept(board: list[Bo
         (token, 0, LINE),
         (token, 2, LINE),
     ]
+    assert await ada.code("drop", token=token) is None
+    await guest.until(lambda: guest.heard("dropped") == [{"token": token}])
     assert await guest.compare() == {"ids": [], "strokes": []}
 
 

@@ -210,6 +210,11 @@ class WhiteboardView(Together, LiveCursorMixin, LiveView):
             self.broadcast_to_presence("sketch", part.as_dict() | {"at": at})
 
     @event_handler()
+    def drop(self, token: UUID, **kwargs: Any) -> None:
+        """Take back what the others were shown of a stroke: it was none."""
+        self.broadcast_to_presence("dropped", {"token": token.hex})
+
+    @event_handler()
     def draw(self, token: UUID, width: int, points: list[int], **kwargs: Any) -> None:
         """Keep a whole stroke, and show it to everybody."""
         if not Stroke.can_be(width, points):

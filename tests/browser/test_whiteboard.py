@@ -262,7 +262,10 @@ async def test_a_finger_draws_and_two_fingers_zoom(demo: SiteServer, new_page: N
     assert near(await points_of(strokes(grace)), [LINE[0], LINE[-1]], by=8)
     one, other = await spot(ada, (700, 500)), await spot(ada, (900, 500))
     await touch(cdp, "touchStart", one)
+    await expect(everything(grace)).to_have_count(2)  # and so it has come back to ada, too
     await touch(cdp, "touchStart", one, other)
+    await expect(everything(grace)).to_have_count(1)
+    await expect(everything(ada)).to_have_count(1)
     for step in range(1, 8):
         await touch(cdp, "touchMove", (one[0] - 8 * step, one[1]), (other[0] + 8 * step, other[1]))
     await touch(cdp, "touchEnd")

@@ -18,7 +18,7 @@ import websockets
 from tests.live_pages import LivePage, Person
 from tests.servers import SiteServer
 
-RATE = 300  # sockets a second
+RATE = 300  # sockets a second: a third of what a quiet machine takes in
 HEAVY = json.dumps(
     {"type": "event", "name": "take", "params": {"value": [1.5] * 13_000}}, separators=(",", ":")
 )
@@ -63,15 +63,33 @@ async def open_and_abort(site: SiteServer, path: str) -> None:
         writer.transport.abort()
 
 
-async def attack(site: SiteServer, path: str, seconds: float) -> None:
+async def bearable_rate(site: SiteServer, path: str) -> float:
+    """Return how many sockets a second are an attack on this machine as busy as it is, at most RATE."""
+    slots, number = asyncio.Semaphore(20), 200
+
+    async def shake_hands() -> None:
+        async with slots:
+            reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            writer.write(handshake(site, path))
+            await reader.read(64)
+            writer.transport.abort()
+
+    begun = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(number):
+            group.create_task(shake_hands())
+    return min(RATE, number / (time.monotonic() - begun) / 3)
+
+
+async def attack(site: SiteServer, path: str, seconds: float, rate: float) -> None:
     begun, number = time.monotonic(), 0
     async with asyncio.TaskGroup() as group:
         while (elapsed := time.monotonic() - begun) < seconds:
-            for _ in range(int(elapsed * RATE) - number):
+            for _ in range(int(elapsed * rate) - number):
                 number += 1
                 group.create_task(open_and_abort(site, path))
             await asyncio.sleep(0.01)
-    assert number > RATE * seconds / 2  # as fast as a loaded machine can
+    assert number > rate * seconds / 2
 
 
 def resident(site: SiteServer) -> float:
@@ -106,18 +124,19 @@ async def opening_time(site: SiteServer, person: Person) -> float:
 
 async def test_sockets_that_are_opened_and_dropped_hold_nobody_up(site: SiteServer) -> None:
     async with LivePage(site, "/open/0/", Person(site)) as page:
-        await attack(site, "/open/60/", 1)  # threads and caches are there afterwards
+        rate = await bearable_rate(site, "/open/60/")
+        await attack(site, "/open/60/", 1, rate)  # threads and caches are there afterwards
         before = resident(site)
-        attacking = asyncio.create_task(attack(site, "/open/60/", 5))
+        attacking = asyncio.create_task(attack(site, "/open/60/", 5, rate))
         times: list[float] = []
         while len(times) <= 20 or not attacking.done():
             if attacking.done():
                 await attacking
-                attacking = asyncio.create_task(attack(site, "/open/60/", 5))
+                attacking = asyncio.create_task(attack(site, "/open/60/", 5, rate))
             times.append(await answer_time(page, len(times)))
             await asyncio.sleep(0.02)
         await attacking
-        assert slow_ones(times) < 3  # the attack brings 18 seconds of mounts every second
+        assert slow_ones(times) < 2  # the attack brings up to 18 seconds of mounts every second
         assert resident(site) - before < 30
         async with LivePage(site, "/open/0/", Person(site)) as other:
             await other.until(lambda: (other.online or 0) >= 2)

@@ -1,7 +1,8 @@
 // The whiteboard. A stroke is drawn here at once, told as an event, and kept as soon as the view says it back to all.
 //
-//   sketch, draw, compare   event handlers of the view that are called from here (undo and clear have buttons)
+//   sketch, drop, draw, compare   event handlers of the view, called from here (undo and clear have buttons)
 //   presence:sketch         a stroke of somebody's grows
+//   presence:dropped        it will not be one
 //   presence:stroke         a stroke is kept
 //   presence:erased         strokes that are no longer on the board
 //   strokes (push_event)    the answer to compare: what is on the board, and what of it is missing here
@@ -23,6 +24,7 @@
   const kept = new Map(); // id → its path
   const erased = new Set(); // ids: what was erased may yet arrive
   const mine = new Map(); // token → its path: drawn here, and not kept yet
+  const own = new Set(); // tokens: all that was begun here, as what is told of it comes back to this page, too
   const sketches = new Map(); // token → {path, points, timer}: drawn elsewhere, and not whole yet
 
   function newPath(color, width) {
@@ -67,6 +69,13 @@
     document.getElementById(`stroke-${token}`)?.remove();
   }
 
+  /** It never will be kept. */
+  function lose(token) {
+    mine.get(token)?.remove();
+    sketches.get(token)?.path.remove();
+    forget(token);
+  }
+
   function erase(ids) {
     for (const id of ids) {
       erased.add(id);
@@ -77,16 +86,13 @@
 
   /** What somebody draws at this moment. Who has missed its beginning waits until it is whole. */
   function sketch({ token, color, width, at, points }) {
-    if (mine.has(token) || (at > 0 && !sketches.has(token))) return;
+    if (own.has(token) || (at > 0 && !sketches.has(token))) return;
     if (!sketches.has(token)) sketches.set(token, { path: newPath(color, width), points: [] });
     const one = sketches.get(token);
     one.points.splice(2 * at, Infinity, ...points);
     trace(one.path, one.points);
     clearTimeout(one.timer);
-    one.timer = setTimeout(() => {
-      one.path.remove();
-      forget(token);
-    }, SKETCH_SHOWN);
+    one.timer = setTimeout(lose, SKETCH_SHOWN, token);
   }
 
   for (const path of drawing.children) {
@@ -95,6 +101,7 @@
   }
 
   document.addEventListener("presence:sketch", ({ detail }) => sketch(detail));
+  document.addEventListener("presence:dropped", ({ detail }) => lose(detail.token));
   document.addEventListener("presence:stroke", ({ detail }) => keep(detail));
   document.addEventListener("presence:erased", ({ detail }) => erase(detail.ids));
 
@@ -135,9 +142,7 @@
 
   unkept.addEventListener("presence-client:refused", (/** @type {any} */ { target, detail: { code } }) => {
     if (code === "lost") return; // it is sent again when the page is back
-    const token = target.getAttribute("dj-value-token");
-    mine.get(token)?.remove();
-    forget(token);
+    lose(target.getAttribute("dj-value-token"));
   });
 
   // --- The pen ----------------------------------------------------------------------------------------
@@ -164,6 +169,7 @@
     const width = /** @type {HTMLInputElement} */ (document.querySelector("#tools [name=width]:checked")).value;
     const path = newPath(color, width);
     mine.set(token, path);
+    own.add(token);
     stroke = { pointer, token, width, path, points: point, told: 0, timer: setInterval(tell, SKETCH_EVERY) };
     trace(path, point);
   }
@@ -199,9 +205,10 @@
   const isPen = ({ pointerId }) => stroke?.pointer === pointerId;
 
   function drop() {
-    clearInterval(stroke.timer);
-    stroke.path.remove();
-    forget(stroke.token);
+    const { token, told, timer } = stroke;
+    clearInterval(timer);
+    lose(token);
+    if (told) call("drop", { token });
     stroke = null;
   }
 
