@@ -4,11 +4,11 @@ import asyncio
 import re
 import struct
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import django
@@ -38,18 +38,20 @@ def page(**regions: str) -> Rendering:
 
 
 class SlowTemplates(DjangoTemplates):
-    """An engine that threads would make at the same time, if nothing kept them from it."""
+    """An engine that waits for a second thread which makes one, too, as long as one might come."""
 
     made: list[SlowTemplates]
+    another: Barrier
 
     def __init__(self, params: dict[str, Any]) -> None:
-        time.sleep(0.1)
+        with suppress(BrokenBarrierError):
+            self.another.wait(0.5)
         super().__init__(params)
         self.made.append(self)
 
 
 def test_threads_that_render_first_make_one_engine(settings: Settings) -> None:
-    SlowTemplates.made = []
+    SlowTemplates.made, SlowTemplates.another = [], Barrier(2)
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "BACKEND": f"{__name__}.SlowTemplates"}]
     together = Barrier(4)
 

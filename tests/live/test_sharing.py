@@ -643,9 +643,7 @@ class Counted(PresenceMixin, LiveView):
         self.watch_presence()
 
 
-class Coming(PresenceMixin, LiveView):
-    presence_key = "counted"
-    presence_unique_per_connection = True
+class Coming(Counted):
     template_name = "live/here.html"
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> None:

@@ -1,6 +1,7 @@
 // The whiteboard. A stroke is drawn here at once, told as an event, and kept as soon as the view says it back to all.
 //
-//   sketch, drop, draw, compare   event handlers of the view, called from here (undo and clear have buttons)
+//   sketch, drop, draw,     event handlers of the view that are called from here (undo and clear have buttons)
+//   compare
 //   presence:sketch         a stroke of somebody's grows
 //   presence:dropped        it will not be one
 //   presence:stroke         a stroke is kept
